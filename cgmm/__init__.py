@@ -1,0 +1,20 @@
+"""Gaussian mixture models by EM, at the speed that the machine allows."""
+
+from cgmm.config import show_config
+from cgmm.gmm import GMM
+from cgmm.kmeans import KMeansResult, kmeans
+from cgmm.statistics import SufficientStatistics, expectation
+from cgmm.validation import ConvergenceWarning, DegenerateWarning, NotFittedError
+
+__version__ = "0.1.0"
+__all__ = [
+    "GMM",
+    "ConvergenceWarning",
+    "DegenerateWarning",
+    "KMeansResult",
+    "NotFittedError",
+    "SufficientStatistics",
+    "expectation",
+    "kmeans",
+    "show_config",
+]

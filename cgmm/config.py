@@ -1,0 +1,63 @@
+"""What this build can do and what it uses: instruction set, OpenMP, threads."""
+
+import os
+
+from cgmm import _kernels
+
+_forked = False
+
+
+def _after_fork():
+    global _forked
+    _forked = True
+
+
+# The OpenMP runtime of GCC cannot start threads in the child of a process that has used them: it would hang.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def select_target(name):
+    """Use the instruction set `name`; ValueError lists the possible ones."""
+    possible = _kernels.available_targets()
+    if name not in possible:
+        raise ValueError(f"CGMM_ISA={name!r} is not available on this machine; possible: {', '.join(possible)}")
+    _kernels.set_target(name)
+
+
+def threads(n_threads=None):
+    """Threads to use: `n_threads`, or all that the process may use (affinity and OMP_NUM_THREADS respected).
+
+    A forked child of this process uses one.
+    """
+    if _forked:
+        return 1
+    return _kernels.usable_threads() if n_threads is None else n_threads
+
+
+def show_config():
+    """Print and return the facts of this build and machine.
+
+    Returns
+    -------
+    dict
+        version, target (instruction set in use), targets (those this machine can run), openmp,
+        threads (the default number), dtypes (computed in without conversion).
+    """
+    from cgmm import __version__
+
+    facts = {
+        "version": __version__,
+        "target": _kernels.target(),
+        "targets": _kernels.available_targets(),
+        "openmp": _kernels.openmp(),
+        "threads": threads(),
+        "dtypes": ["float32", "float64"],
+    }
+    for name, value in facts.items():
+        print(f"{name}: {', '.join(value) if isinstance(value, list) else value}")
+    return facts
+
+
+if os.environ.get("CGMM_ISA"):
+    select_target(os.environ["CGMM_ISA"])

@@ -1,0 +1,299 @@
+"""The covariance families: everything that depends on which family it is.
+
+Each family owns the second moment that the kernels accumulate for it, the covariances that follow from the
+statistics, the whitening factor that densities need, and its number of parameters. L is the Cholesky factor of
+a covariance Σ = L Lᵀ, and the whitening factor is P = L⁻¹, so that (x−μ)ᵀ Σ⁻¹ (x−μ) = |P (x−μ)|².
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.linalg import lapack, solve_triangular
+
+
+class Whitening(NamedTuple):
+    """The density of a family in the form that the kernels take.
+
+    form : "triangular", "diagonal" or "isotropic"
+    factor : (k,d,d) lower triangular, (k,d) or (k,), as the form says
+    log_det : (k,) log-determinant of each component's P
+    whitener : (d,d) applied to the rows first, or None
+    """
+
+    form: str
+    factor: np.ndarray
+    log_det: np.ndarray
+    whitener: np.ndarray | None = None
+
+
+class NotPositiveDefinite(ValueError):
+    """The covariances of `components` are not positive definite."""
+
+    def __init__(self, components):
+        self.components = list(components)
+        super().__init__(f"the covariance of component {self.components[0]} is not positive definite")
+
+
+class Matrices:
+    """What the families of covariance matrices share; their covariances are (m,d,d) once `stacked`."""
+
+    def root(self, covariances):
+        """P of each covariance; NotPositiveDefinite names those that have none."""
+        stack = self.stacked(covariances)
+        try:
+            lower = np.linalg.cholesky(stack)
+        except np.linalg.LinAlgError:
+            raise NotPositiveDefinite(c for c, S in enumerate(stack) if not _has_cholesky(S)) from None
+        if not np.isfinite(lower).all():
+            raise NotPositiveDefinite(np.flatnonzero(~np.isfinite(lower).all(axis=(1, 2))))
+        return np.stack([_inverse_lower(L) for L in lower]).reshape(covariances.shape)
+
+    def repair(self, covariances):
+        """Add to the diagonal of each indefinite covariance the least power of ten that mends it.
+
+        The powers start at 1e-12 of the mean of its diagonal. Returns covariances and the repaired components.
+        """
+        covariances = np.array(covariances)
+        stack = self.stacked(covariances)
+        repaired = []
+        for c, S in enumerate(stack):
+            if _has_cholesky(S):
+                continue
+            repaired.append(c)
+            S[:] = np.where(np.isfinite(S), S, 0.0)
+            ridge = 1e-12 * max(np.abs(np.diag(S)).mean(), np.finfo(float).tiny / 1e-12)
+            while not _has_cholesky(S):
+                S.flat[:: len(S) + 1] += ridge
+                ridge *= 10
+        return covariances, repaired
+
+    def precisions(self, root):
+        return np.swapaxes(root, -1, -2) @ root
+
+    def precisions_cholesky(self, root):
+        return np.ascontiguousarray(np.swapaxes(root, -1, -2))
+
+    def root_from_precisions_cholesky(self, cholesky):
+        return self.precisions_cholesky(cholesky)
+
+    def covariances_from_precisions(self, precisions):
+        return self.precisions(self.root(precisions))
+
+    def is_root_of(self, root, covariances):
+        """Whether P Σ Pᵀ = I to rounding, P lower triangular with a positive diagonal."""
+        product = root @ covariances @ np.swapaxes(root, -1, -2)
+        size = np.abs(root).max(axis=(-2, -1)) ** 2 * np.abs(covariances).max(axis=(-2, -1))
+        rounding = 1e-9 + 100 * root.shape[-1] ** 2 * np.finfo(float).eps * size
+        return (
+            np.array_equal(root, np.tril(root))
+            and (np.diagonal(root, axis1=-2, axis2=-1) > 0).all()
+            and (np.abs(product - np.eye(root.shape[-1])).max(axis=(-2, -1)) <= rounding).all()
+        )
+
+    def keep(self, covariances, components, previous):
+        """Put the previous covariances, or the mean of the others, in the place of those of `components`."""
+        return _keep(covariances, components, previous)
+
+    def is_symmetric(self, covariances):
+        scale = np.abs(covariances).max()
+        return np.allclose(covariances, np.swapaxes(covariances, -1, -2), rtol=1e-8, atol=1e-8 * scale)
+
+
+class Full(Matrices):
+    """Each component its own matrix (mclust's VVV)."""
+
+    name = "full"
+    moment = "full"
+
+    def shape(self, k, d):
+        return (k, d, d)
+
+    def n_parameters(self, k, d):
+        return k * d * (d + 1) // 2
+
+    def stacked(self, covariances):
+        return covariances
+
+    def maximise(self, statistics, means, reg_covar):
+        """Σ_c = Σ_i r_ic (x_i−m_c)(x_i−m_c)ᵀ / n_c (Bishop 2006, 9.25), about the given means m."""
+        n_k = statistics.divisor[:, None]
+        step = means - statistics.shift
+        cross = (statistics.first / n_k)[:, :, None] * step[:, None, :]
+        covariances = statistics.second / n_k[:, :, None] - cross - cross.transpose(0, 2, 1)
+        covariances += step[:, :, None] * step[:, None, :]
+        return _add_diagonal(covariances, reg_covar)
+
+    def whitening(self, root, k, d):
+        return Whitening("triangular", root, _log_diagonal(root))
+
+    def expand(self, covariances, k, d):
+        return np.array(covariances)
+
+    def colour(self, root, labels, noise):
+        """Rows L_c z of noise (n,d), c the label of each."""
+        rows = np.empty_like(noise)
+        for c in np.unique(labels):
+            chosen = labels == c
+            rows[chosen] = solve_triangular(root[c], noise[chosen].T, lower=True).T
+        return rows
+
+
+class Tied(Matrices):
+    """One matrix for all components (EEE)."""
+
+    name = "tied"
+    moment = "pooled"
+
+    def shape(self, k, d):
+        return (d, d)
+
+    def n_parameters(self, k, d):
+        return d * (d + 1) // 2
+
+    def stacked(self, covariances):
+        return covariances[np.newaxis]
+
+    def maximise(self, statistics, means, reg_covar):
+        """Σ = Σ_c Σ_i r_ic (x_i−m_c)(x_i−m_c)ᵀ / Σ_c n_c, about the given means m."""
+        step = means - statistics.shift
+        cross = statistics.first.T @ step
+        scatter = statistics.second - cross - cross.T + (step.T * statistics.n_k) @ step
+        return _add_diagonal(scatter[np.newaxis] / statistics.n_k.sum(), reg_covar)[0]
+
+    def keep(self, covariances, components, previous):
+        return covariances
+
+    def whitening(self, root, k, d):
+        return Whitening("isotropic", np.ones(k), np.repeat(_log_diagonal(root[np.newaxis]), k), root)
+
+    def expand(self, covariances, k, d):
+        return np.repeat(covariances[np.newaxis], k, axis=0)
+
+    def colour(self, root, labels, noise):
+        return solve_triangular(root, noise.T, lower=True).T
+
+
+class Variances:
+    """What the families without correlations share; P is 1/σ."""
+
+    moment = "diag"
+
+    def root(self, covariances):
+        bad = ~(np.isfinite(covariances) & (covariances > 0)).reshape(len(covariances), -1).all(axis=1)
+        if bad.any():
+            raise NotPositiveDefinite(np.flatnonzero(bad))
+        return 1.0 / np.sqrt(covariances)
+
+    def repair(self, covariances):
+        """Lift the variances that are not positive to 1e-12 of the mean of all; see Matrices.repair."""
+        usable = np.isfinite(covariances) & (covariances > 0)
+        mean = covariances[usable].mean() if usable.any() else 0.0
+        floor = max(1e-12 * mean, np.finfo(float).tiny)
+        repaired = np.flatnonzero(~usable.reshape(len(covariances), -1).all(axis=1)).tolist()
+        return np.where(usable, covariances, floor), repaired
+
+    def precisions(self, root):
+        return root**2
+
+    def precisions_cholesky(self, root):
+        return root.copy()
+
+    def root_from_precisions_cholesky(self, cholesky):
+        return cholesky.copy()
+
+    def covariances_from_precisions(self, precisions):
+        return 1.0 / precisions
+
+    def is_root_of(self, root, covariances):
+        return (root > 0).all() and np.allclose(root**2 * covariances, 1.0, rtol=1e-12, atol=0)
+
+    def keep(self, covariances, components, previous):
+        return _keep(covariances, components, previous)
+
+    def is_symmetric(self, covariances):
+        return True
+
+    def colour(self, root, labels, noise):
+        sigma = 1.0 / root[labels]
+        return noise * sigma.reshape(len(noise), -1)
+
+
+class Diag(Variances):
+    """A variance for each component and feature (VVI)."""
+
+    name = "diag"
+
+    def shape(self, k, d):
+        return (k, d)
+
+    def n_parameters(self, k, d):
+        return k * d
+
+    def maximise(self, statistics, means, reg_covar):
+        """σ²_cj = Σ_i r_ic (x_ij−m_cj)² / n_c, about the given means m."""
+        n_k = statistics.divisor[:, None]
+        step = means - statistics.shift
+        variances = statistics.second / n_k - 2 * statistics.first / n_k * step + step**2
+        return np.maximum(variances, 0.0) + reg_covar
+
+    def whitening(self, root, k, d):
+        return Whitening("diagonal", root, np.log(root).sum(axis=1))
+
+    def expand(self, covariances, k, d):
+        return covariances[:, :, None] * np.eye(d)
+
+
+class Spherical(Variances):
+    """One variance for each component (VII)."""
+
+    name = "spherical"
+
+    def shape(self, k, d):
+        return (k,)
+
+    def n_parameters(self, k, d):
+        return k
+
+    def maximise(self, statistics, means, reg_covar):
+        """σ²_c = Σ_i r_ic |x_i−m_c|² / (d n_c): the mean of the diagonal family's variances."""
+        return FAMILIES["diag"].maximise(statistics, means, reg_covar).mean(axis=1)
+
+    def whitening(self, root, k, d):
+        return Whitening("isotropic", root, d * np.log(root))
+
+    def expand(self, covariances, k, d):
+        return covariances[:, None, None] * np.eye(d)
+
+
+FAMILIES = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
+
+
+def _keep(covariances, components, previous):
+    others = np.setdiff1d(np.arange(len(covariances)), components)
+    covariances[components] = covariances[others].mean(axis=0) if previous is None else previous[components]
+    return covariances
+
+
+def _has_cholesky(S):
+    try:
+        return bool(np.isfinite(np.linalg.cholesky(S)).all())
+    except np.linalg.LinAlgError:
+        return False
+
+
+def _inverse_lower(L):
+    """L⁻¹ of a lower triangular matrix, C order: LAPACK sees the transpose, upper triangular."""
+    inverse, info = lapack.dtrtri(L.T, lower=0)
+    if info:
+        raise np.linalg.LinAlgError(f"dtrtri: {info}")
+    return inverse.T
+
+
+def _log_diagonal(root):
+    return np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
+
+
+def _add_diagonal(stack, value):
+    d = stack.shape[-1]
+    stack.reshape(len(stack), -1)[:, :: d + 1] += value
+    return stack

@@ -1,0 +1,71 @@
+"""Where EM starts: k-means, k-means++, random responsibilities, random rows.
+
+A start works on a sample of the rows when there are many: it is to cost no more than a few EM iterations, and
+the parameters that it estimates are about to be improved anyway.
+"""
+
+import numpy as np
+
+from cgmm import statistics
+from cgmm.em import maximise
+from cgmm.kmeans import lloyd, nearest, plus_plus, random_rows
+from cgmm.parameters import Parameters
+
+SAMPLE_ROWS = 16384  # at least
+SAMPLE_PER_PARAMETER = 10  # and this many rows for each component and feature
+
+
+def start(X, row_weights, k, family, method, rng, reg_covar, given, n_threads):
+    """Parameters by a method of METHODS, and what had to be repaired in them.
+
+    `given` holds those of weights, means and covariances that the user gives; they replace the start's.
+    """
+    if len(given) == 3:
+        return Parameters.build(family, **given), []
+    X, row_weights = sample_rows(X, row_weights, k, rng)
+    responsibilities = method(X, k, rng, row_weights, n_threads)
+    if responsibilities.ndim == 1:
+        sums = statistics.of_labels(X, responsibilities, k, family, row_weights)
+    else:
+        sums = statistics.of_responsibilities(X, responsibilities, family, row_weights)
+    found, repairs = maximise(sums, family, reg_covar=reg_covar)
+    own = {"weights": found.weights, "means": found.means, "covariances": found.covariances}
+    return Parameters.build(family, **(own | given)), repairs
+
+
+def sample_rows(X, row_weights, k, rng):
+    """The rows of positive weight, or as many of them as a start looks at, in their order."""
+    rows = len(X) if row_weights is None else np.flatnonzero(row_weights > 0)
+    count = rows if row_weights is None else len(rows)
+    size = max(SAMPLE_ROWS, SAMPLE_PER_PARAMETER * k * X.shape[1])
+    if count > size:
+        rows = np.sort(rng.choice(rows, size, replace=False, shuffle=False))
+    elif count == len(X):
+        return X, row_weights
+    return np.ascontiguousarray(X[rows]), None if row_weights is None else row_weights[rows]
+
+
+def _kmeans(X, k, rng, row_weights, n_threads):
+    seeds = plus_plus(X, k, rng, row_weights, n_threads)
+    return lloyd(X, seeds, 300, 1e-4, row_weights, n_threads).labels
+
+
+def _plus_plus(X, k, rng, row_weights, n_threads):
+    return nearest(X, plus_plus(X, k, rng, row_weights, n_threads), n_threads)
+
+
+def _random_rows(X, k, rng, row_weights, n_threads):
+    return nearest(X, random_rows(X, k, rng, row_weights), n_threads)
+
+
+def _random(X, k, rng, row_weights, n_threads):
+    responsibilities = rng.random((len(X), k))
+    return responsibilities / responsibilities.sum(axis=1, keepdims=True)
+
+
+METHODS = {
+    "kmeans": _kmeans,
+    "k-means++": _plus_plus,
+    "random_from_data": _random_rows,
+    "random": _random,
+}

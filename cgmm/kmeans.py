@@ -1,0 +1,156 @@
+"""k-means on the same kernels: Lloyd's iterations from k-means++ seeds."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from cgmm import _kernels, validation
+from cgmm.config import threads
+from cgmm.parameters import distances_to
+
+
+class KMeansResult(NamedTuple):
+    """A partition by k-means.
+
+    centers : ndarray (k, d);  labels : ndarray (n,), of these centers;  inertia : float, Σ w |x − center|²;
+    inertia_history : ndarray, before each move of the centers and at the end;  n_iter : int, moves made.
+    """
+
+    centers: np.ndarray
+    labels: np.ndarray
+    inertia: float
+    inertia_history: np.ndarray
+    n_iter: int
+
+
+def kmeans(
+    X,
+    n_clusters,
+    *,
+    init="k-means++",
+    n_init=1,
+    max_iter=300,
+    tol=1e-4,
+    sample_weight=None,
+    random_state=None,
+    n_threads=None,
+):
+    """Partition rows by Lloyd's algorithm.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Rows; float32 and float64 arrays are not copied.
+    n_clusters : int
+        Number of clusters, k ≤ n.
+    init : {"k-means++", "random"} or array-like of shape (k, d), default="k-means++"
+        Seeds by greedy k-means++ (Arthur and Vassilvitskii 2007), distinct random rows, or given centers.
+    n_init : int, default=1
+        Restarts; the least inertia is kept. Given centers are started from once.
+    max_iter : int, default=300
+        Moves of the centers at most.
+    tol : float, default=1e-4
+        Stop when the centers' summed squared movement is at most tol times the mean variance of the features.
+        With 0, stop when they no longer move.
+    sample_weight : array-like of shape (n,), optional
+        Non-negative row weights.
+    random_state : None, int, RandomState or Generator
+    n_threads : int, optional
+        Default: all that the process may use. It does not change the result.
+
+    Returns
+    -------
+    KMeansResult
+        An empty cluster keeps its center. Rows equally near to two centers belong to the first.
+
+    Raises
+    ------
+    ValueError, TypeError
+        An argument cannot be used; the message says which and why.
+    """
+    n_threads = threads(validation.check_threads(n_threads))
+    k = validation.check_count("n_clusters", n_clusters)
+    restarts = validation.check_count("n_init", n_init)
+    moves = validation.check_count("max_iter", max_iter, least=0)
+    tol = validation.check_real("tol", tol)
+    X = validation.check_rows(X, n_threads=n_threads)
+    row_weights = validation.check_weights(sample_weight, len(X))
+    validation.check_enough_rows(X, row_weights, k, "n_clusters")
+    rng = validation.check_random_state(random_state)
+    if isinstance(init, str):
+        seeds = validation.check_choice("init", init, SEEDS)
+    else:
+        given = validation.check_start_array("init", init, (k, X.shape[1]))
+        restarts = 1
+
+        def seeds(*_):
+            return given
+
+    results = (
+        lloyd(X, seeds(X, k, rng, row_weights, n_threads), moves, tol, row_weights, n_threads)
+        for _ in range(restarts)
+    )
+    return min(results, key=lambda result: result.inertia)
+
+
+def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):
+    """Lloyd's iterations (1982) from centers (k,d): assign each row to the nearest, move it to their mean."""
+    labels = np.empty(len(X), dtype=np.intp)
+    threshold = tol * mean_variance(X, row_weights, n_threads) if tol else 0.0
+    history, settled = [], False
+    for moves in range(max_iter + 1):
+        density = distances_to(centers)
+        n_k, sums, inertia = _kernels.assign(X, density, row_weights, labels, n_threads)
+        history.append(inertia)
+        filled = n_k > 0
+        moved = centers.copy()
+        moved[filled] = density.centre + sums[filled] / n_k[filled, None]
+        if moves == max_iter or settled or np.array_equal(moved, centers):
+            break
+        settled = ((moved - centers) ** 2).sum() <= threshold
+        centers = moved
+    return KMeansResult(centers, labels, history[-1], np.array(history), moves)
+
+
+def mean_variance(X, row_weights=None, n_threads=1):
+    """Variance of a feature, averaged over the features: the scale of a tolerance."""
+    shift = np.ascontiguousarray(X[:: max(1, len(X) // 1000)], dtype=np.float64).mean(axis=0, keepdims=True)
+    n, first, second, *_ = _kernels.expectation(X, distances_to(shift), "diag", row_weights, n_threads)
+    return float(np.mean(second[0] / n[0] - (first[0] / n[0]) ** 2))
+
+
+def squared_distances(X, centers, n_threads=1):
+    """|x_i − centre_c|² (n,k), without cancellation."""
+    density = distances_to(np.ascontiguousarray(centers, dtype=np.float64))
+    return -2.0 * _kernels.evaluate(X, density, "log_densities", n_threads)
+
+
+def nearest(X, centers, n_threads=1):
+    """The nearest center of each row, (n,)."""
+    return _kernels.evaluate(X, distances_to(centers), "labels", n_threads)
+
+
+def plus_plus(X, k, rng, row_weights=None, n_threads=1):
+    """Greedy k-means++ seeds (k,d): each the best of a few rows drawn in proportion to w · distance²."""
+    trials = 2 + int(np.log(k))
+    w = np.ones(len(X)) if row_weights is None else row_weights
+    chosen = [int(rng.choice(len(X), p=w / w.sum()))]
+    closest = squared_distances(X, X[chosen], n_threads)[:, 0]
+    while len(chosen) < k:
+        reach = np.cumsum(w * closest)
+        candidates = np.searchsorted(reach, rng.random(trials) * reach[-1], side="right")
+        candidates = np.minimum(candidates, len(X) - 1)
+        distances = np.minimum(squared_distances(X, X[candidates], n_threads), closest[:, None])
+        best = int(np.argmin(w @ distances))
+        chosen.append(int(candidates[best]))
+        closest = distances[:, best].copy()
+    return np.ascontiguousarray(X[chosen], dtype=np.float64)
+
+
+def random_rows(X, k, rng, row_weights=None, n_threads=1):
+    """k distinct rows (k,d) of positive weight."""
+    usable = np.arange(len(X)) if row_weights is None else np.flatnonzero(row_weights > 0)
+    return np.ascontiguousarray(X[np.sort(rng.choice(usable, k, replace=False))], dtype=np.float64)
+
+
+SEEDS = {"k-means++": plus_plus, "random": random_rows}

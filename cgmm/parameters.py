@@ -1,0 +1,99 @@
+"""The parameters of a mixture as one immutable value, and the form in which the kernels take them."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+LOG_2PI = np.log(2 * np.pi)
+
+
+class Density(NamedTuple):
+    """A mixture's density for the kernels: log π_c N(x|μ_c, Σ_c) = log_norm_c − ½ |P_c (x−μ_c)|².
+
+    form, factor, whitener : as cgmm.covariance.Whitening
+    means : (k,d)
+    centre : (d,), subtracted from rows and means alike, so that float32 keeps its digits far from the origin
+    log_norm : (k,)
+    """
+
+    form: str
+    means: np.ndarray
+    centre: np.ndarray
+    factor: np.ndarray
+    log_norm: np.ndarray
+    whitener: np.ndarray | None = None
+
+
+def distances_to(centres):
+    """The Density whose log-densities are −½ |x − centre_c|²: what k-means needs."""
+    k = len(centres)
+    return Density("isotropic", centres, centres.mean(axis=0), np.ones(k), np.zeros(k))
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """A Gaussian mixture.
+
+    family : of cgmm.covariance.FAMILIES
+    weights : (k,);  means : (k,d);  covariances : family.shape(k, d);  root : P, the same shape
+    """
+
+    family: object
+    weights: np.ndarray
+    means: np.ndarray
+    covariances: np.ndarray
+    root: np.ndarray
+
+    def __post_init__(self):
+        for array in (self.weights, self.means, self.covariances, self.root):
+            array.flags.writeable = False
+
+    def __reduce__(self):
+        return Parameters, (self.family, self.weights, self.means, self.covariances, self.root)
+
+    @classmethod
+    def build(cls, family, weights, means, covariances):
+        """From covariances; NotPositiveDefinite names the components that have no Cholesky factor."""
+        return cls(family, weights, means, covariances, family.root(covariances))
+
+    @property
+    def k(self):
+        return self.means.shape[0]
+
+    @property
+    def d(self):
+        return self.means.shape[1]
+
+    @property
+    def n_parameters(self):
+        """Free parameters: covariances, means, and weights that sum to one."""
+        return self.family.n_parameters(self.k, self.d) + self.k * self.d + self.k - 1
+
+    @cached_property
+    def precisions(self):
+        return _read_only(self.family.precisions(self.root))
+
+    @cached_property
+    def precisions_cholesky(self):
+        return _read_only(self.family.precisions_cholesky(self.root))
+
+    @cached_property
+    def density(self):
+        whitening = self.family.whitening(self.root, self.k, self.d)
+        with np.errstate(divide="ignore"):
+            log_norm = np.log(self.weights) + whitening.log_det - 0.5 * self.d * LOG_2PI
+        return Density(
+            whitening.form,
+            self.means,
+            self.weights @ self.means,
+            whitening.factor,
+            log_norm,
+            whitening.whitener,
+        )
+
+
+def _read_only(array):
+    array.flags.writeable = False
+    return array

@@ -1,0 +1,106 @@
+"""Save and load: one npz file, versioned, without pickle, written whole or not at all."""
+
+import contextlib
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+
+import numpy as np
+
+from cgmm import validation
+from cgmm.covariance import FAMILIES
+from cgmm.parameters import Parameters
+
+FORMAT = "cgmm"
+VERSION = 1
+ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
+
+
+def save(path, parameters, lower_bounds, facts):
+    """Write parameters, history (iterations,) and `facts` (a dict for JSON) to path, atomically."""
+    header = {"format": FORMAT, "version": VERSION, "covariance_type": parameters.family.name, **facts}
+    arrays = {
+        "weights": parameters.weights,
+        "means": parameters.means,
+        "covariances": parameters.covariances,
+        "precisions_cholesky": parameters.precisions_cholesky,
+        "lower_bounds": lower_bounds,
+    }
+    path = os.path.realpath(path)
+    handle, partial = tempfile.mkstemp(prefix=".cgmm-", suffix=".part", dir=os.path.dirname(path))
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, header=np.array(json.dumps(header)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(partial, _mode(path))
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(partial)
+        raise
+
+
+def load(path):
+    """Parameters, history and facts of a saved file; ValueError names the file and what is wrong with it."""
+    with open(path, "rb") as file:
+        try:
+            header, arrays = _read(file)
+            return _parameters(header, arrays), arrays["lower_bounds"], header
+        except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise ValueError(f"{os.fspath(path)} cannot be loaded as a cgmm model: {error}") from error
+
+
+def _mode(path):
+    """The permissions that a new file at path is to have: the old file's, or what the umask leaves."""
+    try:
+        return os.stat(path).st_mode & 0o777
+    except FileNotFoundError:
+        umask = os.umask(0)
+        os.umask(umask)
+        return 0o666 & ~umask
+
+
+def _read(file):
+    if file.read(2) != b"PK":
+        raise ValueError("it is not an npz file")
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as archive:
+        if "header" not in archive:
+            raise ValueError("it has no cgmm header")
+        header = json.loads(str(archive["header"][()]))
+        if not isinstance(header, dict) or header.get("format") != FORMAT:
+            raise ValueError("its header is not cgmm's")
+        version = header.get("version")
+        if not isinstance(version, int) or version < 1:
+            raise ValueError(f"its format version is {version!r}")
+        if version > VERSION:
+            raise ValueError(
+                f"its format version is {version}, newer than this cgmm's {VERSION}; use a newer cgmm"
+            )
+        missing = [name for name in ARRAYS if name not in archive]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        return header, {name: archive[name] for name in ARRAYS}
+
+
+def _parameters(header, arrays):
+    """The saved precisions_cholesky is what predicts, to the bit; it must belong to the covariances."""
+    family = validation.check_choice("covariance_type", header.get("covariance_type"), FAMILIES)
+    if arrays["means"].ndim != 2 or 0 in arrays["means"].shape:
+        raise ValueError(f"means has shape {arrays['means'].shape}")
+    k, d = arrays["means"].shape
+    weights = validation.check_mixture_weights("weights", arrays["weights"], k)
+    means = validation.check_start_array("means", arrays["means"], (k, d))
+    covariances = validation.check_matrices("covariances", arrays["covariances"], family, k, d)
+    cholesky = validation.check_start_array(
+        "precisions_cholesky", arrays["precisions_cholesky"], family.shape(k, d)
+    )
+    if arrays["lower_bounds"].ndim != 1 or arrays["lower_bounds"].dtype != np.float64:
+        raise ValueError("lower_bounds must be one float64 a iteration")
+    root = family.root_from_precisions_cholesky(cholesky)
+    if not family.is_root_of(root, covariances):
+        raise ValueError("precisions_cholesky does not belong to covariances")
+    return Parameters(family, weights, means, covariances, root)

@@ -1,0 +1,140 @@
+"""Sufficient statistics: what an expectation pass leaves behind, and what adds up."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cgmm import _kernels
+from cgmm.config import threads
+
+EMPTY = np.finfo(np.float64).tiny / np.finfo(np.float64).eps  # below it quotients lose their digits
+
+
+@dataclass(frozen=True)
+class SufficientStatistics:
+    """The weighted moments of the rows that a pass has seen, for k components and d features.
+
+    They are additive: the statistics of two sets of rows under the same parameters add up to those of their
+    union, ``a + b``. Moments are taken about ``shift``, the means of the parameters, so that nothing cancels.
+
+    Attributes
+    ----------
+    n_k : ndarray of shape (k,)
+        Σ_i w_i r_ic, the weight of each component.
+    first : ndarray of shape (k, d)
+        Σ_i w_i r_ic (x_i − s_c).
+    second : ndarray of shape (k, d, d), (k, d) or (d, d)
+        Σ_i w_i r_ic (x_i − s_c)(x_i − s_c)ᵀ; its diagonal; or its sum over the components: what the covariance
+        family needs.
+    log_likelihood : float
+        Σ_i w_i log p(x_i), in nats.
+    total_weight : float
+        Σ_i w_i, the number of rows when they have no weights.
+    shift : ndarray of shape (k, d)
+        s, about which the moments were taken.
+    """
+
+    n_k: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    log_likelihood: float
+    total_weight: float
+    shift: np.ndarray
+
+    @property
+    def lower_bound(self):
+        """Mean log-likelihood of a row."""
+        return self.log_likelihood / self.total_weight
+
+    @property
+    def empty(self):
+        """Components (indices) that no row belongs to: nothing can be divided by their weight."""
+        return np.flatnonzero(self.n_k < EMPTY)
+
+    @property
+    def divisor(self):
+        """n_k, and one for the empty components."""
+        return np.where(self.n_k < EMPTY, 1.0, self.n_k)
+
+    def __add__(self, other):
+        if not isinstance(other, SufficientStatistics):
+            return NotImplemented
+        if self.second.shape != other.second.shape or not np.array_equal(self.shift, other.shift):
+            raise ValueError(
+                "these statistics do not add up: they were taken about different shifts or for different "
+                "models; compute both with the same parameters, dtype and covariance type"
+            )
+        return SufficientStatistics(
+            self.n_k + other.n_k,
+            self.first + other.first,
+            self.second + other.second,
+            self.log_likelihood + other.log_likelihood,
+            self.total_weight + other.total_weight,
+            self.shift,
+        )
+
+
+def block_statistics(X, parameters, row_weights=None, n_threads=None):
+    """`expectation` on rows, weights and parameters that are known to be good."""
+    return SufficientStatistics(
+        *_kernels.expectation(X, parameters.density, parameters.family.moment, row_weights, threads(n_threads))
+    )
+
+
+def expectation(model, X, sample_weight=None):
+    """The sufficient statistics of a block of rows under a fitted mixture: one E-step.
+
+    Parameters
+    ----------
+    model : GMM
+        Fitted, or made by ``GMM.from_parameters``.
+    X : array-like of shape (n, d)
+        Rows; float32 and float64 arrays are not copied.
+    sample_weight : array-like of shape (n,), optional
+        Non-negative row weights.
+
+    Returns
+    -------
+    SufficientStatistics
+
+    Raises
+    ------
+    ValueError, TypeError
+        X or sample_weight cannot be used, or X has other features than the model.
+    """
+    X, row_weights = model._check_rows(X, sample_weight)
+    return block_statistics(X, model._parameters, row_weights, model.n_threads)
+
+
+def of_labels(X, labels, k, family, row_weights=None):
+    """Statistics of rows that each belong to one component (float64 copies of X; meant for samples)."""
+    responsibilities = np.zeros((len(X), k))
+    responsibilities[np.arange(len(X)), labels] = 1.0
+    return of_responsibilities(X, responsibilities, family, row_weights)
+
+
+def of_responsibilities(X, responsibilities, family, row_weights=None):
+    """Statistics of rows with given responsibilities (n,k), about each component's mean."""
+    X = np.asarray(X, dtype=np.float64)
+    r = responsibilities if row_weights is None else responsibilities * row_weights[:, None]
+    n_k = r.sum(axis=0)
+    origin = X.mean(axis=0)
+    shift = origin + r.T @ (X - origin) / np.where(n_k < EMPTY, 1.0, n_k)[:, None]
+    first = np.zeros_like(shift)
+    second = []
+    for c in range(len(n_k)):
+        rows = np.flatnonzero(r[:, c])
+        z = X[rows] - shift[c]
+        rz = z * r[rows, c, None]
+        first[c] = rz.sum(axis=0)
+        second.append(_MOMENTS[family.moment](rz, z))
+    total = r.sum()
+    second = np.sum(second, axis=0) if family.moment == "pooled" else np.stack(second)
+    return SufficientStatistics(n_k, first, second, np.nan, total, shift)
+
+
+_MOMENTS = {
+    "full": lambda rz, z: rz.T @ z,
+    "pooled": lambda rz, z: rz.T @ z,
+    "diag": lambda rz, z: (rz * z).sum(axis=0),
+}

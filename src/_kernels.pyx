@@ -1,0 +1,544 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+"""Passes over the data: the only compiled module that Python sees.
+
+A pass cuts n rows into chunks of CGMM_CHUNK_ROWS and a chunk into blocks that stay in cache. Threads take
+whole chunks; each chunk leaves its own partial sums, and these are added in the order of the chunks. So the
+result depends on the rows alone, never on the number of threads. Each micro-kernel, with its shapes and
+layouts, is described in simd/kernels.h.
+"""
+import numpy as np
+
+from cython.parallel cimport prange
+from libc.stdlib cimport free
+from libc.string cimport memset
+
+from _simd cimport *
+from _openmp cimport CGMM_OPENMP, omp_get_max_threads, omp_get_num_procs, omp_get_thread_num
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t, size_t)
+
+cdef cgmm_target TARGETS[CGMM_MAX_TARGETS]
+cdef int TARGET_COUNT = cgmm_available_targets(TARGETS)
+cdef int TARGET = TARGET_COUNT - 1
+
+# Partial sums held at a time: enough chunks to keep threads busy, few enough to bound the memory.
+cdef Py_ssize_t WAVE_BYTES = 16 << 20
+
+cdef enum Form:
+    TRIANGULAR, DIAGONAL, ISOTROPIC
+
+cdef enum Moment:
+    FULL, DIAG, POOLED, HARD, NONE
+
+cdef enum Output:
+    NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS
+
+FORMS = {"triangular": TRIANGULAR, "diagonal": DIAGONAL, "isotropic": ISOTROPIC}
+MOMENTS = {"full": FULL, "diag": DIAG, "pooled": POOLED, "hard": HARD}
+OUTPUTS = {"log_likelihood": LOG_LIKELIHOOD, "responsibilities": RESPONSIBILITIES,
+           "log_densities": LOG_DENSITIES, "labels": LABELS}
+
+
+def available_targets():
+    """Instruction-set targets that this machine can run, best last."""
+    return [TARGETS[t].name.decode() for t in range(TARGET_COUNT)]
+
+
+def target():
+    """The target in use."""
+    return TARGETS[TARGET].name.decode()
+
+
+def set_target(name):
+    """Use another target; ValueError when this machine cannot run it."""
+    global TARGET
+    names = available_targets()
+    if name not in names:
+        raise ValueError(f"instruction set {name!r} is not available here; possible: {', '.join(names)}")
+    TARGET = names.index(name)
+
+
+def openmp():
+    """Whether the core was built with OpenMP."""
+    return bool(CGMM_OPENMP)
+
+
+def usable_threads():
+    """Threads that this process may use: OMP_NUM_THREADS and the processor affinity respected."""
+    return max(1, min(omp_get_max_threads(), omp_get_num_procs()))
+
+
+cdef struct Sums:
+    # Where each part of a chunk's partial sums begins, in doubles.
+    Py_ssize_t n_k
+    Py_ssize_t first
+    Py_ssize_t second
+    Py_ssize_t overlap
+    Py_ssize_t size
+
+
+cdef struct Scratch:
+    # Where each thread's scratch begins, in bytes.
+    Py_ssize_t panel
+    Py_ssize_t white
+    Py_ssize_t z
+    Py_ssize_t rz
+    Py_ssize_t logd
+    Py_ssize_t wr
+    Py_ssize_t row_weights
+    Py_ssize_t lse
+    Py_ssize_t scale
+    Py_ssize_t label
+    Py_ssize_t size
+
+
+cdef struct Work:
+    const cgmm_kernels *kernels
+    Py_ssize_t n, d, k, block
+    const char *X
+    Py_ssize_t row_stride, column_stride
+    const double *row_weights     # (n,) or NULL
+    const double *centre          # (d,)
+    const void *whitener          # factor (d,d) or NULL
+    const void *density_means     # REAL (k,d), in the space where the density is taken
+    const void *factor
+    const void *log_norm
+    const void *means             # REAL (k,d), relative to the centre
+    Form form
+    Moment moment
+    Output output
+    double *out                   # (n,) or (n,k) or NULL
+    Py_ssize_t *labels            # (n,) or NULL
+    Sums sums
+    Scratch scratch
+
+
+cdef Py_ssize_t align(Py_ssize_t size) noexcept nogil:
+    return (size + 63) & ~<Py_ssize_t>63
+
+
+cdef void lay_out(Work *work) noexcept nogil:
+    """Fill in work.block, work.sums and work.scratch."""
+    cdef Py_ssize_t d = work.d, k = work.k
+    cdef Py_ssize_t block = cgmm_block_rows(d, k), real = work.kernels.itemsize
+    cdef Py_ssize_t data_panel, component_panel
+    while block > work.kernels.group and block >= 2 * work.n:    # few rows: little scratch
+        block //= 2
+    data_panel = align(block * cgmm_pad4(d) * real)
+    component_panel = align(block * cgmm_pad4(k) * real)
+    cdef Sums *sums = &work.sums
+    cdef Scratch *scratch = &work.scratch
+    work.block = block
+    sums.n_k = 2                      # after the log-likelihood (or inertia) and the total weight
+    sums.first = sums.n_k + k
+    if work.moment == FULL:
+        sums.second = sums.first + k * d
+        sums.overlap = sums.second + k * cgmm_tiles(d) * 16
+    elif work.moment == DIAG:
+        sums.second = sums.first + k * d
+        sums.overlap = sums.second + k * d
+    elif work.moment == POOLED:
+        sums.second = sums.first + cgmm_pad4(k) * cgmm_pad4(d)
+        sums.overlap = sums.second + cgmm_tiles(d) * 16
+    else:
+        sums.second = sums.first + (k * d if work.moment == HARD else 0)
+        sums.overlap = sums.second
+    sums.size = sums.overlap + (cgmm_tiles(k) * 16 if work.moment == POOLED else 0)
+    sums.size = align(sums.size * 8) // 8
+
+    scratch.panel = 0
+    scratch.white = data_panel
+    scratch.z = scratch.white + (data_panel if work.whitener != NULL else 0)
+    scratch.rz = scratch.z + data_panel
+    # moments_diag keeps its responsibilities, one a row, in rz
+    scratch.logd = scratch.rz + data_panel + align(block * real)
+    scratch.wr = scratch.logd + component_panel
+    scratch.row_weights = scratch.wr + (component_panel if work.moment == POOLED else 0)
+    scratch.lse = scratch.row_weights + align(block * real)
+    scratch.scale = scratch.lse + align(block * real)
+    scratch.label = scratch.scale + align(block * real)
+    scratch.size = scratch.label + align(block * sizeof(Py_ssize_t))
+
+
+cdef void fill_row_weights(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *to) noexcept nogil:
+    """The block's row weights, one where there are none, and zero past its last row."""
+    cdef Py_ssize_t i, real = work.kernels.itemsize
+    memset(to, 0, work.block * real)
+    if work.row_weights != NULL:
+        work.kernels.convert(work.row_weights + start, rows, NULL, 1, to)
+    elif real == sizeof(double):
+        for i in range(rows):
+            (<double *> to)[i] = 1.0
+    else:
+        for i in range(rows):
+            (<float *> to)[i] = 1.0
+
+
+cdef double total_weight(const Work *work, Py_ssize_t start, Py_ssize_t rows) noexcept nogil:
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    if work.row_weights == NULL:
+        return <double> rows
+    for i in range(start, start + rows):
+        total += work.row_weights[i]
+    return total
+
+
+cdef double inertia_of(const Work *work, Py_ssize_t rows, const char *top, const char *w) noexcept nogil:
+    """Sum of w · |x − centre|², of which top holds −½."""
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    if work.kernels.itemsize == sizeof(double):
+        for i in range(rows):
+            total += (<const double *> w)[i] * -2.0 * (<const double *> top)[i]
+    else:
+        for i in range(rows):
+            total += <double> (<const float *> w)[i] * -2.0 * <double> (<const float *> top)[i]
+    return total
+
+
+cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory,
+                    double *sums) noexcept nogil:
+    """Rows start … start + rows: densities, then what the pass is for, while they are in cache."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef const Scratch *at = &work.scratch
+    cdef Py_ssize_t d = work.d, k = work.k, i
+    cdef char *panel = memory + at.panel
+    cdef char *white = panel
+    cdef char *logd = memory + at.logd
+    cdef char *weights = memory + at.row_weights
+    cdef char *lse = memory + at.lse
+    cdef char *scale = memory + at.scale
+    cdef Py_ssize_t *label = <Py_ssize_t *> (memory + at.label)
+    cdef const char *X = work.X + start * work.row_stride
+    cdef void (*densities)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *, const void *,
+                           const void *, void *, void *) noexcept nogil
+
+    kernels.pack(X, work.row_stride, work.column_stride, rows, d, work.centre, panel)
+    if work.whitener != NULL:
+        white = memory + at.white
+        kernels.whiten(panel, rows, d, work.whitener, white)
+    densities = kernels.triangular
+    if work.form == DIAGONAL:
+        densities = kernels.diagonal
+    elif work.form == ISOTROPIC:
+        densities = kernels.isotropic
+    densities(white, rows, d, k, work.density_means, work.factor, work.log_norm, memory + at.z, logd)
+
+    if work.output == LOG_DENSITIES:
+        kernels.unpack(logd, rows, k, work.out + start * k)
+        return
+    if work.output == LABELS:
+        label = work.labels + start
+    if work.output == LABELS or work.moment == HARD:
+        kernels.argmax(rows, k, logd, lse, label)
+        if work.moment == HARD:
+            fill_row_weights(work, start, rows, weights)
+            sums[0] += inertia_of(work, rows, lse, weights)
+            kernels.moments_hard(X, work.row_stride, work.column_stride, rows, d, work.centre, label,
+                                 weights, sums + work.sums.n_k, sums + work.sums.first)
+        return
+
+    fill_row_weights(work, start, rows, weights)
+    sums[0] += kernels.softmax(rows, k, weights, logd, lse, scale)
+    if work.output == LOG_LIKELIHOOD:
+        kernels.widen(lse, rows, work.out + start)
+        return
+    if work.output == RESPONSIBILITIES:
+        kernels.rescale(rows, k, scale, logd)
+        kernels.unpack(logd, rows, k, work.out + start * k)
+        return
+    sums[1] += total_weight(work, start, rows)
+    if work.moment == POOLED:
+        kernels.rescale(rows, k, scale, logd)
+        kernels.moments_pooled(panel, rows, d, k, work.means, logd, weights, memory + at.z, memory + at.rz,
+                               memory + at.wr, sums + work.sums.n_k, sums + work.sums.first,
+                               sums + work.sums.second, sums + work.sums.overlap)
+        return
+    kernels.weigh(rows, weights, scale)
+    if work.moment == FULL:
+        kernels.moments_full(panel, rows, d, k, work.means, logd, scale, memory + at.z, memory + at.rz,
+                             sums + work.sums.n_k, sums + work.sums.first, sums + work.sums.second)
+    else:
+        kernels.moments_diag(panel, rows, d, k, work.means, logd, scale, memory + at.z, memory + at.rz,
+                             sums + work.sums.n_k, sums + work.sums.first, sums + work.sums.second)
+
+
+cdef void run_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
+    cdef Py_ssize_t start = chunk * CGMM_CHUNK_ROWS
+    cdef Py_ssize_t stop = min(start + CGMM_CHUNK_ROWS, work.n)
+    memset(sums, 0, work.sums.size * sizeof(double))
+    while start < stop:
+        run_block(work, start, min(work.block, stop - start), memory, sums)
+        start += work.block
+
+
+cdef void add_in_order(const double *partials, Py_ssize_t count, Py_ssize_t size, Py_ssize_t start,
+                       Py_ssize_t stop, double *totals) noexcept nogil:
+    """totals[start:stop] += the partial sums of `count` chunks, first chunk first."""
+    cdef Py_ssize_t chunk, q
+    for chunk in range(count):
+        for q in range(start, stop):
+            totals[q] += partials[chunk * size + q]
+
+
+cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
+    """The pass: totals (work.sums.size) receives the sums over all chunks, in their order."""
+    cdef Py_ssize_t chunks = (work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS
+    cdef Py_ssize_t size = work.sums.size
+    cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> n_threads, WAVE_BYTES // (size * 8)))
+    cdef Py_ssize_t first, last, chunk, part, parts
+    cdef int threads = <int> min(<Py_ssize_t> n_threads, chunks)
+    cdef int adders
+    cdef char *memory = <char *> aligned_alloc(64, work.scratch.size * threads + wave * size * 8)
+    if memory == NULL:
+        with gil:
+            raise MemoryError("no memory for the scratch of a pass over the data")
+    cdef double *partials = <double *> (memory + work.scratch.size * threads)
+    memset(totals, 0, size * sizeof(double))
+    parts = (size + 4095) // 4096
+    adders = <int> min(<Py_ssize_t> threads, parts)
+    first = 0
+    while first < chunks:
+        last = min(first + wave, chunks)
+        for chunk in prange(first, last, schedule="dynamic", num_threads=threads):
+            run_chunk(work, chunk, memory + omp_get_thread_num() * work.scratch.size,
+                      partials + (chunk - first) * size)
+        for part in prange(parts, schedule="static", num_threads=adders):
+            add_in_order(partials, last - first, size, part * 4096, min(part * 4096 + 4096, size), totals)
+        first = last
+    free(memory)
+    return 0
+
+
+cdef const cgmm_kernels *kernels_for(X) except NULL:
+    if X.dtype == np.float64:
+        return TARGETS[TARGET].f64
+    if X.dtype == np.float32:
+        return TARGETS[TARGET].f32
+    raise TypeError(f"X must be float32 or float64, not {X.dtype}")
+
+
+cdef Py_ssize_t bind(Work *work, X) except -1:
+    """Point the work at the rows of X."""
+    if X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, not {X.ndim}")
+    work.kernels = kernels_for(X)
+    work.n, work.d = X.shape
+    work.row_stride, work.column_stride = X.strides
+    work.X = <const char *> <size_t> X.ctypes.data
+    return work.n
+
+
+def all_finite(X, int n_threads=1):
+    """Whether every element of X (n,d) is finite; no temporary."""
+    cdef Work work
+    cdef Py_ssize_t chunks, chunk
+    cdef int bad = 0
+    bind(&work, X)
+    chunks = (work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS
+    with nogil:
+        for chunk in prange(chunks, schedule="static", num_threads=<int> max(1, min(n_threads, chunks))):
+            bad += 1 - work.kernels.all_finite(
+                work.X + chunk * CGMM_CHUNK_ROWS * work.row_stride, work.row_stride, work.column_stride,
+                min(<Py_ssize_t> CGMM_CHUNK_ROWS, work.n - chunk * CGMM_CHUNK_ROWS), work.d)
+    return bad == 0
+
+
+cdef class _Pass:
+    """A pass being prepared: the parameters in the layout of the kernels, and the memory that holds them."""
+    cdef Work work
+    cdef char *parameters
+    cdef object X, density, row_weights, out
+    cdef const double[::1] centre
+    cdef const double[::1] weights_view
+    cdef readonly object shift
+
+    def __cinit__(self, X, density, row_weights=None, moment=None, output=None):
+        cdef Work *work = &self.work
+        cdef const double[:, ::1] means = density.means
+        cdef const double[::1] log_norm = density.log_norm
+        cdef const double[:, :, ::1] triangles
+        cdef const double[::1] scale
+        cdef Py_ssize_t d, k, real, means_size, factor_size, total, c, i, j
+        bind(work, X)
+        self.X, self.density, self.row_weights = X, density, row_weights
+        d, k = work.d, means.shape[0]
+        if means.shape[1] != d or density.centre.shape != (d,) or log_norm.shape[0] != k:
+            raise ValueError(f"the parameters do not fit rows of {d} features")
+        work.k = k
+        self.centre = density.centre
+        work.centre = &self.centre[0]
+        work.form = FORMS[density.form]
+        work.moment = NONE if moment is None else MOMENTS[moment]
+        work.output = NO_OUTPUT if output is None else OUTPUTS[output]
+        work.row_weights = NULL
+        if row_weights is not None:
+            self.weights_view = row_weights
+            if self.weights_view.shape[0] != work.n:
+                raise ValueError(f"{self.weights_view.shape[0]} row weights for {work.n} rows")
+            if work.n:
+                work.row_weights = &self.weights_view[0]
+        work.out = NULL
+        work.labels = NULL
+
+        real = work.kernels.itemsize
+        means_size = align(k * d * real)
+        if work.form == TRIANGULAR:
+            factor_size = align(k * cgmm_factor_size(d) * real)
+        else:
+            factor_size = align(k * d * real)
+        total = 2 * means_size + align(k * real) + factor_size + align(cgmm_factor_size(d) * real)
+        self.parameters = <char *> aligned_alloc(64, total)
+        if self.parameters == NULL:
+            raise MemoryError("no memory for the parameters of a pass over the data")
+        work.means = self.parameters
+        work.density_means = self.parameters + means_size
+        work.log_norm = self.parameters + 2 * means_size
+        work.factor = <char *> work.log_norm + align(k * real)
+        work.whitener = NULL
+        work.kernels.convert(&means[0, 0], k * d, work.centre, d, <void *> work.means)
+        work.kernels.convert(&log_norm[0], k, NULL, 1, <void *> work.log_norm)
+        if work.form == TRIANGULAR:
+            triangles = density.factor
+            if triangles.shape[0] != k or triangles.shape[1] != d or triangles.shape[2] != d:
+                raise ValueError("factor must be (k,d,d)")
+            work.kernels.pack_factor(k, d, &triangles[0, 0, 0], <void *> work.factor)
+        else:
+            scale = np.ascontiguousarray(density.factor, dtype=np.float64).ravel()
+            if scale.shape[0] != (k if work.form == ISOTROPIC else k * d):
+                raise ValueError("factor must be (k,d) or, isotropic, (k,)")
+            work.kernels.convert(&scale[0], scale.shape[0], NULL, 1, <void *> work.factor)
+        if density.whitener is None:
+            work.density_means = work.means
+        else:
+            triangles = density.whitener[np.newaxis]
+            if triangles.shape[1] != d or triangles.shape[2] != d:
+                raise ValueError("whitener must be (d,d)")
+            work.whitener = <char *> work.factor + factor_size
+            work.kernels.pack_factor(1, d, &triangles[0, 0, 0], <void *> work.whitener)
+            white = (density.means - density.centre) @ density.whitener.T
+            means = np.ascontiguousarray(white)
+            work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.density_means)
+        lay_out(work)
+
+    def __dealloc__(self):
+        free(self.parameters)
+
+    cdef relative_means(self):
+        """The means (k,d) about the centre, exactly as the kernels hold them."""
+        cdef double[:, ::1] relative = np.empty((self.work.k, self.work.d))
+        self.work.kernels.widen(self.work.means, self.work.k * self.work.d, &relative[0, 0])
+        return np.asarray(relative)
+
+    cdef double[::1] run(self, int n_threads):
+        cdef double[::1] totals = np.empty(self.work.sums.size)
+        with nogil:
+            run(&self.work, n_threads, &totals[0])
+        return totals
+
+
+cdef unpack_tiles(const double *tiles, Py_ssize_t count, Py_ssize_t m):
+    """(count, m, m) symmetric from their lower 4×4 tiles."""
+    cdef double[:, :, ::1] full = np.empty((count, m, m))
+    cdef Py_ssize_t c, i, j, a, b
+    for c in range(count):
+        for i in range(0, m, 4):
+            for j in range(0, i + 1, 4):
+                for a in range(min(<Py_ssize_t> 4, m - i)):
+                    for b in range(min(<Py_ssize_t> 4, m - j)):
+                        if j + b <= i + a:
+                            full[c, i + a, j + b] = tiles[4 * a + b]
+                            full[c, j + b, i + a] = tiles[4 * a + b]
+                tiles += 16
+    return np.asarray(full)
+
+
+cdef pooled_second(double[::1] sums, const Work *work, relative):
+    """(d,d) scatter of all components about their means: see moments_pooled in kernels.h."""
+    residual = unpack_tiles(&sums[work.sums.second], 1, work.d)[0]
+    laplacian = -unpack_tiles(&sums[work.sums.overlap], 1, work.k)[0]
+    np.fill_diagonal(laplacian, 0.0)
+    np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
+    scatter = residual + relative.T @ laplacian @ relative
+    return (scatter + scatter.T) / 2
+
+
+def expectation(X, density, moment, row_weights=None, int n_threads=1):
+    """One E-step over the rows of X: n_k, first, second, log-likelihood, total weight and shift.
+
+    X (n,d) float32 or float64, any strides; density as cgmm.parameters.Density; moment "full" (k,d,d),
+    "diag" (k,d) or "pooled" (d,d); row_weights (n,) float64 or None.
+    """
+    cdef _Pass work = _Pass(X, density, row_weights, moment)
+    cdef double[::1] sums = work.run(n_threads)
+    cdef Py_ssize_t d = work.work.d, k = work.work.k
+    cdef Sums at = work.work.sums
+    relative = work.relative_means()
+    flat = np.asarray(sums)
+    n_k = flat[at.n_k:at.n_k + k].copy()
+    if work.work.moment == POOLED:
+        tiles = flat[at.first:at.second].reshape(cgmm_pad4(k) // 4, cgmm_pad4(d) // 4, 4, 4)
+        first = tiles.transpose(0, 2, 1, 3).reshape(cgmm_pad4(k), cgmm_pad4(d))[:k, :d] - n_k[:, None] * relative
+        second = pooled_second(sums, &work.work, relative)
+    else:
+        first = flat[at.first:at.first + k * d].reshape(k, d).copy()
+        if work.work.moment == FULL:
+            second = unpack_tiles(&sums[at.second], k, d)
+        else:
+            second = flat[at.second:at.second + k * d].reshape(k, d).copy()
+    return n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative
+
+
+def evaluate(X, density, output, int n_threads=1):
+    """A value for each row of X: "log_likelihood" (n,), "responsibilities" or "log_densities" (n,k) float64,
+    "labels" (n,) intp."""
+    cdef _Pass work = _Pass(X, density, None, None, output)
+    cdef double[::1] out
+    cdef Py_ssize_t[::1] labels
+    cdef Py_ssize_t n = work.work.n, k = work.work.k
+    if work.work.output == LABELS:
+        result = np.empty(n, dtype=np.intp)
+        if n == 0:
+            return result
+        labels = result
+        work.work.labels = &labels[0]
+    else:
+        result = np.empty(n) if work.work.output == LOG_LIKELIHOOD else np.empty((n, k))
+        if n == 0:
+            return result
+        out = result.reshape(-1)
+        work.work.out = &out[0]
+    work.run(n_threads)
+    return result
+
+
+def assign(X, density, row_weights=None, labels=None, int n_threads=1):
+    """One k-means pass, density isotropic with unit scale and no norm: n_k, centre sums about density.centre,
+    inertia. The nearest centre of each row goes to labels (n,) intp, if given."""
+    cdef _Pass work = _Pass(X, density, row_weights, "hard")
+    cdef Py_ssize_t[::1] view
+    cdef Py_ssize_t d = work.work.d, k = work.work.k
+    if labels is not None and work.work.n:
+        view = labels
+        if view.shape[0] != work.work.n:
+            raise ValueError("labels must be (n,)")
+        work.work.labels = &view[0]
+        work.work.output = LABELS
+    flat = np.asarray(work.run(n_threads))
+    at = work.work.sums
+    return flat[at.n_k:at.n_k + k].copy(), flat[at.first:at.first + k * d].reshape(k, d).copy(), float(flat[0])
+
+
+def fma_rate(dtype, int n_threads=1, Py_ssize_t repeats=20_000_000):
+    """Floating-point operations of independent fused multiply-adds done by each of n_threads threads; to be
+    timed by the caller: the machine's peak, the yardstick of the benchmarks."""
+    cdef const cgmm_kernels *kernels = kernels_for(np.empty(0, dtype=dtype))
+    cdef double[::1] sink = np.empty(8 * n_threads)
+    cdef double operations = 0.0
+    cdef int t
+    with nogil:
+        for t in prange(n_threads, schedule="static", num_threads=n_threads):
+            operations += kernels.multiply_add(repeats, &sink[8 * t])
+    return operations

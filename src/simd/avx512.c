@@ -1,0 +1,43 @@
+/* AVX-512: 32 registers of 8 doubles or 16 floats. */
+#include "kernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__clang__)
+#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma"))), apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512dq,avx512vl,avx512bw,avx2,fma")
+#endif
+
+#define VECTOR_BYTES 64
+#define NV 4
+#define MI 4
+
+#define NAME(f) f##_f64
+#define DOUBLE 1
+#define VMAX(a, b) ((V)_mm512_max_pd(a, b))
+#define VMIN(a, b) ((V)_mm512_min_pd(a, b))
+#include "kernels.inl.h"
+#undef NAME
+#undef DOUBLE
+#undef VMAX
+#undef VMIN
+
+#define NAME(f) f##_f32
+#define DOUBLE 0
+#define VMAX(a, b) ((V)_mm512_max_ps(a, b))
+#define VMIN(a, b) ((V)_mm512_min_ps(a, b))
+#include "kernels.inl.h"
+
+const cgmm_kernels *const cgmm_avx512_f64 = &table_f64, *const cgmm_avx512_f32 = &table_f32;
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+#endif

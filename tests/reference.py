@@ -1,0 +1,197 @@
+"""EM for Gaussian mixtures, the slow and obvious way: the yardstick of the other tests.
+
+NumPy in float64, one formula a function, no import of cgmm, no care for speed or memory. Index i runs over
+the n rows, j over the d features, c over the k components. Covariances have scikit-learn's shapes:
+full (k, d, d), tied (d, d), diag (k, d), spherical (k,).
+PRML is Bishop, "Pattern Recognition and Machine Learning", 2006.
+"""
+
+import numpy as np
+from scipy.linalg import solve_triangular
+
+FAMILIES = ("full", "tied", "diag", "spherical")
+
+
+def expand(covariances, covariance_type, k, d):
+    """Covariances of any family as k full matrices, (k, d, d)."""
+    covariances = np.asarray(covariances, dtype=np.float64)
+    if covariance_type == "full":
+        return covariances
+    if covariance_type == "tied":
+        return np.array([covariances for c in range(k)])
+    if covariance_type == "diag":
+        return np.array([np.diag(covariances[c]) for c in range(k)])
+    return np.array([covariances[c] * np.eye(d) for c in range(k)])
+
+
+def n_parameters(k, d, covariance_type):
+    """Free parameters: k - 1 weights, k d means, and the covariances."""
+    symmetric = d * (d + 1) // 2
+    covariances = {"full": k * symmetric, "tied": symmetric, "diag": k * d, "spherical": k}[covariance_type]
+    return k - 1 + k * d + covariances
+
+
+# E-step
+
+
+def log_densities(X, means, covariances, covariance_type):
+    """log N(x_i | mu_c, Sigma_c), (n, k): PRML 2.43.
+
+    With Sigma = L L^T and y = L^-1 (x - mu), the quadratic form is y^T y and log |Sigma| = 2 sum_j log L_jj.
+    """
+    X, means = np.asarray(X, dtype=np.float64), np.asarray(means, dtype=np.float64)
+    (n, d), k = X.shape, len(means)
+    result = np.empty((n, k))
+    for c, covariance in enumerate(expand(covariances, covariance_type, k, d)):
+        L = np.linalg.cholesky(covariance)
+        y = solve_triangular(L, (X - means[c]).T, lower=True)
+        log_determinant = 2 * np.sum(np.log(np.diag(L)))
+        result[:, c] = -0.5 * (d * np.log(2 * np.pi) + log_determinant + np.sum(y**2, axis=0))
+    return result
+
+
+def log_joint(X, weights, means, covariances, covariance_type):
+    """log (pi_c N(x_i | mu_c, Sigma_c)), (n, k). A weight of 0 gives -inf."""
+    with np.errstate(divide="ignore"):
+        log_weights = np.log(np.asarray(weights, dtype=np.float64))
+    return log_weights + log_densities(X, means, covariances, covariance_type)
+
+
+def log_sum_exp(a):
+    """log sum_c exp a_ic, (n,): the largest term is taken out, so that nothing over- or underflows."""
+    largest = a.max(axis=1)
+    return largest + np.log(np.sum(np.exp(a - largest[:, np.newaxis]), axis=1))
+
+
+def log_likelihoods(X, weights, means, covariances, covariance_type):
+    """log p(x_i) = log sum_c pi_c N(x_i | mu_c, Sigma_c), (n,): the terms of PRML 9.28."""
+    return log_sum_exp(log_joint(X, weights, means, covariances, covariance_type))
+
+
+def responsibilities(X, weights, means, covariances, covariance_type):
+    """r_ic = pi_c N(x_i | mu_c, Sigma_c) / p(x_i), (n, k): PRML 9.23."""
+    joint = log_joint(X, weights, means, covariances, covariance_type)
+    return np.exp(joint - log_sum_exp(joint)[:, np.newaxis])
+
+
+# M-step
+
+
+def statistics(X, sample_weight, resp, shift):
+    """Moments of the rows about ``shift`` (k, d), each row weighted by w_i r_ic; w_i = 1 if None.
+
+    Returns
+    -------
+    dict
+        n_k (k,), first (k, d), second (k, d, d), total_weight.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    (n, d), k = X.shape, resp.shape[1]
+    w = np.ones(n) if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
+    r = w[:, np.newaxis] * resp
+    first, second = np.empty((k, d)), np.empty((k, d, d))
+    for c in range(k):
+        residuals = X - shift[c]
+        first[c] = np.sum(r[:, c, np.newaxis] * residuals, axis=0)
+        second[c] = (r[:, c, np.newaxis] * residuals).T @ residuals
+    return {"n_k": r.sum(axis=0), "first": first, "second": second, "total_weight": w.sum()}
+
+
+def maximise_weights(X, sample_weight, resp):
+    """pi_c = n_c / sum_i w_i, (k,): PRML 9.26."""
+    totals = statistics(X, sample_weight, resp, np.zeros((resp.shape[1], X.shape[1])))
+    return totals["n_k"] / totals["total_weight"]
+
+
+def maximise_means(X, sample_weight, resp):
+    """mu_c = sum_i w_i r_ic x_i / n_c, (k, d): PRML 9.24."""
+    totals = statistics(X, sample_weight, resp, np.zeros((resp.shape[1], X.shape[1])))
+    return totals["first"] / totals["n_k"][:, np.newaxis]
+
+
+def maximise_covariances(X, sample_weight, resp, means, covariance_type, reg_covar):
+    """Covariances about ``means``, ``reg_covar`` added to every variance: PRML 9.25 for full.
+
+    S_c = sum_i w_i r_ic (x_i - mu_c)(x_i - mu_c)^T. The others are Celeux and Govaert, "Gaussian parsimonious
+    clustering models", 1995: tied EEE, diag VVI, spherical VII.
+    """
+    totals = statistics(X, sample_weight, resp, means)
+    n_k, S, d = totals["n_k"], totals["second"], np.shape(X)[1]
+    if covariance_type == "full":
+        return S / n_k[:, np.newaxis, np.newaxis] + reg_covar * np.eye(d)
+    if covariance_type == "tied":
+        return S.sum(axis=0) / n_k.sum() + reg_covar * np.eye(d)
+    variances = np.array([np.diag(S_c) for S_c in S]) / n_k[:, np.newaxis] + reg_covar
+    return variances if covariance_type == "diag" else variances.mean(axis=1)
+
+
+def maximise(X, sample_weight, resp, covariance_type, reg_covar=0.0):
+    """Weights, means and covariances that maximise the expected log-likelihood: PRML 9.24-9.27."""
+    weights = maximise_weights(X, sample_weight, resp)
+    means = maximise_means(X, sample_weight, resp)
+    return weights, means, maximise_covariances(X, sample_weight, resp, means, covariance_type, reg_covar)
+
+
+# The loops
+
+
+def em(X, weights, means, covariances, covariance_type, n_iter, reg_covar=0.0, sample_weight=None, fixed=()):
+    """``n_iter`` iterations of EM (PRML 9.2.2) from the given parameters.
+
+    Those named in ``fixed`` ("weights", "means", "covariances") stay; covariances are taken about the means
+    that are then current.
+
+    Returns
+    -------
+    parameters : tuple
+        Weights, means, covariances.
+    history : ndarray of shape (n_iter,)
+        Mean log-likelihood of a row before each M-step: scikit-learn's ``lower_bounds_``.
+    """
+    X = np.asarray(X, dtype=np.float64)
+    history = []
+    for _ in range(n_iter):
+        log_p = log_likelihoods(X, weights, means, covariances, covariance_type)
+        history.append(np.average(log_p, weights=sample_weight))
+        resp = responsibilities(X, weights, means, covariances, covariance_type)
+        if "weights" not in fixed:
+            weights = maximise_weights(X, sample_weight, resp)
+        if "means" not in fixed:
+            means = maximise_means(X, sample_weight, resp)
+        if "covariances" not in fixed:
+            covariances = maximise_covariances(X, sample_weight, resp, means, covariance_type, reg_covar)
+    return (weights, means, covariances), np.array(history)
+
+
+def squared_distances(X, centres):
+    """|x_i - m_c|^2, (n, k)."""
+    return np.array([np.sum((X - centre) ** 2, axis=1) for centre in centres]).T
+
+
+def kmeans(X, centres, max_iter, tol=None):
+    """Lloyd's algorithm (PRML 9.2-9.4): assign, record the objective, move the centres.
+
+    A tie goes to the lowest index; an empty cluster keeps its centre. If ``tol`` is given, stops once the
+    squared movement of all centres is at most ``tol`` times the mean variance of the features.
+
+    Returns
+    -------
+    centres : ndarray of shape (k, d)
+        After the last move.
+    labels : ndarray of shape (n,)
+        Of the rows, with respect to the returned centres.
+    history : ndarray
+        PRML 9.1 at each assignment, before the move.
+    """
+    X, centres = np.asarray(X, dtype=np.float64), np.array(centres, dtype=np.float64)
+    history = []
+    for _ in range(max_iter):
+        distances = squared_distances(X, centres)
+        labels = distances.argmin(axis=1)
+        history.append(np.sum(distances.min(axis=1)))
+        previous = centres.copy()
+        for c in np.unique(labels):
+            centres[c] = X[labels == c].mean(axis=0)
+        if tol is not None and np.sum((centres - previous) ** 2) <= tol * X.var(axis=0).mean():
+            break
+    return centres, squared_distances(X, centres).argmin(axis=1), np.array(history)
