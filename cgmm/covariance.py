@@ -48,10 +48,10 @@ class Matrices:
             raise NotPositiveDefinite(np.flatnonzero(~np.isfinite(lower).all(axis=(1, 2))))
         return np.stack([_inverse_lower(L) for L in lower]).reshape(covariances.shape)
 
-    def repair(self, covariances):
-        """Add to the diagonal of each indefinite covariance the least power of ten that mends it.
+    def repair(self, covariances, floor):
+        """Add to the diagonal of each indefinite covariance the least power of ten of `floor` (d,) that mends it.
 
-        The powers start at 1e-12 of the mean of its diagonal. Returns covariances and the repaired components.
+        Returns covariances and the repaired components.
         """
         covariances = np.array(covariances)
         stack = self.stacked(covariances)
@@ -61,10 +61,10 @@ class Matrices:
                 continue
             repaired.append(c)
             S[:] = np.where(np.isfinite(S), S, 0.0)
-            ridge = 1e-12 * max(np.abs(np.diag(S)).mean(), np.finfo(float).tiny / 1e-12)
+            ridge = floor
             while not _has_cholesky(S):
                 S.flat[:: len(S) + 1] += ridge
-                ridge *= 10
+                ridge = 10 * ridge
         return covariances, repaired
 
     def precisions(self, root):
@@ -184,13 +184,11 @@ class Variances:
             raise NotPositiveDefinite(np.flatnonzero(bad))
         return 1.0 / np.sqrt(covariances)
 
-    def repair(self, covariances):
-        """Lift the variances that are not positive to 1e-12 of the mean of all; see Matrices.repair."""
+    def repair(self, covariances, floor):
+        """Lift the variances that are not positive to `floor` (d,), or to its mean; see Matrices.repair."""
         usable = np.isfinite(covariances) & (covariances > 0)
-        mean = covariances[usable].mean() if usable.any() else 0.0
-        floor = max(1e-12 * mean, np.finfo(float).tiny)
         repaired = np.flatnonzero(~usable.reshape(len(covariances), -1).all(axis=1)).tolist()
-        return np.where(usable, covariances, floor), repaired
+        return np.where(usable, covariances, floor if covariances.ndim == 2 else floor.mean()), repaired
 
     def precisions(self, root):
         return root**2
@@ -266,6 +264,14 @@ class Spherical(Variances):
 
 
 FAMILIES = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
+
+
+def least_variances(weights, means, variances):
+    """The variances (d,) that a repair gives: 1e-12 of the data's, and no less than means are exact to."""
+    spread = np.where(np.isfinite(variances), np.maximum(variances, 0.0), 0.0) + (means - weights @ means) ** 2
+    exact = 4 * np.finfo(float).eps * np.abs(means[weights > 0]).max(axis=0)
+    floor = np.maximum(1e-12 * (weights @ spread), exact**2)
+    return np.where(floor > 0, floor, 1e-36)
 
 
 def _keep(covariances, components, previous):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cgmm.covariance import NotPositiveDefinite
+from cgmm.covariance import NotPositiveDefinite, least_variances
 from cgmm.parameters import Parameters
 from cgmm.statistics import block_statistics
 
@@ -55,6 +55,12 @@ class Fit:
     repairs: tuple = ()
     stopped: bool = False
 
+    def __post_init__(self):
+        self.lower_bounds.flags.writeable = False
+
+    def __reduce__(self):
+        return Fit, (self.parameters, self.lower_bounds, self.converged, self.repairs, self.stopped)
+
     @property
     def lower_bound(self):
         return self.lower_bounds[-1] if len(self.lower_bounds) else -np.inf
@@ -82,7 +88,8 @@ def maximise(statistics, family, previous=None, reg_covar=0.0, fixed=(), iterati
     try:
         return Parameters.build(family, weights, means, covariances), repairs
     except NotPositiveDefinite:
-        covariances, repaired = family.repair(covariances)
+        variances = np.diagonal(family.expand(covariances, *means.shape), axis1=1, axis2=2)
+        covariances, repaired = family.repair(covariances, least_variances(weights, means, variances))
         repairs += [Repair(iteration, c, "its covariance is not positive definite") for c in repaired]
         return Parameters.build(family, weights, means, covariances), repairs
 

@@ -144,7 +144,7 @@ class GMM:
             The parameters are not those of a mixture.
         """
         family = validation.check_choice("covariance_type", covariance_type, FAMILIES)
-        shape = np.shape(means)
+        shape = validation.check_array("means", means).shape
         if len(shape) != 2 or 0 in shape:
             raise ValueError(f"means must have shape (components, features), not {shape}")
         parameters = Parameters.build(
@@ -154,7 +154,7 @@ class GMM:
             validation.check_matrices("covariances", covariances, family, *shape),
         )
         model = cls(shape[0], covariance_type=covariance_type)
-        model._set_fit(em.Fit(parameters, np.empty(0), True, ()))
+        model._fit = em.Fit(parameters, np.empty(0), converged=True)
         return model
 
     def fit(self, X, y=None, sample_weight=None):
@@ -187,10 +187,10 @@ class GMM:
         """
         settings = self._check_settings()
         X = validation.check_rows(X, n_threads=settings.n_threads)
-        row_weights = validation.check_weights(sample_weight, len(X))
+        row_weights, _ = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
         start = self._check_start(X, row_weights, settings)
         best = self._best_fit(X, row_weights, start, settings)
-        self._set_fit(best)
+        self._fit = best
         report.warn(best, settings)
         return self
 
@@ -200,21 +200,20 @@ class GMM:
 
     def predict(self, X):
         """The most probable component of each row of X (n,d); integers (n,)."""
-        return self._evaluate(X, "labels")
+        return self._evaluate(self._check_rows(X)[0], "labels")
 
     def predict_proba(self, X):
         """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
-        return self._evaluate(X, "responsibilities")
+        return self._evaluate(self._check_rows(X)[0], "responsibilities")
 
     def score_samples(self, X):
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
-        return self._evaluate(X, "log_likelihood")
+        return self._evaluate(self._check_rows(X)[0], "log_likelihood")
 
     def score(self, X, y=None, sample_weight=None):
         """The mean log-likelihood (nats) of a row of X (n,d)."""
         X, row_weights = self._check_rows(X, sample_weight)
-        values = _kernels.evaluate(X, self._parameters.density, "log_likelihood", self._threads())
-        return float(np.average(values, weights=row_weights))
+        return float(np.average(self._evaluate(X, "log_likelihood"), weights=row_weights))
 
     def sample(self, n_samples=1):
         """Draw rows from the mixture.
@@ -230,7 +229,7 @@ class GMM:
         labels : ndarray (n_samples,)
             The component of each.
         """
-        parameters = self._fitted()
+        parameters = self._parameters
         n = validation.check_count("n_samples", n_samples)
         rng = validation.check_random_state(self.random_state)
         counts = rng.multinomial(n, parameters.weights / parameters.weights.sum())
@@ -240,11 +239,13 @@ class GMM:
 
     def bic(self, X):
         """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978)."""
-        return self._criterion(X, np.log)
+        X = self._check_rows(X)[0]
+        return self._deviance(X) + self._parameters.n_parameters * float(np.log(len(X)))
 
     def aic(self, X):
         """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        return self._criterion(X, lambda n: 2.0)
+        X = self._check_rows(X)[0]
+        return self._deviance(X) + self._parameters.n_parameters * 2.0
 
     def icl(self, X):
         """Integrated completed likelihood of X (n,d), smaller is better.
@@ -254,10 +255,8 @@ class GMM:
         X = self._check_rows(X)[0]
         certainty = 0.0
         for start in range(0, len(X), ROWS_AT_A_TIME):
-            rows = _kernels.evaluate(
-                X[start : start + ROWS_AT_A_TIME], self._parameters.density, "responsibilities", self._threads()
-            )
-            certainty += float(np.log(rows.max(axis=1)).sum())
+            responsibilities = self._evaluate(X[start : start + ROWS_AT_A_TIME], "responsibilities")
+            certainty += float(np.log(responsibilities.max(axis=1)).sum())
         return self.bic(X) - 2.0 * certainty
 
     def save(self, path):
@@ -266,14 +265,8 @@ class GMM:
         The file is a versioned npz archive without pickle. Of the constructor's arguments it keeps those that
         JSON can hold (not callbacks, generators or start arrays).
         """
-        parameters = self._fitted()
-        facts = {"converged": self.converged_, "settings": {}}
-        for name, value in self.get_params().items():
-            value = list(value) if isinstance(value, tuple | set | frozenset) else value
-            value = value.item() if isinstance(value, np.generic) else value
-            if isinstance(value, bool | int | float | str | list | None):
-                facts["settings"][name] = value
-        persistence.save(path, parameters, self.lower_bounds_, facts)
+        parameters = self._parameters
+        persistence.save(path, parameters, self.lower_bounds_, self.converged_, self.get_params())
 
     @classmethod
     def load(cls, path):
@@ -286,12 +279,11 @@ class GMM:
         ValueError
             It is damaged, not cgmm's or of a newer version; the message names the file and the fault.
         """
-        parameters, lower_bounds, facts = persistence.load(path)
+        parameters, lower_bounds, converged, settings = persistence.load(path)
         known = inspect.signature(cls).parameters
-        settings = {name: value for name, value in dict(facts.get("settings", {})).items() if name in known}
-        model = cls(**settings)
-        model.n_components, model.covariance_type = parameters.k, parameters.family.name
-        model._set_fit(em.Fit(parameters, lower_bounds, bool(facts.get("converged")), ()))
+        model = cls(**{name: value for name, value in settings.items() if name in known})
+        model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
+        model._fit = em.Fit(parameters, lower_bounds, converged)
         return model
 
     def get_params(self, deep=True):
@@ -315,35 +307,43 @@ class GMM:
         ]
         return f"GMM({', '.join(changed)})"
 
-    weights_ = property(lambda self: self._fitted().weights)
-    means_ = property(lambda self: self._fitted().means)
-    covariances_ = property(lambda self: self._fitted().covariances)
-    precisions_ = property(lambda self: self._fitted().precisions)
-    precisions_cholesky_ = property(lambda self: self._fitted().precisions_cholesky)
-    n_features_in_ = property(lambda self: self._fitted().d)
+    weights_ = property(lambda self: self._parameters.weights)
+    means_ = property(lambda self: self._parameters.means)
+    covariances_ = property(lambda self: self._parameters.covariances)
+    precisions_ = property(lambda self: self._parameters.precisions)
+    precisions_cholesky_ = property(lambda self: self._parameters.precisions_cholesky)
+    n_features_in_ = property(lambda self: self._parameters.d)
+    converged_ = property(lambda self: self._fitted().converged)
+    n_iter_ = property(lambda self: len(self._fitted().lower_bounds))
+    lower_bound_ = property(lambda self: self._fitted().lower_bound)
+    lower_bounds_ = property(lambda self: self._fitted().lower_bounds)
+    _parameters = property(lambda self: self._fitted().parameters)
+
+    def __sklearn_is_fitted__(self):
+        return "_fit" in vars(self)
 
     def _fitted(self):
-        if "_parameters" not in vars(self):
+        """The em.Fit of the last fit."""
+        if not self.__sklearn_is_fitted__():
             raise NotFittedError("This GMM instance is not fitted yet; call fit first.")
-        return self._parameters
+        return self._fit
 
     def _threads(self):
         return threads(validation.check_threads(self.n_threads))
 
     def _check_rows(self, X, sample_weight=None):
         """Rows (n,d) and row weights for a fitted model."""
-        parameters = self._fitted()
+        parameters = self._parameters
         X = validation.check_rows(X, parameters.d, self._threads())
         return X, validation.check_weights(sample_weight, len(X))
 
     def _evaluate(self, X, what):
-        X, _ = self._check_rows(X)
+        """A value for each row that is known to be good."""
         return _kernels.evaluate(X, self._parameters.density, what, self._threads())
 
-    def _criterion(self, X, penalty):
-        """−2 log L + penalty(n) · p"""
-        X = self._check_rows(X)[0]
-        return -2.0 * self.score(X) * len(X) + penalty(len(X)) * self._parameters.n_parameters
+    def _deviance(self, X):
+        """−2 log L of rows that are known to be good."""
+        return -2.0 * float(self._evaluate(X, "log_likelihood").sum())
 
     def _check_settings(self):
         """The constructor's arguments that steer EM, checked."""
@@ -361,7 +361,7 @@ class GMM:
         family = validation.check_choice("covariance_type", self.covariance_type, FAMILIES)
         method = validation.check_choice("init_params", self.init_params, initialize.METHODS)
         validation.check_enough_rows(X, row_weights, k, "n_components")
-        if validation.check_flag("warm_start", self.warm_start) and "_parameters" in vars(self):
+        if validation.check_flag("warm_start", self.warm_start) and self.__sklearn_is_fitted__():
             validation.check_continues(self._parameters, family, k, X.shape[1])
             return lambda rng: (self._parameters, [])
         given = validation.check_given(
@@ -389,7 +389,7 @@ class GMM:
             validation.check_count("verbose_interval", self.verbose_interval),
             validation.check_callback(self.callback),
         )
-        continued = self.warm_start and "_parameters" in vars(self)
+        continued = self.warm_start and self.__sklearn_is_fitted__()
         best = None
         for restart in range(1 if continued else restarts):
             reporter.begin(restart)
@@ -407,13 +407,6 @@ class GMM:
             if best is None or fit.lower_bound > best.lower_bound:
                 best = fit
         return best
-
-    def _set_fit(self, fit):
-        self._parameters = fit.parameters
-        self.converged_ = fit.converged
-        self.n_iter_ = len(fit.lower_bounds)
-        self.lower_bound_ = fit.lower_bound
-        self.lower_bounds_ = fit.lower_bounds
 
 
 ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where only a sum of them is wanted

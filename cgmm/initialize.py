@@ -13,6 +13,8 @@ from cgmm.parameters import Parameters
 
 SAMPLE_ROWS = 16384  # at least
 SAMPLE_PER_PARAMETER = 10  # and this many rows for each component and feature
+SEEDING_ROWS = 16384  # k-means++ reads its rows once for each seed: it looks at least at so many of the sample
+SEEDING_PER_COMPONENT = 64  # and at so many for each component
 
 
 def start(X, row_weights, k, family, method, rng, reg_covar, given, n_threads):
@@ -45,13 +47,17 @@ def sample_rows(X, row_weights, k, rng):
     return np.ascontiguousarray(X[rows]), None if row_weights is None else row_weights[rows]
 
 
+def _seeds(X, k, rng, row_weights, n_threads):
+    step = max(1, len(X) // max(SEEDING_ROWS, SEEDING_PER_COMPONENT * k))
+    return plus_plus(X[::step], k, rng, None if row_weights is None else row_weights[::step], n_threads)
+
+
 def _kmeans(X, k, rng, row_weights, n_threads):
-    seeds = plus_plus(X, k, rng, row_weights, n_threads)
-    return lloyd(X, seeds, 300, 1e-4, row_weights, n_threads).labels
+    return lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, 1e-4, row_weights, n_threads).labels
 
 
 def _plus_plus(X, k, rng, row_weights, n_threads):
-    return nearest(X, plus_plus(X, k, rng, row_weights, n_threads), n_threads)
+    return nearest(X, _seeds(X, k, rng, row_weights, n_threads), n_threads)
 
 
 def _random_rows(X, k, rng, row_weights, n_threads):

@@ -74,7 +74,7 @@ def kmeans(
     moves = validation.check_count("max_iter", max_iter, least=0)
     tol = validation.check_real("tol", tol)
     X = validation.check_rows(X, n_threads=n_threads)
-    row_weights = validation.check_weights(sample_weight, len(X))
+    row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
     validation.check_enough_rows(X, row_weights, k, "n_clusters")
     rng = validation.check_random_state(random_state)
     if isinstance(init, str):
@@ -90,7 +90,9 @@ def kmeans(
         lloyd(X, seeds(X, k, rng, row_weights, n_threads), moves, tol, row_weights, n_threads)
         for _ in range(restarts)
     )
-    return min(results, key=lambda result: result.inertia)
+    best = min(results, key=lambda result: result.inertia)
+    history = np.ldexp(best.inertia_history, exponent)
+    return best._replace(inertia=float(history[-1]), inertia_history=history)
 
 
 def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):

@@ -29,7 +29,7 @@ class Density(NamedTuple):
 def distances_to(centres):
     """The Density whose log-densities are −½ |x − centre_c|²: what k-means needs."""
     k = len(centres)
-    return Density("isotropic", centres, centres.mean(axis=0), np.ones(k), np.zeros(k))
+    return Density("isotropic", centres, _middle(centres, np.ones(k)), np.ones(k), np.zeros(k))
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,19 @@ class Parameters:
         return Density(
             whitening.form,
             self.means,
-            self.weights @ self.means,
+            _middle(self.means, self.weights),
             whitening.factor,
             log_norm,
             whitening.whitener,
         )
+
+
+def _middle(means, weights):
+    """The weighted median of the means in each feature, (d,): unlike a mean, a far component leaves it alone."""
+    order = np.argsort(means, axis=0)
+    reach = np.cumsum(weights[order], axis=0)
+    at = (reach < reach[-1] / 2).sum(axis=0)
+    return np.take_along_axis(means, np.take_along_axis(order, at[np.newaxis], axis=0), axis=0)[0]
 
 
 def _read_only(array):

@@ -4,8 +4,6 @@ import contextlib
 import json
 import os
 import tempfile
-import zipfile
-import zlib
 
 import numpy as np
 
@@ -18,9 +16,15 @@ VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
 
 
-def save(path, parameters, lower_bounds, facts):
-    """Write parameters, history (iterations,) and `facts` (a dict for JSON) to path, atomically."""
-    header = {"format": FORMAT, "version": VERSION, "covariance_type": parameters.family.name, **facts}
+def save(path, parameters, lower_bounds, converged, settings):
+    """Write parameters, history (iterations,) and the settings that JSON can hold to path, atomically."""
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "covariance_type": parameters.family.name,
+        "converged": converged,
+        "settings": _plain(settings),
+    }
     arrays = {
         "weights": parameters.weights,
         "means": parameters.means,
@@ -44,13 +48,36 @@ def save(path, parameters, lower_bounds, facts):
 
 
 def load(path):
-    """Parameters, history and facts of a saved file; ValueError names the file and what is wrong with it."""
+    """Parameters, history, converged and settings of a file; ValueError names it and what is wrong with it."""
     with open(path, "rb") as file:
         try:
             header, arrays = _read(file)
-            return _parameters(header, arrays), arrays["lower_bounds"], header
-        except (ValueError, TypeError, KeyError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            parameters = _parameters(header, arrays)
+            settings = _settings(header)
+            return parameters, arrays["lower_bounds"], header["converged"], settings
+        except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
             raise ValueError(f"{os.fspath(path)} cannot be loaded as a cgmm model: {error}") from error
+
+
+def _plain(settings):
+    """Those of the settings that JSON can hold."""
+    plain = {}
+    for name, value in settings.items():
+        value = value.item() if isinstance(value, np.generic) else value
+        value = list(value) if isinstance(value, tuple | set | frozenset) else value
+        is_names = isinstance(value, list) and all(isinstance(item, str) for item in value)
+        if is_names or isinstance(value, bool | int | float | str | None):
+            plain[name] = value
+    return plain
+
+
+def _settings(header):
+    settings = header.get("settings")
+    if not isinstance(settings, dict):
+        raise ValueError("its header is damaged: settings")
+    if not isinstance(header.get("converged"), bool):
+        raise ValueError("its header is damaged: converged")
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
 def _mode(path):
@@ -68,9 +95,15 @@ def _read(file):
         raise ValueError("it is not an npz file")
     file.seek(0)
     with np.load(file, allow_pickle=False) as archive:
+        damaged = archive.zip.testzip()  # NumPy may stop before the end of a part, where its checksum is compared
+        if damaged is not None:
+            raise ValueError(f"its part {damaged} is damaged")
         if "header" not in archive:
             raise ValueError("it has no cgmm header")
-        header = json.loads(str(archive["header"][()]))
+        header = _array(archive, "header")
+        if header.dtype.kind != "U" or header.shape != ():
+            raise ValueError("its header is not cgmm's")
+        header = json.loads(header.item())
         if not isinstance(header, dict) or header.get("format") != FORMAT:
             raise ValueError("its header is not cgmm's")
         version = header.get("version")
@@ -83,7 +116,14 @@ def _read(file):
         missing = [name for name in ARRAYS if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
-        return header, {name: archive[name] for name in ARRAYS}
+        return header, {name: _array(archive, name) for name in ARRAYS}
+
+
+def _array(archive, name):
+    array = archive[name]
+    if not isinstance(array, np.ndarray):
+        raise ValueError(f"its {name} is not an array")
+    return array
 
 
 def _parameters(header, arrays):
@@ -98,8 +138,10 @@ def _parameters(header, arrays):
     cholesky = validation.check_start_array(
         "precisions_cholesky", arrays["precisions_cholesky"], family.shape(k, d)
     )
-    if arrays["lower_bounds"].ndim != 1 or arrays["lower_bounds"].dtype != np.float64:
-        raise ValueError("lower_bounds must be one float64 a iteration")
+    lower_bounds = arrays["lower_bounds"]
+    if lower_bounds.ndim != 1 or lower_bounds.dtype != np.float64:
+        raise ValueError("lower_bounds must be one float64 an iteration")
+    validation.check_start_array("lower_bounds", lower_bounds, lower_bounds.shape)
     root = family.root_from_precisions_cholesky(cholesky)
     if not family.is_root_of(root, covariances):
         raise ValueError("precisions_cholesky does not belong to covariances")

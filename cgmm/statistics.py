@@ -107,34 +107,34 @@ def expectation(model, X, sample_weight=None):
 
 
 def of_labels(X, labels, k, family, row_weights=None):
-    """Statistics of rows that each belong to one component (float64 copies of X; meant for samples)."""
-    responsibilities = np.zeros((len(X), k))
-    responsibilities[np.arange(len(X)), labels] = 1.0
-    return of_responsibilities(X, responsibilities, family, row_weights)
+    """Statistics of rows that each belong to one component, about that component's mean."""
+    order = np.argsort(labels, kind="stable")
+    ends = np.searchsorted(labels, np.arange(1, k), sorter=order)
+    rows = np.split(order, ends)
+    ones = np.ones(len(X)) if row_weights is None else row_weights
+    return _of_parts(((X[r], ones[r]) for r in rows), X, family)
 
 
 def of_responsibilities(X, responsibilities, family, row_weights=None):
     """Statistics of rows with given responsibilities (n,k), about each component's mean."""
-    X = np.asarray(X, dtype=np.float64)
-    r = responsibilities if row_weights is None else responsibilities * row_weights[:, None]
-    n_k = r.sum(axis=0)
-    origin = X.mean(axis=0)
-    shift = origin + r.T @ (X - origin) / np.where(n_k < EMPTY, 1.0, n_k)[:, None]
-    first = np.zeros_like(shift)
-    second = []
-    for c in range(len(n_k)):
-        rows = np.flatnonzero(r[:, c])
-        z = X[rows] - shift[c]
-        rz = z * r[rows, c, None]
-        first[c] = rz.sum(axis=0)
-        second.append(_MOMENTS[family.moment](rz, z))
-    total = r.sum()
+    columns = responsibilities.T
+    return _of_parts(((X, r if row_weights is None else r * row_weights) for r in columns), X, family)
+
+
+def _of_parts(parts, X, family):
+    """Statistics from each component's rows and their weights; an empty one's shift is the mean of X."""
+    origin = X.mean(axis=0, dtype=np.float64)
+    n_k, first, second, shift = [], [], [], []
+    for rows, weights in parts:
+        centred = rows - origin
+        total = weights.sum()
+        mean = weights @ centred / total if total >= EMPTY else np.zeros_like(origin)
+        z = centred - mean
+        weighted = z * weights[:, None]
+        n_k.append(total)
+        shift.append(origin + mean)
+        first.append(weighted.sum(axis=0))
+        second.append((weighted * z).sum(axis=0) if family.moment == "diag" else weighted.T @ z)
     second = np.sum(second, axis=0) if family.moment == "pooled" else np.stack(second)
-    return SufficientStatistics(n_k, first, second, np.nan, total, shift)
-
-
-_MOMENTS = {
-    "full": lambda rz, z: rz.T @ z,
-    "pooled": lambda rz, z: rz.T @ z,
-    "diag": lambda rz, z: (rz * z).sum(axis=0),
-}
+    n_k = np.array(n_k)
+    return SufficientStatistics(n_k, np.stack(first), second, np.nan, n_k.sum(), np.stack(shift))

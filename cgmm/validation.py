@@ -6,6 +6,7 @@ import numpy as np
 
 from cgmm import _kernels
 
+MAX_THREADS = 2**31 - 1  # OpenMP counts them in a C int
 START_ARGUMENTS = {"weights": "weights_init", "means": "means_init", "covariances": "precisions_init"}
 
 
@@ -21,20 +22,26 @@ class NotFittedError(ValueError, AttributeError):
     """The model is used before fit."""
 
 
-def check_count(name, value, least=1):
+def check_count(name, value, least=1, most=None):
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer, not {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, not {value}")
+    if most is not None and value > most:
+        raise ValueError(f"{name} must be at most {most}, not {value}")
     return int(value)
 
 
 def check_real(name, value, least=0.0):
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, not {value!r}")
-    if not least <= value < np.inf:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    if not least <= number < np.inf:
         raise ValueError(f"{name} must be finite and at least {least}, not {value}")
-    return float(value)
+    return number
 
 
 def check_flag(name, value):
@@ -51,7 +58,7 @@ def check_choice(name, value, choices):
 
 
 def check_threads(value):
-    return None if value is None else check_count("n_threads", value)
+    return None if value is None else check_count("n_threads", value, most=MAX_THREADS)
 
 
 def check_fixed(fixed):
@@ -61,7 +68,7 @@ def check_fixed(fixed):
     except TypeError:
         raise TypeError(f"fixed must be a collection of names, not {fixed!r}") from None
     for name in names:
-        if name not in START_ARGUMENTS:
+        if not isinstance(name, str) or name not in START_ARGUMENTS:
             raise ValueError(f"fixed may hold {', '.join(map(repr, START_ARGUMENTS))}, not {name!r}")
     return names
 
@@ -100,7 +107,7 @@ def check_rows(X, n_features=None, n_threads=1):
     """
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
-    X = _as_floats("X", X)
+    X = check_array("X", X)
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead: X must be (rows, features). Reshape your data "
@@ -122,9 +129,10 @@ def check_weights(sample_weight, n):
     """Row weights (n,) float64, or None."""
     if sample_weight is None:
         return None
-    weights = np.ascontiguousarray(_as_floats("sample_weight", sample_weight), dtype=np.float64)
+    weights = check_array("sample_weight", sample_weight)
     if weights.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), one for each row, not {weights.shape}")
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
     if not np.isfinite(weights).all():
         raise ValueError(_first_not_finite("sample_weight", weights))
     if (weights < 0).any():
@@ -132,7 +140,18 @@ def check_weights(sample_weight, n):
         raise ValueError(f"sample_weight must not be negative, but sample_weight[{i}] is {weights[i]}")
     if not weights.any():
         raise ValueError("sample_weight is zero for every row")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weights.sum()):
+            raise ValueError("sample_weight has no finite sum")
     return weights
+
+
+def of_order_one(weights):
+    """Weights / 2^e and e, so that the largest is in [½, 1): float32 can hold them, and no digit is lost."""
+    if weights is None:
+        return None, 0
+    exponent = int(np.frexp(weights.max())[1])
+    return np.ldexp(weights, -exponent), exponent
 
 
 def check_enough_rows(X, row_weights, k, name):
@@ -144,7 +163,7 @@ def check_enough_rows(X, row_weights, k, name):
 
 def check_start_array(name, value, shape):
     """A private float64 copy of `value`, of that shape and finite."""
-    array = np.array(_as_floats(name, value), dtype=np.float64, order="C")
+    array = np.array(check_array(name, value), dtype=np.float64, order="C")
     if array.shape != shape:
         raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
     if not np.isfinite(array).all():
@@ -183,7 +202,12 @@ def check_given(family, k, d, weights_init, means_init, precisions_init):
         given["means"] = check_start_array("means_init", means_init, (k, d))
     if precisions_init is not None:
         precisions = check_matrices("precisions_init", precisions_init, family, k, d)
-        given["covariances"] = family.covariances_from_precisions(precisions)
+        try:
+            with np.errstate(over="ignore", invalid="ignore"):
+                given["covariances"] = family.covariances_from_precisions(precisions)
+                family.root(given["covariances"])
+        except ValueError:
+            raise ValueError("precisions_init cannot be inverted: its values are too small") from None
     return given
 
 
@@ -197,8 +221,10 @@ def check_continues(parameters, family, k, d):
         )
 
 
-def _as_floats(name, value):
+def check_array(name, value):
     """An array of float32 or float64 in native order, aligned; copied only if it is something else."""
+    if np.ma.isMaskedArray(value) and value.mask.any():
+        raise ValueError(f"{name} is masked, and cgmm would see what the mask hides: fill or drop those rows")
     try:
         array = np.asarray(value)
     except ValueError as error:
@@ -211,6 +237,8 @@ def _as_floats(name, value):
         raise TypeError(f"{name} must be numeric, not of dtype {array.dtype}")
     try:
         return array.astype(np.float32 if array.dtype == np.float32 else np.float64)
+    except OverflowError as error:
+        raise ValueError(f"{name} must be numeric: {error}") from None
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} must be numeric: {error}") from None
 

@@ -28,6 +28,9 @@ cdef Py_ssize_t WAVE_BYTES = 16 << 20
 cdef enum Form:
     TRIANGULAR, DIAGONAL, ISOTROPIC
 
+# Multiply-adds that are worth a thread: waking one, and waiting for one that the system holds back, costs more.
+cdef Py_ssize_t THREAD_WORK = 200_000
+
 cdef enum Moment:
     FULL, DIAG, POOLED, HARD, NONE
 
@@ -51,12 +54,9 @@ def target():
 
 
 def set_target(name):
-    """Use another target; ValueError when this machine cannot run it."""
+    """Use another of available_targets()."""
     global TARGET
-    names = available_targets()
-    if name not in names:
-        raise ValueError(f"instruction set {name!r} is not available here; possible: {', '.join(names)}")
-    TARGET = names.index(name)
+    TARGET = available_targets().index(name)
 
 
 def openmp():
@@ -283,13 +283,21 @@ cdef void add_in_order(const double *partials, Py_ssize_t count, Py_ssize_t size
             totals[q] += partials[chunk * size + q]
 
 
+cdef Py_ssize_t work_estimate(const Work *work) noexcept nogil:
+    """Multiply-adds of the pass, about."""
+    cdef Py_ssize_t each = work.d
+    if work.form == TRIANGULAR or work.moment == FULL:
+        each *= work.d
+    return work.n * work.k * (each + 8)
+
+
 cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
     """The pass: totals (work.sums.size) receives the sums over all chunks, in their order."""
     cdef Py_ssize_t chunks = (work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS
     cdef Py_ssize_t size = work.sums.size
     cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> n_threads, WAVE_BYTES // (size * 8)))
     cdef Py_ssize_t first, last, chunk, part, parts
-    cdef int threads = <int> min(<Py_ssize_t> n_threads, chunks)
+    cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, chunks), work_estimate(work) // THREAD_WORK))
     cdef int adders
     cdef char *memory = <char *> aligned_alloc(64, work.scratch.size * threads + wave * size * 8)
     if memory == NULL:

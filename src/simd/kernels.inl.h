@@ -313,7 +313,7 @@ static inline __attribute__((always_inline)) void NAME(axis_tile)(const REAL *x,
     for (int c = 0; c < tile; c++)
         for (int v = 0; v < NV; v++) {
             const REAL s = isotropic ? scale[c] : 1;
-            NAME(store_density)(logd + c * G + v * W, log_norm[c], norm[c][v] * (s * s));
+            NAME(store_density)(logd + c * G + v * W, log_norm[c], norm[c][v] * s * s);
         }
 }
 
