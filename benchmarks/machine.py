@@ -1,0 +1,82 @@
+"""The facts of the machine and of what runs on it, and its peak."""
+
+import datetime
+import os
+import platform
+import re
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+from threadpoolctl import threadpool_info
+
+from cgmm import _kernels
+
+PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "daal4py", "daal", "pytest-benchmark")
+
+
+def facts():
+    """What a reader needs to know about a measurement, for JSON."""
+    import cgmm
+
+    return {
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "cpu": _cpu(),
+        "cores": psutil.cpu_count(logical=False),
+        "usable_cores": len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else None,
+        "caches": _caches(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": platform.platform(),
+        "load_average": os.getloadavg() if hasattr(os, "getloadavg") else None,
+        "python": platform.python_version(),
+        "cgmm": cgmm.__version__,
+        "compiler": _compiler(),
+        "openmp": _kernels.openmp(),
+        "targets": _kernels.available_targets(),
+        "target": _kernels.target(),
+        "versions": {name: found for name in PACKAGES if (found := _version(name))},
+        "thread_pools": threadpool_info(),
+    }
+
+
+def peak(dtype, threads, seconds=0.05):
+    """Floating-point operations a second of independent multiply-adds: one measurement, some `seconds` long."""
+    repeats = 100_000
+    while True:
+        begin = time.perf_counter()
+        operations = _kernels.fma_rate(dtype, threads, repeats)
+        elapsed = time.perf_counter() - begin
+        if elapsed >= seconds / 2:
+            return operations / elapsed
+        repeats = int(repeats * max(2.0, seconds / elapsed))
+
+
+def _cpu():
+    try:
+        return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
+    except (OSError, TypeError):
+        return platform.processor() or platform.machine()
+
+
+def _caches():
+    """Level and kind → size, of the first core (Linux)."""
+    folders = sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*"))
+
+    def read(folder, name):
+        return (folder / name).read_text().strip()
+
+    return {f"L{read(f, 'level')} {read(f, 'type').lower()}": read(f, "size") for f in folders}
+
+
+def _compiler():
+    """The compiler's own mark in the extension, if it left one."""
+    mark = re.search(rb"GCC: \([^)]*\) [\d.]+|clang version [\d.]+", Path(_kernels.__file__).read_bytes())
+    return mark[0].decode() if mark else None
+
+
+def _version(name):
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
