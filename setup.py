@@ -48,7 +48,7 @@ class BuildKernels(build_ext):
 
 
 SOURCES = ["src/_kernels.pyx", *(f"src/simd/{name}.c" for name in ("baseline", "avx2", "avx512", "cpu"))]
-HEADERS = ["src/_simd.pxd", "src/_openmp.pxd", "src/simd/kernels.h", "src/simd/kernels.inl.h"]
+HEADERS = [str(path) for path in Path("src").rglob("*.[ph]*")]
 
 setup(
     ext_modules=cythonize(

@@ -8,7 +8,10 @@ a covariance Σ = L Lᵀ, and the whitening factor is P = L⁻¹, so that (x−�
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import lapack, solve_triangular
+from scipy.linalg import solve_triangular
+
+from cgmm import _kernels
+from cgmm.config import threads
 
 
 class Whitening(NamedTuple):
@@ -39,14 +42,10 @@ class Matrices:
 
     def root(self, covariances):
         """P of each covariance; NotPositiveDefinite names those that have none."""
-        stack = self.stacked(covariances)
-        try:
-            lower = np.linalg.cholesky(stack)
-        except np.linalg.LinAlgError:
-            raise NotPositiveDefinite(c for c, S in enumerate(stack) if not _has_cholesky(S)) from None
-        if not np.isfinite(lower).all():
-            raise NotPositiveDefinite(np.flatnonzero(~np.isfinite(lower).all(axis=(1, 2))))
-        return np.stack([_inverse_lower(L) for L in lower]).reshape(covariances.shape)
+        roots, bad = _kernels.roots(np.ascontiguousarray(self.stacked(covariances)), threads())
+        if bad.any():
+            raise NotPositiveDefinite(np.flatnonzero(bad))
+        return roots.reshape(covariances.shape)
 
     def repair(self, covariances, floor):
         """Add to the diagonal of each indefinite covariance the least power of ten of `floor` (d,) that mends it.
@@ -57,12 +56,12 @@ class Matrices:
         stack = self.stacked(covariances)
         repaired = []
         for c, S in enumerate(stack):
-            if _has_cholesky(S):
+            if _has_root(S):
                 continue
             repaired.append(c)
             S[:] = np.where(np.isfinite(S), S, 0.0)
             ridge = floor
-            while not _has_cholesky(S):
+            while not _has_root(S):
                 S.flat[:: len(S) + 1] += ridge
                 ridge = 10 * ridge
         return covariances, repaired
@@ -126,6 +125,9 @@ class Full(Matrices):
     def whitening(self, root, k, d):
         return Whitening("triangular", root, _log_diagonal(root))
 
+    def variances(self, covariances, k, d):
+        return np.diagonal(covariances, axis1=1, axis2=2)
+
     def expand(self, covariances, k, d):
         return np.array(covariances)
 
@@ -165,6 +167,9 @@ class Tied(Matrices):
 
     def whitening(self, root, k, d):
         return Whitening("isotropic", np.ones(k), np.repeat(_log_diagonal(root[np.newaxis]), k), root)
+
+    def variances(self, covariances, k, d):
+        return np.repeat(np.diag(covariances)[np.newaxis], k, axis=0)
 
     def expand(self, covariances, k, d):
         return np.repeat(covariances[np.newaxis], k, axis=0)
@@ -237,6 +242,9 @@ class Diag(Variances):
     def whitening(self, root, k, d):
         return Whitening("diagonal", root, np.log(root).sum(axis=1))
 
+    def variances(self, covariances, k, d):
+        return covariances
+
     def expand(self, covariances, k, d):
         return covariances[:, :, None] * np.eye(d)
 
@@ -259,6 +267,9 @@ class Spherical(Variances):
     def whitening(self, root, k, d):
         return Whitening("isotropic", root, d * np.log(root))
 
+    def variances(self, covariances, k, d):
+        return np.repeat(covariances[:, None], d, axis=1)
+
     def expand(self, covariances, k, d):
         return covariances[:, None, None] * np.eye(d)
 
@@ -280,19 +291,8 @@ def _keep(covariances, components, previous):
     return covariances
 
 
-def _has_cholesky(S):
-    try:
-        return bool(np.isfinite(np.linalg.cholesky(S)).all())
-    except np.linalg.LinAlgError:
-        return False
-
-
-def _inverse_lower(L):
-    """L⁻¹ of a lower triangular matrix, C order: LAPACK sees the transpose, upper triangular."""
-    inverse, info = lapack.dtrtri(L.T, lower=0)
-    if info:
-        raise np.linalg.LinAlgError(f"dtrtri: {info}")
-    return inverse.T
+def _has_root(S):
+    return not _kernels.roots(S[np.newaxis])[1][0]
 
 
 def _log_diagonal(root):

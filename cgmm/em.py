@@ -7,6 +7,7 @@ import numpy as np
 
 from cgmm.covariance import NotPositiveDefinite, least_variances
 from cgmm.parameters import Parameters
+from cgmm.pruning import Pruning
 from cgmm.statistics import block_statistics
 
 
@@ -16,8 +17,9 @@ class Settings(NamedTuple):
     tol: float
     max_iter: int
     reg_covar: float
-    fixed: tuple
-    n_threads: int
+    fixed: tuple = ()
+    n_threads: int | None = None
+    prune: bool = True
 
 
 class IterationState(NamedTuple):
@@ -88,7 +90,7 @@ def maximise(statistics, family, previous=None, reg_covar=0.0, fixed=(), iterati
     try:
         return Parameters.build(family, weights, means, covariances), repairs
     except NotPositiveDefinite:
-        variances = np.diagonal(family.expand(covariances, *means.shape), axis1=1, axis2=2)
+        variances = family.variances(covariances, *means.shape)
         covariances, repaired = family.repair(covariances, least_variances(weights, means, variances))
         repairs += [Repair(iteration, c, "its covariance is not positive definite") for c in repaired]
         return Parameters.build(family, weights, means, covariances), repairs
@@ -102,8 +104,9 @@ def run(X, parameters, row_weights, settings, lower_bound=-np.inf, repairs=(), o
     returning True.
     """
     lower_bounds, repairs, converged, stopped = [], list(repairs), False, False
+    pruning = Pruning(X) if settings.prune else None
     for iteration in range(1, settings.max_iter + 1):
-        statistics = block_statistics(X, parameters, row_weights, settings.n_threads)
+        statistics = block_statistics(X, parameters, row_weights, settings.n_threads, pruning)
         change = statistics.lower_bound - lower_bound
         lower_bound = statistics.lower_bound
         lower_bounds.append(lower_bound)

@@ -117,7 +117,7 @@ def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):
 def mean_variance(X, row_weights=None, n_threads=1):
     """Variance of a feature, averaged over the features: the scale of a tolerance."""
     shift = np.ascontiguousarray(X[:: max(1, len(X) // 1000)], dtype=np.float64).mean(axis=0, keepdims=True)
-    n, first, second, *_ = _kernels.expectation(X, distances_to(shift), "diag", row_weights, n_threads)
+    (n, first, second, *_), _ = _kernels.expectation(X, distances_to(shift), "diag", row_weights, n_threads)
     return float(np.mean(second[0] / n[0] - (first[0] / n[0]) ** 2))
 
 

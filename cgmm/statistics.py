@@ -74,11 +74,17 @@ class SufficientStatistics:
         )
 
 
-def block_statistics(X, parameters, row_weights=None, n_threads=None):
-    """`expectation` on rows, weights and parameters that are known to be good."""
-    return SufficientStatistics(
-        *_kernels.expectation(X, parameters.density, parameters.family.moment, row_weights, threads(n_threads))
-    )
+def block_statistics(X, parameters, row_weights=None, n_threads=None, pruning=None):
+    """`expectation` on rows, weights and parameters that are known to be good.
+
+    `pruning` (cgmm.pruning.Pruning) decides whether negligible components are left out; None: none is.
+    """
+    moment = parameters.family.moment
+    guide = pruning and pruning.guide(parameters)
+    sums, share = _kernels.expectation(X, parameters.density, moment, row_weights, threads(n_threads), guide)
+    if pruning:
+        pruning.observe(share)
+    return SufficientStatistics(*sums)
 
 
 def expectation(model, X, sample_weight=None):

@@ -25,11 +25,11 @@ cdef int TARGET = TARGET_COUNT - 1
 # Partial sums held at a time: enough chunks to keep threads busy, few enough to bound the memory.
 cdef Py_ssize_t WAVE_BYTES = 16 << 20
 
-cdef enum Form:
-    TRIANGULAR, DIAGONAL, ISOTROPIC
-
-# Multiply-adds that are worth a thread: waking one, and waiting for one that the system holds back, costs more.
+# Multiply-adds that are worth a thread: to wake one, or to wait for one that the system holds back, costs more.
 cdef Py_ssize_t THREAD_WORK = 200_000
+
+# What ordering the rows of a pruned chunk costs a feature, in multiply-adds (measured: packing twice).
+cdef Py_ssize_t GATHER_WORK = 96
 
 cdef enum Moment:
     FULL, DIAG, POOLED, HARD, NONE
@@ -37,7 +37,7 @@ cdef enum Moment:
 cdef enum Output:
     NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS
 
-FORMS = {"triangular": TRIANGULAR, "diagonal": DIAGONAL, "isotropic": ISOTROPIC}
+FORMS = {"triangular": CGMM_TRIANGULAR, "diagonal": CGMM_DIAGONAL, "isotropic": CGMM_ISOTROPIC}
 MOMENTS = {"full": FULL, "diag": DIAG, "pooled": POOLED, "hard": HARD}
 OUTPUTS = {"log_likelihood": LOG_LIKELIHOOD, "responsibilities": RESPONSIBILITIES,
            "log_densities": LOG_DENSITIES, "labels": LABELS}
@@ -90,6 +90,16 @@ cdef struct Scratch:
     Py_ssize_t lse
     Py_ssize_t scale
     Py_ssize_t label
+    # of a pruned chunk
+    Py_ssize_t projected
+    Py_ssize_t floor
+    Py_ssize_t found
+    Py_ssize_t guess
+    Py_ssize_t index
+    Py_ssize_t ends
+    Py_ssize_t active
+    Py_ssize_t slot
+    Py_ssize_t present
     Py_ssize_t size
 
 
@@ -101,11 +111,14 @@ cdef struct Work:
     const double *row_weights     # (n,) or NULL
     const double *centre          # (d,)
     const void *whitener          # factor (d,d) or NULL
-    const void *density_means     # REAL (k,d), in the space where the density is taken
-    const void *factor
-    const void *log_norm
+    cgmm_mixture mixture          # in the space where the density is taken: that of whitened rows, if any
     const void *means             # REAL (k,d), relative to the centre
-    Form form
+    Py_ssize_t chunk              # rows in a chunk
+    Py_ssize_t guide_rows         # m, a multiple of 4; 0: every component is evaluated
+    Py_ssize_t density_work       # multiply-adds for a row and a component
+    Py_ssize_t moment_work
+    const void *guide             # REAL [m/4][d][4], see project
+    cgmm_mixture nearest          # the images of the means, to guess by
     Moment moment
     Output output
     double *out                   # (n,) or (n,k) or NULL
@@ -130,7 +143,7 @@ cdef void lay_out(Work *work) noexcept nogil:
     cdef Sums *sums = &work.sums
     cdef Scratch *scratch = &work.scratch
     work.block = block
-    sums.n_k = 2                      # after the log-likelihood (or inertia) and the total weight
+    sums.n_k = 3                      # after the log-likelihood (or inertia), the total weight and the work done
     sums.first = sums.n_k + k
     if work.moment == FULL:
         sums.second = sums.first + k * d
@@ -158,14 +171,37 @@ cdef void lay_out(Work *work) noexcept nogil:
     scratch.lse = scratch.row_weights + align(block * real)
     scratch.scale = scratch.lse + align(block * real)
     scratch.label = scratch.scale + align(block * real)
-    scratch.size = scratch.label + align(block * sizeof(Py_ssize_t))
+    scratch.projected = scratch.label + align(block * sizeof(Py_ssize_t))
+    scratch.size = scratch.projected
+    work.chunk = CGMM_CHUNK_ROWS
+    if work.guide_rows == 0:
+        return
+    work.chunk = 1024
+    while work.chunk < 128 * k and work.chunk < 8192:
+        work.chunk *= 2
+    scratch.floor = scratch.projected + align(block * work.guide_rows * real)
+    scratch.found = scratch.floor + align(block * real)
+    scratch.guess = scratch.found + align(block * k * real)
+    scratch.index = scratch.guess + align(2 * work.chunk * sizeof(Py_ssize_t))
+    scratch.ends = scratch.index + align(work.chunk * sizeof(Py_ssize_t))
+    scratch.active = scratch.ends + align(k * sizeof(Py_ssize_t))
+    scratch.slot = scratch.active + align(k * sizeof(Py_ssize_t))
+    scratch.present = scratch.slot + align(k * sizeof(Py_ssize_t))
+    scratch.size = scratch.present + align(k * (block // work.kernels.group + 1))
 
 
-cdef void fill_row_weights(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *to) noexcept nogil:
-    """The block's row weights, one where there are none, and zero past its last row."""
+cdef void fill_row_weights(const Work *work, const Py_ssize_t *index, Py_ssize_t start, Py_ssize_t rows,
+                           char *to) noexcept nogil:
+    """The block's row weights, one where there are none, and zero past its last row.
+
+    Its rows are those of the index, if there is one, else they begin at start.
+    """
     cdef Py_ssize_t i, real = work.kernels.itemsize
     memset(to, 0, work.block * real)
-    if work.row_weights != NULL:
+    if work.row_weights != NULL and index != NULL:
+        for i in range(rows):
+            work.kernels.convert(work.row_weights + index[i], 1, NULL, 1, to + i * real)
+    elif work.row_weights != NULL:
         work.kernels.convert(work.row_weights + start, rows, NULL, 1, to)
     elif real == sizeof(double):
         for i in range(rows):
@@ -175,13 +211,14 @@ cdef void fill_row_weights(const Work *work, Py_ssize_t start, Py_ssize_t rows, 
             (<float *> to)[i] = 1.0
 
 
-cdef double total_weight(const Work *work, Py_ssize_t start, Py_ssize_t rows) noexcept nogil:
+cdef double total_weight(const Work *work, const Py_ssize_t *index, Py_ssize_t start,
+                         Py_ssize_t rows) noexcept nogil:
     cdef double total = 0.0
     cdef Py_ssize_t i
     if work.row_weights == NULL:
         return <double> rows
-    for i in range(start, start + rows):
-        total += work.row_weights[i]
+    for i in range(rows):
+        total += work.row_weights[index[i] if index != NULL else start + i]
     return total
 
 
@@ -198,12 +235,43 @@ cdef double inertia_of(const Work *work, Py_ssize_t rows, const char *top, const
     return total
 
 
-cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory,
-                    double *sums) noexcept nogil:
-    """Rows start … start + rows: densities, then what the pass is for, while they are in cache."""
+cdef void add_moments(const Work *work, Py_ssize_t rows, Py_ssize_t active, const Py_ssize_t *components,
+                      const unsigned char *present, char *memory, double *sums) noexcept nogil:
+    """The moments of a block whose responsibilities are unnormalised in logd: those of the active components."""
     cdef const cgmm_kernels *kernels = work.kernels
     cdef const Scratch *at = &work.scratch
-    cdef Py_ssize_t d = work.d, k = work.k, i
+    cdef Py_ssize_t d = work.d
+    cdef char *panel = memory + at.panel
+    cdef char *logd = memory + at.logd
+    cdef char *scale = memory + at.scale
+    cdef char *z = memory + at.z
+    cdef char *rz = memory + at.rz
+    cdef double *n_k = sums + work.sums.n_k
+    cdef double *first = sums + work.sums.first
+    cdef double *second = sums + work.sums.second
+    if work.moment == POOLED:
+        kernels.rescale(rows, active, scale, logd)
+        kernels.moments_pooled(panel, rows, d, active, work.means, logd, memory + at.row_weights, z, rz,
+                               memory + at.wr, n_k, first, second, sums + work.sums.overlap)
+        return
+    kernels.weigh(rows, memory + at.row_weights, scale)
+    if work.moment == FULL:
+        kernels.moments_full(panel, rows, d, active, work.means, components, present, logd, scale, z, rz,
+                             n_k, first, second)
+    else:
+        kernels.moments_diag(panel, rows, d, active, work.means, components, present, logd, scale, z, rz,
+                             n_k, first, second)
+
+
+cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const Py_ssize_t *index,
+                    const Py_ssize_t *guess, char *memory, double *sums) noexcept nogil:
+    """Densities, then what the pass is for, while the rows are in cache.
+
+    Rows start … start + rows; or those of the index, with their guesses and without negligible components.
+    """
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef const Scratch *at = &work.scratch
+    cdef Py_ssize_t d = work.d, active = work.k, looked = 0, groups, q
     cdef char *panel = memory + at.panel
     cdef char *white = panel
     cdef char *logd = memory + at.logd
@@ -211,67 +279,99 @@ cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *m
     cdef char *lse = memory + at.lse
     cdef char *scale = memory + at.scale
     cdef Py_ssize_t *label = <Py_ssize_t *> (memory + at.label)
-    cdef const char *X = work.X + start * work.row_stride
-    cdef void (*densities)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *, const void *,
-                           const void *, void *, void *) noexcept nogil
+    cdef Py_ssize_t *components = NULL
+    cdef unsigned char *present = NULL
+    cdef const char *X = work.X + (start * work.row_stride if index == NULL else 0)
 
-    kernels.pack(X, work.row_stride, work.column_stride, rows, d, work.centre, panel)
+    kernels.pack(X, work.row_stride, work.column_stride, index, rows, d, work.centre, panel)
     if work.whitener != NULL:
         white = memory + at.white
         kernels.whiten(panel, rows, d, work.whitener, white)
-    densities = kernels.triangular
-    if work.form == DIAGONAL:
-        densities = kernels.diagonal
-    elif work.form == ISOTROPIC:
-        densities = kernels.isotropic
-    densities(white, rows, d, k, work.density_means, work.factor, work.log_norm, memory + at.z, logd)
+    if guess == NULL:
+        kernels.densities(white, rows, &work.mixture, memory + at.z, logd)
+    else:
+        components = <Py_ssize_t *> (memory + at.active)
+        present = <unsigned char *> (memory + at.present)
+        active = kernels.screen(white, rows, &work.mixture, guess, memory + at.floor, memory + at.z,
+                                memory + at.found, logd, components, <Py_ssize_t *> (memory + at.slot),
+                                present, &looked)
+        groups = (rows + kernels.group - 1) // kernels.group
+        for q in range(active * groups):
+            looked += present[q] * work.moment_work
+        sums[2] += <double> (looked * kernels.group + GATHER_WORK * d * rows)
 
     if work.output == LOG_DENSITIES:
-        kernels.unpack(logd, rows, k, work.out + start * k)
+        kernels.unpack(logd, rows, active, work.out + start * active)
         return
     if work.output == LABELS:
         label = work.labels + start
     if work.output == LABELS or work.moment == HARD:
-        kernels.argmax(rows, k, logd, lse, label)
+        kernels.argmax(rows, active, logd, lse, label)
         if work.moment == HARD:
-            fill_row_weights(work, start, rows, weights)
+            fill_row_weights(work, index, start, rows, weights)
             sums[0] += inertia_of(work, rows, lse, weights)
             kernels.moments_hard(X, work.row_stride, work.column_stride, rows, d, work.centre, label,
                                  weights, sums + work.sums.n_k, sums + work.sums.first)
         return
 
-    fill_row_weights(work, start, rows, weights)
-    sums[0] += kernels.softmax(rows, k, weights, logd, lse, scale)
+    fill_row_weights(work, index, start, rows, weights)
+    sums[0] += kernels.softmax(rows, active, weights, logd, lse, scale)
     if work.output == LOG_LIKELIHOOD:
         kernels.widen(lse, rows, work.out + start)
-        return
-    if work.output == RESPONSIBILITIES:
-        kernels.rescale(rows, k, scale, logd)
-        kernels.unpack(logd, rows, k, work.out + start * k)
-        return
-    sums[1] += total_weight(work, start, rows)
-    if work.moment == POOLED:
-        kernels.rescale(rows, k, scale, logd)
-        kernels.moments_pooled(panel, rows, d, k, work.means, logd, weights, memory + at.z, memory + at.rz,
-                               memory + at.wr, sums + work.sums.n_k, sums + work.sums.first,
-                               sums + work.sums.second, sums + work.sums.overlap)
-        return
-    kernels.weigh(rows, weights, scale)
-    if work.moment == FULL:
-        kernels.moments_full(panel, rows, d, k, work.means, logd, scale, memory + at.z, memory + at.rz,
-                             sums + work.sums.n_k, sums + work.sums.first, sums + work.sums.second)
+    elif work.output == RESPONSIBILITIES:
+        kernels.rescale(rows, active, scale, logd)
+        kernels.unpack(logd, rows, active, work.out + start * active)
     else:
-        kernels.moments_diag(panel, rows, d, k, work.means, logd, scale, memory + at.z, memory + at.rz,
-                             sums + work.sums.n_k, sums + work.sums.first, sums + work.sums.second)
+        sums[1] += total_weight(work, index, start, rows)
+        add_moments(work, rows, active, components, present, memory, sums)
+
+
+cdef void order_chunk(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory) noexcept nogil:
+    """Guess each row's component by the guide, and order the chunk's rows by their guesses: index, guess."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef const Scratch *at = &work.scratch
+    cdef Py_ssize_t *guess = <Py_ssize_t *> (memory + at.guess)
+    cdef Py_ssize_t *unordered = guess + work.chunk
+    cdef Py_ssize_t *index = <Py_ssize_t *> (memory + at.index)
+    cdef Py_ssize_t *ends = <Py_ssize_t *> (memory + at.ends)
+    cdef Py_ssize_t i, c, size, total = 0
+    i = 0
+    while i < rows:
+        size = min(work.block, rows - i)
+        kernels.pack(work.X + (start + i) * work.row_stride, work.row_stride, work.column_stride, NULL, size,
+                     work.d, work.centre, memory + at.panel)
+        kernels.project(memory + at.panel, size, work.d, work.guide_rows, work.guide, memory + at.projected)
+        kernels.densities(memory + at.projected, size, &work.nearest, NULL, memory + at.logd)
+        kernels.argmax(size, work.k, memory + at.logd, memory + at.lse, unordered + i)
+        i += size
+    memset(ends, 0, work.k * sizeof(Py_ssize_t))
+    for i in range(rows):
+        ends[unordered[i]] += 1
+    for c in range(work.k):
+        size = ends[c]
+        ends[c] = total
+        total += size
+    for i in range(rows):
+        c = unordered[i]
+        index[ends[c]] = start + i
+        guess[ends[c]] = c
+        ends[c] += 1
 
 
 cdef void run_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
-    cdef Py_ssize_t start = chunk * CGMM_CHUNK_ROWS
-    cdef Py_ssize_t stop = min(start + CGMM_CHUNK_ROWS, work.n)
+    cdef Py_ssize_t start = chunk * work.chunk, i = 0
+    cdef Py_ssize_t rows = min(work.chunk, work.n - start)
+    cdef const Py_ssize_t *index = <const Py_ssize_t *> (memory + work.scratch.index)
+    cdef const Py_ssize_t *guess = <const Py_ssize_t *> (memory + work.scratch.guess)
     memset(sums, 0, work.sums.size * sizeof(double))
-    while start < stop:
-        run_block(work, start, min(work.block, stop - start), memory, sums)
-        start += work.block
+    if work.guide_rows:
+        order_chunk(work, start, rows, memory)
+    while i < rows:
+        if work.guide_rows:
+            run_block(work, start + i, min(work.block, rows - i), index + i, guess + i, memory, sums)
+        else:
+            run_block(work, start + i, min(work.block, rows - i), NULL, NULL, memory, sums)
+        i += work.block
 
 
 cdef void add_in_order(const double *partials, Py_ssize_t count, Py_ssize_t size, Py_ssize_t start,
@@ -286,14 +386,14 @@ cdef void add_in_order(const double *partials, Py_ssize_t count, Py_ssize_t size
 cdef Py_ssize_t work_estimate(const Work *work) noexcept nogil:
     """Multiply-adds of the pass, about."""
     cdef Py_ssize_t each = work.d
-    if work.form == TRIANGULAR or work.moment == FULL:
+    if work.mixture.form == CGMM_TRIANGULAR or work.moment == FULL:
         each *= work.d
     return work.n * work.k * (each + 8)
 
 
 cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
     """The pass: totals (work.sums.size) receives the sums over all chunks, in their order."""
-    cdef Py_ssize_t chunks = (work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS
+    cdef Py_ssize_t chunks = (work.n + work.chunk - 1) // work.chunk
     cdef Py_ssize_t size = work.sums.size
     cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> n_threads, WAVE_BYTES // (size * 8)))
     cdef Py_ssize_t first, last, chunk, part, parts
@@ -354,6 +454,10 @@ def all_finite(X, int n_threads=1):
     return bad == 0
 
 
+cdef const void *address(array):
+    return <const void *> <size_t> array.ctypes.data
+
+
 cdef class _Pass:
     """A pass being prepared: the parameters in the layout of the kernels, and the memory that holds them."""
     cdef Work work
@@ -361,15 +465,15 @@ cdef class _Pass:
     cdef object X, density, row_weights, out
     cdef const double[::1] centre
     cdef const double[::1] weights_view
-    cdef readonly object shift
+    cdef list arrays
 
-    def __cinit__(self, X, density, row_weights=None, moment=None, output=None):
+    def __cinit__(self, X, density, row_weights=None, moment=None, output=None, guide=None):
         cdef Work *work = &self.work
         cdef const double[:, ::1] means = density.means
         cdef const double[::1] log_norm = density.log_norm
         cdef const double[:, :, ::1] triangles
         cdef const double[::1] scale
-        cdef Py_ssize_t d, k, real, means_size, factor_size, total, c, i, j
+        cdef Py_ssize_t d, k, real, means_size, factor_size, total
         bind(work, X)
         self.X, self.density, self.row_weights = X, density, row_weights
         d, k = work.d, means.shape[0]
@@ -378,7 +482,8 @@ cdef class _Pass:
         work.k = k
         self.centre = density.centre
         work.centre = &self.centre[0]
-        work.form = FORMS[density.form]
+        work.mixture.form = FORMS[density.form]
+        work.mixture.d, work.mixture.k = d, k
         work.moment = NONE if moment is None else MOMENTS[moment]
         work.output = NO_OUTPUT if output is None else OUTPUTS[output]
         work.row_weights = NULL
@@ -393,7 +498,7 @@ cdef class _Pass:
 
         real = work.kernels.itemsize
         means_size = align(k * d * real)
-        if work.form == TRIANGULAR:
+        if work.mixture.form == CGMM_TRIANGULAR:
             factor_size = align(k * cgmm_factor_size(d) * real)
         else:
             factor_size = align(k * d * real)
@@ -402,34 +507,54 @@ cdef class _Pass:
         if self.parameters == NULL:
             raise MemoryError("no memory for the parameters of a pass over the data")
         work.means = self.parameters
-        work.density_means = self.parameters + means_size
-        work.log_norm = self.parameters + 2 * means_size
-        work.factor = <char *> work.log_norm + align(k * real)
+        work.mixture.means = self.parameters + means_size
+        work.mixture.log_norm = self.parameters + 2 * means_size
+        work.mixture.factor = <char *> work.mixture.log_norm + align(k * real)
         work.whitener = NULL
         work.kernels.convert(&means[0, 0], k * d, work.centre, d, <void *> work.means)
-        work.kernels.convert(&log_norm[0], k, NULL, 1, <void *> work.log_norm)
-        if work.form == TRIANGULAR:
+        work.kernels.convert(&log_norm[0], k, NULL, 1, <void *> work.mixture.log_norm)
+        if work.mixture.form == CGMM_TRIANGULAR:
             triangles = density.factor
             if triangles.shape[0] != k or triangles.shape[1] != d or triangles.shape[2] != d:
                 raise ValueError("factor must be (k,d,d)")
-            work.kernels.pack_factor(k, d, &triangles[0, 0, 0], <void *> work.factor)
+            work.kernels.pack_factor(k, d, &triangles[0, 0, 0], <void *> work.mixture.factor)
         else:
             scale = np.ascontiguousarray(density.factor, dtype=np.float64).ravel()
-            if scale.shape[0] != (k if work.form == ISOTROPIC else k * d):
+            if scale.shape[0] != (k if work.mixture.form == CGMM_ISOTROPIC else k * d):
                 raise ValueError("factor must be (k,d) or, isotropic, (k,)")
-            work.kernels.convert(&scale[0], scale.shape[0], NULL, 1, <void *> work.factor)
+            work.kernels.convert(&scale[0], scale.shape[0], NULL, 1, <void *> work.mixture.factor)
         if density.whitener is None:
-            work.density_means = work.means
+            work.mixture.means = work.means
         else:
             triangles = density.whitener[np.newaxis]
             if triangles.shape[1] != d or triangles.shape[2] != d:
                 raise ValueError("whitener must be (d,d)")
-            work.whitener = <char *> work.factor + factor_size
+            work.whitener = <char *> work.mixture.factor + factor_size
             work.kernels.pack_factor(1, d, &triangles[0, 0, 0], <void *> work.whitener)
             white = (density.means - density.centre) @ density.whitener.T
             means = np.ascontiguousarray(white)
-            work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.density_means)
+            work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.mixture.means)
+        work.guide_rows = 0
+        if guide is not None:
+            self.set_guide(guide)
         lay_out(work)
+
+    cdef set_guide(self, guide):
+        """Prepare a pruned pass by cgmm.parameters.Guide."""
+        cdef Work *work = &self.work
+        cdef Py_ssize_t d = work.d, k = work.k, m = guide.shape[0]
+        dtype = self.X.dtype
+        images = (self.density.means - self.density.centre) @ guide.T
+        self.arrays = [
+            np.ascontiguousarray(guide.reshape(m // 4, 4, d).transpose(0, 2, 1), dtype=dtype),
+            np.ascontiguousarray(images, dtype=dtype), np.ones(k, dtype=dtype), np.zeros(k, dtype=dtype),
+        ]
+        work.guide_rows = m
+        work.density_work = cgmm_factor_size(d) if work.mixture.form == CGMM_TRIANGULAR else 2 * d
+        work.moment_work = d * (d + 3) // 2 if work.moment == FULL else 2 * d
+        work.guide = address(self.arrays[0])
+        work.nearest = cgmm_mixture(CGMM_ISOTROPIC, m, k, address(self.arrays[1]), address(self.arrays[2]),
+                                    address(self.arrays[3]))
 
     def __dealloc__(self):
         free(self.parameters)
@@ -473,13 +598,15 @@ cdef pooled_second(double[::1] sums, const Work *work, relative):
     return (scatter + scatter.T) / 2
 
 
-def expectation(X, density, moment, row_weights=None, int n_threads=1):
-    """One E-step over the rows of X: n_k, first, second, log-likelihood, total weight and shift.
+def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=None):
+    """One E-step over the rows of X: (n_k, first, second, log-likelihood, total weight, shift), and the share of
+    the work that was done.
 
     X (n,d) float32 or float64, any strides; density as cgmm.parameters.Density; moment "full" (k,d,d),
-    "diag" (k,d) or "pooled" (d,d); row_weights (n,) float64 or None.
+    "diag" (k,d) or "pooled" (d,d); row_weights (n,) float64 or None; guide (m,d), m a multiple of 4, to leave out
+    negligible components, or None.
     """
-    cdef _Pass work = _Pass(X, density, row_weights, moment)
+    cdef _Pass work = _Pass(X, density, row_weights, moment, None, guide)
     cdef double[::1] sums = work.run(n_threads)
     cdef Py_ssize_t d = work.work.d, k = work.work.k
     cdef Sums at = work.work.sums
@@ -496,7 +623,9 @@ def expectation(X, density, moment, row_weights=None, int n_threads=1):
             second = unpack_tiles(&sums[at.second], k, d)
         else:
             second = flat[at.second:at.second + k * d].reshape(k, d).copy()
-    return n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative
+    dense = float(work.work.n) * k * (work.work.density_work + work.work.moment_work)
+    share = flat[2] / dense if work.work.guide_rows else 1.0
+    return (n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative), float(share)
 
 
 def evaluate(X, density, output, int n_threads=1):
@@ -537,6 +666,23 @@ def assign(X, density, row_weights=None, labels=None, int n_threads=1):
     flat = np.asarray(work.run(n_threads))
     at = work.work.sums
     return flat[at.n_k:at.n_k + k].copy(), flat[at.first:at.first + k * d].reshape(k, d).copy(), float(flat[0])
+
+
+def roots(const double[:, :, ::1] covariances, int n_threads=1):
+    """P = L⁻¹ of each covariance Σ = L Lᵀ (m,d,d), and which of them are not positive definite (m,) bool.
+
+    It does not depend on a BLAS, whose threads would go on spinning beside those of the next pass.
+    """
+    cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
+    cdef Py_ssize_t m = covariances.shape[0], d = covariances.shape[1], c
+    cdef double[:, :, ::1] P = np.empty((m, d, d))
+    cdef unsigned char[::1] bad = np.zeros(m, dtype=np.uint8)
+    cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, m), m * d * d * d // THREAD_WORK))
+    cdef double[:, ::1] U = np.empty((threads, d * d))
+    with nogil:
+        for c in prange(m, schedule="static", num_threads=threads):
+            bad[c] = not kernels.root(d, &covariances[c, 0, 0], &U[omp_get_thread_num(), 0], &P[c, 0, 0])
+    return np.asarray(P), np.asarray(bad).view(bool)
 
 
 def fma_rate(dtype, int n_threads=1, Py_ssize_t repeats=20_000_000):

@@ -3,29 +3,42 @@ cdef extern from "simd/kernels.h" nogil:
     enum: CGMM_MAX_TARGETS
     enum: CGMM_CHUNK_ROWS
 
+    ctypedef enum cgmm_form:
+        CGMM_TRIANGULAR
+        CGMM_DIAGONAL
+        CGMM_ISOTROPIC
+
+    ctypedef struct cgmm_mixture:
+        cgmm_form form
+        Py_ssize_t d
+        Py_ssize_t k
+        const void *means
+        const void *factor
+        const void *log_norm
+
     ctypedef struct cgmm_kernels:
         Py_ssize_t itemsize
         Py_ssize_t group
-        void (*pack)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, const double *,
-                     void *) noexcept nogil
+        void (*pack)(const char *, Py_ssize_t, Py_ssize_t, const Py_ssize_t *, Py_ssize_t, Py_ssize_t,
+                     const double *, void *) noexcept nogil
         int (*all_finite)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        int (*root)(Py_ssize_t, const double *, double *, double *) noexcept nogil
         void (*pack_factor)(Py_ssize_t, Py_ssize_t, const double *, void *) noexcept nogil
         void (*whiten)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
-        void (*triangular)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
-                           const void *, const void *, void *, void *) noexcept nogil
-        void (*diagonal)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
-                         const void *, const void *, void *, void *) noexcept nogil
-        void (*isotropic)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
-                          const void *, const void *, void *, void *) noexcept nogil
+        void (*densities)(const void *, Py_ssize_t, const cgmm_mixture *, void *, void *) noexcept nogil
+        void (*project)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
+        Py_ssize_t (*screen)(const void *, Py_ssize_t, const cgmm_mixture *, const Py_ssize_t *,
+                             void *, void *, void *, void *, Py_ssize_t *, Py_ssize_t *, unsigned char *,
+                             Py_ssize_t *) noexcept nogil
         double (*softmax)(Py_ssize_t, Py_ssize_t, const void *, void *, void *, void *) noexcept nogil
         void (*rescale)(Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
         void (*weigh)(Py_ssize_t, const void *, void *) noexcept nogil
         void (*moments_full)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
-                             const void *, const void *, void *, void *, double *, double *,
-                             double *) noexcept nogil
+                             const Py_ssize_t *, const unsigned char *, const void *, const void *,
+                             void *, void *, double *, double *, double *) noexcept nogil
         void (*moments_diag)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
-                             const void *, const void *, void *, void *, double *, double *,
-                             double *) noexcept nogil
+                             const Py_ssize_t *, const unsigned char *, const void *, const void *,
+                             void *, void *, double *, double *, double *) noexcept nogil
         void (*moments_pooled)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
                                const void *, const void *, void *, void *, void *, double *, double *,
                                double *, double *) noexcept nogil

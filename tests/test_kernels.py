@@ -175,7 +175,7 @@ LAYOUTS = {
 def passes(X, parameters, w):
     """Everything that the compiled passes give for these rows."""
     density = parameters.density
-    yield from _kernels.expectation(X, density, parameters.family.moment, w)
+    yield from _kernels.expectation(X, density, parameters.family.moment, w)[0]
     for output in ("log_densities", "log_likelihood", "responsibilities", "labels"):
         yield _kernels.evaluate(X, density, output)
     yield from _kernels.assign(X, distances_to(parameters.means), w)

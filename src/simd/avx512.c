@@ -2,7 +2,9 @@
 #include "kernels.h"
 
 #if defined(__x86_64__)
+#include <float.h>
 #include <immintrin.h>
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -21,16 +23,19 @@
 #define DOUBLE 1
 #define VMAX(a, b) ((V)_mm512_max_pd(a, b))
 #define VMIN(a, b) ((V)_mm512_min_pd(a, b))
+#define VANY(v) (_mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GE_OQ) != 0)
 #include "kernels.inl.h"
 #undef NAME
 #undef DOUBLE
 #undef VMAX
 #undef VMIN
+#undef VANY
 
 #define NAME(f) f##_f32
 #define DOUBLE 0
 #define VMAX(a, b) ((V)_mm512_max_ps(a, b))
 #define VMIN(a, b) ((V)_mm512_min_ps(a, b))
+#define VANY(v) (_mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GE_OQ) != 0)
 #include "kernels.inl.h"
 
 const cgmm_kernels *const cgmm_avx512_f64 = &table_f64, *const cgmm_avx512_f32 = &table_f32;

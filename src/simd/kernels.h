@@ -19,18 +19,35 @@
 #define CGMM_KERNELS_H
 #include <stddef.h>
 
+/* The components of a mixture as densities see them: log_norm_c − ½ |P_c (x − μ_c)|². */
+typedef enum { CGMM_TRIANGULAR, CGMM_DIAGONAL, CGMM_ISOTROPIC } cgmm_form;
+
+typedef struct cgmm_mixture {
+    cgmm_form form;       /* of P_c: a factor, diag(scale (k,d)), or scale (k,) times the identity */
+    ptrdiff_t d, k;
+    const void *means;    /* REAL (k,d), relative to the centre */
+    const void *factor;   /* Factor, or scale REAL */
+    const void *log_norm; /* REAL (k,) */
+} cgmm_mixture;
+
 typedef struct cgmm_kernels {
     ptrdiff_t itemsize; /* sizeof(REAL) */
     ptrdiff_t group;    /* rows in a group */
 
     /* panel ← rows of X minus centre.
-     * IN X: REAL, element (i, j) at byte i·row_stride + j·column_stride; centre (d,). OUT panel. */
-    void (*pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
-                 ptrdiff_t d, const double *centre, void *panel);
+     * IN X: REAL, element (i, j) at byte i·row_stride + j·column_stride; index (rows,): which rows, or NULL for
+     * the first; centre (d,). OUT panel. */
+    void (*pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, const ptrdiff_t *index,
+                 ptrdiff_t rows, ptrdiff_t d, const double *centre, void *panel);
 
     /* 1 when every element of the rows is finite, else 0. IN as pack. */
     int (*all_finite)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
                       ptrdiff_t d);
+
+    /* P (d,d) ← L⁻¹ of a covariance Σ = L Lᵀ (d,d), its lower triangle read; zeros above. SCRATCH U (d,d).
+     * All double. Rows are added to rows, so that the compiler vectorises without reordering a sum.
+     * Returns 0 when Σ is not positive definite or not finite, else 1. */
+    int (*root)(ptrdiff_t d, const double *covariance, double *U, double *P);
 
     /* IN P: double (k,d,d), the upper triangle is not read. OUT factor: see Factor. */
     void (*pack_factor)(ptrdiff_t k, ptrdiff_t d, const double *P, void *factor);
@@ -38,16 +55,22 @@ typedef struct cgmm_kernels {
     /* OUT white (panel, d features) ← P x, with one factor (k = 1). IN panel. */
     void (*whiten)(const void *panel, ptrdiff_t rows, ptrdiff_t d, const void *factor, void *white);
 
-    /* OUT logd (panel, k features): log_norm_c − ½ |P_c (x − μ_c)|², for
-     *   triangular: P_c a factor;  diagonal: P_c = diag(scale (k,d));  isotropic: P_c = scale (k,)·I.
-     * IN panel; means REAL (k,d) relative to the centre; log_norm REAL (k,).
-     * SCRATCH z: a group's panel. The squared norm is bounded, so that no row is infinitely far. */
-    void (*triangular)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
-                       const void *factor, const void *log_norm, void *z, void *logd);
-    void (*diagonal)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
-                     const void *scale, const void *log_norm, void *z, void *logd);
-    void (*isotropic)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
-                      const void *scale, const void *log_norm, void *z, void *logd);
+    /* OUT logd (panel, k features): log_norm_c − ½ |P_c (x − μ_c)|². IN panel. SCRATCH z: a group's panel.
+     * The squared norm is bounded, so that no row is infinitely far. */
+    void (*densities)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, void *z, void *logd);
+
+    /* OUT out (panel, m features, a multiple of 4) ← guide x. IN panel; guide REAL [m/4][d][4]. */
+    void (*project)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t m, const void *guide, void *out);
+
+    /* The log-densities of the components that matter to a block: a component is left out of a group when
+     * its density cannot come within e⁻⁴⁶ (float e⁻³⁰) of another's for any row; see docs/pruning.md.
+     * IN panel, mixture (d ≥ 4 when triangular); guess (rows,): a likely component of
+     * each row, rows of one guess together. OUT active (count of k): the components that matter to any group;
+     * logd (panel, count features): −huge where left out; present [count][groups]: 1 where not; work += multiply-
+     * adds for a row. SCRATCH floor (block), z (group's panel), found (k × block), slot (k). Returns count. */
+    ptrdiff_t (*screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const ptrdiff_t *guess,
+                        void *floor, void *z, void *found, void *logd, ptrdiff_t *active, ptrdiff_t *slot,
+                        unsigned char *present, ptrdiff_t *work);
 
     /* Log-sum-exp of each row. IN/OUT logd → exp(logd − max). IN row_weights REAL, 0 past the last row.
      * OUT lse REAL: the row's log-likelihood; scale REAL: 1 / Σ_c exp(logd − max).
@@ -65,12 +88,13 @@ typedef struct cgmm_kernels {
      *   n_k (k,) += Σ_i r_ic;  first (k,d) += Σ_i r_ic (x_i − μ_c);
      *   second: full tiles (k, tiles of (d,d)) += Σ_i r_ic (x_i − μ_c)(x_i − μ_c)ᵀ, or
      *           diag (k,d), the diagonal of it.
-     * IN panel, means as above; e (panel). SCRATCH z, rz: panels of d features. */
+     * IN panel, means as above; e (panel of k features); components (k,): which they are of those that means and
+     * sums hold, and present as left by screen; or NULL, NULL: all. SCRATCH z, rz: panels of d features. */
     void (*moments_full)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
-                         const void *e, const void *scale, void *z, void *rz, double *n_k, double *first,
+                         const ptrdiff_t *components, const unsigned char *present, const void *e, const void *scale, void *z, void *rz, double *n_k, double *first,
                          double *second);
     void (*moments_diag)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
-                         const void *e, const void *scale, void *z, void *rz, double *n_k, double *first,
+                         const ptrdiff_t *components, const unsigned char *present, const void *e, const void *scale, void *z, void *rz, double *n_k, double *first,
                          double *second);
 
     /* The scatter of all components together, without k·d² work and without cancellation:

@@ -1,0 +1,126 @@
+/* From rows to panels and back, and the other changes of layout; the root of a covariance. Part of kernels.inl.h. */
+/* W rows of W contiguous values → W features of W rows, by swapping halves, quarters, … */
+static inline void NAME(transpose)(const char *const *X, ptrdiff_t offset, REAL *panel) {
+    V v[LANES_IN_VECTOR];
+#pragma GCC unroll 16
+    for (int q = 0; q < LANES_IN_VECTOR; q++) memcpy(v + q, X[q] + offset, sizeof(V));
+#define SWAP(h) \
+    _Pragma("GCC unroll 16") \
+    for (int q = 0; q < LANES_IN_VECTOR; q++) \
+        if (!(q & h)) { \
+            const V a = v[q], b = v[q + h]; \
+            v[q] = __builtin_shufflevector(a, b, LANES(FOLD_MASK_A, h)); \
+            v[q + h] = __builtin_shufflevector(a, b, LANES(FOLD_MASK_B, h)); \
+        }
+#if LANES_IN_VECTOR >= 16
+    SWAP(8)
+#endif
+#if LANES_IN_VECTOR >= 8
+    SWAP(4)
+#endif
+#if LANES_IN_VECTOR >= 4
+    SWAP(2)
+#endif
+    SWAP(1)
+#undef SWAP
+#pragma GCC unroll 16
+    for (int q = 0; q < LANES_IN_VECTOR; q++) STORE(panel + q * G, v[q]);
+}
+
+static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, const ptrdiff_t *index,
+                       ptrdiff_t rows, ptrdiff_t d, const double *centre, void *panel_) {
+    REAL *panel = panel_;
+    const ptrdiff_t width = cgmm_pad4(d);
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++, panel += width * G) {
+        const ptrdiff_t filled = rows - g * G < G ? rows - g * G : G;
+        const char *row[G];
+        for (ptrdiff_t l = 0; l < filled; l++) row[l] = X + (index ? index[g * G + l] : g * G + l) * row_stride;
+        ptrdiff_t done = 0;
+        if (filled == G && column_stride == (ptrdiff_t)sizeof(REAL))
+            for (; done + W <= d; done += W)
+                for (int v = 0; v < NV; v++)
+                    NAME(transpose)(row + v * W, done * column_stride, panel + done * G + v * W);
+        for (ptrdiff_t l = 0; l < filled; l++)
+            for (ptrdiff_t j = done; j < d; j++) panel[j * G + l] = *(const REAL *)(row[l] + j * column_stride);
+        for (ptrdiff_t j = 0; j < d; j++) {
+            const double origin = centre[j];
+            for (ptrdiff_t l = 0; l < filled; l++) panel[j * G + l] = (REAL)((double)panel[j * G + l] - origin);
+            for (ptrdiff_t l = filled; l < G; l++) panel[j * G + l] = 0;
+        }
+        memset(panel + d * G, 0, sizeof(REAL) * (size_t)((width - d) * G));
+    }
+}
+
+static int NAME(all_finite)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
+                            ptrdiff_t d) {
+    REAL bad = 0; /* x − x is 0 for a finite x and NaN for any other */
+    if (column_stride == (ptrdiff_t)sizeof(REAL)) {
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            const REAL *x = (const REAL *)(X + i * row_stride);
+            INT row = 0;
+            for (ptrdiff_t j = 0; j < d; j++) row |= (x[j] - x[j] != 0);
+            if (row) return 0;
+        }
+        return 1;
+    }
+    for (ptrdiff_t j = 0; j < d; j++)
+        for (ptrdiff_t i = 0; i < rows; i++) {
+            const REAL x = *(const REAL *)(X + i * row_stride + j * column_stride);
+            bad += x - x;
+        }
+    return bad == 0;
+}
+
+static void NAME(convert)(const double *from, ptrdiff_t m, const double *offset, ptrdiff_t period, void *to) {
+    REAL *out = to;
+    for (ptrdiff_t q = 0; q < m; q++) out[q] = (REAL)(offset ? from[q] - offset[q % period] : from[q]);
+}
+
+static void NAME(widen)(const void *from, ptrdiff_t m, double *to) {
+    for (ptrdiff_t q = 0; q < m; q++) to[q] = (double)((const REAL *)from)[q];
+}
+
+static int NAME(root)(ptrdiff_t d, const double *covariance, double *restrict U, double *restrict P) {
+    for (ptrdiff_t j = 0; j < d; j++)
+        for (ptrdiff_t i = 0; i <= j; i++) U[i * d + j] = covariance[j * d + i];
+    for (ptrdiff_t j = 0; j < d; j++) { /* U, Σ = Uᵀ U */
+        double *row = U + j * d;
+        const double pivot = sqrt(row[j]);
+        if (!(pivot > 0 && pivot <= DBL_MAX)) return 0;
+        for (ptrdiff_t i = j; i < d; i++) row[i] /= pivot;
+        for (ptrdiff_t i = j + 1; i < d; i++) {
+            double *below = U + i * d;
+            const double factor = row[i];
+            for (ptrdiff_t q = i; q < d; q++) below[q] -= factor * row[q];
+        }
+    }
+    for (ptrdiff_t i = 0; i < d; i++) { /* Uᵀ P = I, from the first row down */
+        double *row = P + i * d;
+        for (ptrdiff_t q = 0; q < d; q++) row[q] = q == i;
+        for (ptrdiff_t j = 0; j < i; j++) {
+            const double *above = P + j * d, factor = U[j * d + i];
+            for (ptrdiff_t q = 0; q <= j; q++) row[q] -= factor * above[q];
+        }
+        for (ptrdiff_t q = 0; q <= i; q++) {
+            row[q] /= U[i * d + i];
+            if (!(fabs(row[q]) <= DBL_MAX)) return 0;
+        }
+    }
+    return 1;
+}
+
+static void NAME(pack_factor)(ptrdiff_t k, ptrdiff_t d, const double *P, void *factor_) {
+    REAL *factor = factor_;
+    for (ptrdiff_t c = 0; c < k; c++, P += d * d)
+        for (ptrdiff_t i = 0; i < d; i += 4)
+            for (ptrdiff_t j = 0; j < i + 4 && j < d; j++)
+                for (ptrdiff_t a = 0; a < 4; a++)
+                    *factor++ = i + a < d && j <= i + a ? (REAL)P[(i + a) * d + j] : 0;
+}
+
+static void NAME(unpack)(const void *panel, ptrdiff_t rows, ptrdiff_t k, double *out) {
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const REAL *row = (const REAL *)panel + i / G * cgmm_pad4(k) * G + i % G;
+        for (ptrdiff_t c = 0; c < k; c++) out[i * k + c] = (double)row[c * G];
+    }
+}

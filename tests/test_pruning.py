@@ -1,0 +1,131 @@
+"""Passes that leave negligible components out give what dense ones give: docs/pruning.md."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from cgmm import _kernels, em, initialize, pruning
+from cgmm.covariance import FAMILIES
+from cgmm.parameters import Parameters
+
+PRUNABLE = ("full", "diag", "spherical")
+FIELDS = ("n_k", "first", "second", "log_likelihood")
+
+
+def rows_of(kind, n, d, k, rng):
+    """n rows about k centres, of the kinds on which a shortcut could go wrong, and the centres."""
+    centres = 5.0 * rng.standard_normal((k, d))
+    X = centres[rng.integers(k, size=n)] + rng.standard_normal((n, d))
+    if kind == "overlapping":
+        centres, X = centres / 20, rng.standard_normal((n, d))
+    elif kind == "nested":
+        centres[k // 2 :] = centres[0]
+    elif kind == "heavy_tailed":
+        X = centres[rng.integers(k, size=n)] + rng.standard_t(1.5, size=(n, d))
+    elif kind == "duplicated":
+        X[n // 2 :] = X[: n - n // 2]
+    elif kind == "offset":
+        centres, X = centres + 1e6, X + 1e6
+    return X, centres
+
+
+KINDS = ("separated", "overlapping", "nested", "heavy_tailed", "duplicated", "offset")
+
+
+def mixture(family, centres, rng):
+    k, d = centres.shape
+    scales = rng.uniform(0.5, 2.0, (k, 1, 1))
+    root = np.tril(rng.normal(0, 0.2, (k, d, d)), -1) + np.eye(d)
+    full = root @ root.transpose(0, 2, 1) * scales
+    compact = {"full": full, "diag": np.diagonal(full, axis1=1, axis2=2).copy(), "spherical": scales.ravel()}
+    return Parameters.build(FAMILIES[family], rng.dirichlet(np.full(k, 5.0)), centres, compact[family])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("family", PRUNABLE)
+@pytest.mark.parametrize("n, d, k", [(3000, 16, 8), (1031, 33, 70), (1025, 9, 4)])
+def test_pruned_is_dense(target, kind, family, n, d, k):
+    """What is left out is below e⁻⁴⁶ of a row's density: only the order of the additions differs.
+
+    Sums of n terms in another order differ by less than n ε of the sum of their sizes.
+    """
+    rng = np.random.default_rng([n, KINDS.index(kind)])
+    X, centres = rows_of(kind, n, d, k, rng)
+    parameters = mixture(family, centres, rng)
+    density, moment = parameters.density, parameters.family.moment
+    for w in (None, rng.uniform(0, 3, n) * (rng.random(n) > 0.1)):
+        dense, _ = _kernels.expectation(X, density, moment, w)
+        pruned, share = _kernels.expectation(X, density, moment, w, 2, pruning.directions(parameters))
+        assert share > 0
+        bound = n * np.finfo(float).eps
+        size = np.abs(X - parameters.density.centre).max()
+        for name, a, b, unit in zip(
+            FIELDS, dense, pruned, (n, n * size, n * size**2, abs(dense[3])), strict=False
+        ):
+            assert_allclose(a, b, rtol=1e-10, atol=bound * unit, err_msg=name)
+
+
+@pytest.mark.parametrize("family", PRUNABLE)
+def test_float32(target, family):
+    """In float32 what is left out is below e⁻³⁰, a ten-thousandth of the type's ε."""
+    rng = np.random.default_rng(0)
+    X, centres = rows_of("separated", 3000, 16, 8, rng)
+    parameters = mixture(family, centres, rng)
+    guide = pruning.directions(parameters)
+    arguments = X.astype(np.float32), parameters.density, parameters.family.moment, None, 1
+    for a, b in zip(
+        _kernels.expectation(*arguments)[0][:4], _kernels.expectation(*arguments, guide)[0][:4], strict=True
+    ):
+        assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("family", PRUNABLE)
+def test_work_is_left_out(target, family):
+    rng = np.random.default_rng(1)
+    X, centres = rows_of("separated", 20000, 40, 60, rng)
+    parameters = mixture(family, centres, rng)
+    guide = pruning.directions(parameters)
+    share = _kernels.expectation(X, parameters.density, parameters.family.moment, guide=guide)[1]
+    assert share < 0.6
+
+
+def fit(X, parameters, n_threads=2, prune=True):
+    settings = em.Settings(tol=0.0, max_iter=12, reg_covar=1e-6, n_threads=n_threads, prune=prune)
+    return em.run(X, parameters, None, settings)
+
+
+@pytest.fixture(scope="module", params=PRUNABLE)
+def run(request):
+    """Data on which pruning pays, and a start."""
+    rng = np.random.default_rng(2)
+    X, _ = rows_of("separated", 12000, 24, 48, rng)
+    family = FAMILIES[request.param]
+    start, _ = initialize.start(X, None, 48, family, initialize.METHODS["kmeans"], rng, 1e-6, {}, 2)
+    return X, start
+
+
+def test_a_fit_is_the_dense_fit(run, monkeypatch):
+    """Histories to 1e-12 and parameters to 1e-10: it pruned, and nobody can tell."""
+    shares = []
+    observe = pruning.Pruning.observe
+    monkeypatch.setattr(
+        pruning.Pruning, "observe", lambda self, share: (shares.append(share), observe(self, share))
+    )
+    pruned, dense = fit(*run), fit(*run, prune=False)
+    assert min(shares) < pruning.WORTH
+    assert_allclose(pruned.lower_bounds, dense.lower_bounds, rtol=1e-12)
+    for name in ("weights", "means", "covariances"):
+        a, b = getattr(pruned.parameters, name), getattr(dense.parameters, name)
+        assert_allclose(a, b, rtol=1e-10, atol=1e-10 * np.abs(b).max(), err_msg=name)
+
+
+@pytest.mark.parametrize("n_threads", [1, 3, 7])
+def test_threads_change_no_bit(run, n_threads):
+    one, many = fit(*run, n_threads=2), fit(*run, n_threads=n_threads)
+    assert_array_equal(one.lower_bounds, many.lower_bounds)
+    assert_array_equal(one.parameters.covariances, many.parameters.covariances)
+
+
+def test_the_environment_forbids_it(run, monkeypatch):
+    monkeypatch.setenv("CGMM_PRUNE", "0")
+    assert_array_equal(fit(*run).lower_bounds, fit(*run, prune=False).lower_bounds)
