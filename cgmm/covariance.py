@@ -181,8 +181,6 @@ class Tied(Matrices):
 class Variances:
     """What the families without correlations share; P is 1/σ."""
 
-    moment = "diag"
-
     def root(self, covariances):
         bad = ~(np.isfinite(covariances) & (covariances > 0)).reshape(len(covariances), -1).all(axis=1)
         if bad.any():
@@ -225,6 +223,7 @@ class Diag(Variances):
     """A variance for each component and feature (VVI)."""
 
     name = "diag"
+    moment = "diag"
 
     def shape(self, k, d):
         return (k, d)
@@ -253,6 +252,7 @@ class Spherical(Variances):
     """One variance for each component (VII)."""
 
     name = "spherical"
+    moment = "radial"
 
     def shape(self, k, d):
         return (k,)
@@ -261,8 +261,12 @@ class Spherical(Variances):
         return k
 
     def maximise(self, statistics, means, reg_covar):
-        """σ²_c = Σ_i r_ic |x_i−m_c|² / (d n_c): the mean of the diagonal family's variances."""
-        return FAMILIES["diag"].maximise(statistics, means, reg_covar).mean(axis=1)
+        """σ²_c = Σ_i r_ic |x_i−m_c|² / (d n_c), about the given means m."""
+        n_k = statistics.divisor
+        step = means - statistics.shift
+        squares = statistics.second / n_k
+        squares += np.einsum("cj,cj->c", step, step - 2 * statistics.first / n_k[:, None])
+        return np.maximum(squares / means.shape[1], 0.0) + reg_covar
 
     def whitening(self, root, k, d):
         return Whitening("isotropic", root, d * np.log(root))

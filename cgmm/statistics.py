@@ -23,9 +23,9 @@ class SufficientStatistics:
         Σ_i w_i r_ic, the weight of each component.
     first : ndarray of shape (k, d)
         Σ_i w_i r_ic (x_i − s_c).
-    second : ndarray of shape (k, d, d), (k, d) or (d, d)
-        Σ_i w_i r_ic (x_i − s_c)(x_i − s_c)ᵀ; its diagonal; or its sum over the components: what the covariance
-        family needs.
+    second : ndarray of shape (k, d, d), (k, d), (k,) or (d, d)
+        Σ_i w_i r_ic (x_i − s_c)(x_i − s_c)ᵀ; its diagonal; its trace; or its sum over the components: what the
+        covariance family (full, diag, spherical, tied) needs.
     log_likelihood : float
         Σ_i w_i log p(x_i), in nats.
     total_weight : float
@@ -140,7 +140,15 @@ def _of_parts(parts, X, family):
         n_k.append(total)
         shift.append(origin + mean)
         first.append(weighted.sum(axis=0))
-        second.append((weighted * z).sum(axis=0) if family.moment == "diag" else weighted.T @ z)
+        second.append(_SECOND[family.moment](weighted, z))
     second = np.sum(second, axis=0) if family.moment == "pooled" else np.stack(second)
     n_k = np.array(n_k)
     return SufficientStatistics(n_k, np.stack(first), second, np.nan, n_k.sum(), np.stack(shift))
+
+
+_SECOND = {
+    "full": lambda weighted, z: weighted.T @ z,
+    "pooled": lambda weighted, z: weighted.T @ z,
+    "diag": lambda weighted, z: (weighted * z).sum(axis=0),
+    "radial": lambda weighted, z: (weighted * z).sum(),
+}

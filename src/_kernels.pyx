@@ -10,7 +10,7 @@ import numpy as np
 
 from cython.parallel cimport prange
 from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from _simd cimport *
 from _openmp cimport CGMM_OPENMP, omp_get_max_threads, omp_get_num_procs, omp_get_thread_num
@@ -32,13 +32,13 @@ cdef Py_ssize_t THREAD_WORK = 200_000
 cdef Py_ssize_t GATHER_WORK = 96
 
 cdef enum Moment:
-    FULL, DIAG, POOLED, HARD, NONE
+    FULL, DIAG, RADIAL, POOLED, HARD, NONE
 
 cdef enum Output:
     NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS
 
 FORMS = {"triangular": CGMM_TRIANGULAR, "diagonal": CGMM_DIAGONAL, "isotropic": CGMM_ISOTROPIC}
-MOMENTS = {"full": FULL, "diag": DIAG, "pooled": POOLED, "hard": HARD}
+MOMENTS = {"full": FULL, "diag": DIAG, "radial": RADIAL, "pooled": POOLED, "hard": HARD}
 OUTPUTS = {"log_likelihood": LOG_LIKELIHOOD, "responsibilities": RESPONSIBILITIES,
            "log_densities": LOG_DENSITIES, "labels": LABELS}
 
@@ -145,18 +145,16 @@ cdef void lay_out(Work *work) noexcept nogil:
     work.block = block
     sums.n_k = 3                      # after the log-likelihood (or inertia), the total weight and the work done
     sums.first = sums.n_k + k
+    sums.second = sums.first + k * d
+    sums.overlap = sums.second
     if work.moment == FULL:
-        sums.second = sums.first + k * d
-        sums.overlap = sums.second + k * cgmm_tiles(d) * 16
+        sums.overlap += k * cgmm_tiles(d) * 16
     elif work.moment == DIAG:
-        sums.second = sums.first + k * d
-        sums.overlap = sums.second + k * d
+        sums.overlap += k * d
+    elif work.moment == RADIAL:
+        sums.overlap += k
     elif work.moment == POOLED:
-        sums.second = sums.first + cgmm_pad4(k) * cgmm_pad4(d)
-        sums.overlap = sums.second + cgmm_tiles(d) * 16
-    else:
-        sums.second = sums.first + (k * d if work.moment == HARD else 0)
-        sums.overlap = sums.second
+        sums.overlap += cgmm_tiles(d) * 16
     sums.size = sums.overlap + (cgmm_tiles(k) * 16 if work.moment == POOLED else 0)
     sums.size = align(sums.size * 8) // 8
 
@@ -167,7 +165,7 @@ cdef void lay_out(Work *work) noexcept nogil:
     # moments_diag keeps its responsibilities, one a row, in rz
     scratch.logd = scratch.rz + data_panel + align(block * real)
     scratch.wr = scratch.logd + component_panel
-    scratch.row_weights = scratch.wr + (component_panel if work.moment == POOLED else 0)
+    scratch.row_weights = scratch.wr + (component_panel if work.moment in (RADIAL, POOLED) else 0)
     scratch.lse = scratch.row_weights + align(block * real)
     scratch.scale = scratch.lse + align(block * real)
     scratch.label = scratch.scale + align(block * real)
@@ -235,6 +233,12 @@ cdef double inertia_of(const Work *work, Py_ssize_t rows, const char *top, const
     return total
 
 
+cdef Py_ssize_t panel_size(const Work *work, Py_ssize_t rows, Py_ssize_t features) noexcept nogil:
+    """Bytes of a panel."""
+    cdef Py_ssize_t group = work.kernels.group
+    return (rows + group - 1) // group * group * cgmm_pad4(features) * work.kernels.itemsize
+
+
 cdef void add_moments(const Work *work, Py_ssize_t rows, Py_ssize_t active, const Py_ssize_t *components,
                       const unsigned char *present, char *memory, double *sums) noexcept nogil:
     """The moments of a block whose responsibilities are unnormalised in logd: those of the active components."""
@@ -255,7 +259,11 @@ cdef void add_moments(const Work *work, Py_ssize_t rows, Py_ssize_t active, cons
                                memory + at.wr, n_k, first, second, sums + work.sums.overlap)
         return
     kernels.weigh(rows, memory + at.row_weights, scale)
-    if work.moment == FULL:
+    if work.moment == RADIAL:
+        kernels.rescale(rows, active, scale, logd)
+        kernels.moments_radial(panel, rows, d, active, components, logd, memory + at.wr,
+                               work.mixture.log_norm, n_k, first, second)
+    elif work.moment == FULL:
         kernels.moments_full(panel, rows, d, active, work.means, components, present, logd, scale, z, rz,
                              n_k, first, second)
     else:
@@ -315,6 +323,8 @@ cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const P
         return
 
     fill_row_weights(work, index, start, rows, weights)
+    if work.moment == RADIAL:
+        memcpy(memory + at.wr, logd, panel_size(work, rows, active))
     sums[0] += kernels.softmax(rows, active, weights, logd, lse, scale)
     if work.output == LOG_LIKELIHOOD:
         kernels.widen(lse, rows, work.out + start)
@@ -551,7 +561,7 @@ cdef class _Pass:
         ]
         work.guide_rows = m
         work.density_work = cgmm_factor_size(d) if work.mixture.form == CGMM_TRIANGULAR else 2 * d
-        work.moment_work = d * (d + 3) // 2 if work.moment == FULL else 2 * d
+        work.moment_work = d * (d + 3) // 2 if work.moment == FULL else d if work.moment == RADIAL else 2 * d
         work.guide = address(self.arrays[0])
         work.nearest = cgmm_mixture(CGMM_ISOTROPIC, m, k, address(self.arrays[1]), address(self.arrays[2]),
                                     address(self.arrays[3]))
@@ -600,11 +610,11 @@ cdef pooled_second(double[::1] sums, const Work *work, relative):
 
 def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=None):
     """One E-step over the rows of X: (n_k, first, second, log-likelihood, total weight, shift), and the share of
-    the work that was done.
+    the dense work that was done.
 
     X (n,d) float32 or float64, any strides; density as cgmm.parameters.Density; moment "full" (k,d,d),
-    "diag" (k,d) or "pooled" (d,d); row_weights (n,) float64 or None; guide (m,d), m a multiple of 4, to leave out
-    negligible components, or None.
+    "diag" (k,d), "radial" (k,) for an isotropic density, or "pooled" (d,d); row_weights (n,) float64 or None;
+    guide (m,d), m a multiple of 4, to leave out negligible components, or None.
     """
     cdef _Pass work = _Pass(X, density, row_weights, moment, None, guide)
     cdef double[::1] sums = work.run(n_threads)
@@ -613,16 +623,17 @@ def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=Non
     relative = work.relative_means()
     flat = np.asarray(sums)
     n_k = flat[at.n_k:at.n_k + k].copy()
-    if work.work.moment == POOLED:
-        tiles = flat[at.first:at.second].reshape(cgmm_pad4(k) // 4, cgmm_pad4(d) // 4, 4, 4)
-        first = tiles.transpose(0, 2, 1, 3).reshape(cgmm_pad4(k), cgmm_pad4(d))[:k, :d] - n_k[:, None] * relative
-        second = pooled_second(sums, &work.work, relative)
-    else:
-        first = flat[at.first:at.first + k * d].reshape(k, d).copy()
-        if work.work.moment == FULL:
-            second = unpack_tiles(&sums[at.second], k, d)
+    first = flat[at.first:at.second].reshape(k, d).copy()
+    if work.work.moment == FULL:
+        second = unpack_tiles(&sums[at.second], k, d)
+    elif work.work.moment == DIAG:
+        second = flat[at.second:at.overlap].reshape(k, d).copy()
+    else:    # first moments are about the centre
+        first -= n_k[:, None] * relative
+        if work.work.moment == POOLED:
+            second = pooled_second(sums, &work.work, relative)
         else:
-            second = flat[at.second:at.second + k * d].reshape(k, d).copy()
+            second = flat[at.second:at.overlap] / np.asarray(density.factor) ** 2
     dense = float(work.work.n) * k * (work.work.density_work + work.work.moment_work)
     share = flat[2] / dense if work.work.guide_rows else 1.0
     return (n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative), float(share)

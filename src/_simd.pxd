@@ -39,6 +39,9 @@ cdef extern from "simd/kernels.h" nogil:
         void (*moments_diag)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
                              const Py_ssize_t *, const unsigned char *, const void *, const void *,
                              void *, void *, double *, double *, double *) noexcept nogil
+        void (*moments_radial)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t *,
+                               const void *, const void *, const void *, double *, double *,
+                               double *) noexcept nogil
         void (*moments_pooled)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
                                const void *, const void *, void *, void *, void *, double *, double *,
                                double *, double *) noexcept nogil

@@ -70,11 +70,18 @@ def expected(case, family, dtype):
         statistics={
             "n_k": (totals["n_k"], w_rho.sum(axis=0)),
             "first": (totals["first"], np.array([w_rho[:, c] @ m[c] for c in range(k)])),
-            "second": (part(totals["second"]), bound(w_rho, m)),
+            "second": (part(totals["second"]), bound(w_rho, m) + from_densities(p, w[:, np.newaxis] * r, eps)),
             "log_likelihood": (w @ log_p, w @ lam),
             "total_weight": (w.sum(), 1e-13 * w.sum()),
         },
     )
+
+
+def from_densities(p, w_r, eps):
+    """Squared norms that are taken from log-densities carry the rounding of the normaliser."""
+    if p.family.moment != "radial":
+        return 0.0
+    return 4 * eps * np.abs(p.density.log_norm) * p.covariances * w_r.sum(axis=0)
 
 
 def full_bound(w_rho, m):
@@ -93,6 +100,7 @@ def diagonals(S):
 SECOND = {  # what a moment keeps of the reference's second moments (k, d, d), and its bound
     "full": (lambda S: S, full_bound),
     "diag": (diagonals, lambda w_rho, m: diagonals(full_bound(w_rho, m))),
+    "radial": (lambda S: diagonals(S).sum(axis=1), lambda w_rho, m: diagonals(full_bound(w_rho, m)).sum(axis=1)),
     "pooled": (lambda S: S.sum(axis=0), pooled_bound),
 }
 

@@ -82,7 +82,7 @@ def test_float32(target, family):
 @pytest.mark.parametrize("family", PRUNABLE)
 def test_work_is_left_out(target, family):
     rng = np.random.default_rng(1)
-    X, centres = rows_of("separated", 20000, 40, 60, rng)
+    X, centres = rows_of("separated", 20000, 40, 120, rng)
     parameters = mixture(family, centres, rng)
     guide = pruning.directions(parameters)
     share = _kernels.expectation(X, parameters.density, parameters.family.moment, guide=guide)[1]

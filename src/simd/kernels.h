@@ -10,7 +10,7 @@
  * Centre:  double (d,), subtracted in double while packing: float data far from the origin keep their
  *          digits, and means are stored relative to it.
  * Tiles:   a symmetric (m,m) matrix as its lower 4×4 tiles, double [t(t+1)/2][4][4], t = pad4(m)/4,
- *          row by row; a rectangular (m,p) one as all its tiles, double [pad4(m)/4][pad4(p)/4][4][4].
+ *          row by row.
  * Factor:  whitening factors P = L⁻¹ (lower triangular, Σ = L Lᵀ) in REAL [k][pad4(d)/4][≤d][4]: for
  *          each four rows of P, the columns up to the diagonal tile, four rows interleaved.
  *
@@ -97,10 +97,18 @@ typedef struct cgmm_kernels {
                          const ptrdiff_t *components, const unsigned char *present, const void *e, const void *scale, void *z, void *rz, double *n_k, double *first,
                          double *second);
 
+    /* The moments that a variance for each component needs, from the densities themselves (isotropic form):
+     * n_k as above; cross (k,d) += Σ_i r_ic x_i (about the centre); second (k,) += Σ_i r_ic |P_c (x_i − μ_c)|².
+     * IN panel; r (panel of k features): responsibilities times row weights; logd (panel of k features) as
+     * densities or screen left it; log_norm REAL; components as above. */
+    void (*moments_radial)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k,
+                           const ptrdiff_t *components, const void *r, const void *logd, const void *log_norm,
+                           double *n_k, double *cross, double *second);
+
     /* The scatter of all components together, without k·d² work and without cancellation:
      *   Σ_c r_c (x−μ_c)(x−μ_c)ᵀ = u uᵀ + Σ_{c<b} r_c r_b (μ_c−μ_b)(μ_c−μ_b)ᵀ,  u = x − Σ_c r_c μ_c,
      * so it adds to  residual (tiles of (d,d)) += Σ_i w_i u_i u_iᵀ,  overlap (tiles of (k,k)) +=
-     * Σ_i w_i r_ic r_ib,  and cross (rectangular tiles (k,d)) += Σ_i w_i r_ic x_i (about the centre).
+     * Σ_i w_i r_ic r_ib,  and cross (k,d) += Σ_i w_i r_ic x_i (about the centre).
      * IN panel, means, row_weights; r (panel): responsibilities without row weights.
      * SCRATCH u, wu: panels of d features; wr: panel of k features. OUT also n_k (k,). */
     void (*moments_pooled)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,

@@ -42,6 +42,7 @@ static const cgmm_kernels NAME(table) = {
     .weigh = NAME(weigh),
     .moments_full = NAME(moments_full),
     .moments_diag = NAME(moments_diag),
+    .moments_radial = NAME(moments_radial),
     .moments_pooled = NAME(moments_pooled),
     .argmax = NAME(argmax),
     .moments_hard = NAME(moments_hard),

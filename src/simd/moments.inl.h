@@ -39,12 +39,11 @@ static inline __attribute__((always_inline)) void NAME(gram_tile)(const REAL *A,
     }
 }
 
-/* tiles += A Bᵀ over the rows: the lower tiles when `lower` (A and B of m features), else all (m,p). */
-static void NAME(gram)(const REAL *A, ptrdiff_t m, const REAL *B, ptrdiff_t p, int lower, ptrdiff_t rows,
-                       double *tiles) {
+/* tiles += A Bᵀ over the rows, lower tiles of (m,m). */
+static void NAME(gram)(const REAL *A, const REAL *B, ptrdiff_t m, ptrdiff_t rows, double *tiles) {
     for (ptrdiff_t i = 0; i < m; i += 4)
-        for (ptrdiff_t j = 0; j < (lower ? i + 1 : p); j += 4, tiles += 16)
-            NAME(gram_tile)(A + i * G, cgmm_pad4(m), B + j * G, cgmm_pad4(p), GROUPS(rows), tiles);
+        for (ptrdiff_t j = 0; j <= i; j += 4, tiles += 16)
+            NAME(gram_tile)(A + i * G, cgmm_pad4(m), B + j * G, cgmm_pad4(m), GROUPS(rows), tiles);
 }
 
 /* Rows low ≤ j < high of one component's moments, d ≤ 8, low and high known to the compiler: (high − low) first
@@ -151,7 +150,7 @@ static void NAME(moments_full)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, 
             NAME(fold_add)(sum, 4, folded);
             for (ptrdiff_t p = 0; p < 4 && j + p < d; p++) first[c * d + j + p] += folded[p];
         }
-        NAME(gram)(z, d, rz, d, 1, kept * G, scatter);
+        NAME(gram)(z, rz, d, kept * G, scatter);
     }
 }
 
@@ -199,6 +198,41 @@ static void NAME(moments_diag)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, 
     }
 }
 
+/* out (k,d) += A Bᵀ over the rows, for all of A's m features and B's d; row c of out is components[c]. */
+static void NAME(gram_rows)(const REAL *A, ptrdiff_t m, const REAL *B, ptrdiff_t d, ptrdiff_t rows,
+                            const ptrdiff_t *components, double *out) {
+    for (ptrdiff_t j = 0; j < d; j += 4)
+        for (ptrdiff_t i = 0; i < m; i += 4) {
+            double tile[16] = {0};
+            NAME(gram_tile)(A + i * G, cgmm_pad4(m), B + j * G, cgmm_pad4(d), GROUPS(rows), tile);
+            for (ptrdiff_t a = 0; a < 4 && i + a < m; a++) {
+                double *row = out + (components ? components[i + a] : i + a) * d + j;
+                for (ptrdiff_t b = 0; b < 4 && j + b < d; b++) row[b] += tile[4 * a + b];
+            }
+        }
+}
+
+static void NAME(moments_radial)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k,
+                                 const ptrdiff_t *components, const void *r_, const void *logd_,
+                                 const void *log_norm, double *n_k, double *cross, double *second) {
+    const ptrdiff_t step = cgmm_pad4(k) * G;
+    for (ptrdiff_t q = 0; q < k; q++) {
+        const ptrdiff_t c = components ? components[q] : q;
+        const REAL *r = (const REAL *)r_ + q * G, *logd = (const REAL *)logd_ + q * G;
+        const REAL top = ((const REAL *)log_norm)[c];
+        V mass = ZERO, norm = ZERO;
+        for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
+            for (int v = 0; v < NV; v++) {
+                const V rv = LOAD(r + g * step + v * W);
+                mass += rv;
+                norm += rv * VMIN(top - LOAD(logd + g * step + v * W), ZERO + BIG); /* no weight: NaN */
+            }
+        n_k[c] += NAME(sum)(mass);
+        second[c] += 2 * NAME(sum)(norm);
+    }
+    NAME(gram_rows)(r_, k, panel, d, rows, components, cross);
+}
+
 static void NAME(moments_pooled)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k,
                                  const void *means_, const void *r_, const void *row_weights_, void *u_,
                                  void *wu_, void *wr_, double *n_k, double *cross, double *residual,
@@ -239,9 +273,9 @@ static void NAME(moments_pooled)(const void *panel_, ptrdiff_t rows, ptrdiff_t d
             for (int v = 0; v < NV; v++) mass += LOAD(wr + (g * k_width + c) * G + v * W);
         n_k[c] += NAME(sum)(mass);
     }
-    NAME(gram)(wr, k, panel, d, 0, rows, cross);
-    NAME(gram)(u, d, wu, d, 1, rows, residual);
-    NAME(gram)(r, k, wr, k, 1, rows, overlap);
+    NAME(gram_rows)(wr, k, panel, d, rows, NULL, cross);
+    NAME(gram)(u, wu, d, rows, residual);
+    NAME(gram)(r, wr, k, rows, overlap);
 }
 
 static void NAME(moments_hard)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
