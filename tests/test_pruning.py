@@ -98,9 +98,9 @@ def fit(X, parameters, n_threads=2, prune=True):
 def run(request):
     """Data on which pruning pays, and a start."""
     rng = np.random.default_rng(2)
-    X, _ = rows_of("separated", 12000, 24, 48, rng)
+    X, _ = rows_of("separated", 12000, 24, 96, rng)
     family = FAMILIES[request.param]
-    start, _ = initialize.start(X, None, 48, family, initialize.METHODS["kmeans"], rng, 1e-6, {}, 2)
+    start, _ = initialize.start(X, None, 96, family, initialize.METHODS["kmeans"], rng, 1e-6, {}, 2)
     return X, start
 
 
