@@ -17,7 +17,7 @@ def fresh(program, folder, *arguments, check=True, **environment):
     """Run a program in a new interpreter, elsewhere than in the source tree; None removes a variable."""
     settings = {name: value for name, value in (os.environ | environment).items() if value is not None}
     return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
+        [sys.executable, "-P", "-c", program, *arguments],
         env=settings,
         cwd=folder,
         check=check,

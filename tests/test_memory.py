@@ -63,7 +63,7 @@ print(memory("VmRSS") - before)
 
 def growth(program):
     """What the program prints last: bytes."""
-    result = subprocess.run([sys.executable, "-c", PRELUDE + program], capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-P", "-c", PRELUDE + program], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     return int(result.stdout)
 
