@@ -11,7 +11,8 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from cgmm import _kernels
-from cgmm.config import threads
+
+MOST_STEPS = 30  # of a repair, each ten times the last: beyond them the covariance is replaced
 
 
 class Whitening(NamedTuple):
@@ -40,9 +41,9 @@ class NotPositiveDefinite(ValueError):
 class Matrices:
     """What the families of covariance matrices share; their covariances are (m,d,d) once `stacked`."""
 
-    def root(self, covariances):
+    def root(self, covariances, n_threads=1):
         """P of each covariance; NotPositiveDefinite names those that have none."""
-        roots, bad = _kernels.roots(np.ascontiguousarray(self.stacked(covariances)), threads())
+        roots, bad = _kernels.roots(np.ascontiguousarray(self.stacked(covariances)), n_threads)
         if bad.any():
             raise NotPositiveDefinite(np.flatnonzero(bad))
         return roots.reshape(covariances.shape)
@@ -61,9 +62,13 @@ class Matrices:
             repaired.append(c)
             S[:] = np.where(np.isfinite(S), S, 0.0)
             ridge = floor
-            while not _has_root(S):
+            for _ in range(MOST_STEPS):
+                if _has_root(S):
+                    break
                 S.flat[:: len(S) + 1] += ridge
                 ridge = 10 * ridge
+            else:
+                S[:] = np.diag(floor)
         return covariances, repaired
 
     def precisions(self, root):
@@ -158,8 +163,9 @@ class Tied(Matrices):
     def maximise(self, statistics, means, reg_covar):
         """Σ = Σ_c Σ_i r_ic (x_i−m_c)(x_i−m_c)ᵀ / Σ_c n_c, about the given means m."""
         step = means - statistics.shift
-        cross = statistics.first.T @ step
-        scatter = statistics.second - cross - cross.T + (step.T * statistics.n_k) @ step
+        cross = np.einsum("ci,cj->ij", statistics.first, step)
+        scatter = statistics.second - cross - cross.T
+        scatter += np.einsum("c,ci,cj->ij", statistics.n_k, step, step)
         return _add_diagonal(scatter[np.newaxis] / statistics.n_k.sum(), reg_covar)[0]
 
     def keep(self, covariances, components, previous):
@@ -181,7 +187,7 @@ class Tied(Matrices):
 class Variances:
     """What the families without correlations share; P is 1/σ."""
 
-    def root(self, covariances):
+    def root(self, covariances, n_threads=1):
         bad = ~(np.isfinite(covariances) & (covariances > 0)).reshape(len(covariances), -1).all(axis=1)
         if bad.any():
             raise NotPositiveDefinite(np.flatnonzero(bad))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cgmm.config import threads
 from cgmm.covariance import NotPositiveDefinite, least_variances
 from cgmm.parameters import Parameters
 from cgmm.pruning import Pruning
@@ -39,6 +40,9 @@ class IterationState(NamedTuple):
     restart: int = 0
 
 
+INDEFINITE = "its covariance is not positive definite"
+
+
 class Repair(NamedTuple):
     """A component that could not be estimated in an iteration (0: the start), and why."""
 
@@ -47,7 +51,7 @@ class Repair(NamedTuple):
     cause: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """One run of EM from one start."""
 
@@ -68,7 +72,7 @@ class Fit:
         return self.lower_bounds[-1] if len(self.lower_bounds) else -np.inf
 
 
-def maximise(statistics, family, previous=None, reg_covar=0.0, fixed=(), iteration=0):
+def maximise(statistics, family, previous=None, reg_covar=0.0, fixed=(), iteration=0, n_threads=1):
     """The M-step: parameters from statistics, and what had to be repaired.
 
     A component without rows keeps its previous mean and covariance, with weight zero.
@@ -88,11 +92,11 @@ def maximise(statistics, family, previous=None, reg_covar=0.0, fixed=(), iterati
     if len(empty):
         covariances = family.keep(covariances, empty, previous and previous.covariances)
     try:
-        return Parameters.build(family, weights, means, covariances), repairs
+        return Parameters.build(family, weights, means, covariances, n_threads), repairs
     except NotPositiveDefinite:
         variances = family.variances(covariances, *means.shape)
         covariances, repaired = family.repair(covariances, least_variances(weights, means, variances))
-        repairs += [Repair(iteration, c, "its covariance is not positive definite") for c in repaired]
+        repairs += [Repair(iteration, c, INDEFINITE) for c in repaired]
         return Parameters.build(family, weights, means, covariances), repairs
 
 
@@ -111,7 +115,13 @@ def run(X, parameters, row_weights, settings, lower_bound=-np.inf, repairs=(), o
         lower_bound = statistics.lower_bound
         lower_bounds.append(lower_bound)
         parameters, repaired = maximise(
-            statistics, parameters.family, parameters, settings.reg_covar, settings.fixed, iteration
+            statistics,
+            parameters.family,
+            parameters,
+            settings.reg_covar,
+            settings.fixed,
+            iteration,
+            threads(settings.n_threads),
         )
         repairs += repaired
         converged = abs(change) < settings.tol

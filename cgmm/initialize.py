@@ -7,7 +7,7 @@ the parameters that it estimates are about to be improved anyway.
 import numpy as np
 
 from cgmm import statistics
-from cgmm.em import maximise
+from cgmm.em import INDEFINITE, maximise
 from cgmm.kmeans import lloyd, nearest, plus_plus, random_rows
 from cgmm.parameters import Parameters
 
@@ -32,6 +32,8 @@ def start(X, row_weights, k, family, method, rng, reg_covar, given, n_threads):
         sums = statistics.of_responsibilities(X, responsibilities, family, row_weights)
     found, repairs = maximise(sums, family, reg_covar=reg_covar)
     own = {"weights": found.weights, "means": found.means, "covariances": found.covariances}
+    if "covariances" in given:
+        repairs = [repair for repair in repairs if repair.cause != INDEFINITE]
     return Parameters.build(family, **(own | given)), repairs
 
 

@@ -143,7 +143,7 @@ def plus_plus(X, k, rng, row_weights=None, n_threads=1):
         candidates = np.searchsorted(reach, rng.random(trials) * reach[-1], side="right")
         candidates = np.minimum(candidates, len(X) - 1)
         distances = np.minimum(squared_distances(X, X[candidates], n_threads), closest[:, None])
-        best = int(np.argmin(w @ distances))
+        best = int(np.argmin(np.einsum("i,it->t", w, distances)))
         chosen.append(int(candidates[best]))
         closest = distances[:, best].copy()
     return np.ascontiguousarray(X[chosen], dtype=np.float64)

@@ -32,7 +32,7 @@ def distances_to(centres):
     return Density("isotropic", centres, _middle(centres, np.ones(k)), np.ones(k), np.zeros(k))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Parameters:
     """A Gaussian mixture.
 
@@ -54,9 +54,9 @@ class Parameters:
         return Parameters, (self.family, self.weights, self.means, self.covariances, self.root)
 
     @classmethod
-    def build(cls, family, weights, means, covariances):
+    def build(cls, family, weights, means, covariances, n_threads=1):
         """From covariances; NotPositiveDefinite names the components that have no Cholesky factor."""
-        return cls(family, weights, means, covariances, family.root(covariances))
+        return cls(family, weights, means, covariances, family.root(covariances, n_threads))
 
     @property
     def k(self):

@@ -13,6 +13,7 @@ LEAST_ROWS = 8192  # below it a pass is too short to gain
 LEAST_FEATURES = {"triangular": 9, "diagonal": 16, "isotropic": 16}  # below it dense kernels win always
 LEAST_COMPONENTS = 4
 PROBE_ROWS = 4096
+STARVED = 1e-8  # share of the weight: what is left out, 1e-20 of it (float32 1e-13), is beside it 1e-12 (1e-5)
 
 
 class Pruning:
@@ -44,9 +45,15 @@ class Pruning:
             self.pays = share < WORTH
         return guide if self.pays else None
 
-    def observe(self, share):
-        """Take note of the share of the dense work that the last pass did."""
-        self.pays = self.pays and share < WORTH
+    def observe(self, share, n_k, weights):
+        """Take note of the share of the dense work that the last pass did; True if the pass must be repeated.
+
+        What a pruned pass leaves out is negligible for the rows. For a component that hardly any row belongs to it
+        may be all there is: then the pass is repeated without pruning.
+        """
+        starved = np.any((n_k < STARVED * n_k.sum()) & (weights > 0))
+        self.pays = self.pays and share < WORTH and not starved
+        return starved
 
 
 def directions(parameters):

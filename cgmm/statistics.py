@@ -4,13 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cgmm import _kernels
+from cgmm import _kernels, validation
 from cgmm.config import threads
+from cgmm.parameters import distances_to
 
 EMPTY = np.finfo(np.float64).tiny / np.finfo(np.float64).eps  # below it quotients lose their digits
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SufficientStatistics:
     """The weighted moments of the rows that a pass has seen, for k components and d features.
 
@@ -32,6 +33,8 @@ class SufficientStatistics:
         Σ_i w_i, the number of rows when they have no weights.
     shift : ndarray of shape (k, d)
         s, about which the moments were taken.
+    moment : str
+        Which second moments they are: "full", "diag", "radial" or "pooled".
     """
 
     n_k: np.ndarray
@@ -40,11 +43,16 @@ class SufficientStatistics:
     log_likelihood: float
     total_weight: float
     shift: np.ndarray
+    moment: str
+
+    def __post_init__(self):
+        for array in (self.n_k, self.first, self.second, self.shift):
+            array.flags.writeable = False
 
     @property
     def lower_bound(self):
-        """Mean log-likelihood of a row."""
-        return self.log_likelihood / self.total_weight
+        """Mean log-likelihood of a row; NaN without any weight."""
+        return self.log_likelihood / self.total_weight if self.total_weight else np.nan
 
     @property
     def empty(self):
@@ -59,7 +67,7 @@ class SufficientStatistics:
     def __add__(self, other):
         if not isinstance(other, SufficientStatistics):
             return NotImplemented
-        if self.second.shape != other.second.shape or not np.array_equal(self.shift, other.shift):
+        if self.moment != other.moment or not np.array_equal(self.shift, other.shift):
             raise ValueError(
                 "these statistics do not add up: they were taken about different shifts or for different "
                 "models; compute both with the same parameters, dtype and covariance type"
@@ -71,7 +79,13 @@ class SufficientStatistics:
             self.log_likelihood + other.log_likelihood,
             self.total_weight + other.total_weight,
             self.shift,
+            self.moment,
         )
+
+    def times_power_of_two(self, exponent):
+        """The statistics of rows whose weights are 2^exponent as large."""
+        sums = self.n_k, self.first, self.second, self.log_likelihood, self.total_weight
+        return SufficientStatistics(*(np.ldexp(value, exponent) for value in sums), self.shift, self.moment)
 
 
 def block_statistics(X, parameters, row_weights=None, n_threads=None, pruning=None):
@@ -79,12 +93,12 @@ def block_statistics(X, parameters, row_weights=None, n_threads=None, pruning=No
 
     `pruning` (cgmm.pruning.Pruning) decides whether negligible components are left out; None: none is.
     """
-    moment = parameters.family.moment
+    density, moment, n_threads = parameters.density, parameters.family.moment, threads(n_threads)
     guide = pruning and pruning.guide(parameters)
-    sums, share = _kernels.expectation(X, parameters.density, moment, row_weights, threads(n_threads), guide)
-    if pruning:
-        pruning.observe(share)
-    return SufficientStatistics(*sums)
+    sums, share = _kernels.expectation(X, density, moment, row_weights, n_threads, guide)
+    if guide is not None and pruning.observe(share, sums[0], parameters.weights):
+        sums, _ = _kernels.expectation(X, density, moment, row_weights, n_threads)
+    return SufficientStatistics(*sums, moment)
 
 
 def expectation(model, X, sample_weight=None):
@@ -97,7 +111,7 @@ def expectation(model, X, sample_weight=None):
     X : array-like of shape (n, d)
         Rows; float32 and float64 arrays are not copied.
     sample_weight : array-like of shape (n,), optional
-        Non-negative row weights.
+        Non-negative row weights; all may be zero.
 
     Returns
     -------
@@ -108,8 +122,10 @@ def expectation(model, X, sample_weight=None):
     ValueError, TypeError
         X or sample_weight cannot be used, or X has other features than the model.
     """
-    X, row_weights = model._check_rows(X, sample_weight)
-    return block_statistics(X, model._parameters, row_weights, model.n_threads)
+    X, _ = model._check_rows(X)
+    row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X), some=False))
+    found = block_statistics(X, model._parameters, row_weights, model.n_threads)
+    return found.times_power_of_two(exponent) if exponent else found
 
 
 def of_labels(X, labels, k, family, row_weights=None):
@@ -129,26 +145,23 @@ def of_responsibilities(X, responsibilities, family, row_weights=None):
 
 def _of_parts(parts, X, family):
     """Statistics from each component's rows and their weights; an empty one's shift is the mean of X."""
-    origin = X.mean(axis=0, dtype=np.float64)
-    n_k, first, second, shift = [], [], [], []
+    found = []
     for rows, weights in parts:
-        centred = rows - origin
         total = weights.sum()
-        mean = weights @ centred / total if total >= EMPTY else np.zeros_like(origin)
-        z = centred - mean
-        weighted = z * weights[:, None]
-        n_k.append(total)
-        shift.append(origin + mean)
-        first.append(weighted.sum(axis=0))
-        second.append(_SECOND[family.moment](weighted, z))
-    second = np.sum(second, axis=0) if family.moment == "pooled" else np.stack(second)
-    n_k = np.array(n_k)
-    return SufficientStatistics(n_k, np.stack(first), second, np.nan, n_k.sum(), np.stack(shift))
-
-
-_SECOND = {
-    "full": lambda weighted, z: weighted.T @ z,
-    "pooled": lambda weighted, z: weighted.T @ z,
-    "diag": lambda weighted, z: (weighted * z).sum(axis=0),
-    "radial": lambda weighted, z: (weighted * z).sum(),
-}
+        if total < EMPTY:
+            rows, weights, shift = X[:1], np.zeros(1), X.mean(axis=0, dtype=np.float64)
+        else:
+            shift = np.einsum("i,ij->j", weights / total, rows, dtype=np.float64)
+        density = distances_to(np.ascontiguousarray(shift[np.newaxis]))
+        found.append(_kernels.expectation(rows, density, family.moment, np.ascontiguousarray(weights))[0])
+    n_k, first, second, _, totals, shift = zip(*found, strict=True)
+    second = np.sum(second, axis=0) if family.moment == "pooled" else np.concatenate(second)
+    return SufficientStatistics(
+        np.concatenate(n_k),
+        np.concatenate(first),
+        second,
+        np.nan,
+        sum(totals),
+        np.concatenate(shift),
+        family.moment,
+    )

@@ -6,6 +6,7 @@ import numpy as np
 
 from cgmm import _kernels
 
+LARGEST = 1e150  # of a value: its square, and sums of many squares, must be numbers
 MAX_THREADS = 2**31 - 1  # OpenMP counts them in a C int
 START_ARGUMENTS = {"weights": "weights_init", "means": "means_init", "covariances": "precisions_init"}
 
@@ -125,8 +126,8 @@ def check_rows(X, n_features=None, n_threads=1):
     return X
 
 
-def check_weights(sample_weight, n):
-    """Row weights (n,) float64, or None."""
+def check_weights(sample_weight, n, some=True):
+    """Row weights (n,) float64, or None; `some` of them positive."""
     if sample_weight is None:
         return None
     weights = check_array("sample_weight", sample_weight)
@@ -138,7 +139,7 @@ def check_weights(sample_weight, n):
     if (weights < 0).any():
         i = int(np.argmax(weights < 0))
         raise ValueError(f"sample_weight must not be negative, but sample_weight[{i}] is {weights[i]}")
-    if not weights.any():
+    if some and not weights.any():
         raise ValueError("sample_weight is zero for every row")
     with np.errstate(over="ignore"):
         if not np.isfinite(weights.sum()):
@@ -245,11 +246,12 @@ def check_array(name, value):
 
 def _first_not_finite(name, array, rows=65536):
     """Say where the first NaN or infinity stands; a part at a time, so that little memory is taken."""
+    largest = min(LARGEST, float(np.finfo(array.dtype).max))
     for start in range(0, len(array), rows):
-        bad = np.argwhere(~np.isfinite(array[start : start + rows]))
+        bad = np.argwhere(~(np.abs(array[start : start + rows]) <= largest))
         if len(bad):
             at = (int(bad[0][0]) + start, *map(int, bad[0][1:]))
-            kind = "NaN" if np.isnan(array[at]) else "infinity"
+            kind = "NaN" if np.isnan(array[at]) else "infinity" if np.isinf(array[at]) else "a value beyond ±1e150"
             where = ", ".join(map(str, at))
             return f"Input {name} contains {kind}: the first is {name}[{where}] = {array[at]}. Drop or fill it."
     raise AssertionError("every element is finite")

@@ -405,9 +405,9 @@ cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
     """The pass: totals (work.sums.size) receives the sums over all chunks, in their order."""
     cdef Py_ssize_t chunks = (work.n + work.chunk - 1) // work.chunk
     cdef Py_ssize_t size = work.sums.size
-    cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> n_threads, WAVE_BYTES // (size * 8)))
     cdef Py_ssize_t first, last, chunk, part, parts
     cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, chunks), work_estimate(work) // THREAD_WORK))
+    cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> threads, WAVE_BYTES // (size * 8)))
     cdef int adders
     cdef char *memory = <char *> aligned_alloc(64, work.scratch.size * threads + wave * size * 8)
     if memory == NULL:
@@ -541,7 +541,7 @@ cdef class _Pass:
                 raise ValueError("whitener must be (d,d)")
             work.whitener = <char *> work.mixture.factor + factor_size
             work.kernels.pack_factor(1, d, &triangles[0, 0, 0], <void *> work.whitener)
-            white = (density.means - density.centre) @ density.whitener.T
+            white = np.einsum("cj,ij->ci", density.means - density.centre, density.whitener)
             means = np.ascontiguousarray(white)
             work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.mixture.means)
         work.guide_rows = 0
@@ -554,7 +554,7 @@ cdef class _Pass:
         cdef Work *work = &self.work
         cdef Py_ssize_t d = work.d, k = work.k, m = guide.shape[0]
         dtype = self.X.dtype
-        images = (self.density.means - self.density.centre) @ guide.T
+        images = np.einsum("cj,mj->cm", self.density.means - self.density.centre, guide)
         self.arrays = [
             np.ascontiguousarray(guide.reshape(m // 4, 4, d).transpose(0, 2, 1), dtype=dtype),
             np.ascontiguousarray(images, dtype=dtype), np.ones(k, dtype=dtype), np.zeros(k, dtype=dtype),
@@ -604,7 +604,7 @@ cdef pooled_second(double[::1] sums, const Work *work, relative):
     laplacian = -unpack_tiles(&sums[work.sums.overlap], 1, work.k)[0]
     np.fill_diagonal(laplacian, 0.0)
     np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
-    scatter = residual + relative.T @ laplacian @ relative
+    scatter = residual + np.einsum("ci,cj->ij", relative, np.einsum("cb,bj->cj", laplacian, relative))
     return (scatter + scatter.T) / 2
 
 

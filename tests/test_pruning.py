@@ -109,7 +109,9 @@ def test_a_fit_is_the_dense_fit(run, monkeypatch):
     shares = []
     observe = pruning.Pruning.observe
     monkeypatch.setattr(
-        pruning.Pruning, "observe", lambda self, share: (shares.append(share), observe(self, share))
+        pruning.Pruning,
+        "observe",
+        lambda self, share, *sums: (shares.append(share), observe(self, share, *sums))[1],
     )
     pruned, dense = fit(*run), fit(*run, prune=False)
     assert min(shares) < pruning.WORTH
@@ -117,6 +119,20 @@ def test_a_fit_is_the_dense_fit(run, monkeypatch):
     for name in ("weights", "means", "covariances"):
         a, b = getattr(pruned.parameters, name), getattr(dense.parameters, name)
         assert_allclose(a, b, rtol=1e-10, atol=1e-10 * np.abs(b).max(), err_msg=name)
+
+
+def test_a_component_that_hardly_any_row_belongs_to_recovers():
+    """Its few rows' shares of it are negligible for them and all there is for it: the pass is repeated densely."""
+    rng = np.random.default_rng(3)
+    centres = 3 * rng.standard_normal((7, 32))
+    X = centres[rng.integers(7, size=20000)] + rng.standard_normal((20000, 32))
+    means = np.concatenate([centres, centres[2:3] + 2.5])
+    start = Parameters.build(FAMILIES["full"], np.full(8, 1 / 8), means, np.tile(np.eye(32), (8, 1, 1)))
+    pruned, dense = fit(X, start), fit(X, start, prune=False)
+    assert pruned.repairs == dense.repairs == ()
+    assert dense.parameters.weights[7] > 0
+    assert_allclose(pruned.lower_bounds, dense.lower_bounds, rtol=1e-10)
+    assert_allclose(pruned.parameters.weights, dense.parameters.weights, rtol=1e-6)
 
 
 @pytest.mark.parametrize("n_threads", [1, 3, 7])

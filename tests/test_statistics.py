@@ -20,6 +20,17 @@ def parameters(family):
 
 @pytest.mark.parametrize("family", reference.FAMILIES)
 @pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-11), (np.float32, 1e-4)])
+def test_a_block_without_weight_adds_nothing(family, dtype, rtol):
+    model = GMM.from_parameters(*parameters(family))
+    whole = expectation(model, CLUSTERS.astype(dtype))
+    none = expectation(model, CLUSTERS.astype(dtype), np.zeros(220))
+    assert_allclose((whole + none).second, whole.second, rtol=0)
+    many = expectation(model, CLUSTERS.astype(dtype), np.full(220, 1e39))
+    assert_allclose(many.n_k, 1e39 * whole.n_k, rtol=rtol)
+
+
+@pytest.mark.parametrize("family", reference.FAMILIES)
+@pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-11), (np.float32, 1e-4)])
 def test_expectation(family, dtype, rtol):
     mixture = parameters(family)
     model = GMM.from_parameters(*mixture)

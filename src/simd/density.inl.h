@@ -158,8 +158,9 @@ static void NAME(densities)(const void *panel, ptrdiff_t rows, const cgmm_mixtur
 
 /* Whether any lane of log_norm − ½ norm reaches the floor. */
 static inline int NAME(reaches)(REAL log_norm, const V *norm, const V *floor) {
-    V above = log_norm - (REAL)0.5 * norm[0] - floor[0];
-    for (int v = 1; v < NV; v++) above = VMAX(above, log_norm - (REAL)0.5 * norm[v] - floor[v]);
+    V above = log_norm - (REAL)0.5 * VMIN(norm[0], ZERO + BIG) - floor[0];
+    for (int v = 1; v < NV; v++)
+        above = VMAX(above, log_norm - (REAL)0.5 * VMIN(norm[v], ZERO + BIG) - floor[v]);
     return VANY(above);
 }
 
@@ -269,8 +270,9 @@ static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixt
             NAME(try)(mixture, (const REAL *)panel + g * step, c, none, z, norm, work);
             NAME(keep)(&f, c, g, log_norm[c], norm);
             for (int v = 0; v < NV; v++) {
-                const V low = log_norm[c] - (REAL)0.5 * norm[v] - NEGLIGIBLE - NAME(log)(norm[v] + 1);
-                STORE(floor + g * G + v * W, VMAX(LOAD(floor + g * G + v * W), low));
+                const V bounded = VMIN(norm[v], ZERO + BIG);
+                const V low = log_norm[c] - (REAL)0.5 * bounded - NEGLIGIBLE - NAME(log)(bounded + 1);
+                STORE(floor + g * G + v * W, VMAX(low, LOAD(floor + g * G + v * W)));
             }
         }
     }

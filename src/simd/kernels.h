@@ -40,7 +40,7 @@ typedef struct cgmm_kernels {
     void (*pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, const ptrdiff_t *index,
                  ptrdiff_t rows, ptrdiff_t d, const double *centre, void *panel);
 
-    /* 1 when every element of the rows is finite, else 0. IN as pack. */
+    /* 1 when every element of the rows is finite and, if double, at most 1e150, else 0. IN as pack. */
     int (*all_finite)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
                       ptrdiff_t d);
 

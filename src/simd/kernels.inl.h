@@ -63,6 +63,7 @@ static const cgmm_kernels NAME(table) = {
 #undef STORE
 #undef SELECT
 #undef ZERO
+#undef LARGEST
 #undef BIG
 #undef NEGLIGIBLE
 #undef LANES

@@ -51,14 +51,16 @@ static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_str
     }
 }
 
+#define LARGEST (DOUBLE ? (REAL)1e150 : (REAL)FLT_MAX)
+
 static int NAME(all_finite)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
                             ptrdiff_t d) {
-    REAL bad = 0; /* x − x is 0 for a finite x and NaN for any other */
+    INT bad = 0;
     if (column_stride == (ptrdiff_t)sizeof(REAL)) {
         for (ptrdiff_t i = 0; i < rows; i++) {
             const REAL *x = (const REAL *)(X + i * row_stride);
             INT row = 0;
-            for (ptrdiff_t j = 0; j < d; j++) row |= (x[j] - x[j] != 0);
+            for (ptrdiff_t j = 0; j < d; j++) row |= !(x[j] <= LARGEST && x[j] >= -LARGEST);
             if (row) return 0;
         }
         return 1;
@@ -66,9 +68,9 @@ static int NAME(all_finite)(const char *X, ptrdiff_t row_stride, ptrdiff_t colum
     for (ptrdiff_t j = 0; j < d; j++)
         for (ptrdiff_t i = 0; i < rows; i++) {
             const REAL x = *(const REAL *)(X + i * row_stride + j * column_stride);
-            bad += x - x;
+            bad |= !(x <= LARGEST && x >= -LARGEST);
         }
-    return bad == 0;
+    return !bad;
 }
 
 static void NAME(convert)(const double *from, ptrdiff_t m, const double *offset, ptrdiff_t period, void *to) {
