@@ -2,7 +2,8 @@
  *
  * Sizes:   n rows, d features, k components.   Indices: i row, j feature, c component.
  * REAL:    double or float, the type of the data; each kernel exists in both.
- * Block:   at most cgmm_block_rows(d, k) consecutive rows, the unit that stays in cache.
+ * Block:   at most cgmm_block_rows(d, k) rows, consecutive or, in a pruned pass, in the order of their
+ *          guesses: the unit that stays in cache.
  * Group:   `group` rows of a block: as many as fill the vectors of one register tile.
  * Panel:   a block transposed for vectors over samples, REAL [groups][pad4(features)][group]; the
  *          features past the last (pad4) and the rows past the last are zero. The log-densities and
@@ -91,11 +92,11 @@ typedef struct cgmm_kernels {
      * IN panel, means as above; e (panel of k features); components (k,): which they are of those that means and
      * sums hold, and present as left by screen; or NULL, NULL: all. SCRATCH z, rz: panels of d features. */
     void (*moments_full)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
-                         const ptrdiff_t *components, const unsigned char *present, const void *e, const void *scale, void *z, void *rz, double *n_k, double *first,
-                         double *second);
+                         const ptrdiff_t *components, const unsigned char *present, const void *e,
+                         const void *scale, void *z, void *rz, double *n_k, double *first, double *second);
     void (*moments_diag)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
-                         const ptrdiff_t *components, const unsigned char *present, const void *e, const void *scale, void *z, void *rz, double *n_k, double *first,
-                         double *second);
+                         const ptrdiff_t *components, const unsigned char *present, const void *e,
+                         const void *scale, void *z, void *rz, double *n_k, double *first, double *second);
 
     /* The moments that a variance for each component needs, from the densities themselves (isotropic form):
      * n_k as above; cross (k,d) += Σ_i r_ic x_i (about the centre); second (k,) += Σ_i r_ic |P_c (x_i − μ_c)|².
