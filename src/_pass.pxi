@@ -1,0 +1,361 @@
+# A pass over the rows, nogil: blocks and chunks of them, threads, scratch, sums in order. Part of _kernels.pyx.
+
+cdef struct Sums:
+    # Where each part of a chunk's partial sums begins, in doubles.
+    Py_ssize_t n_k
+    Py_ssize_t first
+    Py_ssize_t second
+    Py_ssize_t overlap
+    Py_ssize_t size
+
+
+cdef struct Scratch:
+    # Where each thread's scratch begins, in bytes.
+    Py_ssize_t panel
+    Py_ssize_t white
+    Py_ssize_t z
+    Py_ssize_t rz
+    Py_ssize_t logd
+    Py_ssize_t wr
+    Py_ssize_t row_weights
+    Py_ssize_t lse
+    Py_ssize_t scale
+    Py_ssize_t label
+    # of a pruned chunk
+    Py_ssize_t projected
+    Py_ssize_t floor
+    Py_ssize_t found
+    Py_ssize_t guess
+    Py_ssize_t index
+    Py_ssize_t ends
+    Py_ssize_t active
+    Py_ssize_t slot
+    Py_ssize_t present
+    Py_ssize_t size
+
+
+cdef struct Work:
+    const cgmm_kernels *kernels
+    Py_ssize_t n, d, k, block
+    const char *X
+    Py_ssize_t row_stride, column_stride
+    const double *row_weights     # (n,) or NULL
+    const double *centre          # (d,)
+    const void *whitener          # factor (d,d) or NULL
+    cgmm_mixture mixture          # in the space where the density is taken: that of whitened rows, if any
+    const void *means             # REAL (k,d), relative to the centre
+    Py_ssize_t chunk              # rows in a chunk
+    Py_ssize_t guide_rows         # m, a multiple of 4; 0: every component is evaluated
+    Py_ssize_t density_work       # multiply-adds for a row and a component
+    Py_ssize_t moment_work
+    const void *guide             # REAL [m/4][d][4], see project
+    cgmm_mixture nearest          # the images of the means, to guess by
+    Moment moment
+    Output output
+    double *out                   # (n,) or (n,k) or NULL
+    Py_ssize_t *labels            # (n,) or NULL
+    Sums sums
+    Scratch scratch
+
+
+cdef Py_ssize_t align(Py_ssize_t size) noexcept nogil:
+    return (size + 63) & ~<Py_ssize_t>63
+
+
+cdef void lay_out(Work *work) noexcept nogil:
+    """Fill in work.block, work.sums and work.scratch."""
+    cdef Py_ssize_t d = work.d, k = work.k
+    cdef Py_ssize_t block = cgmm_block_rows(d, k), real = work.kernels.itemsize
+    cdef Py_ssize_t data_panel, component_panel
+    while block > work.kernels.group and block >= 2 * work.n:    # few rows: little scratch
+        block //= 2
+    data_panel = align(block * cgmm_pad4(d) * real)
+    component_panel = align(block * cgmm_pad4(k) * real)
+    cdef Sums *sums = &work.sums
+    cdef Scratch *scratch = &work.scratch
+    work.block = block
+    sums.n_k = 3                      # after the log-likelihood (or inertia), the total weight and the work done
+    sums.first = sums.n_k + k
+    sums.second = sums.first + k * d
+    sums.overlap = sums.second
+    if work.moment == FULL:
+        sums.overlap += k * cgmm_tiles(d) * 16
+    elif work.moment == DIAG:
+        sums.overlap += k * d
+    elif work.moment == RADIAL:
+        sums.overlap += k
+    elif work.moment == POOLED:
+        sums.overlap += cgmm_tiles(d) * 16
+    sums.size = sums.overlap + (cgmm_tiles(k) * 16 if work.moment == POOLED else 0)
+    sums.size = align(sums.size * 8) // 8
+
+    scratch.panel = 0
+    scratch.white = data_panel
+    scratch.z = scratch.white + (data_panel if work.whitener != NULL else 0)
+    scratch.rz = scratch.z + data_panel
+    # moments_diag keeps its responsibilities, one a row, in rz
+    scratch.logd = scratch.rz + data_panel + align(block * real)
+    scratch.wr = scratch.logd + component_panel
+    scratch.row_weights = scratch.wr + (component_panel if work.moment in (RADIAL, POOLED) else 0)
+    scratch.lse = scratch.row_weights + align(block * real)
+    scratch.scale = scratch.lse + align(block * real)
+    scratch.label = scratch.scale + align(block * real)
+    scratch.projected = scratch.label + align(block * sizeof(Py_ssize_t))
+    scratch.size = scratch.projected
+    work.chunk = CGMM_CHUNK_ROWS
+    if work.guide_rows == 0:
+        return
+    work.chunk = 1024
+    while work.chunk < 128 * k and work.chunk < 8192:
+        work.chunk *= 2
+    scratch.floor = scratch.projected + align(block * work.guide_rows * real)
+    scratch.found = scratch.floor + align(block * real)
+    scratch.guess = scratch.found + align(block * k * real)
+    scratch.index = scratch.guess + align(2 * work.chunk * sizeof(Py_ssize_t))
+    scratch.ends = scratch.index + align(work.chunk * sizeof(Py_ssize_t))
+    scratch.active = scratch.ends + align(k * sizeof(Py_ssize_t))
+    scratch.slot = scratch.active + align(k * sizeof(Py_ssize_t))
+    scratch.present = scratch.slot + align(k * sizeof(Py_ssize_t))
+    scratch.size = scratch.present + align(k * (block // work.kernels.group + 1))
+
+
+cdef void fill_row_weights(const Work *work, const Py_ssize_t *index, Py_ssize_t start, Py_ssize_t rows,
+                           char *to) noexcept nogil:
+    """The block's row weights, one where there are none, and zero past its last row.
+
+    Its rows are those of the index, if there is one, else they begin at start.
+    """
+    cdef Py_ssize_t i, real = work.kernels.itemsize
+    memset(to, 0, work.block * real)
+    if work.row_weights != NULL and index != NULL:
+        for i in range(rows):
+            work.kernels.convert(work.row_weights + index[i], 1, NULL, 1, to + i * real)
+    elif work.row_weights != NULL:
+        work.kernels.convert(work.row_weights + start, rows, NULL, 1, to)
+    elif real == sizeof(double):
+        for i in range(rows):
+            (<double *> to)[i] = 1.0
+    else:
+        for i in range(rows):
+            (<float *> to)[i] = 1.0
+
+
+cdef double total_weight(const Work *work, const Py_ssize_t *index, Py_ssize_t start,
+                         Py_ssize_t rows) noexcept nogil:
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    if work.row_weights == NULL:
+        return <double> rows
+    for i in range(rows):
+        total += work.row_weights[index[i] if index != NULL else start + i]
+    return total
+
+
+cdef double inertia_of(const Work *work, Py_ssize_t rows, const char *top, const char *w) noexcept nogil:
+    """Sum of w · |x − centre|², of which top holds −½."""
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    if work.kernels.itemsize == sizeof(double):
+        for i in range(rows):
+            total += (<const double *> w)[i] * -2.0 * (<const double *> top)[i]
+    else:
+        for i in range(rows):
+            total += <double> (<const float *> w)[i] * -2.0 * <double> (<const float *> top)[i]
+    return total
+
+
+cdef Py_ssize_t panel_size(const Work *work, Py_ssize_t rows, Py_ssize_t features) noexcept nogil:
+    """Bytes of a panel."""
+    cdef Py_ssize_t group = work.kernels.group
+    return (rows + group - 1) // group * group * cgmm_pad4(features) * work.kernels.itemsize
+
+
+cdef void add_moments(const Work *work, Py_ssize_t rows, Py_ssize_t active, const Py_ssize_t *components,
+                      const unsigned char *present, char *memory, double *sums) noexcept nogil:
+    """The moments of a block whose responsibilities are unnormalised in logd: those of the active components."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef const Scratch *at = &work.scratch
+    cdef Py_ssize_t d = work.d
+    cdef char *panel = memory + at.panel
+    cdef char *logd = memory + at.logd
+    cdef char *scale = memory + at.scale
+    cdef char *z = memory + at.z
+    cdef char *rz = memory + at.rz
+    cdef double *n_k = sums + work.sums.n_k
+    cdef double *first = sums + work.sums.first
+    cdef double *second = sums + work.sums.second
+    if work.moment == POOLED:
+        kernels.rescale(rows, active, scale, logd)
+        kernels.moments_pooled(panel, rows, d, active, work.means, logd, memory + at.row_weights, z, rz,
+                               memory + at.wr, n_k, first, second, sums + work.sums.overlap)
+        return
+    kernels.weigh(rows, memory + at.row_weights, scale)
+    if work.moment == RADIAL:
+        kernels.rescale(rows, active, scale, logd)
+        kernels.moments_radial(panel, rows, d, active, components, logd, memory + at.wr,
+                               work.mixture.log_norm, n_k, first, second)
+    elif work.moment == FULL:
+        kernels.moments_full(panel, rows, d, active, work.means, components, present, logd, scale, z, rz,
+                             n_k, first, second)
+    else:
+        kernels.moments_diag(panel, rows, d, active, work.means, components, present, logd, scale, z, rz,
+                             n_k, first, second)
+
+
+cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const Py_ssize_t *index,
+                    const Py_ssize_t *guess, char *memory, double *sums) noexcept nogil:
+    """Densities, then what the pass is for, while the rows are in cache.
+
+    Rows start … start + rows; or those of the index, with their guesses and without negligible components.
+    """
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef const Scratch *at = &work.scratch
+    cdef Py_ssize_t d = work.d, active = work.k, looked = 0, groups, q
+    cdef char *panel = memory + at.panel
+    cdef char *white = panel
+    cdef char *logd = memory + at.logd
+    cdef char *weights = memory + at.row_weights
+    cdef char *lse = memory + at.lse
+    cdef char *scale = memory + at.scale
+    cdef Py_ssize_t *label = <Py_ssize_t *> (memory + at.label)
+    cdef Py_ssize_t *components = NULL
+    cdef unsigned char *present = NULL
+    cdef const char *X = work.X + (start * work.row_stride if index == NULL else 0)
+
+    kernels.pack(X, work.row_stride, work.column_stride, index, rows, d, work.centre, panel)
+    if work.whitener != NULL:
+        white = memory + at.white
+        kernels.whiten(panel, rows, d, work.whitener, white)
+    if guess == NULL:
+        kernels.densities(white, rows, &work.mixture, memory + at.z, logd)
+    else:
+        components = <Py_ssize_t *> (memory + at.active)
+        present = <unsigned char *> (memory + at.present)
+        active = kernels.screen(white, rows, &work.mixture, guess, memory + at.floor, memory + at.z,
+                                memory + at.found, logd, components, <Py_ssize_t *> (memory + at.slot),
+                                present, &looked)
+        groups = (rows + kernels.group - 1) // kernels.group
+        for q in range(active * groups):
+            looked += present[q] * work.moment_work
+        sums[2] += <double> (looked * kernels.group + GATHER_WORK * d * rows)
+
+    if work.output == LOG_DENSITIES:
+        kernels.unpack(logd, rows, active, work.out + start * active)
+        return
+    if work.output == LABELS:
+        label = work.labels + start
+    if work.output == LABELS or work.moment == HARD:
+        kernels.argmax(rows, active, logd, lse, label)
+        if work.moment == HARD:
+            fill_row_weights(work, index, start, rows, weights)
+            sums[0] += inertia_of(work, rows, lse, weights)
+            kernels.moments_hard(X, work.row_stride, work.column_stride, rows, d, work.centre, label,
+                                 weights, sums + work.sums.n_k, sums + work.sums.first)
+        return
+
+    fill_row_weights(work, index, start, rows, weights)
+    if work.moment == RADIAL:
+        memcpy(memory + at.wr, logd, panel_size(work, rows, active))
+    sums[0] += kernels.softmax(rows, active, weights, logd, lse, scale)
+    if work.output == LOG_LIKELIHOOD:
+        kernels.widen(lse, rows, work.out + start)
+    elif work.output == RESPONSIBILITIES:
+        kernels.rescale(rows, active, scale, logd)
+        kernels.unpack(logd, rows, active, work.out + start * active)
+    else:
+        sums[1] += total_weight(work, index, start, rows)
+        add_moments(work, rows, active, components, present, memory, sums)
+
+
+cdef void order_chunk(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory) noexcept nogil:
+    """Guess each row's component by the guide, and order the chunk's rows by their guesses: index, guess."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef const Scratch *at = &work.scratch
+    cdef Py_ssize_t *guess = <Py_ssize_t *> (memory + at.guess)
+    cdef Py_ssize_t *unordered = guess + work.chunk
+    cdef Py_ssize_t *index = <Py_ssize_t *> (memory + at.index)
+    cdef Py_ssize_t *ends = <Py_ssize_t *> (memory + at.ends)
+    cdef Py_ssize_t i, c, size, total = 0
+    i = 0
+    while i < rows:
+        size = min(work.block, rows - i)
+        kernels.pack(work.X + (start + i) * work.row_stride, work.row_stride, work.column_stride, NULL, size,
+                     work.d, work.centre, memory + at.panel)
+        kernels.project(memory + at.panel, size, work.d, work.guide_rows, work.guide, memory + at.projected)
+        kernels.densities(memory + at.projected, size, &work.nearest, NULL, memory + at.logd)
+        kernels.argmax(size, work.k, memory + at.logd, memory + at.lse, unordered + i)
+        i += size
+    memset(ends, 0, work.k * sizeof(Py_ssize_t))
+    for i in range(rows):
+        ends[unordered[i]] += 1
+    for c in range(work.k):
+        size = ends[c]
+        ends[c] = total
+        total += size
+    for i in range(rows):
+        c = unordered[i]
+        index[ends[c]] = start + i
+        guess[ends[c]] = c
+        ends[c] += 1
+
+
+cdef void run_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
+    cdef Py_ssize_t start = chunk * work.chunk, i = 0
+    cdef Py_ssize_t rows = min(work.chunk, work.n - start)
+    cdef const Py_ssize_t *index = <const Py_ssize_t *> (memory + work.scratch.index)
+    cdef const Py_ssize_t *guess = <const Py_ssize_t *> (memory + work.scratch.guess)
+    memset(sums, 0, work.sums.size * sizeof(double))
+    if work.guide_rows:
+        order_chunk(work, start, rows, memory)
+    while i < rows:
+        if work.guide_rows:
+            run_block(work, start + i, min(work.block, rows - i), index + i, guess + i, memory, sums)
+        else:
+            run_block(work, start + i, min(work.block, rows - i), NULL, NULL, memory, sums)
+        i += work.block
+
+
+cdef void add_in_order(const double *partials, Py_ssize_t count, Py_ssize_t size, Py_ssize_t start,
+                       Py_ssize_t stop, double *totals) noexcept nogil:
+    """totals[start:stop] += the partial sums of `count` chunks, first chunk first."""
+    cdef Py_ssize_t chunk, q
+    for chunk in range(count):
+        for q in range(start, stop):
+            totals[q] += partials[chunk * size + q]
+
+
+cdef Py_ssize_t work_estimate(const Work *work) noexcept nogil:
+    """Multiply-adds of the pass, about."""
+    cdef Py_ssize_t each = work.d
+    if work.mixture.form == CGMM_TRIANGULAR or work.moment == FULL:
+        each *= work.d
+    return work.n * work.k * (each + 8)
+
+
+cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
+    """The pass: totals (work.sums.size) receives the sums over all chunks, in their order."""
+    cdef Py_ssize_t chunks = (work.n + work.chunk - 1) // work.chunk
+    cdef Py_ssize_t size = work.sums.size
+    cdef Py_ssize_t first, last, chunk, part, parts
+    cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, chunks), work_estimate(work) // THREAD_WORK))
+    cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> threads, WAVE_BYTES // (size * 8)))
+    cdef int adders
+    cdef char *memory = <char *> aligned_alloc(64, work.scratch.size * threads + wave * size * 8)
+    if memory == NULL:
+        with gil:
+            raise MemoryError("no memory for the scratch of a pass over the data")
+    cdef double *partials = <double *> (memory + work.scratch.size * threads)
+    memset(totals, 0, size * sizeof(double))
+    parts = (size + 4095) // 4096
+    adders = <int> min(<Py_ssize_t> threads, parts)
+    first = 0
+    while first < chunks:
+        last = min(first + wave, chunks)
+        for chunk in prange(first, last, schedule="dynamic", num_threads=threads):
+            run_chunk(work, chunk, memory + omp_get_thread_num() * work.scratch.size,
+                      partials + (chunk - first) * size)
+        for part in prange(parts, schedule="static", num_threads=adders):
+            add_in_order(partials, last - first, size, part * 4096, min(part * 4096 + 4096, size), totals)
+        first = last
+    free(memory)
+    return 0
