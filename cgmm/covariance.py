@@ -38,7 +38,17 @@ class NotPositiveDefinite(ValueError):
         super().__init__(f"the covariance of component {self.components[0]} is not positive definite")
 
 
-class Matrices:
+class Family:
+    """What all families share, unless they say otherwise."""
+
+    def keep(self, covariances, components, previous):
+        """Put the previous covariances, or the mean of the others, in the place of those of `components`."""
+        others = np.setdiff1d(np.arange(len(covariances)), components)
+        covariances[components] = covariances[others].mean(axis=0) if previous is None else previous[components]
+        return covariances
+
+
+class Matrices(Family):
     """What the families of covariance matrices share; their covariances are (m,d,d) once `stacked`."""
 
     def root(self, covariances, n_threads=1):
@@ -93,10 +103,6 @@ class Matrices:
             and (np.diagonal(root, axis1=-2, axis2=-1) > 0).all()
             and (np.abs(product - np.eye(root.shape[-1])).max(axis=(-2, -1)) <= rounding).all()
         )
-
-    def keep(self, covariances, components, previous):
-        """Put the previous covariances, or the mean of the others, in the place of those of `components`."""
-        return _keep(covariances, components, previous)
 
     def is_symmetric(self, covariances):
         scale = np.abs(covariances).max()
@@ -184,7 +190,7 @@ class Tied(Matrices):
         return solve_triangular(root, noise.T, lower=True).T
 
 
-class Variances:
+class Variances(Family):
     """What the families without correlations share; P is 1/σ."""
 
     def root(self, covariances, n_threads=1):
@@ -213,9 +219,6 @@ class Variances:
 
     def is_root_of(self, root, covariances):
         return (root > 0).all() and np.allclose(root**2 * covariances, 1.0, rtol=1e-12, atol=0)
-
-    def keep(self, covariances, components, previous):
-        return _keep(covariances, components, previous)
 
     def is_symmetric(self, covariances):
         return True
@@ -293,12 +296,6 @@ def least_variances(weights, means, variances):
     exact = 4 * np.finfo(float).eps * np.abs(means[weights > 0]).max(axis=0)
     floor = np.maximum(1e-12 * (weights @ spread), exact**2)
     return np.where(floor > 0, floor, 1e-36)
-
-
-def _keep(covariances, components, previous):
-    others = np.setdiff1d(np.arange(len(covariances)), components)
-    covariances[components] = covariances[others].mean(axis=0) if previous is None else previous[components]
-    return covariances
 
 
 def _has_root(S):

@@ -355,13 +355,17 @@ class GMM:
             n_threads=self._threads(),
         )
 
+    def _continues(self):
+        """Whether a fit goes on from the last one."""
+        return validation.check_flag("warm_start", self.warm_start) and self.__sklearn_is_fitted__()
+
     def _check_start(self, X, row_weights, settings):
         """A function (rng) → parameters and repairs: where each restart begins."""
         k = validation.check_count("n_components", self.n_components)
         family = validation.check_choice("covariance_type", self.covariance_type, FAMILIES)
         method = validation.check_choice("init_params", self.init_params, initialize.METHODS)
         validation.check_enough_rows(X, row_weights, k, "n_components")
-        if validation.check_flag("warm_start", self.warm_start) and self.__sklearn_is_fitted__():
+        if self._continues():
             validation.check_continues(self._parameters, family, k, X.shape[1])
             return lambda rng: (self._parameters, [])
         given = validation.check_given(
@@ -389,7 +393,7 @@ class GMM:
             validation.check_count("verbose_interval", self.verbose_interval),
             validation.check_callback(self.callback),
         )
-        continued = self.warm_start and self.__sklearn_is_fitted__()
+        continued = self._continues()
         best = None
         for restart in range(1 if continued else restarts):
             reporter.begin(restart)

@@ -31,6 +31,8 @@ def start(X, row_weights, k, family, method, rng, reg_covar, given, n_threads):
     else:
         sums = statistics.of_responsibilities(X, responsibilities, family, row_weights)
     found, repairs = maximise(sums, family, reg_covar=reg_covar)
+    if not given:
+        return found, repairs
     own = {"weights": found.weights, "means": found.means, "covariances": found.covariances}
     if "covariances" in given:
         repairs = [repair for repair in repairs if repair.cause != INDEFINITE]

@@ -114,7 +114,7 @@ cdef class _Pass:
     """A pass being prepared: the parameters in the layout of the kernels, and the memory that holds them."""
     cdef Work work
     cdef char *parameters
-    cdef object X, density, row_weights, out
+    cdef object X, density, row_weights
     cdef const double[::1] centre
     cdef const double[::1] weights_view
     cdef list arrays
@@ -192,7 +192,7 @@ cdef class _Pass:
         lay_out(work)
 
     cdef set_guide(self, guide):
-        """Prepare a pruned pass by cgmm.parameters.Guide."""
+        """Prepare a pruned pass; guide (m,d) as cgmm.pruning.directions gives it."""
         cdef Work *work = &self.work
         cdef Py_ssize_t d = work.d, k = work.k, m = guide.shape[0]
         dtype = self.X.dtype

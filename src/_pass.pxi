@@ -105,7 +105,6 @@ cdef void lay_out(Work *work) noexcept nogil:
     work.chunk = CGMM_CHUNK_ROWS
     if work.guide_rows == 0:
         return
-    work.chunk = 1024
     while work.chunk < 128 * k and work.chunk < 8192:
         work.chunk *= 2
     scratch.floor = scratch.projected + align(block * work.guide_rows * real)
