@@ -139,6 +139,10 @@ class Full(Matrices):
     def variances(self, covariances, k, d):
         return np.diagonal(covariances, axis1=1, axis2=2)
 
+    def project(self, covariances, directions, k):
+        half = np.einsum("cij,mj->cmi", covariances, directions)
+        return np.einsum("cmi,li->cml", half, directions)
+
     def expand(self, covariances, k, d):
         return np.array(covariances)
 
@@ -182,6 +186,9 @@ class Tied(Matrices):
 
     def variances(self, covariances, k, d):
         return np.repeat(np.diag(covariances)[np.newaxis], k, axis=0)
+
+    def project(self, covariances, directions, k):
+        return np.repeat(Full.project(self, covariances[np.newaxis], directions, 1), k, axis=0)
 
     def expand(self, covariances, k, d):
         return np.repeat(covariances[np.newaxis], k, axis=0)
@@ -253,6 +260,9 @@ class Diag(Variances):
     def variances(self, covariances, k, d):
         return covariances
 
+    def project(self, covariances, directions, k):
+        return np.einsum("cmj,lj->cml", covariances[:, None] * directions, directions)
+
     def expand(self, covariances, k, d):
         return covariances[:, :, None] * np.eye(d)
 
@@ -282,6 +292,9 @@ class Spherical(Variances):
 
     def variances(self, covariances, k, d):
         return np.repeat(covariances[:, None], d, axis=1)
+
+    def project(self, covariances, directions, k):
+        return covariances[:, None, None] * np.einsum("mj,lj->ml", directions, directions)
 
     def expand(self, covariances, k, d):
         return covariances[:, None, None] * np.eye(d)

@@ -8,6 +8,7 @@ from cgmm import _kernels, em, initialize, persistence, report, validation
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.parameters import Parameters
+from cgmm.pruning import Pruning
 from cgmm.validation import NotFittedError
 
 
@@ -339,7 +340,8 @@ class GMM:
 
     def _evaluate(self, X, what):
         """A value for each row that is known to be good."""
-        return _kernels.evaluate(X, self._parameters.density, what, self._threads())
+        guide = Pruning(X, moments=False).guide(self._parameters)
+        return _kernels.evaluate(X, self._parameters.density, what, self._threads(), guide)
 
     def _deviance(self, X):
         """−2 log L of rows that are known to be good."""

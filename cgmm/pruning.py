@@ -1,16 +1,17 @@
 """When a pass leaves negligible components out, and what guides it: see docs/pruning.md."""
 
 import os
+from typing import NamedTuple
 
 import numpy as np
 
 from cgmm import _kernels
 
-DIMENSIONS = 8  # of the guide: enough to tell components apart, few enough to cost little
+DIMENSIONS = _kernels.GUIDE_DIMENSIONS
 STEPS = 4  # of the iteration that finds it
-WORTH = 0.75  # share of the dense work (multiply-adds) below which pruning is the faster, measured
+WORTH = 0.9  # share of the dense work (multiply-adds) below which pruning is the faster, measured
 LEAST_ROWS = 8192  # below it a pass is too short to gain
-LEAST_FEATURES = {"triangular": 9, "diagonal": 16, "isotropic": 16}  # below it dense kernels win always
+LEAST_FEATURES = {"triangular": 9, "diagonal": 16, "isotropic": 24}  # below it dense kernels win always
 LEAST_COMPONENTS = 4
 PROBE_ROWS = 4096
 STARVED = 1e-8  # share of the weight: what is left out, 1e-20 of it (float32 1e-13), is beside it 1e-12 (1e-5)
@@ -20,29 +21,28 @@ class Pruning:
     """Whether the passes of one run of EM prune: decided by counts of the work done, so always the same.
 
     A pass that prunes counts its work; while passes are dense, a sample of the rows is tried at the iterations
-    1, 2, 4, 8, …
+    1, 2, 4, 8, … Without `moments`, the passes are those that only evaluate.
     """
 
-    def __init__(self, X):
-        self.iteration, self.pays = 0, False
-        self.sample = X[:: max(1, len(X) // PROBE_ROWS)]
+    def __init__(self, X, moments=True):
+        self.iteration, self.pays, self.moments = 0, False, moments
         self.possible = len(X) >= LEAST_ROWS and os.environ.get("CGMM_PRUNE") != "0"
+        self.sample = X[:: max(1, len(X) // PROBE_ROWS)]
 
     def guide(self, parameters):
-        """The guide (m,d) of the next pass, or None for a dense one."""
+        """The Guide of the next pass, or None for a dense one."""
         self.iteration += 1
-        density, moment = parameters.density, parameters.family.moment
-        if not self.possible or moment == "pooled" or parameters.k < LEAST_COMPONENTS:
+        if not self.possible or parameters.k < LEAST_COMPONENTS:
             return None
-        if parameters.d < LEAST_FEATURES[density.form]:
+        density, moment = parameters.density, parameters.family.moment if self.moments else None
+        if moment == "pooled" or parameters.d < LEAST_FEATURES[density.form]:
             return None
         probe = self.iteration & (self.iteration - 1) == 0
         if not (self.pays or probe):
             return None
-        guide = directions(parameters)
+        guide = guide_of(parameters, self.sample.dtype)
         if not self.pays:
-            _, share = _kernels.expectation(self.sample, density, moment, guide=guide)
-            self.pays = share < WORTH
+            self.pays = _kernels.share_of_work(self.sample, density, moment, guide) < WORTH
         return guide if self.pays else None
 
     def observe(self, share, n_k, weights):
@@ -56,8 +56,34 @@ class Pruning:
         return starved
 
 
-def directions(parameters):
-    """(m,d), m a multiple of 4: the principal directions of the means, in units of the spread within components.
+class Guide(NamedTuple):
+    """A projection to m dimensions in which components are told apart, and their images in it.
+
+    directions : ndarray (m,d);  roots : ndarray (k,m,m), P = L⁻¹ of no less than the images' covariances.
+    """
+
+    directions: np.ndarray
+    roots: np.ndarray
+
+
+def guide_of(parameters, dtype):
+    """The Guide of a mixture for rows of that type.
+
+    Its covariances are larger than the images' by what rounding may have taken off, so that distances in it are
+    lower bounds.
+    """
+    directions = principal_directions(parameters)
+    covariances = parameters.family.project(parameters.covariances, directions, parameters.k)
+    images = np.einsum("cj,mj->cm", parameters.means - parameters.means[0], directions)
+    diagonal = np.einsum("cmm->cm", covariances)
+    slack = 1e-10 * diagonal.max(axis=1) + (8 * np.finfo(dtype).eps * np.abs(images).max()) ** 2
+    diagonal += slack[:, np.newaxis]
+    roots, _ = _kernels.roots(covariances)
+    return Guide(directions, roots)
+
+
+def principal_directions(parameters):
+    """(m,d): the principal directions of the means, in units of the spread within components.
 
     By subspace iteration (Golub and Van Loan 2013, section 8.2); a few steps suffice, for any guide is exact.
     Products are small: einsum keeps them from a BLAS, whose threads would go on spinning beside those of the pass.

@@ -28,8 +28,10 @@ cdef Py_ssize_t WAVE_BYTES = 16 << 20
 # Multiply-adds that are worth a thread: to wake one, or to wait for one that the system holds back, costs more.
 cdef Py_ssize_t THREAD_WORK = 200_000
 
-# What ordering the rows of a pruned chunk costs a feature, in multiply-adds (measured: packing twice).
-cdef Py_ssize_t GATHER_WORK = 96
+# What ordering the rows of a pruned chunk costs a row's feature, and its component, in multiply-adds (fitted to
+# timings): packing twice, and guesses.
+cdef Py_ssize_t GATHER_WORK = 40
+cdef Py_ssize_t GUESS_WORK = 30
 
 cdef enum Moment:
     FULL, DIAG, RADIAL, POOLED, HARD, NONE
@@ -39,6 +41,7 @@ cdef enum Output:
 
 FORMS = {"triangular": CGMM_TRIANGULAR, "diagonal": CGMM_DIAGONAL, "isotropic": CGMM_ISOTROPIC}
 MOMENTS = {"full": FULL, "diag": DIAG, "radial": RADIAL, "pooled": POOLED, "hard": HARD}
+GUIDE_DIMENSIONS = CGMM_GUIDE
 OUTPUTS = {"log_likelihood": LOG_LIKELIHOOD, "responsibilities": RESPONSIBILITIES,
            "log_densities": LOG_DENSITIES, "labels": LABELS}
 
@@ -106,8 +109,8 @@ def all_finite(X, int n_threads=1):
     return bad == 0
 
 
-cdef const void *address(array):
-    return <const void *> <size_t> array.ctypes.data
+cdef void *address(array):
+    return <void *> <size_t> array.ctypes.data
 
 
 cdef class _Pass:
@@ -175,38 +178,48 @@ cdef class _Pass:
             if scale.shape[0] != (k if work.mixture.form == CGMM_ISOTROPIC else k * d):
                 raise ValueError("factor must be (k,d) or, isotropic, (k,)")
             work.kernels.convert(&scale[0], scale.shape[0], NULL, 1, <void *> work.mixture.factor)
-        if density.whitener is None:
-            work.mixture.means = work.means
-        else:
+        if density.whitener is not None:
             triangles = density.whitener[np.newaxis]
             if triangles.shape[1] != d or triangles.shape[2] != d:
                 raise ValueError("whitener must be (d,d)")
             work.whitener = <char *> work.mixture.factor + factor_size
             work.kernels.pack_factor(1, d, &triangles[0, 0, 0], <void *> work.whitener)
-            white = np.einsum("cj,ij->ci", density.means - density.centre, density.whitener)
-            means = np.ascontiguousarray(white)
+            means = np.ascontiguousarray(np.einsum("cj,ij->ci", density.means - density.centre, density.whitener))
             work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.mixture.means)
-        work.guide_rows = 0
+        elif work.mixture.form == CGMM_DIAGONAL:
+            means = np.ascontiguousarray((density.means - density.centre) * density.factor)
+            work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.mixture.means)
+        else:
+            work.mixture.means = work.means
+        work.guided = guide is not None
         if guide is not None:
             self.set_guide(guide)
         lay_out(work)
 
     cdef set_guide(self, guide):
-        """Prepare a pruned pass; guide (m,d) as cgmm.pruning.directions gives it."""
+        """Prepare a pruned pass; guide as cgmm.pruning.Guide."""
         cdef Work *work = &self.work
-        cdef Py_ssize_t d = work.d, k = work.k, m = guide.shape[0]
+        cdef const cgmm_kernels *kernels = work.kernels
+        cdef Py_ssize_t d = work.d, k = work.k
+        cdef const double[:, :, ::1] directions = guide.directions.reshape(CGMM_GUIDE // 4, 4, d)
+        cdef const double[:, :, ::1] roots = guide.roots
         dtype = self.X.dtype
-        images = np.einsum("cj,mj->cm", self.density.means - self.density.centre, guide)
-        self.arrays = [
-            np.ascontiguousarray(guide.reshape(m // 4, 4, d).transpose(0, 2, 1), dtype=dtype),
-            np.ascontiguousarray(images, dtype=dtype), np.ones(k, dtype=dtype), np.zeros(k, dtype=dtype),
-        ]
-        work.guide_rows = m
+        if roots.shape[0] != k or roots.shape[1] != CGMM_GUIDE or roots.shape[2] != CGMM_GUIDE:
+            raise ValueError(f"the guide does not fit {k} components")
+        packed = np.ascontiguousarray(np.transpose(directions, (0, 2, 1)), dtype=dtype)
+        images = np.einsum("cj,mj->cm", self.density.means - self.density.centre, guide.directions).astype(dtype)
+        factor = np.empty(k * cgmm_factor_size(CGMM_GUIDE), dtype=dtype)
+        kernels.pack_factor(k, CGMM_GUIDE, &roots[0, 0, 0], address(factor))
+        self.arrays = [packed, images, factor, np.ones(k, dtype=dtype), np.zeros(k, dtype=dtype)]
+        work.guide = address(packed)
+        work.nearest = cgmm_mixture(CGMM_ISOTROPIC, CGMM_GUIDE, k, address(images), address(self.arrays[3]),
+                                    address(self.arrays[4]))
+        work.marginal = cgmm_mixture(CGMM_TRIANGULAR, CGMM_GUIDE, k, address(images), address(factor),
+                                     work.mixture.log_norm)
+        work.margin = 1.0 if work.output == LABELS else kernels.negligible
         work.density_work = cgmm_factor_size(d) if work.mixture.form == CGMM_TRIANGULAR else 2 * d
-        work.moment_work = d * (d + 3) // 2 if work.moment == FULL else d if work.moment == RADIAL else 2 * d
-        work.guide = address(self.arrays[0])
-        work.nearest = cgmm_mixture(CGMM_ISOTROPIC, m, k, address(self.arrays[1]), address(self.arrays[2]),
-                                    address(self.arrays[3]))
+        work.moment_work = (0 if work.moment == NONE else d * (d + 3) // 2 if work.moment == FULL else
+                            d if work.moment == RADIAL else 2 * d)
 
     def __dealloc__(self):
         free(self.parameters)
@@ -216,6 +229,13 @@ cdef class _Pass:
         cdef double[:, ::1] relative = np.empty((self.work.k, self.work.d))
         self.work.kernels.widen(self.work.means, self.work.k * self.work.d, &relative[0, 0])
         return np.asarray(relative)
+
+    cdef double share(self, double[::1] sums):
+        """The share of the dense work that the pass did."""
+        cdef Work *work = &self.work
+        if not work.guided:
+            return 1.0
+        return sums[2] / (<double> work.n * work.k * (work.density_work + work.moment_work))
 
     cdef double[::1] run(self, int n_threads):
         cdef double[::1] totals = np.empty(self.work.sums.size)
@@ -256,7 +276,7 @@ def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=Non
 
     X (n,d) float32 or float64, any strides; density as cgmm.parameters.Density; moment "full" (k,d,d),
     "diag" (k,d), "radial" (k,) for an isotropic density, or "pooled" (d,d); row_weights (n,) float64 or None;
-    guide (m,d), m a multiple of 4, to leave out negligible components, or None.
+    guide, cgmm.pruning.Guide, to leave out negligible components, or None.
     """
     cdef _Pass work = _Pass(X, density, row_weights, moment, None, guide)
     cdef double[::1] sums = work.run(n_threads)
@@ -276,15 +296,20 @@ def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=Non
             second = pooled_second(sums, &work.work, relative)
         else:
             second = flat[at.second:at.overlap] / np.asarray(density.factor) ** 2
-    dense = float(work.work.n) * k * (work.work.density_work + work.work.moment_work)
-    share = flat[2] / dense if work.work.guide_rows else 1.0
-    return (n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative), float(share)
+    return (n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative), work.share(sums)
 
 
-def evaluate(X, density, output, int n_threads=1):
+def share_of_work(X, density, moment, guide):
+    """The share of the dense work that a pass with this guide does: of an expectation, or, without a moment
+    (None), of an evaluation."""
+    cdef _Pass work = _Pass(X, density, None, moment, None, guide)
+    return work.share(work.run(1))
+
+
+def evaluate(X, density, output, int n_threads=1, guide=None):
     """A value for each row of X: "log_likelihood" (n,), "responsibilities" or "log_densities" (n,k) float64,
-    "labels" (n,) intp."""
-    cdef _Pass work = _Pass(X, density, None, None, output)
+    "labels" (n,) intp. With a guide, as expectation; log_densities are never left out."""
+    cdef _Pass work = _Pass(X, density, None, None, output, None if output == "log_densities" else guide)
     cdef double[::1] out
     cdef Py_ssize_t[::1] labels
     cdef Py_ssize_t n = work.work.n, k = work.work.k

@@ -22,14 +22,13 @@ cdef struct Scratch:
     Py_ssize_t scale
     Py_ssize_t label
     # of a pruned chunk
-    Py_ssize_t projected
+    Py_ssize_t images
     Py_ssize_t floor
     Py_ssize_t found
     Py_ssize_t guess
     Py_ssize_t index
     Py_ssize_t ends
     Py_ssize_t active
-    Py_ssize_t slot
     Py_ssize_t present
     Py_ssize_t size
 
@@ -45,11 +44,13 @@ cdef struct Work:
     cgmm_mixture mixture          # in the space where the density is taken: that of whitened rows, if any
     const void *means             # REAL (k,d), relative to the centre
     Py_ssize_t chunk              # rows in a chunk
-    Py_ssize_t guide_rows         # m, a multiple of 4; 0: every component is evaluated
+    bint guided                   # or every component is evaluated
+    double margin                 # of screen
     Py_ssize_t density_work       # multiply-adds for a row and a component
     Py_ssize_t moment_work
-    const void *guide             # REAL [m/4][d][4], see project
+    const void *guide             # REAL, see project
     cgmm_mixture nearest          # the images of the means, to guess by
+    cgmm_mixture marginal         # the images of the components, to leave them out by
     Moment moment
     Output output
     double *out                   # (n,) or (n,k) or NULL
@@ -93,29 +94,28 @@ cdef void lay_out(Work *work) noexcept nogil:
     scratch.white = data_panel
     scratch.z = scratch.white + (data_panel if work.whitener != NULL else 0)
     scratch.rz = scratch.z + data_panel
-    # moments_diag keeps its responsibilities, one a row, in rz
-    scratch.logd = scratch.rz + data_panel + align(block * real)
+    # a panel for moments_pooled, a block for moments_full
+    scratch.logd = scratch.rz + (data_panel if work.moment == POOLED else align(block * real))
     scratch.wr = scratch.logd + component_panel
     scratch.row_weights = scratch.wr + (component_panel if work.moment in (RADIAL, POOLED) else 0)
     scratch.lse = scratch.row_weights + align(block * real)
     scratch.scale = scratch.lse + align(block * real)
     scratch.label = scratch.scale + align(block * real)
-    scratch.projected = scratch.label + align(block * sizeof(Py_ssize_t))
-    scratch.size = scratch.projected
+    scratch.images = scratch.label + align(block * sizeof(Py_ssize_t))
+    scratch.size = scratch.images
     work.chunk = CGMM_CHUNK_ROWS
-    if work.guide_rows == 0:
+    if not work.guided:
         return
     while work.chunk < 128 * k and work.chunk < 8192:
         work.chunk *= 2
-    scratch.floor = scratch.projected + align(block * work.guide_rows * real)
+    scratch.floor = scratch.images + align(block * CGMM_GUIDE * real)
     scratch.found = scratch.floor + align(block * real)
     scratch.guess = scratch.found + align(block * k * real)
     scratch.index = scratch.guess + align(2 * work.chunk * sizeof(Py_ssize_t))
     scratch.ends = scratch.index + align(work.chunk * sizeof(Py_ssize_t))
     scratch.active = scratch.ends + align(k * sizeof(Py_ssize_t))
-    scratch.slot = scratch.active + align(k * sizeof(Py_ssize_t))
-    scratch.present = scratch.slot + align(k * sizeof(Py_ssize_t))
-    scratch.size = scratch.present + align(k * (block // work.kernels.group + 1))
+    scratch.present = scratch.active + align(k * sizeof(Py_ssize_t))
+    scratch.size = scratch.present + align(k * (block // work.kernels.lanes))
 
 
 cdef void fill_row_weights(const Work *work, const Py_ssize_t *index, Py_ssize_t start, Py_ssize_t rows,
@@ -172,33 +172,31 @@ cdef Py_ssize_t panel_size(const Work *work, Py_ssize_t rows, Py_ssize_t feature
 cdef void add_moments(const Work *work, Py_ssize_t rows, Py_ssize_t active, const Py_ssize_t *components,
                       const unsigned char *present, char *memory, double *sums) noexcept nogil:
     """The moments of a block whose responsibilities are unnormalised in logd: those of the active components."""
+    if work.moment == NONE:
+        return
     cdef const cgmm_kernels *kernels = work.kernels
     cdef const Scratch *at = &work.scratch
     cdef Py_ssize_t d = work.d
     cdef char *panel = memory + at.panel
     cdef char *logd = memory + at.logd
-    cdef char *scale = memory + at.scale
     cdef char *z = memory + at.z
     cdef char *rz = memory + at.rz
     cdef double *n_k = sums + work.sums.n_k
     cdef double *first = sums + work.sums.first
     cdef double *second = sums + work.sums.second
+    cdef char *weights = memory + at.row_weights
+    kernels.rescale(rows, active, memory + at.scale, NULL if work.moment == POOLED else weights, logd)
     if work.moment == POOLED:
-        kernels.rescale(rows, active, scale, logd)
-        kernels.moments_pooled(panel, rows, d, active, work.means, logd, memory + at.row_weights, z, rz,
-                               memory + at.wr, n_k, first, second, sums + work.sums.overlap)
-        return
-    kernels.weigh(rows, memory + at.row_weights, scale)
-    if work.moment == RADIAL:
-        kernels.rescale(rows, active, scale, logd)
+        kernels.moments_pooled(panel, rows, d, active, work.means, logd, weights, z, rz, memory + at.wr,
+                               n_k, first, second, sums + work.sums.overlap)
+    elif work.moment == RADIAL:
         kernels.moments_radial(panel, rows, d, active, components, logd, memory + at.wr,
                                work.mixture.log_norm, n_k, first, second)
     elif work.moment == FULL:
-        kernels.moments_full(panel, rows, d, active, work.means, components, present, logd, scale, z, rz,
+        kernels.moments_full(panel, rows, d, active, work.means, components, present, logd, z, rz,
                              n_k, first, second)
     else:
-        kernels.moments_diag(panel, rows, d, active, work.means, components, present, logd, scale, z, rz,
-                             n_k, first, second)
+        kernels.moments_diag(panel, rows, d, active, work.means, components, present, logd, n_k, first, second)
 
 
 cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const Py_ssize_t *index,
@@ -209,7 +207,7 @@ cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const P
     """
     cdef const cgmm_kernels *kernels = work.kernels
     cdef const Scratch *at = &work.scratch
-    cdef Py_ssize_t d = work.d, active = work.k, looked = 0, groups, q
+    cdef Py_ssize_t d = work.d, active = work.k, looked = 0, vectors, q
     cdef char *panel = memory + at.panel
     cdef char *white = panel
     cdef char *logd = memory + at.logd
@@ -230,21 +228,25 @@ cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const P
     else:
         components = <Py_ssize_t *> (memory + at.active)
         present = <unsigned char *> (memory + at.present)
-        active = kernels.screen(white, rows, &work.mixture, guess, memory + at.floor, memory + at.z,
-                                memory + at.found, logd, components, <Py_ssize_t *> (memory + at.slot),
-                                present, &looked)
-        groups = (rows + kernels.group - 1) // kernels.group
-        for q in range(active * groups):
+        kernels.project(panel, rows, d, work.guide, memory + at.images)
+        active = kernels.screen(white, rows, &work.mixture, memory + at.images, &work.marginal, work.margin, guess,
+                                memory + at.floor, memory + at.z, memory + at.found, logd, components, present,
+                                &looked)
+        vectors = (rows + kernels.group - 1) // kernels.group * (kernels.group // kernels.lanes)
+        for q in range(work.k * vectors):
             looked += present[q] * work.moment_work
-        sums[2] += <double> (looked * kernels.group + GATHER_WORK * d * rows)
+        sums[2] += <double> (looked * kernels.lanes + (GATHER_WORK * d + GUESS_WORK * work.k) * rows)
 
     if work.output == LOG_DENSITIES:
-        kernels.unpack(logd, rows, active, work.out + start * active)
+        kernels.unpack(logd, rows, active, NULL, NULL, active, work.out + start * active)
         return
-    if work.output == LABELS:
-        label = work.labels + start
     if work.output == LABELS or work.moment == HARD:
         kernels.argmax(rows, active, logd, lse, label)
+        for q in range(rows if work.output == LABELS else 0):
+            if index != NULL:
+                work.labels[index[q]] = components[label[q]]
+            else:
+                work.labels[start + q] = label[q]
         if work.moment == HARD:
             fill_row_weights(work, index, start, rows, weights)
             sums[0] += inertia_of(work, rows, lse, weights)
@@ -257,10 +259,15 @@ cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const P
         memcpy(memory + at.wr, logd, panel_size(work, rows, active))
     sums[0] += kernels.softmax(rows, active, weights, logd, lse, scale)
     if work.output == LOG_LIKELIHOOD:
-        kernels.widen(lse, rows, work.out + start)
+        if index == NULL:
+            kernels.widen(lse, rows, work.out + start)
+        else:
+            for q in range(rows):
+                kernels.widen(lse + q * kernels.itemsize, 1, work.out + index[q])
     elif work.output == RESPONSIBILITIES:
-        kernels.rescale(rows, active, scale, logd)
-        kernels.unpack(logd, rows, active, work.out + start * active)
+        kernels.rescale(rows, active, scale, NULL, logd)
+        kernels.unpack(logd, rows, active, index, components, work.k,
+                       work.out + (start * work.k if index == NULL else 0))
     else:
         sums[1] += total_weight(work, index, start, rows)
         add_moments(work, rows, active, components, present, memory, sums)
@@ -280,8 +287,8 @@ cdef void order_chunk(const Work *work, Py_ssize_t start, Py_ssize_t rows, char 
         size = min(work.block, rows - i)
         kernels.pack(work.X + (start + i) * work.row_stride, work.row_stride, work.column_stride, NULL, size,
                      work.d, work.centre, memory + at.panel)
-        kernels.project(memory + at.panel, size, work.d, work.guide_rows, work.guide, memory + at.projected)
-        kernels.densities(memory + at.projected, size, &work.nearest, NULL, memory + at.logd)
+        kernels.project(memory + at.panel, size, work.d, work.guide, memory + at.images)
+        kernels.densities(memory + at.images, size, &work.nearest, NULL, memory + at.logd)
         kernels.argmax(size, work.k, memory + at.logd, memory + at.lse, unordered + i)
         i += size
     memset(ends, 0, work.k * sizeof(Py_ssize_t))
@@ -304,10 +311,10 @@ cdef void run_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *su
     cdef const Py_ssize_t *index = <const Py_ssize_t *> (memory + work.scratch.index)
     cdef const Py_ssize_t *guess = <const Py_ssize_t *> (memory + work.scratch.guess)
     memset(sums, 0, work.sums.size * sizeof(double))
-    if work.guide_rows:
+    if work.guided:
         order_chunk(work, start, rows, memory)
     while i < rows:
-        if work.guide_rows:
+        if work.guided:
             run_block(work, start + i, min(work.block, rows - i), index + i, guess + i, memory, sums)
         else:
             run_block(work, start + i, min(work.block, rows - i), NULL, NULL, memory, sums)

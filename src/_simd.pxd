@@ -2,6 +2,7 @@
 cdef extern from "simd/kernels.h" nogil:
     enum: CGMM_MAX_TARGETS
     enum: CGMM_CHUNK_ROWS
+    enum: CGMM_GUIDE
 
     ctypedef enum cgmm_form:
         CGMM_TRIANGULAR
@@ -19,6 +20,8 @@ cdef extern from "simd/kernels.h" nogil:
     ctypedef struct cgmm_kernels:
         Py_ssize_t itemsize
         Py_ssize_t group
+        Py_ssize_t lanes
+        double negligible
         void (*pack)(const char *, Py_ssize_t, Py_ssize_t, const Py_ssize_t *, Py_ssize_t, Py_ssize_t,
                      const double *, void *) noexcept nogil
         int (*all_finite)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
@@ -26,19 +29,18 @@ cdef extern from "simd/kernels.h" nogil:
         void (*pack_factor)(Py_ssize_t, Py_ssize_t, const double *, void *) noexcept nogil
         void (*whiten)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
         void (*densities)(const void *, Py_ssize_t, const cgmm_mixture *, void *, void *) noexcept nogil
-        void (*project)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
-        Py_ssize_t (*screen)(const void *, Py_ssize_t, const cgmm_mixture *, const Py_ssize_t *,
-                             void *, void *, void *, void *, Py_ssize_t *, Py_ssize_t *, unsigned char *,
-                             Py_ssize_t *) noexcept nogil
+        void (*project)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
+        Py_ssize_t (*screen)(const void *, Py_ssize_t, const cgmm_mixture *, const void *, const cgmm_mixture *,
+                             double, const Py_ssize_t *, void *, void *, void *, void *, Py_ssize_t *,
+                             unsigned char *, Py_ssize_t *) noexcept nogil
         double (*softmax)(Py_ssize_t, Py_ssize_t, const void *, void *, void *, void *) noexcept nogil
-        void (*rescale)(Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
-        void (*weigh)(Py_ssize_t, const void *, void *) noexcept nogil
+        void (*rescale)(Py_ssize_t, Py_ssize_t, const void *, const void *, void *) noexcept nogil
         void (*moments_full)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
-                             const Py_ssize_t *, const unsigned char *, const void *, const void *,
-                             void *, void *, double *, double *, double *) noexcept nogil
+                             const Py_ssize_t *, const unsigned char *, const void *, void *, void *,
+                             double *, double *, double *) noexcept nogil
         void (*moments_diag)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
-                             const Py_ssize_t *, const unsigned char *, const void *, const void *,
-                             void *, void *, double *, double *, double *) noexcept nogil
+                             const Py_ssize_t *, const unsigned char *, const void *, double *, double *,
+                             double *) noexcept nogil
         void (*moments_radial)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t *,
                                const void *, const void *, const void *, double *, double *,
                                double *) noexcept nogil
@@ -49,7 +51,8 @@ cdef extern from "simd/kernels.h" nogil:
         void (*moments_hard)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                              const double *, const Py_ssize_t *, const void *, double *,
                              double *) noexcept nogil
-        void (*unpack)(const void *, Py_ssize_t, Py_ssize_t, double *) noexcept nogil
+        void (*unpack)(const void *, Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const Py_ssize_t *, Py_ssize_t,
+                       double *) noexcept nogil
         void (*convert)(const double *, Py_ssize_t, const double *, Py_ssize_t, void *) noexcept nogil
         void (*widen)(const void *, Py_ssize_t, double *) noexcept nogil
         double (*multiply_add)(Py_ssize_t, double *) noexcept nogil

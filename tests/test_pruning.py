@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-from cgmm import _kernels, em, initialize, pruning
+from cgmm import GMM, _kernels, em, initialize, pruning
 from cgmm.covariance import FAMILIES
 from cgmm.parameters import Parameters
 
@@ -37,7 +37,7 @@ def mixture(family, centres, rng):
     scales = rng.uniform(0.5, 2.0, (k, 1, 1))
     root = np.tril(rng.normal(0, 0.2, (k, d, d)), -1) + np.eye(d)
     full = root @ root.transpose(0, 2, 1) * scales
-    compact = {"full": full, "diag": np.diagonal(full, axis1=1, axis2=2).copy(), "spherical": scales.ravel()}
+    compact = {"full": full, "tied": full[0], "diag": np.diagonal(full, axis1=1, axis2=2).copy(), "spherical": scales.ravel()}
     return Parameters.build(FAMILIES[family], rng.dirichlet(np.full(k, 5.0)), centres, compact[family])
 
 
@@ -55,7 +55,7 @@ def test_pruned_is_dense(target, kind, family, n, d, k):
     density, moment = parameters.density, parameters.family.moment
     for w in (None, rng.uniform(0, 3, n) * (rng.random(n) > 0.1)):
         dense, _ = _kernels.expectation(X, density, moment, w)
-        pruned, share = _kernels.expectation(X, density, moment, w, 2, pruning.directions(parameters))
+        pruned, share = _kernels.expectation(X, density, moment, w, 2, pruning.guide_of(parameters, X.dtype))
         assert share > 0
         bound = n * np.finfo(float).eps
         size = np.abs(X - parameters.density.centre).max()
@@ -71,7 +71,7 @@ def test_float32(target, family):
     rng = np.random.default_rng(0)
     X, centres = rows_of("separated", 3000, 16, 8, rng)
     parameters = mixture(family, centres, rng)
-    guide = pruning.directions(parameters)
+    guide = pruning.guide_of(parameters, X.dtype)
     arguments = X.astype(np.float32), parameters.density, parameters.family.moment, None, 1
     for a, b in zip(
         _kernels.expectation(*arguments)[0][:4], _kernels.expectation(*arguments, guide)[0][:4], strict=True
@@ -84,9 +84,9 @@ def test_work_is_left_out(target, family):
     rng = np.random.default_rng(1)
     X, centres = rows_of("separated", 20000, 40, 120, rng)
     parameters = mixture(family, centres, rng)
-    guide = pruning.directions(parameters)
+    guide = pruning.guide_of(parameters, X.dtype)
     share = _kernels.expectation(X, parameters.density, parameters.family.moment, guide=guide)[1]
-    assert share < 0.6
+    assert share < pruning.WORTH
 
 
 def fit(X, parameters, n_threads=2, prune=True):
@@ -98,7 +98,7 @@ def fit(X, parameters, n_threads=2, prune=True):
 def run(request):
     """Data on which pruning pays, and a start."""
     rng = np.random.default_rng(2)
-    X, _ = rows_of("separated", 12000, 24, 96, rng)
+    X, _ = rows_of("separated", 12000, 64, 96, rng)
     family = FAMILIES[request.param]
     start, _ = initialize.start(X, None, 96, family, initialize.METHODS["kmeans"], rng, 1e-6, {}, 2)
     return X, start
@@ -145,3 +145,29 @@ def test_threads_change_no_bit(run, n_threads):
 def test_the_environment_forbids_it(run, monkeypatch):
     monkeypatch.setenv("CGMM_PRUNE", "0")
     assert_array_equal(fit(*run).lower_bounds, fit(*run, prune=False).lower_bounds)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_inference_prunes_too(target, family):
+    """predict, predict_proba and score_samples of separated rows, in their order, are the dense ones."""
+    rng = np.random.default_rng(4)
+    X, centres = rows_of("separated", 9000, 64, 40, rng)
+    parameters = mixture(family, centres, rng)
+    density = parameters.density
+    guide = pruning.guide_of(parameters, X.dtype)
+    for output, tolerance in ("labels", 0), ("log_likelihood", 1e-12), ("responsibilities", 1e-15):
+        dense, pruned = _kernels.evaluate(X, density, output), _kernels.evaluate(X, density, output, 2, guide)
+        assert_allclose(pruned, dense, rtol=tolerance, atol=tolerance if output == "responsibilities" else 0)
+
+
+def test_inference_decides_by_itself(monkeypatch):
+    """GMM.predict prunes where it pays, and not otherwise."""
+    rng = np.random.default_rng(5)
+    guides = []
+    evaluate = _kernels.evaluate
+    monkeypatch.setattr(_kernels, "evaluate", lambda *a: (guides.append(a[4]), evaluate(*a))[1])
+    for kind in "separated", "overlapping":
+        X, centres = rows_of(kind, 9000, 32, 40, rng)
+        p = mixture("full", centres, rng)
+        GMM.from_parameters(p.weights, p.means, p.covariances, "full").predict(X)
+    assert guides[0] is not None and guides[1] is None

@@ -24,18 +24,24 @@
 #define VMAX(a, b) ((V)_mm512_max_pd(a, b))
 #define VMIN(a, b) ((V)_mm512_min_pd(a, b))
 #define VANY(v) (_mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GE_OQ) != 0)
+#define VPICK16(table, v) ((V)_mm512_permutex2var_pd(LOAD(table), (__m512i)(v), LOAD((table) + 8)))
+#define VSCALE(x, low, v, m) ((V)_mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, ZERO + (low), _CMP_GT_OQ), v, m))
 #include "kernels.inl.h"
 #undef NAME
 #undef DOUBLE
 #undef VMAX
 #undef VMIN
 #undef VANY
+#undef VPICK16
+#undef VSCALE
 
 #define NAME(f) f##_f32
 #define DOUBLE 0
 #define VMAX(a, b) ((V)_mm512_max_ps(a, b))
 #define VMIN(a, b) ((V)_mm512_min_ps(a, b))
 #define VANY(v) (_mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GE_OQ) != 0)
+#define VPICK16(table, v) ((V)_mm512_permutexvar_ps((__m512i)(v), LOAD(table)))
+#define VSCALE(x, low, v, m) ((V)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, ZERO + (low), _CMP_GT_OQ), v, m))
 #include "kernels.inl.h"
 
 const cgmm_kernels *const cgmm_avx512_f64 = &table_f64, *const cgmm_avx512_f32 = &table_f32;

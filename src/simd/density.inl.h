@@ -1,15 +1,15 @@
-/* Log-densities, dense and screened, log-sum-exp and argmax. Part of kernels.inl.h. */
-/* y[a] ← four rows of P z for a group; returns past the factor. A tile of 4 rows × NV vectors keeps
- * 4·NV accumulators busy: 4 + NV loads for 4·NV multiply-adds. */
-static inline __attribute__((always_inline)) const REAL *NAME(whiten_tile)(const REAL *z, ptrdiff_t columns,
+/* Log-densities, log-sum-exp and argmax. Part of kernels.inl.h. */
+/* y[a] ← four rows of P z for nv vectors, z [columns][nv]; returns past the factor. A tile of 4 rows × NV vectors
+ * keeps 4·NV accumulators busy: 4 + NV loads for 4·NV multiply-adds. */
+static inline __attribute__((always_inline)) const REAL *NAME(whiten_tile)(const REAL *z, ptrdiff_t columns, const int nv,
                                                                            const REAL *factor, V y[4][NV]) {
     for (int a = 0; a < 4; a++)
-        for (int v = 0; v < NV; v++) y[a][v] = ZERO;
-    for (ptrdiff_t j = 0; j < columns; j++, factor += 4, z += G) {
+        for (int v = 0; v < nv; v++) y[a][v] = ZERO;
+    for (ptrdiff_t j = 0; j < columns; j++, factor += 4, z += nv * W) {
         V x[NV];
-        for (int v = 0; v < NV; v++) x[v] = LOAD(z + v * W);
+        for (int v = 0; v < nv; v++) x[v] = LOAD(z + v * W);
         for (int a = 0; a < 4; a++)
-            for (int v = 0; v < NV; v++) y[a][v] += factor[a] * x[v];
+            for (int v = 0; v < nv; v++) y[a][v] += factor[a] * x[v];
     }
     return factor;
 }
@@ -21,25 +21,9 @@ static void NAME(whiten)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, const 
         REAL *white = (REAL *)white_ + g * width * G;
         for (ptrdiff_t i = 0; i < d; i += 4) {
             V y[4][NV];
-            factor = NAME(whiten_tile)(x, i + 4 < d ? i + 4 : d, factor, y);
+            factor = NAME(whiten_tile)(x, i + 4 < d ? i + 4 : d, NV, factor, y);
             for (int a = 0; a < 4; a++)
                 for (int v = 0; v < NV; v++) STORE(white + (i + a) * G + v * W, y[a][v]);
-        }
-    }
-}
-
-/* A component whose density is e⁻⁴⁶ (float: e⁻³⁰) of another's changes no digit of what is summed. */
-#define NEGLIGIBLE (DOUBLE ? (REAL)46 : (REAL)30)
-
-static void NAME(project)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t m, const void *guide_, void *out_) {
-    for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
-        const REAL *x = (const REAL *)panel_ + g * cgmm_pad4(d) * G, *guide = guide_;
-        REAL *out = (REAL *)out_ + g * cgmm_pad4(m) * G;
-        for (ptrdiff_t i = 0; i < m; i += 4) {
-            V y[4][NV];
-            guide = NAME(whiten_tile)(x, d, guide, y);
-            for (int a = 0; a < 4; a++)
-                for (int v = 0; v < NV; v++) STORE(out + (i + a) * G + v * W, y[a][v]);
         }
     }
 }
@@ -99,7 +83,7 @@ static void NAME(triangular)(const void *panel_, ptrdiff_t rows, const cgmm_mixt
                 for (int v = 0; v < NV; v++) STORE(z + j * G + v * W, LOAD(x + j * G + v * W) - mean[j]);
             for (ptrdiff_t i = 0; i < d; i += 4) {
                 V y[4][NV];
-                factor = NAME(whiten_tile)(z, i + 4 < d ? i + 4 : d, factor, y);
+                factor = NAME(whiten_tile)(z, i + 4 < d ? i + 4 : d, NV, factor, y);
                 for (int a = 0; a < 4; a++)
                     for (int v = 0; v < NV; v++) norm[v] += y[a][v] * y[a][v];
             }
@@ -108,7 +92,8 @@ static void NAME(triangular)(const void *panel_, ptrdiff_t rows, const cgmm_mixt
     }
 }
 
-/* `tile` components at once share each load of x; scale is (k,d), or (k,) when isotropic. */
+/* `tile` components at once share each load of x; the squared norm of s·x − m (diagonal: scale and means (k,d)), or
+ * s² that of x − m (isotropic: scale (k,)). */
 static inline __attribute__((always_inline)) void NAME(axis_tile)(const REAL *x, ptrdiff_t d, const int tile,
                                                                   const int isotropic, const REAL *mean,
                                                                   const REAL *scale, const REAL *log_norm,
@@ -120,8 +105,9 @@ static inline __attribute__((always_inline)) void NAME(axis_tile)(const REAL *x,
         for (int v = 0; v < NV; v++) {
             const V xv = LOAD(x + v * W);
             for (int c = 0; c < tile; c++) {
-                V z = xv - mean[c * d + j];
+                V z = xv;
                 if (!isotropic) z *= scale[c * d + j];
+                z -= mean[c * d + j];
                 norm[c][v] += z * z;
             }
         }
@@ -154,146 +140,6 @@ static void NAME(densities)(const void *panel, ptrdiff_t rows, const cgmm_mixtur
     case CGMM_DIAGONAL: NAME(axis_form)(panel, rows, mixture, 0, logd); break;
     case CGMM_ISOTROPIC: NAME(axis_form)(panel, rows, mixture, 1, logd); break;
     }
-}
-
-/* Whether any lane of log_norm − ½ norm reaches the floor. */
-static inline int NAME(reaches)(REAL log_norm, const V *norm, const V *floor) {
-    V above = log_norm - (REAL)0.5 * VMIN(norm[0], ZERO + BIG) - floor[0];
-    for (int v = 1; v < NV; v++)
-        above = VMAX(above, log_norm - (REAL)0.5 * VMIN(norm[v], ZERO + BIG) - floor[v]);
-    return VANY(above);
-}
-
-/* norm ← |P (x − μ)|² of a group, d ≥ 4, four rows of P at a time; 0 as soon as no row can reach its floor. Most
- * components fail after the first four rows, which therefore stay in registers. */
-static int NAME(try_triangular)(const REAL *x, ptrdiff_t d, const REAL *mean, const REAL *factor, REAL log_norm,
-                                const V *floor, REAL *z, V *norm, ptrdiff_t *work) {
-    for (int v = 0; v < NV; v++) {
-        V first[4];
-        norm[v] = ZERO;
-        for (int j = 0; j < 4; j++) first[j] = LOAD(x + j * G + v * W) - mean[j];
-        for (int i = 0; i < 4; i++) {
-            V y = factor[i] * first[0];
-            for (int j = 1; j <= i; j++) y += factor[j * 4 + i] * first[j];
-            norm[v] += y * y;
-        }
-    }
-    *work += 10;
-    if (!NAME(reaches)(log_norm, norm, floor)) return 0;
-    factor += 16;
-    for (ptrdiff_t i = 4, done = 0; i < d; i += 4) {
-        const ptrdiff_t columns = i + 4 < d ? i + 4 : d;
-        V y[4][NV];
-        for (; done < columns; done++)
-            for (int v = 0; v < NV; v++) STORE(z + done * G + v * W, LOAD(x + done * G + v * W) - mean[done]);
-        factor = NAME(whiten_tile)(z, columns, factor, y);
-        for (int a = 0; a < 4; a++)
-            for (int v = 0; v < NV; v++) norm[v] += y[a][v] * y[a][v];
-        *work += 4 * columns;
-        if (!NAME(reaches)(log_norm, norm, floor)) return 0;
-    }
-    return 1;
-}
-
-/* The same for a diagonal or isotropic P, eight features at a time. */
-static inline __attribute__((always_inline)) int NAME(try_axis)(const REAL *x, ptrdiff_t d, const int isotropic,
-                                                                const REAL *mean, const REAL *scale, REAL log_norm,
-                                                                const V *floor, V *norm, ptrdiff_t *work) {
-    V sum[NV];
-    const REAL s = isotropic ? *scale : 1;
-    for (int v = 0; v < NV; v++) sum[v] = ZERO;
-    for (ptrdiff_t j = 0; j < d;) {
-        const ptrdiff_t stop = j + 8 < d ? j + 8 : d;
-        *work += 2 * (stop - j);
-        for (; j < stop; j++)
-            for (int v = 0; v < NV; v++) {
-                V z = LOAD(x + j * G + v * W) - mean[j];
-                if (!isotropic) z *= scale[j];
-                sum[v] += z * z;
-            }
-        for (int v = 0; v < NV; v++) norm[v] = sum[v] * s * s;
-        if (!NAME(reaches)(log_norm, norm, floor)) return 0;
-    }
-    return 1;
-}
-
-/* norm ← the squared norms of a group and a component; 0 when no row can reach its floor. */
-static int NAME(try)(const cgmm_mixture *mixture, const REAL *x, ptrdiff_t c, const V *floor, REAL *z, V *norm,
-                     ptrdiff_t *work) {
-    const ptrdiff_t d = mixture->d;
-    const REAL *mean = (const REAL *)mixture->means + c * d, *factor = mixture->factor;
-    const REAL log_norm = ((const REAL *)mixture->log_norm)[c];
-    switch (mixture->form) {
-    case CGMM_DIAGONAL: return NAME(try_axis)(x, d, 0, mean, factor + c * d, log_norm, floor, norm, work);
-    case CGMM_ISOTROPIC: return NAME(try_axis)(x, d, 1, mean, factor + c, log_norm, floor, norm, work);
-    default:
-        return NAME(try_triangular)(x, d, mean, factor + c * cgmm_factor_size(d), log_norm, floor, z, norm, work);
-    }
-}
-
-/* What screen has found so far. */
-typedef struct {
-    REAL *found;
-    ptrdiff_t *active, *slot, count, groups;
-    unsigned char *present;
-} NAME(findings);
-
-static void NAME(keep)(NAME(findings) *f, ptrdiff_t c, ptrdiff_t g, REAL log_norm, const V *norm) {
-    if (f->slot[c] < 0) {
-        memset(f->present + f->count * f->groups, 0, (size_t)f->groups);
-        f->active[f->count] = c;
-        f->slot[c] = f->count++;
-    }
-    const ptrdiff_t at = f->slot[c] * f->groups + g;
-    f->present[at] = 1;
-    for (int v = 0; v < NV; v++) NAME(store_density)(f->found + at * G + v * W, log_norm, norm[v]);
-}
-
-static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture,
-                              const ptrdiff_t *guess, void *floor_, void *z, void *found, void *logd_,
-                              ptrdiff_t *active, ptrdiff_t *slot, unsigned char *present,
-                              ptrdiff_t *work) {
-    const ptrdiff_t k = mixture->k, groups = GROUPS(rows);
-    const ptrdiff_t step = cgmm_pad4(mixture->d) * G;
-    const REAL *log_norm = mixture->log_norm;
-    REAL *floor = floor_;
-    NAME(findings) f = {found, active, slot, 0, groups, present};
-    V none[NV];
-    for (int v = 0; v < NV; v++) none[v] = ZERO - BIG;
-    for (ptrdiff_t c = 0; c < k; c++) slot[c] = -1;
-    for (ptrdiff_t i = 0; i < groups * G; i++) floor[i] = i < rows ? -BIG : BIG;
-    for (ptrdiff_t i = 0; i < rows;) { /* the floors: what each row's guess gives, less what is negligible */
-        const ptrdiff_t c = guess[i], first = i / G;
-        while (i < rows && guess[i] == c) i++;
-        for (ptrdiff_t g = first; g <= (i - 1) / G; g++) {
-            V norm[NV];
-            NAME(try)(mixture, (const REAL *)panel + g * step, c, none, z, norm, work);
-            NAME(keep)(&f, c, g, log_norm[c], norm);
-            for (int v = 0; v < NV; v++) {
-                const V bounded = VMIN(norm[v], ZERO + BIG);
-                const V low = log_norm[c] - (REAL)0.5 * bounded - NEGLIGIBLE - NAME(log)(bounded + 1);
-                STORE(floor + g * G + v * W, VMAX(low, LOAD(floor + g * G + v * W)));
-            }
-        }
-    }
-    for (ptrdiff_t g = 0; g < groups; g++) {
-        V low[NV], norm[NV];
-        for (int v = 0; v < NV; v++) low[v] = LOAD(floor + g * G + v * W);
-        for (ptrdiff_t c = 0; c < k; c++)
-            if (!(slot[c] >= 0 && present[slot[c] * groups + g]) &&
-                NAME(try)(mixture, (const REAL *)panel + g * step, c, low, z, norm, work))
-                NAME(keep)(&f, c, g, log_norm[c], norm);
-    }
-    for (ptrdiff_t g = 0; g < groups; g++) {
-        REAL *logd = (REAL *)logd_ + g * cgmm_pad4(f.count) * G;
-        for (ptrdiff_t q = 0; q < f.count; q++)
-            for (int v = 0; v < NV; v++) {
-                V density = ZERO - BIG;
-                if (present[q * groups + g]) density = LOAD(f.found + (q * groups + g) * G + v * W);
-                STORE(logd + q * G + v * W, density);
-            }
-    }
-    return f.count;
 }
 
 static double NAME(softmax)(ptrdiff_t rows, ptrdiff_t k, const void *row_weights_, void *logd_, void *lse_,

@@ -26,7 +26,8 @@ typedef enum { CGMM_TRIANGULAR, CGMM_DIAGONAL, CGMM_ISOTROPIC } cgmm_form;
 typedef struct cgmm_mixture {
     cgmm_form form;       /* of P_c: a factor, diag(scale (k,d)), or scale (k,) times the identity */
     ptrdiff_t d, k;
-    const void *means;    /* REAL (k,d), relative to the centre */
+    const void *means;    /* REAL (k,d), relative to the centre; of the diagonal form, P_c μ_c: its
+                           * P_c x − P_c μ_c is one fused operation, exact to the rounding of x itself */
     const void *factor;   /* Factor, or scale REAL */
     const void *log_norm; /* REAL (k,) */
 } cgmm_mixture;
@@ -34,6 +35,8 @@ typedef struct cgmm_mixture {
 typedef struct cgmm_kernels {
     ptrdiff_t itemsize; /* sizeof(REAL) */
     ptrdiff_t group;    /* rows in a group */
+    ptrdiff_t lanes;    /* rows in a vector */
+    double negligible;  /* nats: a component whose density is e⁻⁴⁶ (float: e⁻³⁰) of another's changes no digit */
 
     /* panel ← rows of X minus centre.
      * IN X: REAL, element (i, j) at byte i·row_stride + j·column_stride; index (rows,): which rows, or NULL for
@@ -60,18 +63,19 @@ typedef struct cgmm_kernels {
      * The squared norm is bounded, so that no row is infinitely far. */
     void (*densities)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, void *z, void *logd);
 
-    /* OUT out (panel, m features, a multiple of 4) ← guide x. IN panel; guide REAL [m/4][d][4]. */
-    void (*project)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t m, const void *guide, void *out);
+    /* OUT images (panel, CGMM_GUIDE features) ← guide x. IN panel; guide REAL [CGMM_GUIDE/4][d][4]. */
+    void (*project)(const void *panel, ptrdiff_t rows, ptrdiff_t d, const void *guide, void *images);
 
-    /* The log-densities of the components that matter to a block: a component is left out of a group when
-     * its density cannot come within e⁻⁴⁶ (float e⁻³⁰) of another's for any row; see docs/pruning.md.
-     * IN panel, mixture (d ≥ 4 when triangular); guess (rows,): a likely component of
-     * each row, rows of one guess together. OUT active (count of k): the components that matter to any group;
-     * logd (panel, count features): −huge where left out; present [count][groups]: 1 where not; work += multiply-
-     * adds for a row. SCRATCH floor (block), z (group's panel), found (k × block), slot (k). Returns count. */
-    ptrdiff_t (*screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const ptrdiff_t *guess,
-                        void *floor, void *z, void *found, void *logd, ptrdiff_t *active, ptrdiff_t *slot,
-                        unsigned char *present, ptrdiff_t *work);
+    /* The log-densities of the components that matter to a block: a component is left out of a vector when
+     * its density cannot come within e^−margin of another's for any row; see docs/pruning.md.
+     * IN panel, mixture; images as project gives them, and marginal: the triangular mixture of the components'
+     * images, of CGMM_GUIDE features, with the log_norm of mixture; guess (rows,): a likely component of each row,
+     * rows of one guess together. OUT active (count of k): the components that matter to any vector, ascending; logd
+     * (panel, count features): −huge where left out; present [k][vectors]: 1 where not; work += multiply-adds for a row
+     * of a vector. SCRATCH floor (block), z (group's panel), found (k × block). Returns count. */
+    ptrdiff_t (*screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const void *images,
+                        const cgmm_mixture *marginal, double margin, const ptrdiff_t *guess, void *floor, void *z,
+                        void *found, void *logd, ptrdiff_t *active, unsigned char *present, ptrdiff_t *work);
 
     /* Log-sum-exp of each row. IN/OUT logd → exp(logd − max). IN row_weights REAL, 0 past the last row.
      * OUT lse REAL: the row's log-likelihood; scale REAL: 1 / Σ_c exp(logd − max).
@@ -79,28 +83,26 @@ typedef struct cgmm_kernels {
     double (*softmax)(ptrdiff_t rows, ptrdiff_t k, const void *row_weights, void *logd, void *lse,
                       void *scale);
 
-    /* IN/OUT e (panel) ← e · scale: responsibilities. */
-    void (*rescale)(ptrdiff_t rows, ptrdiff_t k, const void *scale, void *e);
+    /* IN/OUT e (panel) ← e · scale: responsibilities; times row_weights, if not NULL. */
+    void (*rescale)(ptrdiff_t rows, ptrdiff_t k, const void *scale, const void *row_weights, void *e);
 
-    /* IN/OUT scale ← scale · row_weights, groups filled up: then e · scale are weighted responsibilities. */
-    void (*weigh)(ptrdiff_t rows, const void *row_weights, void *scale);
-
-    /* Weighted moments about the means, r_ic = e_ic · scale_i, added to
+    /* Weighted moments about the means, added to
      *   n_k (k,) += Σ_i r_ic;  first (k,d) += Σ_i r_ic (x_i − μ_c);
      *   second: full tiles (k, tiles of (d,d)) += Σ_i r_ic (x_i − μ_c)(x_i − μ_c)ᵀ, or
      *           diag (k,d), the diagonal of it.
-     * IN panel, means as above; e (panel of k features); components (k,): which they are of those that means and
-     * sums hold, and present as left by screen; or NULL, NULL: all. SCRATCH z, rz: panels of d features. */
+     * IN panel, means as above; r (panel of k features): responsibilities times row weights; components (k,): which
+     * they are of those that means and sums hold, and present as left by screen; or NULL, NULL: all.
+     * SCRATCH sz: a panel of d features; s: a block. */
     void (*moments_full)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
-                         const ptrdiff_t *components, const unsigned char *present, const void *e,
-                         const void *scale, void *z, void *rz, double *n_k, double *first, double *second);
+                         const ptrdiff_t *components, const unsigned char *present, const void *r,
+                         void *sz, void *s, double *n_k, double *first, double *second);
     void (*moments_diag)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
-                         const ptrdiff_t *components, const unsigned char *present, const void *e,
-                         const void *scale, void *z, void *rz, double *n_k, double *first, double *second);
+                         const ptrdiff_t *components, const unsigned char *present, const void *r,
+                         double *n_k, double *first, double *second);
 
     /* The moments that a variance for each component needs, from the densities themselves (isotropic form):
      * n_k as above; cross (k,d) += Σ_i r_ic x_i (about the centre); second (k,) += Σ_i r_ic |P_c (x_i − μ_c)|².
-     * IN panel; r (panel of k features): responsibilities times row weights; logd (panel of k features) as
+     * IN panel, r as above; logd (panel of k features) as
      * densities or screen left it; log_norm REAL; components as above. */
     void (*moments_radial)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k,
                            const ptrdiff_t *components, const void *r, const void *logd, const void *log_norm,
@@ -125,8 +127,10 @@ typedef struct cgmm_kernels {
                          ptrdiff_t d, const double *centre, const ptrdiff_t *label,
                          const void *row_weights, double *n_k, double *first);
 
-    /* OUT out double (rows, k), C order ← panel of k features. */
-    void (*unpack)(const void *panel, ptrdiff_t rows, ptrdiff_t k, double *out);
+    /* OUT out double (·, columns), C order ← panel of k features: row i to row index_i and feature c to column
+     * components_c, the others zero; or, with NULL, to row i and column c. */
+    void (*unpack)(const void *panel, ptrdiff_t rows, ptrdiff_t k, const ptrdiff_t *index,
+                   const ptrdiff_t *components, ptrdiff_t columns, double *out);
 
     /* REAL[m] ← double[m] − (offset ? offset[index mod period] : 0). */
     void (*convert)(const double *from, ptrdiff_t m, const double *offset, ptrdiff_t period, void *to);
@@ -163,6 +167,8 @@ static inline ptrdiff_t cgmm_factor_size(ptrdiff_t d) {
 
 /* Rows in a block: a multiple of every target's group; smaller where the panels would outgrow L2. */
 #define CGMM_CHUNK_ROWS 1024
-static inline ptrdiff_t cgmm_block_rows(ptrdiff_t d, ptrdiff_t k) { return d > 16 || k > 64 ? 128 : 256; }
+#define CGMM_BLOCK_ROWS 256 /* at most */
+#define CGMM_GUIDE 8        /* dimensions of a guide: enough to tell components apart, few enough to cost little */
+static inline ptrdiff_t cgmm_block_rows(ptrdiff_t d, ptrdiff_t k) { return d > 16 || k > 64 ? 128 : CGMM_BLOCK_ROWS; }
 
 #endif

@@ -2,13 +2,17 @@
  * computes. Included by a target file, which defines
  *   DOUBLE 1 or 0 (REAL is double or float), VECTOR_BYTES, NV (vectors in a group), MI (rows of a 4×4
  *   tile that are computed at once, so that accumulators fit the registers), VMAX(a, b), VMIN(a, b)
- *   (the second operand where the first is NaN), VANY(v) (whether any lane is ≥ 0), and NAME(f).
+ *   (the second operand where the first is NaN), VANY(v) (whether any lane is ≥ 0), and NAME(f); with large
+ *   registers also VPICK16(table, v) (the element of 16 that the last four bits of a lane say) and
+ *   VSCALE(x, low, v, m) (v · 2^⌊m⌋ where x > low, else 0).
  * Vectors run over samples: whitening then broadcasts P and streams rows, with no horizontal sums. */
 #include "vector.inl.h"
 
 #include "layout.inl.h"
 
 #include "density.inl.h"
+
+#include "screen.inl.h"
 
 #include "moments.inl.h"
 
@@ -29,6 +33,8 @@ static double NAME(multiply_add)(ptrdiff_t repeats, double *sink) {
 static const cgmm_kernels NAME(table) = {
     .itemsize = sizeof(REAL),
     .group = G,
+    .lanes = W,
+    .negligible = DOUBLE ? 46 : 30,
     .pack = NAME(pack),
     .all_finite = NAME(all_finite),
     .root = NAME(root),
@@ -39,7 +45,6 @@ static const cgmm_kernels NAME(table) = {
     .screen = NAME(screen),
     .softmax = NAME(softmax),
     .rescale = NAME(rescale),
-    .weigh = NAME(weigh),
     .moments_full = NAME(moments_full),
     .moments_diag = NAME(moments_diag),
     .moments_radial = NAME(moments_radial),
@@ -57,6 +62,7 @@ static const cgmm_kernels NAME(table) = {
 #undef W
 #undef G
 #undef V
+#undef WIDE
 #undef VI
 #undef GROUPS
 #undef LOAD
@@ -65,7 +71,8 @@ static const cgmm_kernels NAME(table) = {
 #undef ZERO
 #undef LARGEST
 #undef BIG
-#undef NEGLIGIBLE
+#undef SQRT
+#undef LOW
 #undef LANES
 #undef LANES_IN_VECTOR
 #undef FOLD_MASK_A

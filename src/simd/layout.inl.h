@@ -1,6 +1,6 @@
 /* From rows to panels and back, and the other changes of layout; the root of a covariance. Part of kernels.inl.h. */
-/* W rows of W contiguous values → W features of W rows, by swapping halves, quarters, … */
-static inline void NAME(transpose)(const char *const *X, ptrdiff_t offset, REAL *panel) {
+/* W rows of W contiguous values, minus origin → W features of W rows, by swapping halves, quarters, … */
+static inline void NAME(transpose)(const char *const *X, ptrdiff_t offset, const double *origin, REAL *panel) {
     V v[LANES_IN_VECTOR];
 #pragma GCC unroll 16
     for (int q = 0; q < LANES_IN_VECTOR; q++) memcpy(v + q, X[q] + offset, sizeof(V));
@@ -24,7 +24,8 @@ static inline void NAME(transpose)(const char *const *X, ptrdiff_t offset, REAL 
     SWAP(1)
 #undef SWAP
 #pragma GCC unroll 16
-    for (int q = 0; q < LANES_IN_VECTOR; q++) STORE(panel + q * G, v[q]);
+    for (int q = 0; q < LANES_IN_VECTOR; q++)
+        STORE(panel + q * G, __builtin_convertvector(__builtin_convertvector(v[q], WIDE) - origin[q], V));
 }
 
 static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, const ptrdiff_t *index,
@@ -39,12 +40,10 @@ static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_str
         if (filled == G && column_stride == (ptrdiff_t)sizeof(REAL))
             for (; done + W <= d; done += W)
                 for (int v = 0; v < NV; v++)
-                    NAME(transpose)(row + v * W, done * column_stride, panel + done * G + v * W);
-        for (ptrdiff_t l = 0; l < filled; l++)
-            for (ptrdiff_t j = done; j < d; j++) panel[j * G + l] = *(const REAL *)(row[l] + j * column_stride);
-        for (ptrdiff_t j = 0; j < d; j++) {
-            const double origin = centre[j];
-            for (ptrdiff_t l = 0; l < filled; l++) panel[j * G + l] = (REAL)((double)panel[j * G + l] - origin);
+                    NAME(transpose)(row + v * W, done * column_stride, centre + done, panel + done * G + v * W);
+        for (ptrdiff_t j = done; j < d; j++) {
+            for (ptrdiff_t l = 0; l < filled; l++)
+                panel[j * G + l] = (REAL)((double)*(const REAL *)(row[l] + j * column_stride) - centre[j]);
             for (ptrdiff_t l = filled; l < G; l++) panel[j * G + l] = 0;
         }
         memset(panel + d * G, 0, sizeof(REAL) * (size_t)((width - d) * G));
@@ -120,9 +119,12 @@ static void NAME(pack_factor)(ptrdiff_t k, ptrdiff_t d, const double *P, void *f
                     *factor++ = i + a < d && j <= i + a ? (REAL)P[(i + a) * d + j] : 0;
 }
 
-static void NAME(unpack)(const void *panel, ptrdiff_t rows, ptrdiff_t k, double *out) {
+static void NAME(unpack)(const void *panel, ptrdiff_t rows, ptrdiff_t k, const ptrdiff_t *index,
+                         const ptrdiff_t *components, ptrdiff_t columns, double *out) {
     for (ptrdiff_t i = 0; i < rows; i++) {
         const REAL *row = (const REAL *)panel + i / G * cgmm_pad4(k) * G + i % G;
-        for (ptrdiff_t c = 0; c < k; c++) out[i * k + c] = (double)row[c * G];
+        double *to = out + (index ? index[i] : i) * columns;
+        if (components) memset(to, 0, sizeof(double) * (size_t)columns);
+        for (ptrdiff_t c = 0; c < k; c++) to[components ? components[c] : c] = (double)row[c * G];
     }
 }

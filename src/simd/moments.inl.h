@@ -1,36 +1,42 @@
 /* Responsibilities and the moments that they weigh. Part of kernels.inl.h. */
-static void NAME(rescale)(ptrdiff_t rows, ptrdiff_t k, const void *scale_, void *e_) {
+static void NAME(rescale)(ptrdiff_t rows, ptrdiff_t k, const void *scale_, const void *row_weights_, void *e_) {
     const ptrdiff_t width = cgmm_pad4(k);
     for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
         REAL *e = (REAL *)e_ + g * width * G;
         for (int v = 0; v < NV; v++) {
-            const V s = LOAD((const REAL *)scale_ + g * G + v * W);
+            V s = LOAD((const REAL *)scale_ + g * G + v * W);
+            if (row_weights_) s *= LOAD((const REAL *)row_weights_ + g * G + v * W);
             for (ptrdiff_t c = 0; c < k; c++) STORE(e + c * G + v * W, LOAD(e + c * G + v * W) * s);
         }
         memset(e + k * G, 0, sizeof(REAL) * (size_t)((width - k) * G));
     }
 }
 
-static void NAME(weigh)(ptrdiff_t rows, const void *row_weights, void *scale_) {
-    REAL *scale = scale_;
-    for (ptrdiff_t i = 0; i < GROUPS(rows) * G; i++) scale[i] *= ((const REAL *)row_weights)[i];
+/* n_k += Σ_i r_ic. */
+static void NAME(masses)(const REAL *r, ptrdiff_t rows, ptrdiff_t k, const ptrdiff_t *components, double *n_k) {
+    for (ptrdiff_t q = 0; q < k; q++) {
+        V mass = ZERO;
+        for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
+            for (int v = 0; v < NV; v++) mass += LOAD(r + (g * cgmm_pad4(k) + q) * G + v * W);
+        n_k[components ? components[q] : q] += NAME(sum)(mass);
+    }
 }
 
-/* tile (4,4) += Σ over the rows of A_a B_b, for four features of panel A (from feature i) and of B (j).
- * The sum over lanes comes once a block, folded by shuffles. */
-static inline __attribute__((always_inline)) void NAME(gram_tile)(const REAL *A, ptrdiff_t a_width,
-                                                                  const REAL *B, ptrdiff_t b_width,
+/* tile (4,4) += Σ over the rows of A_a B_b, for four features of A and of B; `step` values from a feature to the
+ * next, `lanes` rows at a time. The sum over lanes comes once a block, folded by shuffles. */
+static inline __attribute__((always_inline)) void NAME(gram_tile)(const REAL *A, ptrdiff_t a_next, const REAL *B,
+                                                                  ptrdiff_t b_next, ptrdiff_t step, ptrdiff_t lanes,
                                                                   ptrdiff_t groups, double *tile) {
     for (int i = 0; i < 4; i += MI) {
         V sum[MI * 4];
         for (int q = 0; q < MI * 4; q++) sum[q] = ZERO;
         for (ptrdiff_t g = 0; g < groups; g++) {
-            const REAL *a = A + g * a_width * G + i * G, *b = B + g * b_width * G;
-            for (int v = 0; v < NV; v++) {
+            const REAL *a = A + g * a_next + i * step, *b = B + g * b_next;
+            for (ptrdiff_t v = 0; v < lanes; v += W) {
                 V bv[4];
-                for (int q = 0; q < 4; q++) bv[q] = LOAD(b + q * G + v * W);
+                for (int q = 0; q < 4; q++) bv[q] = LOAD(b + q * step + v);
                 for (int p = 0; p < MI; p++) {
-                    const V av = LOAD(a + p * G + v * W);
+                    const V av = LOAD(a + p * step + v);
                     for (int q = 0; q < 4; q++) sum[p * 4 + q] += av * bv[q];
                 }
             }
@@ -39,11 +45,39 @@ static inline __attribute__((always_inline)) void NAME(gram_tile)(const REAL *A,
     }
 }
 
-/* tiles += A Bᵀ over the rows, lower tiles of (m,m). */
+/* tiles += A Bᵀ over the rows of two panels, lower tiles of (m,m). */
 static void NAME(gram)(const REAL *A, const REAL *B, ptrdiff_t m, ptrdiff_t rows, double *tiles) {
+    const ptrdiff_t next = cgmm_pad4(m) * G;
     for (ptrdiff_t i = 0; i < m; i += 4)
         for (ptrdiff_t j = 0; j <= i; j += 4, tiles += 16)
-            NAME(gram_tile)(A + i * G, cgmm_pad4(m), B + j * G, cgmm_pad4(m), GROUPS(rows), tiles);
+            NAME(gram_tile)(A + i * G, next, B + j * G, next, G, G, GROUPS(rows), tiles);
+}
+
+/* Rows low ≤ p < high of the lower half of a diagonal tile of the gram matrix of four features z, and
+ * first (4,) += Σ s z: what the upper half would cost pays for the first moments. */
+static inline __attribute__((always_inline)) void NAME(gram_corner)(const REAL *z, const REAL *s, ptrdiff_t rows,
+                                                                    const int low, const int high, double *first,
+                                                                    double *tile) {
+    V sum[16];
+    double folded[16] = {0};
+    int count = 0;
+    for (int q = 0; q < 16; q++) sum[q] = ZERO;
+    for (ptrdiff_t i = 0; i < rows; i += W) {
+        const V sv = LOAD(s + i);
+        V zv[4];
+        for (int q = 0; q < high; q++) zv[q] = LOAD(z + q * rows + i);
+        count = 0;
+        for (int p = low; p < high; p++) {
+            for (int q = 0; q <= p; q++) sum[count++] += zv[p] * zv[q];
+            sum[count++] += zv[p] * sv;
+        }
+    }
+    NAME(fold_add)(sum, high == 4 && low == 0 ? 16 : 12, folded);
+    count = 0;
+    for (int p = low; p < high; p++) {
+        for (int q = 0; q <= p; q++) tile[4 * p + q] += folded[count++];
+        first[p] += folded[count++];
+    }
 }
 
 /* Rows low ≤ j < high of one component's moments, d ≤ 8, low and high known to the compiler: (high − low) first
@@ -51,26 +85,25 @@ static void NAME(gram)(const REAL *A, const REAL *B, ptrdiff_t m, ptrdiff_t rows
 static inline __attribute__((always_inline)) void NAME(moments_rows)(const REAL *panel, ptrdiff_t groups,
                                                                      const ptrdiff_t d, const ptrdiff_t low,
                                                                      const ptrdiff_t high, const REAL *mean,
-                                                                     const REAL *e, ptrdiff_t e_step,
-                                                                     const REAL *scale, double *n_k, double *first,
-                                                                     double *tiles) {
+                                                                     const REAL *r, ptrdiff_t r_step,
+                                                                     double *n_k, double *first, double *tiles) {
     const ptrdiff_t width = d <= 4 ? 4 : 8;
     V sum[32];
     double folded[32] = {0};
     int count = 0;
     for (int q = 0; q < 32; q++) sum[q] = ZERO;
-    for (ptrdiff_t g = 0; g < groups; g++, panel += width * G, e += e_step, scale += G)
+    for (ptrdiff_t g = 0; g < groups; g++, panel += width * G, r += r_step)
         for (int v = 0; v < NV; v++) {
-            const V r = LOAD(e + v * W) * LOAD(scale + v * W);
+            const V rv = LOAD(r + v * W);
             V z[8];
             int q = 0;
             for (ptrdiff_t j = 0; j < high; j++) z[j] = LOAD(panel + j * G + v * W) - mean[j];
             for (ptrdiff_t j = low; j < high; j++) {
-                const V rz = r * z[j];
+                const V rz = rv * z[j];
                 sum[q++] += rz;
                 for (ptrdiff_t i = 0; i <= j; i++) sum[q++] += rz * z[i];
             }
-            if (low == 0) sum[q++] += r;
+            if (low == 0) sum[q++] += rv;
         }
     for (ptrdiff_t j = low; j < high; j++) count += (int)j + 2;
     NAME(fold_add)(sum, (count + 1 + 3) & ~3, folded);
@@ -84,19 +117,18 @@ static inline __attribute__((always_inline)) void NAME(moments_rows)(const REAL 
 }
 
 static void NAME(moments_full)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means_,
-                               const ptrdiff_t *components, const unsigned char *present,
-                               const void *e_, const void *scale_, void *z_, void *rz_, double *n_k,
-                               double *first, double *second) {
-    const ptrdiff_t width = cgmm_pad4(d), e_step = cgmm_pad4(k) * G, groups = GROUPS(rows);
-    const REAL *scale = scale_, *panel = panel_;
-    REAL *z = z_, *rz = rz_;
+                               const ptrdiff_t *components, const unsigned char *present, const void *r_,
+                               void *sz_, void *s_, double *n_k, double *first, double *second) {
+    const ptrdiff_t width = cgmm_pad4(d), r_step = cgmm_pad4(k) * G, groups = GROUPS(rows);
+    const REAL *panel = panel_;
+    REAL *sz = sz_, *s = s_;
+    ptrdiff_t at[CGMM_BLOCK_ROWS / LANES_IN_VECTOR];
     for (ptrdiff_t q = 0; q < k; q++) {
         const ptrdiff_t c = components ? components[q] : q;
-        const REAL *e = (const REAL *)e_ + q * G, *mean = (const REAL *)means_ + c * d;
+        const REAL *r = (const REAL *)r_ + q * G, *mean = (const REAL *)means_ + c * d;
         double *scatter = second + c * 16 * cgmm_tiles(d);
-        ptrdiff_t kept = 0;
 #define ROWS(d, low, high) \
-    NAME(moments_rows)(panel, groups, d, low, high, mean, e, e_step, scale, n_k + c, first + c * d, scatter);
+    NAME(moments_rows)(panel, groups, d, low, high, mean, r, r_step, n_k + c, first + c * d, scatter);
         switch (d) { /* as many rows at once as the registers hold */
 #if VECTOR_BYTES == 64
         case 1: ROWS(1, 0, 1) continue;
@@ -120,82 +152,92 @@ static void NAME(moments_full)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, 
         default: break;
         }
 #undef ROWS
+        /* √r (x − μ), a panel [width][kept rows]: its gram matrix is the scatter */
         V mass = ZERO;
-        for (ptrdiff_t g = 0; g < groups; g++) {
-            if (present && !present[q * groups + g]) continue;
-            const REAL *x = panel + g * width * G;
-            V r[NV];
+        ptrdiff_t kept = 0;
+        for (ptrdiff_t g = 0; g < groups; g++)
             for (int v = 0; v < NV; v++) {
-                r[v] = LOAD(e + g * e_step + v * W) * LOAD(scale + g * G + v * W);
-                mass += r[v];
+                if (present && !present[(c * groups + g) * NV + v]) continue;
+                const V rv = LOAD(r + g * r_step + v * W);
+                mass += rv;
+                STORE(s + kept * W, rv);
+                at[kept++] = g * width * G + v * W;
             }
-            const ptrdiff_t at = kept++ * width * G;
-            for (ptrdiff_t j = 0; j < d; j++)
-                for (int v = 0; v < NV; v++) {
-                    const V zv = LOAD(x + j * G + v * W) - mean[j];
-                    STORE(z + at + j * G + v * W, zv);
-                    STORE(rz + at + j * G + v * W, r[v] * zv);
-                }
-            memset(z + at + d * G, 0, sizeof(REAL) * (size_t)((width - d) * G));
-            memset(rz + at + d * G, 0, sizeof(REAL) * (size_t)((width - d) * G));
-        }
         n_k[c] += NAME(sum)(mass);
+        for (ptrdiff_t i = 0; i < kept * W; i++) s[i] = SQRT(s[i]);
         for (ptrdiff_t j = 0; j < width; j += 4) {
-            V sum[16];
-            double folded[4] = {0};
-            for (int p = 0; p < 16; p++) sum[p] = ZERO;
-            for (ptrdiff_t g = 0; g < kept; g++)
-                for (int p = 0; p < 4; p++)
-                    for (int v = 0; v < NV; v++) sum[p] += LOAD(rz + (g * width + j + p) * G + v * W);
-            NAME(fold_add)(sum, 4, folded);
-            for (ptrdiff_t p = 0; p < 4 && j + p < d; p++) first[c * d + j + p] += folded[p];
+            REAL mu[4];
+            for (int q = 0; q < 4; q++) mu[q] = j + q < d ? mean[j + q] : 0;
+            const REAL *x = panel + j * G;
+            REAL *z = sz + j * kept * W;
+            for (ptrdiff_t u = 0; u < kept; u++, z += W) {
+                const V sv = LOAD(s + u * W);
+                for (int q = 0; q < 4; q++) STORE(z + q * kept * W, (LOAD(x + at[u] + q * G) - mu[q]) * sv);
+            }
         }
-        NAME(gram)(z, rz, d, kept * G, scatter);
+        for (ptrdiff_t i = 0; i < width; i += 4) {
+            const REAL *z = sz + i * kept * W;
+            double low[4] = {0};
+            for (ptrdiff_t j = 0; j < i; j += 4, scatter += 16)
+                NAME(gram_tile)(z, W, sz + j * kept * W, W, kept * W, W, kept, scatter);
+            if (MI == 4) {
+                NAME(gram_corner)(z, s, kept * W, 0, 4, low, scatter);
+            } else {
+                NAME(gram_corner)(z, s, kept * W, 0, 3, low, scatter);
+                NAME(gram_corner)(z, s, kept * W, 3, 4, low, scatter);
+            }
+            scatter += 16;
+            for (ptrdiff_t p = 0; p < 4 && i + p < d; p++) first[c * d + i + p] += low[p];
+        }
     }
 }
 
-static void NAME(moments_diag)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means_,
-                               const ptrdiff_t *components, const unsigned char *present,
-                               const void *e_, const void *scale_, void *z_, void *rz_, double *n_k,
-                               double *first, double *second) {
-    const ptrdiff_t width = cgmm_pad4(d), e_step = cgmm_pad4(k) * G, groups = GROUPS(rows);
-    const REAL *scale = scale_;
-    REAL *r = rz_;
-    (void)z_;
-    for (ptrdiff_t s = 0; s < k; s++) {
-        const ptrdiff_t c = components ? components[s] : s;
-        const REAL *e = (const REAL *)e_ + s * G, *mean = (const REAL *)means_ + c * d;
-        V mass = ZERO;
-        for (ptrdiff_t g = 0; g < groups; g++)
-            for (int v = 0; v < NV && (!present || present[s * groups + g]); v++) {
-                const V rv = LOAD(e + g * e_step + v * W) * LOAD(scale + g * G + v * W);
-                STORE(r + g * G + v * W, rv);
-                mass += rv;
-            }
-        n_k[c] += NAME(sum)(mass);
-        for (ptrdiff_t j = 0; j < width; j += 4) {
-            V sum[16];
-            REAL mu[4];
-            double folded[8] = {0};
-            for (int q = 0; q < 16; q++) sum[q] = ZERO;
-            for (ptrdiff_t q = 0; q < 4; q++) mu[q] = j + q < d ? mean[j + q] : 0;
-            for (ptrdiff_t g = 0; g < groups; g++)
-                for (int v = 0; v < NV && (!present || present[s * groups + g]); v++) {
-                    const V rv = LOAD(r + g * G + v * W);
-                    for (int q = 0; q < 4; q++) {
-                        const V zv = LOAD((const REAL *)panel_ + (g * width + j + q) * G + v * W) - mu[q];
-                        const V rz = rv * zv;
-                        sum[q] += rz;
-                        sum[4 + q] += rz * zv;
-                    }
-                }
-            NAME(fold_add)(sum, 8, folded);
-            for (ptrdiff_t q = 0; q < 4 && j + q < d; q++) {
-                first[c * d + j + q] += folded[q];
-                second[c * d + j + q] += folded[4 + q];
+/* `count` features from one on, and a component: first += Σ r (x − μ), second += Σ r (x − μ)²; as many of them as are
+ * `left`. Groups are x_step and r_step apart. */
+static inline __attribute__((always_inline)) void NAME(axis_moments)(const REAL *x, ptrdiff_t x_step, const REAL *r,
+                                                                     ptrdiff_t r_step, ptrdiff_t groups,
+                                                                     const unsigned char *present, const int count,
+                                                                     ptrdiff_t left, const REAL *mean, double *first,
+                                                                     double *second) {
+    V sum[16];
+    REAL mu[8];
+    double folded[16] = {0};
+    for (int q = 0; q < 16; q++) sum[q] = ZERO;
+    for (int q = 0; q < count; q++) mu[q] = q < left ? mean[q] : 0;
+    for (ptrdiff_t g = 0; g < groups; g++, x += x_step, r += r_step)
+        for (int v = 0; v < NV; v++) {
+            if (present && !present[g * NV + v]) continue;
+            const V rv = LOAD(r + v * W);
+            for (int q = 0; q < count; q++) {
+                const V z = LOAD(x + q * G + v * W) - mu[q], rz = rv * z;
+                sum[q] += rz;
+                sum[count + q] += rz * z;
             }
         }
+    NAME(fold_add)(sum, 2 * count, folded);
+    for (int q = 0; q < count && q < left; q++) {
+        first[q] += folded[q];
+        second[q] += folded[count + q];
     }
+}
+
+/* Features outside, components inside: a few features stay in L1 while the responsibilities stream by. */
+static void NAME(moments_diag)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means_,
+                               const ptrdiff_t *components, const unsigned char *present, const void *r_,
+                               double *n_k, double *first, double *second) {
+    const ptrdiff_t x_step = cgmm_pad4(d) * G, r_step = cgmm_pad4(k) * G, groups = GROUPS(rows);
+    const int tile = MI == 4 && d > 4 ? 8 : 4; /* twice as many accumulators, where there are registers for them */
+    NAME(masses)(r_, rows, k, components, n_k);
+    for (ptrdiff_t j = 0; j < d; j += tile)
+        for (ptrdiff_t q = 0; q < k; q++) {
+            const ptrdiff_t c = components ? components[q] : q, at = c * d + j;
+            const REAL *x = (const REAL *)panel_ + j * G, *r = (const REAL *)r_ + q * G, *mean = (const REAL *)means_ + at;
+            const unsigned char *there = present ? present + c * groups * NV : NULL;
+            if (d - j > 4 && tile == 8)
+                NAME(axis_moments)(x, x_step, r, r_step, groups, there, 8, d - j, mean, first + at, second + at);
+            else
+                NAME(axis_moments)(x, x_step, r, r_step, groups, there, 4, d - j, mean, first + at, second + at);
+        }
 }
 
 /* out (k,d) += A Bᵀ over the rows, for all of A's m features and B's d; row c of out is components[c]. */
@@ -204,7 +246,7 @@ static void NAME(gram_rows)(const REAL *A, ptrdiff_t m, const REAL *B, ptrdiff_t
     for (ptrdiff_t j = 0; j < d; j += 4)
         for (ptrdiff_t i = 0; i < m; i += 4) {
             double tile[16] = {0};
-            NAME(gram_tile)(A + i * G, cgmm_pad4(m), B + j * G, cgmm_pad4(d), GROUPS(rows), tile);
+            NAME(gram_tile)(A + i * G, cgmm_pad4(m) * G, B + j * G, cgmm_pad4(d) * G, G, G, GROUPS(rows), tile);
             for (ptrdiff_t a = 0; a < 4 && i + a < m; a++) {
                 double *row = out + (components ? components[i + a] : i + a) * d + j;
                 for (ptrdiff_t b = 0; b < 4 && j + b < d; b++) row[b] += tile[4 * a + b];
@@ -220,16 +262,13 @@ static void NAME(moments_radial)(const void *panel, ptrdiff_t rows, ptrdiff_t d,
         const ptrdiff_t c = components ? components[q] : q;
         const REAL *r = (const REAL *)r_ + q * G, *logd = (const REAL *)logd_ + q * G;
         const REAL top = ((const REAL *)log_norm)[c];
-        V mass = ZERO, norm = ZERO;
+        V norm = ZERO;
         for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
-            for (int v = 0; v < NV; v++) {
-                const V rv = LOAD(r + g * step + v * W);
-                mass += rv;
-                norm += rv * VMIN(top - LOAD(logd + g * step + v * W), ZERO + BIG); /* no weight: NaN */
-            }
-        n_k[c] += NAME(sum)(mass);
+            for (int v = 0; v < NV; v++) /* of no weight: NaN, bounded */
+                norm += LOAD(r + g * step + v * W) * VMIN(top - LOAD(logd + g * step + v * W), ZERO + BIG);
         second[c] += 2 * NAME(sum)(norm);
     }
+    NAME(masses)(r_, rows, k, components, n_k);
     NAME(gram_rows)(r_, k, panel, d, rows, components, cross);
 }
 
@@ -267,12 +306,7 @@ static void NAME(moments_pooled)(const void *panel_, ptrdiff_t rows, ptrdiff_t d
                 }
         }
     }
-    for (ptrdiff_t c = 0; c < k; c++) {
-        V mass = ZERO;
-        for (ptrdiff_t g = 0; g < groups; g++)
-            for (int v = 0; v < NV; v++) mass += LOAD(wr + (g * k_width + c) * G + v * W);
-        n_k[c] += NAME(sum)(mass);
-    }
+    NAME(masses)(wr, rows, k, NULL, n_k);
     NAME(gram_rows)(wr, k, panel, d, rows, NULL, cross);
     NAME(gram)(u, wu, d, rows, residual);
     NAME(gram)(r, wr, k, rows, overlap);

@@ -1,0 +1,155 @@
+/* Log-densities without the components that cannot matter: see docs/pruning.md. Part of kernels.inl.h. */
+static void NAME(project)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, const void *guide_, void *out_) {
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
+        const REAL *x = (const REAL *)panel_ + g * cgmm_pad4(d) * G, *guide = guide_;
+        REAL *out = (REAL *)out_ + g * CGMM_GUIDE * G;
+        for (ptrdiff_t i = 0; i < CGMM_GUIDE; i += 4) {
+            V y[4][NV];
+            guide = NAME(whiten_tile)(x, d, NV, guide, y);
+            for (int a = 0; a < 4; a++)
+                for (int v = 0; v < NV; v++) STORE(out + (i + a) * G + v * W, y[a][v]);
+        }
+    }
+}
+
+/* Whether any lane of log_norm − ½ norm reaches the floor. */
+static inline int NAME(reaches)(REAL log_norm, V norm, V floor) {
+    return VANY(log_norm - (REAL)0.5 * VMIN(norm, ZERO + BIG) - floor);
+}
+
+/* list ← the vectors of which a row may reach its floor with the component of these bounds; how many. */
+static inline ptrdiff_t NAME(candidates)(const REAL *bounds, ptrdiff_t step, ptrdiff_t vectors, const REAL *floor,
+                                         ptrdiff_t *list) {
+    ptrdiff_t count = 0;
+    for (ptrdiff_t u = 0; u < vectors; u++) {
+        list[count] = u;
+        count += VANY(LOAD(bounds + u / NV * step + u % NV * W) - LOAD(floor + u * W));
+    }
+    return count;
+}
+
+/* norm ← |P (x − μ)|² of nv vectors, four rows of P or eight features at a time; 0 as soon as no row of them can
+ * reach its floor, else 1. Partial sums only grow. */
+static inline __attribute__((always_inline)) int NAME(norms)(const cgmm_mixture *mixture, ptrdiff_t c,
+                                                             const REAL *const *x, const int nv, const V *floor,
+                                                             REAL *z, V *norm, ptrdiff_t *work) {
+    const ptrdiff_t d = mixture->d;
+    const REAL *mean = (const REAL *)mixture->means + c * d, log_norm = ((const REAL *)mixture->log_norm)[c];
+    const REAL *factor = mixture->factor;
+    V sum[NV];
+    int above;
+    for (int v = 0; v < nv; v++) norm[v] = sum[v] = ZERO;
+    if (mixture->form == CGMM_TRIANGULAR) {
+        factor += c * cgmm_factor_size(d);
+        for (ptrdiff_t i = 0, done = 0; i < d; i += 4) {
+            const ptrdiff_t columns = i + 4 < d ? i + 4 : d;
+            V y[4][NV];
+            for (; done < columns; done++)
+                for (int v = 0; v < nv; v++) STORE(z + (done * nv + v) * W, LOAD(x[v] + done * G) - mean[done]);
+            factor = NAME(whiten_tile)(z, columns, nv, factor, y);
+            for (int a = 0; a < 4; a++)
+                for (int v = 0; v < nv; v++) norm[v] += y[a][v] * y[a][v];
+            *work += 4 * columns * nv;
+            above = 0;
+            for (int v = 0; v < nv; v++) above |= NAME(reaches)(log_norm, norm[v], floor[v]);
+            if (!above) return 0;
+        }
+        return 1;
+    }
+    const int isotropic = mixture->form == CGMM_ISOTROPIC;
+    const REAL s = isotropic ? factor[c] : 1, *scale = factor + c * d;
+    for (ptrdiff_t j = 0; j < d;) {
+        const ptrdiff_t stop = j + 8 < d ? j + 8 : d;
+        *work += (isotropic ? 4 : 3) * (stop - j) * nv; /* where a dense tile, which shares its loads, counts 2 */
+        for (; j < stop; j++) {
+            const REAL factor_j = isotropic ? 1 : scale[j];
+            for (int v = 0; v < nv; v++) {
+                const V y = LOAD(x[v] + j * G) * factor_j - mean[j];
+                sum[v] += y * y;
+            }
+        }
+        above = 0;
+        for (int v = 0; v < nv; v++) {
+            norm[v] = sum[v] * s * s;
+            above |= NAME(reaches)(log_norm, norm[v], floor[v]);
+        }
+        if (!above) return 0;
+    }
+    return 1;
+}
+
+/* What screen reads and has found so far. */
+typedef struct {
+    const cgmm_mixture *mixture;
+    const REAL *panel;
+    REAL margin, *floor, *z, *found;
+    ptrdiff_t vectors, *work;
+    unsigned char *present;
+} NAME(findings);
+
+static inline __attribute__((always_inline)) void NAME(try)(NAME(findings) *f, ptrdiff_t c, const ptrdiff_t *list,
+                                                            const int nv) {
+    const REAL *x[NV], log_norm = ((const REAL *)f->mixture->log_norm)[c];
+    V floor[NV], norm[NV];
+    for (int v = 0; v < nv; v++) {
+        x[v] = f->panel + list[v] / NV * cgmm_pad4(f->mixture->d) * G + list[v] % NV * W;
+        floor[v] = LOAD(f->floor + list[v] * W);
+    }
+    if (!NAME(norms)(f->mixture, c, x, nv, floor, f->z, norm, f->work)) return;
+    for (int v = 0; v < nv; v++) {
+        if (!NAME(reaches)(log_norm, norm[v], floor[v])) continue;
+        const ptrdiff_t at = c * f->vectors + list[v];
+        const V bounded = VMIN(norm[v], ZERO + BIG), density = log_norm - (REAL)0.5 * bounded;
+        f->present[at] = 1;
+        STORE(f->found + at * W, density);
+        if (VANY(density - f->margin - floor[v])) /* it may be the best so far: raise the floor */
+            STORE(f->floor + list[v] * W, VMAX(density - f->margin - NAME(log)(bounded + 1), floor[v]));
+    }
+}
+
+/* Densities of component c for the vectors of the list that are not known yet. */
+static void NAME(try_all)(NAME(findings) *f, ptrdiff_t c, ptrdiff_t *list, ptrdiff_t count) {
+    ptrdiff_t t = 0, left = 0;
+    for (ptrdiff_t q = 0; q < count; q++) {
+        list[left] = list[q];
+        left += !f->present[c * f->vectors + list[q]];
+    }
+    count = left;
+    for (; t + NV <= count; t += NV) NAME(try)(f, c, list + t, NV);
+    for (; t + 2 <= count; t += 2) NAME(try)(f, c, list + t, 2);
+    if (t < count) NAME(try)(f, c, list + t, 1);
+}
+
+static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const void *images,
+                              const cgmm_mixture *marginal, double margin, const ptrdiff_t *guess, void *floor_,
+                              void *z, void *found_, void *logd, ptrdiff_t *active, unsigned char *present,
+                              ptrdiff_t *work) {
+    const ptrdiff_t k = mixture->k, vectors = GROUPS(rows) * NV;
+    REAL *floor = floor_, *found = found_;
+    ptrdiff_t list[CGMM_BLOCK_ROWS / LANES_IN_VECTOR], count = 0;
+    NAME(findings) f = {mixture, panel, (REAL)margin, floor, z, found, vectors, work, present};
+    memset(present, 0, (size_t)(k * vectors));
+    for (ptrdiff_t i = 0; i < vectors * W; i++) floor[i] = i < rows ? -BIG : BIG;
+    for (ptrdiff_t i = 0; i < rows;) { /* the guesses raise the floors */
+        const ptrdiff_t c = guess[i], first = i / W;
+        while (i < rows && guess[i] == c) i++;
+        for (ptrdiff_t u = first; u <= (i - 1) / W; u++) list[u - first] = u;
+        NAME(try_all)(&f, c, list, (i - 1) / W + 1 - first);
+    }
+    NAME(densities)(images, rows, marginal, NULL, logd);
+    *work += k * vectors * cgmm_factor_size(CGMM_GUIDE);
+    for (ptrdiff_t c = 0; c < k; c++) {
+        NAME(try_all)(&f, c, list, NAME(candidates)((REAL *)logd + c * G, cgmm_pad4(k) * G, vectors, floor, list));
+        if (memchr(present + c * vectors, 1, (size_t)vectors)) active[count++] = c;
+    }
+    for (ptrdiff_t u = 0; u < vectors; u++) {
+        REAL *to = (REAL *)logd + u / NV * cgmm_pad4(count) * G + u % NV * W;
+        for (ptrdiff_t q = 0; q < count; q++) {
+            const ptrdiff_t at = active[q] * vectors + u;
+            V density = ZERO - BIG;
+            if (present[at]) density = LOAD(found + at * W);
+            STORE(to + q * G, density);
+        }
+    }
+    return count;
+}
