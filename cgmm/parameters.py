@@ -29,7 +29,8 @@ class Density(NamedTuple):
 def distances_to(centres):
     """The Density whose log-densities are −½ |x − centre_c|²: what k-means needs."""
     k = len(centres)
-    return Density("isotropic", centres, _middle(centres, np.ones(k)), np.ones(k), np.zeros(k))
+    middle = np.sort(centres, axis=0)[(k - 1) // 2]
+    return Density("isotropic", centres, middle, np.ones(k), np.zeros(k))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +97,11 @@ class Parameters:
 
 def _middle(means, weights):
     """The weighted median of the means in each feature, (d,): unlike a mean, a far component leaves it alone."""
-    order = np.argsort(means, axis=0)
-    reach = np.cumsum(weights[order], axis=0)
-    at = (reach < reach[-1] / 2).sum(axis=0)
-    return np.take_along_axis(means, np.take_along_axis(order, at[np.newaxis], axis=0), axis=0)[0]
+    order = means.argsort(axis=0)
+    reach = weights[order].cumsum(axis=0)
+    at = (reach >= reach[-1] / 2).argmax(axis=0)
+    features = np.arange(len(at))
+    return means[order[at, features], features]
 
 
 def _read_only(array):
