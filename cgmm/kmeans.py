@@ -136,17 +136,21 @@ def plus_plus(X, k, rng, row_weights=None, n_threads=1):
     """Greedy k-means++ seeds (k,d): each the best of a few rows drawn in proportion to w · distance²."""
     trials = 2 + int(np.log(k))
     w = np.ones(len(X)) if row_weights is None else row_weights
-    chosen = [int(rng.choice(len(X), p=w / w.sum()))]
+    chosen = draw(w, 1, rng)
     closest = squared_distances(X, X[chosen], n_threads)[:, 0]
     while len(chosen) < k:
-        reach = np.cumsum(w * closest)
-        candidates = np.searchsorted(reach, rng.random(trials) * reach[-1], side="right")
-        candidates = np.minimum(candidates, len(X) - 1)
-        distances = np.minimum(squared_distances(X, X[candidates], n_threads), closest[:, None])
-        best = int(np.argmin(np.einsum("i,it->t", w, distances)))
-        chosen.append(int(candidates[best]))
-        closest = distances[:, best].copy()
+        candidates = draw(w * closest, trials, rng)
+        distances = np.minimum(squared_distances(X, X[candidates], n_threads).T, closest, order="C")
+        best = np.einsum("ti,i->t", distances, w).argmin()
+        chosen = np.append(chosen, candidates[best])
+        closest = distances[best]
     return np.ascontiguousarray(X[chosen], dtype=np.float64)
+
+
+def draw(weights, count, rng):
+    """Indices of `count` rows, each drawn in proportion to the weights (n,)."""
+    reach = weights.cumsum()
+    return np.minimum(reach.searchsorted(rng.random(count) * reach[-1], side="right"), len(weights) - 1)
 
 
 def random_rows(X, k, rng, row_weights=None, n_threads=1):
