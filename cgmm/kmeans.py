@@ -104,19 +104,21 @@ def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):
         density = distances_to(centers)
         n_k, sums, inertia = _kernels.assign(X, density, row_weights, labels, n_threads)
         history.append(inertia)
-        filled = n_k > 0
+        weight = n_k[:, np.newaxis]
         moved = centers.copy()
-        moved[filled] = density.centre + sums[filled] / n_k[filled, None]
-        if moves == max_iter or settled or np.array_equal(moved, centers):
+        np.divide(sums, weight, out=moved, where=weight > 0)
+        np.add(moved, density.centre, out=moved, where=weight > 0)
+        step = moved - centers
+        if moves == max_iter or settled or not step.any():
             break
-        settled = ((moved - centers) ** 2).sum() <= threshold
+        settled = (step * step).sum() <= threshold
         centers = moved
     return KMeansResult(centers, labels, history[-1], np.array(history), moves)
 
 
 def mean_variance(X, row_weights=None, n_threads=1):
     """Variance of a feature, averaged over the features: the scale of a tolerance."""
-    shift = np.ascontiguousarray(X[:: max(1, len(X) // 1000)], dtype=np.float64).mean(axis=0, keepdims=True)
+    shift = X[:: max(1, len(X) // 100)].mean(axis=0, keepdims=True, dtype=np.float64)
     (n, first, second, *_), _ = _kernels.expectation(X, distances_to(shift), "diag", row_weights, n_threads)
     return float(np.mean(second[0] / n[0] - (first[0] / n[0]) ** 2))
 
