@@ -54,7 +54,7 @@ class Matrices(Family):
     def root(self, covariances, n_threads=1):
         """P of each covariance; NotPositiveDefinite names those that have none."""
         roots, bad = _kernels.roots(np.ascontiguousarray(self.stacked(covariances)), n_threads)
-        if bad.any():
+        if np.count_nonzero(bad):
             raise NotPositiveDefinite(np.flatnonzero(bad))
         return roots.reshape(covariances.shape)
 
@@ -127,10 +127,11 @@ class Full(Matrices):
     def maximise(self, statistics, means, reg_covar):
         """Σ_c = Σ_i r_ic (x_i−m_c)(x_i−m_c)ᵀ / n_c (Bishop 2006, 9.25), about the given means m."""
         n_k = statistics.divisor[:, None]
-        step = means - statistics.shift
-        cross = (statistics.first / n_k)[:, :, None] * step[:, None, :]
-        covariances = statistics.second / n_k[:, :, None] - cross - cross.transpose(0, 2, 1)
-        covariances += step[:, :, None] * step[:, None, :]
+        average = statistics.first / n_k
+        error = average - (means - statistics.shift)
+        covariances = statistics.second / n_k[:, :, None]
+        covariances -= average[:, :, None] * average[:, None, :]
+        covariances += error[:, :, None] * error[:, None, :]
         return _add_diagonal(covariances, reg_covar)
 
     def whitening(self, root, k, d):
@@ -316,7 +317,7 @@ def _has_root(S):
 
 
 def _log_diagonal(root):
-    return np.log(np.diagonal(root, axis1=-2, axis2=-1)).sum(axis=-1)
+    return np.log(root.diagonal(axis1=-2, axis2=-1)).sum(axis=-1)
 
 
 def _add_diagonal(stack, value):

@@ -84,7 +84,7 @@ def maximise(statistics, family, previous=None, reg_covar=0.0, fixed=(), iterati
         means = previous.means
     else:
         means = statistics.shift + statistics.first / statistics.divisor[:, None]
-        if previous is not None:
+        if len(empty) and previous is not None:
             means[empty] = previous.means[empty]
     if "covariances" in fixed:
         return Parameters(family, weights, means, previous.covariances, previous.root), repairs

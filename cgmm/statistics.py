@@ -57,12 +57,12 @@ class SufficientStatistics:
     @property
     def empty(self):
         """Components (indices) that no row belongs to: nothing can be divided by their weight."""
-        return np.flatnonzero(self.n_k < EMPTY)
+        return (self.n_k < EMPTY).nonzero()[0]
 
     @property
     def divisor(self):
-        """n_k, and one for the empty components."""
-        return np.where(self.n_k < EMPTY, 1.0, self.n_k)
+        """n_k, or for the empty components what can be divided by."""
+        return np.maximum(self.n_k, EMPTY)
 
     def __add__(self, other):
         if not isinstance(other, SufficientStatistics):
@@ -130,11 +130,10 @@ def expectation(model, X, sample_weight=None):
 
 def of_labels(X, labels, k, family, row_weights=None):
     """Statistics of rows that each belong to one component, about that component's mean."""
-    order = np.argsort(labels, kind="stable")
+    order = labels.argsort(kind="stable")
     ends = np.searchsorted(labels, np.arange(1, k), sorter=order)
-    rows = np.split(order, ends)
-    ones = np.ones(len(X)) if row_weights is None else row_weights
-    return _of_parts(((X[r], ones[r]) for r in rows), X, family)
+    weights = np.ones(len(X)) if row_weights is None else row_weights.take(order)
+    return _of_parts(zip(np.split(X.take(order, axis=0), ends), np.split(weights, ends), strict=True), X, family)
 
 
 def of_responsibilities(X, responsibilities, family, row_weights=None):
@@ -151,8 +150,8 @@ def _of_parts(parts, X, family):
         if total < EMPTY:
             rows, weights, shift = X[:1], np.zeros(1), X.mean(axis=0, dtype=np.float64)
         else:
-            shift = np.einsum("i,ij->j", weights / total, rows, dtype=np.float64)
-        density = distances_to(np.ascontiguousarray(shift[np.newaxis]))
+            shift = np.einsum("i,ij->j", weights, rows, dtype=np.float64) / total
+        density = distances_to(shift[np.newaxis])
         found.append(_kernels.expectation(rows, density, family.moment, np.ascontiguousarray(weights))[0])
     n_k, first, second, _, totals, shift = zip(*found, strict=True)
     second = np.sum(second, axis=0) if family.moment == "pooled" else np.concatenate(second)
