@@ -105,11 +105,12 @@ def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):
         n_k, sums, inertia = _kernels.assign(X, density, row_weights, labels, n_threads)
         history.append(inertia)
         weight = n_k[:, np.newaxis]
+        filled = weight > 0
         moved = centers.copy()
-        np.divide(sums, weight, out=moved, where=weight > 0)
-        np.add(moved, density.centre, out=moved, where=weight > 0)
+        np.divide(sums, weight, out=moved, where=filled)
+        np.add(moved, density.centre, out=moved, where=filled)
         step = moved - centers
-        if moves == max_iter or settled or not step.any():
+        if moves == max_iter or settled or not np.count_nonzero(step):
             break
         settled = (step * step).sum() <= threshold
         centers = moved
@@ -119,8 +120,8 @@ def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):
 def mean_variance(X, row_weights=None, n_threads=1):
     """Variance of a feature, averaged over the features: the scale of a tolerance."""
     shift = X[:: max(1, len(X) // 100)].mean(axis=0, keepdims=True, dtype=np.float64)
-    (n, first, second, *_), _ = _kernels.expectation(X, distances_to(shift), "diag", row_weights, n_threads)
-    return float(np.mean(second[0] / n[0] - (first[0] / n[0]) ** 2))
+    n_k, sums, inertia = _kernels.assign(X, distances_to(shift), row_weights, None, n_threads)
+    return float(inertia / n_k[0] - ((sums[0] / n_k[0]) ** 2).sum()) / X.shape[1]
 
 
 def squared_distances(X, centers, n_threads=1):
@@ -138,13 +139,13 @@ def plus_plus(X, k, rng, row_weights=None, n_threads=1):
     """Greedy k-means++ seeds (k,d): each the best of a few rows drawn in proportion to w · distance²."""
     trials = 2 + int(np.log(k))
     w = np.ones(len(X)) if row_weights is None else row_weights
-    chosen = draw(w, 1, rng)
+    chosen = [*draw(w, 1, rng)]
     closest = squared_distances(X, X[chosen], n_threads)[:, 0]
     while len(chosen) < k:
         candidates = draw(w * closest, trials, rng)
         distances = np.minimum(squared_distances(X, X[candidates], n_threads).T, closest, order="C")
         best = np.einsum("ti,i->t", distances, w).argmin()
-        chosen = np.append(chosen, candidates[best])
+        chosen.append(candidates[best])
         closest = distances[best]
     return np.ascontiguousarray(X[chosen], dtype=np.float64)
 

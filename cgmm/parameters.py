@@ -99,7 +99,7 @@ def _middle(means, weights):
     """The weighted median of the means in each feature, (d,): unlike a mean, a far component leaves it alone."""
     order = means.argsort(axis=0)
     reach = weights[order].cumsum(axis=0)
-    at = (reach >= reach[-1] / 2).argmax(axis=0)
+    at = (reach >= 0.5).argmax(axis=0)
     features = np.arange(len(at))
     return means[order[at, features], features]
 

@@ -1,6 +1,7 @@
 """Sufficient statistics: what an expectation pass leaves behind, and what adds up."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -131,9 +132,10 @@ def expectation(model, X, sample_weight=None):
 def of_labels(X, labels, k, family, row_weights=None):
     """Statistics of rows that each belong to one component, about that component's mean."""
     order = labels.argsort(kind="stable")
-    ends = np.searchsorted(labels, np.arange(1, k), sorter=order)
+    bounds = labels.searchsorted(np.arange(k + 1), sorter=order)
+    rows = X.take(order, axis=0)
     weights = np.ones(len(X)) if row_weights is None else row_weights.take(order)
-    return _of_parts(zip(np.split(X.take(order, axis=0), ends), np.split(weights, ends), strict=True), X, family)
+    return _of_parts(((rows[a:b], weights[a:b]) for a, b in pairwise(bounds)), X, family)
 
 
 def of_responsibilities(X, responsibilities, family, row_weights=None):
