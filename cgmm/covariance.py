@@ -39,7 +39,12 @@ class NotPositiveDefinite(ValueError):
 
 
 class Family:
-    """What all families share, unless they say otherwise."""
+    """What all families share, unless they say otherwise.
+
+    `maximise` gives covariances about the means, which lie at offsets (k,d) from the statistics' shift; about
+    points at offsets from the means they are larger by the `spread` of those offsets: the second moment about s
+    is that about μ plus that of μ − s.
+    """
 
     def keep(self, covariances, components, previous):
         """Put the previous covariances, or the mean of the others, in the place of those of `components`."""
@@ -124,15 +129,13 @@ class Full(Matrices):
     def stacked(self, covariances):
         return covariances
 
-    def maximise(self, statistics, means, reg_covar):
-        """Σ_c = Σ_i r_ic (x_i−m_c)(x_i−m_c)ᵀ / n_c (Bishop 2006, 9.25), about the given means m."""
-        n_k = statistics.divisor[:, None]
-        average = statistics.first / n_k
-        error = average - (means - statistics.shift)
-        covariances = statistics.second / n_k[:, :, None]
-        covariances -= average[:, :, None] * average[:, None, :]
-        covariances += error[:, :, None] * error[:, None, :]
+    def maximise(self, statistics, offsets, reg_covar):
+        """Σ_c = Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / n_c (Bishop 2006, 9.25)."""
+        covariances = statistics.second / statistics.divisor[:, None, None] - self.spread(offsets, statistics.n_k)
         return _add_diagonal(covariances, reg_covar)
+
+    def spread(self, offsets, n_k):
+        return offsets[:, :, None] * offsets[:, None, :]
 
     def whitening(self, root, k, d):
         return Whitening("triangular", root, _log_diagonal(root))
@@ -171,13 +174,13 @@ class Tied(Matrices):
     def stacked(self, covariances):
         return covariances[np.newaxis]
 
-    def maximise(self, statistics, means, reg_covar):
-        """Σ = Σ_c Σ_i r_ic (x_i−m_c)(x_i−m_c)ᵀ / Σ_c n_c, about the given means m."""
-        step = means - statistics.shift
-        cross = np.einsum("ci,cj->ij", statistics.first, step)
-        scatter = statistics.second - cross - cross.T
-        scatter += np.einsum("c,ci,cj->ij", statistics.n_k, step, step)
-        return _add_diagonal(scatter[np.newaxis] / statistics.n_k.sum(), reg_covar)[0]
+    def maximise(self, statistics, offsets, reg_covar):
+        """Σ = Σ_c Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / Σ_c n_c."""
+        covariance = statistics.second / statistics.n_k.sum() - self.spread(offsets, statistics.n_k)
+        return _add_diagonal(covariance[np.newaxis], reg_covar)[0]
+
+    def spread(self, offsets, n_k):
+        return np.einsum("c,ci,cj->ij", n_k, offsets, offsets) / n_k.sum()
 
     def keep(self, covariances, components, previous):
         return covariances
@@ -248,12 +251,13 @@ class Diag(Variances):
     def n_parameters(self, k, d):
         return k * d
 
-    def maximise(self, statistics, means, reg_covar):
-        """σ²_cj = Σ_i r_ic (x_ij−m_cj)² / n_c, about the given means m."""
-        n_k = statistics.divisor[:, None]
-        step = means - statistics.shift
-        variances = statistics.second / n_k - 2 * statistics.first / n_k * step + step**2
+    def maximise(self, statistics, offsets, reg_covar):
+        """σ²_cj = Σ_i r_ic (x_ij−μ_cj)² / n_c."""
+        variances = statistics.second / statistics.divisor[:, None] - self.spread(offsets, statistics.n_k)
         return np.maximum(variances, 0.0) + reg_covar
+
+    def spread(self, offsets, n_k):
+        return offsets**2
 
     def whitening(self, root, k, d):
         return Whitening("diagonal", root, np.log(root).sum(axis=1))
@@ -280,13 +284,14 @@ class Spherical(Variances):
     def n_parameters(self, k, d):
         return k
 
-    def maximise(self, statistics, means, reg_covar):
-        """σ²_c = Σ_i r_ic |x_i−m_c|² / (d n_c), about the given means m."""
-        n_k = statistics.divisor
-        step = means - statistics.shift
-        squares = statistics.second / n_k
-        squares += np.einsum("cj,cj->c", step, step - 2 * statistics.first / n_k[:, None])
-        return np.maximum(squares / means.shape[1], 0.0) + reg_covar
+    def maximise(self, statistics, offsets, reg_covar):
+        """σ²_c = Σ_i r_ic |x_i−μ_c|² / (d n_c)."""
+        d = offsets.shape[1]
+        variances = statistics.second / (d * statistics.divisor) - self.spread(offsets, statistics.n_k)
+        return np.maximum(variances, 0.0) + reg_covar
+
+    def spread(self, offsets, n_k):
+        return (offsets**2).mean(axis=1)
 
     def whitening(self, root, k, d):
         return Whitening("isotropic", root, d * np.log(root))

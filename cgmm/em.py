@@ -78,17 +78,20 @@ def maximise(statistics, family, previous=None, reg_covar=0.0, fixed=(), iterati
     A component without rows keeps its previous mean and covariance, with weight zero.
     """
     empty = statistics.empty
+    offsets = statistics.first / statistics.divisor[:, None]
     repairs = [Repair(iteration, c, "no row belongs to it") for c in empty]
     weights = previous.weights if "weights" in fixed else statistics.n_k / statistics.n_k.sum()
     if "means" in fixed:
         means = previous.means
     else:
-        means = statistics.shift + statistics.first / statistics.divisor[:, None]
+        means = statistics.shift + offsets
         if len(empty) and previous is not None:
             means[empty] = previous.means[empty]
     if "covariances" in fixed:
         return Parameters(family, weights, means, previous.covariances, previous.root), repairs
-    covariances = family.maximise(statistics, means, reg_covar)
+    covariances = family.maximise(statistics, offsets, reg_covar)
+    if "means" in fixed:
+        covariances += family.spread(offsets - (means - statistics.shift), statistics.n_k)
     if len(empty):
         covariances = family.keep(covariances, empty, previous and previous.covariances)
     try:
