@@ -37,7 +37,8 @@ def mixture(family, centres, rng):
     scales = rng.uniform(0.5, 2.0, (k, 1, 1))
     root = np.tril(rng.normal(0, 0.2, (k, d, d)), -1) + np.eye(d)
     full = root @ root.transpose(0, 2, 1) * scales
-    compact = {"full": full, "tied": full[0], "diag": np.diagonal(full, axis1=1, axis2=2).copy(), "spherical": scales.ravel()}
+    variances = np.diagonal(full, axis1=1, axis2=2).copy()
+    compact = {"full": full, "tied": full[0], "diag": variances, "spherical": scales.ravel()}
     return Parameters.build(FAMILIES[family], rng.dirichlet(np.full(k, 5.0)), centres, compact[family])
 
 
