@@ -27,7 +27,7 @@ class Pruning:
     def __init__(self, X, moments=True):
         self.iteration, self.pays, self.moments = 0, False, moments
         self.possible = len(X) >= LEAST_ROWS and os.environ.get("CGMM_PRUNE") != "0"
-        self.sample = X[:: max(1, len(X) // PROBE_ROWS)]
+        self.sample = X[:: max(1, len(X) // PROBE_ROWS)] if self.possible else None
 
     def guide(self, parameters):
         """The Guide of the next pass, or None for a dense one."""

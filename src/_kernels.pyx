@@ -9,6 +9,7 @@ layouts, is described in simd/kernels.h.
 import numpy as np
 
 from cython.parallel cimport prange
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
@@ -85,12 +86,22 @@ cdef const cgmm_kernels *kernels_for(X) except NULL:
 
 cdef Py_ssize_t bind(Work *work, X) except -1:
     """Point the work at the rows of X."""
-    if X.ndim != 2:
-        raise ValueError(f"X must have two dimensions, not {X.ndim}")
-    work.kernels = kernels_for(X)
-    work.n, work.d = X.shape
-    work.row_stride, work.column_stride = X.strides
-    work.X = <const char *> <size_t> X.ctypes.data
+    cdef Py_buffer view
+    PyObject_GetBuffer(X, &view, PyBUF_STRIDED_RO | PyBUF_FORMAT)
+    try:
+        if view.ndim != 2:
+            raise ValueError(f"X must have two dimensions, not {view.ndim}")
+        if view.format[0] == c'd':
+            work.kernels = TARGETS[TARGET].f64
+        elif view.format[0] == c'f':
+            work.kernels = TARGETS[TARGET].f32
+        else:
+            raise TypeError(f"X must be float32 or float64, not {X.dtype}")
+        work.n, work.d = view.shape[0], view.shape[1]
+        work.row_stride, work.column_stride = view.strides[0], view.strides[1]
+        work.X = <const char *> view.buf
+    finally:
+        PyBuffer_Release(&view)
     return work.n
 
 
@@ -226,27 +237,31 @@ cdef class _Pass:
 
     cdef relative_means(self):
         """The means (k,d) about the centre, exactly as the kernels hold them."""
-        cdef double[:, ::1] relative = np.empty((self.work.k, self.work.d))
+        means = np.empty((self.work.k, self.work.d))
+        cdef double[:, ::1] relative = means
         self.work.kernels.widen(self.work.means, self.work.k * self.work.d, &relative[0, 0])
-        return np.asarray(relative)
+        return means
 
-    cdef double share(self, double[::1] sums):
+    cdef double share(self, sums):
         """The share of the dense work that the pass did."""
         cdef Work *work = &self.work
         if not work.guided:
             return 1.0
-        return sums[2] / (<double> work.n * work.k * (work.density_work + work.moment_work))
+        return float(sums[2]) / (<double> work.n * work.k * (work.density_work + work.moment_work))
 
-    cdef double[::1] run(self, int n_threads):
-        cdef double[::1] totals = np.empty(self.work.sums.size)
+    cdef run(self, int n_threads):
+        """The sums (work.sums.size,)."""
+        sums = np.empty(self.work.sums.size)
+        cdef double[::1] totals = sums
         with nogil:
             run(&self.work, n_threads, &totals[0])
-        return totals
+        return sums
 
 
 cdef unpack_tiles(const double *tiles, Py_ssize_t count, Py_ssize_t m):
     """(count, m, m) symmetric from their lower 4×4 tiles."""
-    cdef double[:, :, ::1] full = np.empty((count, m, m))
+    result = np.empty((count, m, m))
+    cdef double[:, :, ::1] full = result
     cdef Py_ssize_t c, i, j, a, b
     for c in range(count):
         for i in range(0, m, 4):
@@ -257,7 +272,7 @@ cdef unpack_tiles(const double *tiles, Py_ssize_t count, Py_ssize_t m):
                             full[c, i + a, j + b] = tiles[4 * a + b]
                             full[c, j + b, i + a] = tiles[4 * a + b]
                 tiles += 16
-    return np.asarray(full)
+    return result
 
 
 cdef pooled_second(double[::1] sums, const Work *work, relative):
@@ -279,11 +294,11 @@ def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=Non
     guide, cgmm.pruning.Guide, to leave out negligible components, or None.
     """
     cdef _Pass work = _Pass(X, density, row_weights, moment, None, guide)
-    cdef double[::1] sums = work.run(n_threads)
+    flat = work.run(n_threads)
+    cdef double[::1] sums = flat
     cdef Py_ssize_t d = work.work.d, k = work.work.k
     cdef Sums at = work.work.sums
     relative = work.relative_means()
-    flat = np.asarray(sums)
     n_k = flat[at.n_k:at.n_k + k].copy()
     first = flat[at.first:at.second].reshape(k, d).copy()
     if work.work.moment == FULL:
@@ -296,7 +311,7 @@ def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=Non
             second = pooled_second(sums, &work.work, relative)
         else:
             second = flat[at.second:at.overlap] / np.asarray(density.factor) ** 2
-    return (n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative), work.share(sums)
+    return (n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative), work.share(flat)
 
 
 def share_of_work(X, density, moment, guide):
@@ -341,7 +356,7 @@ def assign(X, density, row_weights=None, labels=None, int n_threads=1):
             raise ValueError("labels must be (n,)")
         work.work.labels = &view[0]
         work.work.output = LABELS
-    flat = np.asarray(work.run(n_threads))
+    flat = work.run(n_threads)
     at = work.work.sums
     return flat[at.n_k:at.n_k + k].copy(), flat[at.first:at.first + k * d].reshape(k, d).copy(), float(flat[0])
 
@@ -353,14 +368,15 @@ def roots(const double[:, :, ::1] covariances, int n_threads=1):
     """
     cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
     cdef Py_ssize_t m = covariances.shape[0], d = covariances.shape[1], c
-    cdef double[:, :, ::1] P = np.empty((m, d, d))
-    cdef unsigned char[::1] bad = np.zeros(m, dtype=np.uint8)
+    factors, failed = np.empty((m, d, d)), np.zeros(m, dtype=bool)
+    cdef double[:, :, ::1] P = factors
+    cdef unsigned char[::1] bad = failed.view(np.uint8)
     cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, m), m * d * d * d // THREAD_WORK))
     cdef double[:, ::1] U = np.empty((threads, d * d))
     with nogil:
         for c in prange(m, schedule="static", num_threads=threads):
             bad[c] = not kernels.root(d, &covariances[c, 0, 0], &U[omp_get_thread_num(), 0], &P[c, 0, 0])
-    return np.asarray(P), np.asarray(bad).view(bool)
+    return factors, failed
 
 
 def fma_rate(dtype, int n_threads=1, Py_ssize_t repeats=20_000_000):
