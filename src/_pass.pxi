@@ -66,7 +66,7 @@ cdef Py_ssize_t align(Py_ssize_t size) noexcept nogil:
 cdef void lay_out(Work *work) noexcept nogil:
     """Fill in work.block, work.sums and work.scratch."""
     cdef Py_ssize_t d = work.d, k = work.k
-    cdef Py_ssize_t block = cgmm_block_rows(d, k), real = work.kernels.itemsize
+    cdef Py_ssize_t real = work.kernels.itemsize, block = cgmm_block_rows(d, k, real)
     cdef Py_ssize_t data_panel, component_panel
     while block > work.kernels.group and block >= 2 * work.n:    # few rows: little scratch
         block //= 2

@@ -66,4 +66,4 @@ cdef extern from "simd/kernels.h" nogil:
     Py_ssize_t cgmm_pad4(Py_ssize_t) noexcept
     Py_ssize_t cgmm_tiles(Py_ssize_t) noexcept
     Py_ssize_t cgmm_factor_size(Py_ssize_t) noexcept
-    Py_ssize_t cgmm_block_rows(Py_ssize_t, Py_ssize_t) noexcept
+    Py_ssize_t cgmm_block_rows(Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept

@@ -2,7 +2,7 @@
  *
  * Sizes:   n rows, d features, k components.   Indices: i row, j feature, c component.
  * REAL:    double or float, the type of the data; each kernel exists in both.
- * Block:   at most cgmm_block_rows(d, k) rows, consecutive or, in a pruned pass, in the order of their
+ * Block:   at most cgmm_block_rows(d, k, itemsize) rows, consecutive or, in a pruned pass, in the order of their
  *          guesses: the unit that stays in cache.
  * Group:   `group` rows of a block: as many as fill the vectors of one register tile.
  * Panel:   a block transposed for vectors over samples, REAL [groups][pad4(features)][group]; the
@@ -165,10 +165,14 @@ static inline ptrdiff_t cgmm_factor_size(ptrdiff_t d) {
     return size;
 }
 
-/* Rows in a block: a multiple of every target's group; smaller where the panels would outgrow L2. */
 #define CGMM_CHUNK_ROWS 1024
-#define CGMM_BLOCK_ROWS 256 /* at most */
-#define CGMM_GUIDE 8        /* dimensions of a guide: enough to tell components apart, few enough to cost little */
-static inline ptrdiff_t cgmm_block_rows(ptrdiff_t d, ptrdiff_t k) { return d > 16 || k > 64 ? 128 : CGMM_BLOCK_ROWS; }
+#define CGMM_GUIDE 8 /* dimensions of a guide: enough to tell components apart, few enough to cost little */
+
+/* Rows in a block: a multiple of every target's group; as many as keep a panel within L1 or, for large d, L2: the more
+ * there are, the less do sums over lanes cost. */
+#define CGMM_BLOCK_ROWS 512 /* at most */
+static inline ptrdiff_t cgmm_block_rows(ptrdiff_t d, ptrdiff_t k, ptrdiff_t itemsize) {
+    return CGMM_BLOCK_ROWS / (d > 16 || k > 64 ? 2 : 1) * 4 / itemsize;
+}
 
 #endif
