@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 from cgmm import GMM, _kernels, em, initialize, pruning
@@ -64,6 +66,51 @@ def test_pruned_is_dense(target, kind, family, n, d, k):
             FIELDS, dense, pruned, (n, n * size, n * size**2, abs(dense[3])), strict=False
         ):
             assert_allclose(a, b, rtol=1e-10, atol=bound * unit, err_msg=name)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    family=st.sampled_from(PRUNABLE),
+    kind=st.sampled_from(KINDS),
+    n=st.integers(800, 3000),
+    d=st.integers(8, 40),
+    k=st.integers(1, 60),
+    spread=st.floats(0.01, 3.0),
+    magnitude=st.integers(0, 8),
+    tight=st.integers(0, 6),
+    weighted=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_whatever_the_data(family, kind, n, d, k, spread, magnitude, tight, weighted, seed):
+    """One iteration: log-likelihood within 1e-12 and parameters within 1e-10 of the dense ones.
+
+    Features of different magnitudes, components of which some are tight, more or less far apart.
+    """
+    rng = np.random.default_rng(seed)
+    X, centres = rows_of(kind, n, d, k, rng)
+    X, centres = X * spread, centres * spread
+    units = 10.0 ** rng.uniform(-magnitude, magnitude, d)
+    scales = 10.0 ** -rng.uniform(0, tight, k)
+    p = mixture(family, centres, rng)
+    full = FAMILIES[family].expand(p.covariances, k, d) * scales[:, None, None]
+    if family == "full":
+        X, centres, full = X * units, centres * units, full * np.outer(units, units)
+    compact = {"full": full, "diag": np.diagonal(full, axis1=1, axis2=2).copy(), "spherical": full[:, 0, 0].copy()}
+    p = Parameters.build(FAMILIES[family], p.weights, centres, compact[family])
+    w = rng.uniform(0, 3, n) if weighted else None
+    dense, _ = _kernels.expectation(X, p.density, p.family.moment, w)
+    pruned, _ = _kernels.expectation(X, p.density, p.family.moment, w, 2, pruning.guide_of(p, X.dtype))
+    assert_allclose(pruned[3], dense[3], rtol=1e-12)
+    fed = dense[0] > pruning.STARVED * dense[0].sum()  # a pass that starves a component is repeated densely
+    size = np.abs(X - p.density.centre).max(axis=0)
+    for a, b, unit in zip(pruned[:3], dense[:3], (1.0, size, moment_unit(p.family.moment, size)), strict=True):
+        n_k = dense[0][fed].reshape((-1,) + (1,) * (a.ndim - 1))
+        assert_allclose(a[fed] / n_k / unit, b[fed] / n_k / unit, rtol=1e-10, atol=1e-10)
+
+
+def moment_unit(moment, size):
+    """The size of second moments of features of that size."""
+    return {"full": np.outer(size, size), "diag": size**2, "radial": (size**2).sum()}[moment]
 
 
 @pytest.mark.parametrize("family", PRUNABLE)

@@ -313,13 +313,16 @@ static void NAME(moments_pooled)(const void *panel_, ptrdiff_t rows, ptrdiff_t d
 }
 
 static void NAME(moments_hard)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
-                               ptrdiff_t d, const double *centre, const ptrdiff_t *label,
+                               ptrdiff_t d, const double *restrict centre, const ptrdiff_t *label,
                                const void *row_weights, double *n_k, double *first) {
     for (ptrdiff_t i = 0; i < rows; i++) {
         const double w = (double)((const REAL *)row_weights)[i];
         const char *x = X + i * row_stride;
-        double *sum = first + label[i] * d;
+        double *restrict sum = first + label[i] * d;
         n_k[label[i]] += w;
-        for (ptrdiff_t j = 0; j < d; j++) sum[j] += w * ((double)*(const REAL *)(x + j * column_stride) - centre[j]);
+        if (column_stride == (ptrdiff_t)sizeof(REAL)) /* known, so that the compiler can vectorise */
+            for (ptrdiff_t j = 0; j < d; j++) sum[j] += w * ((double)((const REAL *)x)[j] - centre[j]);
+        else
+            for (ptrdiff_t j = 0; j < d; j++) sum[j] += w * ((double)*(const REAL *)(x + j * column_stride) - centre[j]);
     }
 }
