@@ -134,3 +134,5 @@ PROBLEMS = {
         Problem("digits", 1797, 64, 20, "spherical", "digits"),
     )
 }
+
+SYNTHETIC = tuple(name for name, problem in PROBLEMS.items() if problem.source == "synthetic")

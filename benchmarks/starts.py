@@ -4,20 +4,16 @@ For each problem and seed: the time of cgmm's default start, of a start from k-m
 iteration, one after the other; then the converged fits from both. Prints a Markdown table; --json keeps it all.
 """
 
-import argparse
-import json
 import statistics
-import time
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+import report
 from cases import PROBLEMS
 from cgmm import em, initialize, kmeans
-from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.statistics import of_labels
-from compare import print_row, three
 from machine import facts
 
 CASES = ("tiny2d", "mid8", "mid32", "diag8", "rgba", "china30")
@@ -40,21 +36,11 @@ HEADINGS = (
 
 
 def arguments(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--problems", nargs="+", choices=PROBLEMS, default=list(CASES), metavar="NAME",
-                        help=f"of {', '.join(PROBLEMS)}; default: {' '.join(CASES)}")  # fmt: skip
-    parser.add_argument("--seeds", type=int, default=20, help="random starts of each kind; default 20")
-    parser.add_argument("--tol", type=float, default=1e-3, help="of the fits; default 1e-3, GMM's own")
-    parser.add_argument("--max-iter", type=int, default=300, help="of the fits; default 300")
-    parser.add_argument("--threads", type=int, default=threads(), help="default: all that may be used")
-    parser.add_argument("--quick", action="store_true", help="few rows and seeds: to see that it runs")
-    parser.add_argument("--json", metavar="FILE", help="write every value and the machine's facts")
-    options = parser.parse_args(argv)
-    if min(options.seeds, options.max_iter + 1, options.threads + 1) < 2:
-        parser.error("--seeds must be at least 2 (for standard deviations), --max-iter and --threads at least 1")
-    if options.quick:
-        options.seeds = min(options.seeds, 3)
-    return options
+    found = report.parser(__doc__, CASES)
+    found.add_argument("--seeds", type=int, default=20, help="random starts of each kind; default 20")
+    found.add_argument("--tol", type=float, default=1e-3, help="of the fits; default 1e-3, GMM's own")
+    found.add_argument("--max-iter", type=int, default=300, help="of the fits; default 300")
+    return report.parse(found, argv, seeds=2, max_iter=1)
 
 
 def default_start(X, problem, family, seed, n_threads):
@@ -69,12 +55,6 @@ def full_start(X, problem, family, seed, n_threads):
     return em.maximise(of_labels(X, labels, problem.k, family), family, reg_covar=REG_COVAR)[0]
 
 
-def timed(function, *arguments):
-    begin = time.perf_counter()
-    value = function(*arguments)
-    return value, time.perf_counter() - begin
-
-
 def measure(problem, options):
     """One problem: a record for each seed."""
     X, family = problem.rows(QUICK_SCALE if options.quick else 1.0), FAMILIES[problem.covariance_type]
@@ -85,8 +65,8 @@ def measure(problem, options):
     for seed in range(options.seeds):
         record = {"seed": seed}
         for name, begin in (("default", default_start), ("full", full_start)):
-            start, seconds = timed(begin, X, problem, family, seed, options.threads)
-            _, several = timed(em.run, X, start, None, few)
+            start, seconds = report.timed(begin, X, problem, family, seed, options.threads)
+            _, several = report.timed(em.run, X, start, None, few)
             fit = em.run(X, start, None, settings)
             record[name] = {
                 "start_seconds": seconds,
@@ -102,20 +82,16 @@ def measure(problem, options):
 def cells(measured):
     """The table's row of one problem."""
 
-    def values(name, what):
-        return np.array([record[name][what] for record in measured["seeds"]])
-
-    iteration = statistics.median([*values("default", "iteration_seconds"), *values("full", "iteration_seconds")])
-    row = [measured["name"], "{n:,}, {d}, {k}, {covariance_type}".format(**measured)]
-    row.append(f"{three(1e3 * iteration)} ms")
-    row += [three(statistics.median(values(name, "start_seconds")) / iteration) for name in ("default", "full")]
-    scores = {name: values(name, "log_likelihood") for name in ("default", "full")}
-    row += [f"{score.mean():.4f} ± {score.std(ddof=1):.4f}" for score in scores.values()]
-    gain = scores["default"] - scores["full"]
-    row.append(f"{gain.mean():+.4f} ± {gain.std(ddof=1) / np.sqrt(len(gain)):.4f}")
-    row += [f"{values(name, 'iterations').mean():.1f}" for name in ("default", "full")]
-    unfinished = [np.sum(~values(name, "converged")) for name in ("default", "full")]
-    return [*row, " / ".join(map(str, unfinished))]
+    kinds = [[record[name] for record in measured["seeds"]] for name in ("default", "full")]
+    iteration = statistics.median(
+        [seconds for kind in kinds for seconds in report.values(kind, "iteration_seconds")]
+    )
+    row = [measured["name"], report.shape(measured), f"{report.three(1e3 * iteration)} ms"]
+    row += [report.three(statistics.median(report.values(kind, "start_seconds")) / iteration) for kind in kinds]
+    scores = [report.values(kind, "log_likelihood") for kind in kinds]
+    row += [f"{score.mean():.4f} ± {score.std(ddof=1):.4f}" for score in scores]
+    row += [report.spread(scores[0] - scores[1]), *report.means_of(kinds, "iterations")]
+    return [*row, " / ".join(str(sum(~report.values(kind, "converged"))) for kind in kinds)]
 
 
 def main(argv=None):
@@ -126,16 +102,13 @@ def main(argv=None):
         f"{options.seeds} seeds; float64, {options.threads} threads, cgmm on {machine['target']}; "
         f"{machine['cpu']}; tol {options.tol:g}, at most {options.max_iter} iterations.\n"
     )
-    print_row(HEADINGS)
-    print_row(["---", "---", *["---:"] * 9])
+    report.print_headings(*HEADINGS)
     results = []
     for name in dict.fromkeys(options.problems):
         results.append(measure(PROBLEMS[name], options))
-        print_row(cells(results[-1]))
+        report.print_row(cells(results[-1]))
     print("\nTimes are medians. Log-likelihoods are means ± standard deviations over the seeds.")
-    if options.json:
-        with open(options.json, "w") as file:
-            json.dump({"machine": machine, "options": vars(options), "results": results}, file, indent=1)
+    report.write(options, machine, results=results)
 
 
 if __name__ == "__main__":
