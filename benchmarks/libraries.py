@@ -54,6 +54,7 @@ class Library:
 
 class Cgmm(Library):
     name = distribution = "cgmm"
+    prune = True
 
     def prepare(self, problem, X, start, threads):
         from cgmm import em
@@ -64,7 +65,9 @@ class Cgmm(Library):
         parameters = Parameters.build(FAMILIES[problem.covariance_type], *(a.copy() for a in start[:3]))
 
         def run(iterations):
-            settings = em.Settings(tol=0.0, max_iter=iterations, reg_covar=0.0, fixed=(), n_threads=threads)
+            settings = em.Settings(
+                tol=0.0, max_iter=iterations, reg_covar=0.0, n_threads=threads, prune=self.prune
+            )
             fit = em.run(X, parameters, None, settings)
             if fit.repairs:
                 raise ValueError(f"repaired: {fit.repairs[0]}")
@@ -78,6 +81,13 @@ class Cgmm(Library):
         import cgmm
 
         return cgmm.__version__
+
+
+class CgmmDense(Cgmm):
+    """cgmm without pruning: every component of every row."""
+
+    name = "cgmm-dense"
+    prune = False
 
 
 class ScikitLearn(Library):
@@ -152,7 +162,30 @@ class Daal4py(Library):
         return (several - one) / (done - 1)
 
 
-LIBRARIES = {library.name: library for library in (Cgmm, ScikitLearn, Daal4py)}
+class Torch(Library):
+    """PyTorch: see torch_em.py."""
+
+    name = distribution = "torch"
+
+    def __init__(self):
+        import torch_em
+
+        self.module = torch_em
+
+    def prepare(self, problem, X, start, threads):
+        from torch import from_numpy, set_num_threads
+
+        set_num_threads(threads)
+        rows, *parameters = (from_numpy(a.astype(X.dtype, copy=a is not X)) for a in (X, *start[:3]))
+
+        def run(iterations):
+            *found, log_likelihood = self.module.em(rows, *parameters, problem.covariance_type, iterations)
+            return Result(*(a.numpy() for a in found), log_likelihood, iterations)
+
+        return run
+
+
+LIBRARIES = {library.name: library for library in (Cgmm, CgmmDense, ScikitLearn, Daal4py, Torch)}
 
 
 def load(names):

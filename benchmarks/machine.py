@@ -8,12 +8,25 @@ import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import numpy as np
 import psutil
 from threadpoolctl import threadpool_info
 
 from cgmm import _kernels
 
-PACKAGES = ("numpy", "scipy", "scikit-learn", "scikit-learn-intelex", "daal4py", "daal", "pytest-benchmark")
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "scikit-learn-intelex",
+    "daal4py",
+    "daal",
+    "torch",
+    "faiss-cpu",
+    "pytest-benchmark",
+)
+BANDWIDTH_BYTES = 512 << 20  # far more than any cache
+BANDWIDTH_READS = 5
 
 
 def facts():
@@ -50,6 +63,21 @@ def peak(dtype, threads, seconds=0.05):
         if elapsed >= seconds / 2:
             return operations / elapsed
         repeats = int(repeats * max(2.0, seconds / elapsed))
+
+
+def bandwidth(threads):
+    """Bytes a second that all_finite reads of a 512 MiB float64 array: the best of some reads.
+
+    Every element is read once, in order, and next to nothing is done with it: the size over the time is the
+    bandwidth of reading memory.
+    """
+    X = np.ones((BANDWIDTH_BYTES // 8 // 64, 64))
+    seconds = []
+    for _ in range(BANDWIDTH_READS):
+        begin = time.perf_counter()
+        _kernels.all_finite(X, threads)
+        seconds.append(time.perf_counter() - begin)
+    return X.nbytes / min(seconds)
 
 
 def _cpu():
