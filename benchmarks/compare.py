@@ -14,8 +14,7 @@ from libraries import LIBRARIES, clock, load, reference, verify
 from machine import bandwidth, facts, peak
 
 QUICK_SCALE = 0.02
-LEAST_SECONDS = 0.25  # a timing does as many iterations as last so long,
-MOST_ITERATIONS = 50  # but no more than these
+MOST_ITERATIONS = 50  # of a timing
 ROOFLINE = ("cgmm", "cgmm-dense")  # whose throughput is shown
 
 
@@ -24,6 +23,7 @@ def arguments(argv=None):
     found.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=list(LIBRARIES), metavar="NAME",
                        help=f"of {', '.join(LIBRARIES)}; default: all")  # fmt: skip
     found.add_argument("--rounds", type=int, default=7, help="timings of each library; default 7")
+    found.add_argument("--seconds", type=float, default=0.25, help="least time of a timing; default 0.25")
     found.add_argument("--dtype", choices=("float64", "float32"), default="float64")
     found.add_argument("--after", type=int, default=3, metavar="ITERATIONS",
                        help="verify so far from the common start, and time from there; default 3")  # fmt: skip
@@ -49,7 +49,7 @@ def measure(problem, libraries, options):
         try:
             expected = expected or reference(problem, X, start, options.after, options.threads)
             verify(library.em(problem, X, start, options.after, options.threads), expected, options.dtype)
-            runs[name], iterations = warm(library, problem, X, expected, options.threads)
+            runs[name], iterations = warm(library, problem, X, expected, options)
             outcomes[name] = {"iterations": iterations, "seconds": []}
         except Exception as error:  # whatever a library throws is its result
             outcomes[name] = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
@@ -70,10 +70,10 @@ def measure(problem, libraries, options):
     }
 
 
-def warm(library, problem, X, start, n_threads):
+def warm(library, problem, X, start, options):
     """A prepared run that has been timed once, and how many iterations a timing is to take."""
-    run = library.prepare(problem, X, start, n_threads)
-    iterations = int(min(MOST_ITERATIONS, max(1, LEAST_SECONDS / clock(run, 1)[0])))
+    run = library.prepare(problem, X, start, options.threads)
+    iterations = int(min(MOST_ITERATIONS, max(1, options.seconds / clock(run, 1)[0])))
     library.seconds(run, iterations)
     return run, iterations
 

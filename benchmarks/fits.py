@@ -31,7 +31,7 @@ HEADINGS = (
 
 def arguments(argv=None):
     found = report.parser(__doc__, CASES)
-    found.add_argument("--seeds", type=int, default=3, help="fits of each library; default 3")
+    found.add_argument("--seeds", type=int, default=5, help="fits of each library; default 5")
     return report.parse(found, argv, seeds=2)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from cases import PROBLEMS
 from cgmm.config import threads
 
+QUICK = {"rounds": 1, "seeds": 2, "seconds": 0.005}
 MOST_REPEATS = 100_000
 WARMING_ROWS = 2000
 
@@ -39,13 +40,13 @@ def common(found):
 
 
 def parse(found, argv, **least):
-    """The options, of which `least` gives the smallest values; --quick means at most 3 rounds and seeds."""
+    """The options, of which `least` gives the smallest values; --quick changes those of QUICK."""
     options = found.parse_args(argv)
     for name, smallest in {"threads": 1, **least}.items():
         if getattr(options, name) < smallest:
             found.error(f"--{name.replace('_', '-')} must be at least {smallest}")
-        if options.quick and name in ("rounds", "seeds"):
-            setattr(options, name, min(getattr(options, name), 3))
+    if options.quick:
+        vars(options).update({name: value for name, value in QUICK.items() if hasattr(options, name)})
     return options
 
 

@@ -54,10 +54,7 @@ def arguments(argv=None):
     found.add_argument("--rounds", type=int, default=3, help="timings of each point, the median counts; default 3")
     found.add_argument("--seconds", type=float, default=0.05, help="of a timing, about; default 0.05")
     found.add_argument("--plot", metavar="FILE.png", help="draw the curves (matplotlib)")
-    options = report.parse(found, argv, rounds=1)
-    if options.quick:
-        options.seconds = min(options.seconds, 0.005)
-    return options
+    return report.parse(found, argv, rounds=1)
 
 
 def shapes(axis, covariance_type, top, options):
