@@ -1,10 +1,11 @@
 """Run every benchmark, one after the other, and keep what they print and measure.
 
-Writes to benchmarks/results: TABLES.md, all that is printed; NAME.json, every timing of a script with the
-machine's facts; sweep.png. The README's picture is drawn from compare.json.
+Writes to benchmarks/results, for each run: NAME.md, what it prints; NAME.json, every timing and the machine's
+facts; and sweep.png. The README's picture is drawn from compare.json.
 """
 
 import argparse
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -34,28 +35,27 @@ def arguments(argv=None):
 
 
 def run(name, options):
-    """What a script prints, shown as it comes; and whether it ended well."""
+    """Show and keep what a script prints; whether it ended well."""
     script, *more = RUNS[name]
     command = [sys.executable, HERE / script, *more, "--json", f"{name}.json", *["--quick"] * options.quick]
-    lines = [f"## {name}\n\n`python benchmarks/{' '.join(RUNS[name])}`\n\n"]
-    with subprocess.Popen(command, cwd=options.to, stdout=subprocess.PIPE, text=True) as process:
-        for line in process.stdout:
+    heading = f"## {name}\n\n`python benchmarks/{' '.join(RUNS[name])}`\n\n"
+    with (
+        open(options.to / f"{name}.md", "w") as file,
+        subprocess.Popen(command, cwd=options.to, stdout=subprocess.PIPE, text=True) as process,
+    ):
+        for line in itertools.chain([heading], process.stdout):
             print(line, end="", flush=True)
-            lines.append(line)
-    return "".join(lines), process.returncode == 0
+            file.write(line)
+    return process.returncode == 0
 
 
 def main(argv=None):
     options = arguments(argv)
     options.to = options.to.resolve()
     options.to.mkdir(parents=True, exist_ok=True)
-    found = {}
-    for name in dict.fromkeys(options.only):
-        print(f"\n## {name}\n", flush=True)
-        found[name] = run(name, options)
-    (options.to / "TABLES.md").write_text("# Results\n\n" + "\n".join(text for text, _ in found.values()))
-    failed = [name for name, (_, well) in found.items() if not well]
-    if "compare" in found and "compare" not in failed:
+    well = {name: run(name, options) for name in dict.fromkeys(options.only)}
+    failed = [name for name in well if not well[name]]
+    if well.get("compare"):
         png = options.to / "benchmark.png" if options.quick else PICTURE
         subprocess.run([sys.executable, HERE / "picture.py", options.to / "compare.json", png], check=True)
     if failed:

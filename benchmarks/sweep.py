@@ -1,6 +1,6 @@
 """How the time of an EM iteration depends on d, k, n, type and threads: cgmm alone, dense, full and diag.
 
-Every point is some iterations on as many standard normal rows as last about --seconds; its value is the time of a
+Every point is an iteration of as many standard normal rows as last about --seconds; its value is the time of a
 useful operation (`Problem.flops`) in units of the FMA peak of the same run, type and threads: 1 is the peak, and a
 point high above its neighbours is a cliff. Prints Markdown tables; --json keeps every point, --plot draws them.
 """
@@ -85,9 +85,8 @@ def measure(curve, noise, top, options):
     for problem in shapes(curve.axis, curve.covariance_type, top, options):
         X = noise[: problem.n * problem.d].reshape(problem.n, problem.d)
         run = library.prepare(problem, X, start(problem, rng), curve.threads)
-        iterations = max(1, int(options.seconds / report.timed(run, 1)[1]))
-        seconds = [library.seconds(run, iterations) for _ in range(options.rounds)]
-        points.append({**problem._asdict(), "flops": problem.flops, "seconds": seconds})
+        seconds = report.in_turns({"cgmm": lambda run=run: run(1)}, options.rounds, options.seconds)
+        points.append({**problem._asdict(), "flops": problem.flops, "seconds": seconds["cgmm"]})
     return {**curve._asdict(), "label": curve.label, "peak": top, "points": points}
 
 
