@@ -100,8 +100,9 @@ def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):
     labels = np.empty(len(X), dtype=np.intp)
     threshold = tol * mean_variance(X, row_weights, n_threads) if tol else 0.0
     history, settled = [], False
+    middle = distances_to(centers).centre  # of all moves: from the same labels follow the same centers, to the bit
     for moves in range(max_iter + 1):
-        density = distances_to(centers)
+        density = distances_to(centers, middle)
         n_k, sums, inertia = _kernels.assign(X, density, row_weights, labels, n_threads)
         history.append(inertia)
         weight = n_k[:, np.newaxis]
@@ -124,12 +125,6 @@ def mean_variance(X, row_weights=None, n_threads=1):
     return float(inertia / n_k[0] - ((sums[0] / n_k[0]) ** 2).sum()) / X.shape[1]
 
 
-def squared_distances(X, centers, n_threads=1):
-    """|x_i − centre_c|² (n,k), without cancellation."""
-    density = distances_to(np.ascontiguousarray(centers, dtype=np.float64))
-    return -2.0 * _kernels.evaluate(X, density, "log_densities", n_threads)
-
-
 def nearest(X, centers, n_threads=1):
     """The nearest center of each row, (n,)."""
     return _kernels.evaluate(X, distances_to(centers), "labels", n_threads)
@@ -138,22 +133,36 @@ def nearest(X, centers, n_threads=1):
 def plus_plus(X, k, rng, row_weights=None, n_threads=1):
     """Greedy k-means++ seeds (k,d): each the best of a few rows drawn in proportion to w · distance²."""
     trials = 2 + int(np.log(k))
-    w = np.ones(len(X)) if row_weights is None else row_weights
-    chosen = [*draw(w, 1, rng)]
-    closest = squared_distances(X, X[chosen], n_threads)[:, 0]
-    while len(chosen) < k:
-        candidates = draw(w * closest, trials, rng)
-        distances = np.minimum(squared_distances(X, X[candidates], n_threads).T, closest, order="C")
-        best = np.einsum("ti,i->t", distances, w).argmin()
+    w = None if row_weights is None else np.ascontiguousarray(row_weights)
+    ones, closest, chosen = np.ones(len(X)), np.full(len(X), np.inf), []
+    chunk_sums = np.add.reduceat(ones if w is None else w, np.arange(0, len(X), _kernels.CHUNK))
+    candidates = draw(ones, w, chunk_sums, 1, rng)
+    while True:
+        centers = np.ascontiguousarray(X[candidates], dtype=np.float64)
+        distances, chunk_sums = _kernels.closer(X, distances_to(centers), closest, w, n_threads)
+        best = chunk_sums.sum(axis=0).argmin()
         chosen.append(candidates[best])
+        if len(chosen) == k:
+            return np.ascontiguousarray(X[chosen], dtype=np.float64)
         closest = distances[best]
-    return np.ascontiguousarray(X[chosen], dtype=np.float64)
+        candidates = draw(closest, w, chunk_sums[:, best], trials, rng)
 
 
-def draw(weights, count, rng):
-    """Indices of `count` rows, each drawn in proportion to the weights (n,)."""
-    reach = weights.cumsum()
-    return np.minimum(reach.searchsorted(rng.random(count) * reach[-1], side="right"), len(weights) - 1)
+def draw(values, w, chunk_sums, count, rng):
+    """Indices of `count` rows, each drawn in proportion to w · value (n,), whose sums over chunks are known."""
+    reach = chunk_sums.cumsum()
+    targets = rng.random(count) * reach[-1]
+    chunks = np.minimum(reach.searchsorted(targets, side="right"), len(reach) - 1)
+    targets -= reach[chunks] - chunk_sums[chunks]
+    return [_within(values, w, chunk, target) for chunk, target in zip(chunks, targets, strict=True)]
+
+
+def _within(values, w, chunk, target):
+    """The row of a chunk at which the running sum of w · value passes the target."""
+    rows = slice(chunk * _kernels.CHUNK, (chunk + 1) * _kernels.CHUNK)
+    reach = (values[rows] if w is None else w[rows] * values[rows]).cumsum()
+    target = min(target, np.nextafter(reach[-1], 0.0))  # by rounding, it may be past the last
+    return rows.start + min(int(reach.searchsorted(target, side="right")), len(reach) - 1)
 
 
 def random_rows(X, k, rng, row_weights=None, n_threads=1):

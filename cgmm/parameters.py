@@ -26,10 +26,11 @@ class Density(NamedTuple):
     whitener: np.ndarray | None = None
 
 
-def distances_to(centres):
-    """The Density whose log-densities are −½ |x − centre_c|²: what k-means needs."""
+def distances_to(centres, middle=None):
+    """The Density whose log-densities are −½ |x − centre_c|²: what k-means needs. About their median, or `middle`."""
     k = len(centres)
-    middle = np.sort(centres, axis=0)[(k - 1) // 2]
+    if middle is None:
+        middle = np.sort(centres, axis=0)[(k - 1) // 2]
     return Density("isotropic", centres, middle, np.ones(k), np.zeros(k))
 
 

@@ -55,6 +55,8 @@ cdef struct Work:
     Output output
     double *out                   # (n,) or (n,k) or NULL
     Py_ssize_t *labels            # (n,) or NULL
+    const double *closest         # (n,), of output CLOSER, whose out is (k,n)
+    double *chunk_sums            # (chunks,k), of output CLOSER
     Sums sums
     Scratch scratch
 
@@ -239,6 +241,10 @@ cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const P
 
     if work.output == LOG_DENSITIES:
         kernels.unpack(logd, rows, active, NULL, NULL, active, work.out + start * active)
+        return
+    if work.output == CLOSER:
+        kernels.closer(rows, active, logd, work.closest, work.row_weights, start, work.n, work.out,
+                       work.chunk_sums + start // work.chunk * active)
         return
     if work.output == LABELS or work.moment == HARD:
         kernels.argmax(rows, active, logd, lse, label)

@@ -1,17 +1,36 @@
 /* Log-densities, log-sum-exp and argmax. Part of kernels.inl.h. */
-/* y[a] ← four rows of P z for nv vectors, z [columns][nv]; returns past the factor. A tile of 4 rows × NV vectors
- * keeps 4·NV accumulators busy: 4 + NV loads for 4·NV multiply-adds. */
+/* y[a] ← `count` of four rows of P z for nv vectors, z [columns][nv]; returns past the factor of the four. A tile of
+ * 4 rows × NV vectors keeps 4·NV accumulators busy: 4 + NV loads for 4·NV multiply-adds. */
 static inline __attribute__((always_inline)) const REAL *NAME(whiten_tile)(const REAL *z, ptrdiff_t columns, const int nv,
-                                                                           const REAL *factor, V y[4][NV]) {
-    for (int a = 0; a < 4; a++)
+                                                                           const int count, const REAL *factor,
+                                                                           V y[4][NV]) {
+    for (int a = 0; a < count; a++)
         for (int v = 0; v < nv; v++) y[a][v] = ZERO;
     for (ptrdiff_t j = 0; j < columns; j++, factor += 4, z += nv * W) {
         V x[NV];
         for (int v = 0; v < nv; v++) x[v] = LOAD(z + v * W);
-        for (int a = 0; a < 4; a++)
+        for (int a = 0; a < count; a++)
             for (int v = 0; v < nv; v++) y[a][v] += factor[a] * x[v];
     }
     return factor;
+}
+
+/* norm += the squares of the next rows of P z, four or as many as are left. */
+static inline __attribute__((always_inline)) const REAL *NAME(whiten_norm)(const REAL *z, ptrdiff_t columns, const int nv,
+                                                                           ptrdiff_t left, const REAL *factor, V *norm) {
+    V y[4][NV];
+#define SQUARES(count) \
+    factor = NAME(whiten_tile)(z, columns, nv, count, factor, y); \
+    for (int a = 0; a < count; a++) \
+        for (int v = 0; v < nv; v++) norm[v] += y[a][v] * y[a][v]; \
+    return factor;
+    switch (left) {
+    case 1: SQUARES(1)
+    case 2: SQUARES(2)
+    case 3: SQUARES(3)
+    default: SQUARES(4)
+    }
+#undef SQUARES
 }
 
 static void NAME(whiten)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, const void *factor_, void *white_) {
@@ -21,7 +40,7 @@ static void NAME(whiten)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, const 
         REAL *white = (REAL *)white_ + g * width * G;
         for (ptrdiff_t i = 0; i < d; i += 4) {
             V y[4][NV];
-            factor = NAME(whiten_tile)(x, i + 4 < d ? i + 4 : d, NV, factor, y);
+            factor = NAME(whiten_tile)(x, i + 4 < d ? i + 4 : d, NV, 4, factor, y);
             for (int a = 0; a < 4; a++)
                 for (int v = 0; v < NV; v++) STORE(white + (i + a) * G + v * W, y[a][v]);
         }
@@ -81,12 +100,8 @@ static void NAME(triangular)(const void *panel_, ptrdiff_t rows, const cgmm_mixt
             for (int v = 0; v < NV; v++) norm[v] = ZERO;
             for (ptrdiff_t j = 0; j < d; j++)
                 for (int v = 0; v < NV; v++) STORE(z + j * G + v * W, LOAD(x + j * G + v * W) - mean[j]);
-            for (ptrdiff_t i = 0; i < d; i += 4) {
-                V y[4][NV];
-                factor = NAME(whiten_tile)(z, i + 4 < d ? i + 4 : d, NV, factor, y);
-                for (int a = 0; a < 4; a++)
-                    for (int v = 0; v < NV; v++) norm[v] += y[a][v] * y[a][v];
-            }
+            for (ptrdiff_t i = 0; i < d; i += 4)
+                factor = NAME(whiten_norm)(z, i + 4 < d ? i + 4 : d, NV, d - i, factor, norm);
             for (int v = 0; v < NV; v++) NAME(store_density)(logd + v * W, log_norm[c], norm[v]);
         }
     }
@@ -192,5 +207,23 @@ static void NAME(argmax)(ptrdiff_t rows, ptrdiff_t k, const void *logd_, void *t
         }
         memcpy(index, best, sizeof index);
         for (ptrdiff_t l = 0; l < filled; l++) label[g * G + l] = (ptrdiff_t)index[l];
+    }
+}
+
+static void NAME(closer)(ptrdiff_t rows, ptrdiff_t k, const void *logd_, const double *closest, const double *row_weights,
+                         ptrdiff_t start, ptrdiff_t n, double *out, double *sums) {
+    for (ptrdiff_t c = 0; c < k; c++, out += n) {
+        double total[8] = {0};
+        for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
+            const REAL *logd = (const REAL *)logd_ + (g * cgmm_pad4(k) + c) * G;
+            const ptrdiff_t filled = rows - g * G < G ? rows - g * G : G;
+            for (ptrdiff_t l = 0; l < filled; l++) {
+                const ptrdiff_t i = start + g * G + l;
+                const double distance = -2 * (double)logd[l];
+                out[i] = distance < closest[i] ? distance : closest[i];
+                total[l & 7] += row_weights ? row_weights[i] * out[i] : out[i];
+            }
+        }
+        sums[c] += ((total[0] + total[1]) + (total[2] + total[3])) + ((total[4] + total[5]) + (total[6] + total[7]));
     }
 }

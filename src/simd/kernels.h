@@ -121,6 +121,12 @@ typedef struct cgmm_kernels {
     /* OUT label (rows,): the component of the largest logd, the lowest of equals; top REAL: its logd. */
     void (*argmax)(ptrdiff_t rows, ptrdiff_t k, const void *logd, void *top, ptrdiff_t *label);
 
+    /* What seeding by k-means++ asks of k candidates, of whose squared distances logd is −½, for rows from start on:
+     * OUT out double (k,n): min(closest_i, distance to c); sums (k,) += Σ_i row_weights_i out_ci.
+     * IN closest (n,), row_weights (n,) double, or NULL: ones. */
+    void (*closer)(ptrdiff_t rows, ptrdiff_t k, const void *logd, const double *closest, const double *row_weights,
+                   ptrdiff_t start, ptrdiff_t n, double *out, double *sums);
+
     /* Moments of hard labels about the centre, from X itself (as pack):
      * n_k (k,) += w_i, first (k,d) += w_i (x_i − centre), for c = label_i. IN row_weights REAL. */
     void (*moments_hard)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,

@@ -3,7 +3,7 @@
  *   DOUBLE 1 or 0 (REAL is double or float), VECTOR_BYTES, NV (vectors in a group), MI (rows of a 4×4
  *   tile that are computed at once, so that accumulators fit the registers), VMAX(a, b), VMIN(a, b)
  *   (the second operand where the first is NaN), VANY(v) (whether any lane is ≥ 0), and NAME(f); with large
- *   registers also VPICK16(table, v) (the element of 16 that the last four bits of a lane say) and
+ *   registers also VLOAD_FIRST(p, count) (count < W values from p on, the other lanes zero), VPICK16(table, v) (the element of 16 that the last four bits of a lane say) and
  *   VSCALE(x, low, v, m) (v · 2^⌊m⌋ where x > low, else 0).
  * Vectors run over samples: whitening then broadcasts P and streams rows, with no horizontal sums. */
 #include "vector.inl.h"
@@ -50,6 +50,7 @@ static const cgmm_kernels NAME(table) = {
     .moments_radial = NAME(moments_radial),
     .moments_pooled = NAME(moments_pooled),
     .argmax = NAME(argmax),
+    .closer = NAME(closer),
     .moments_hard = NAME(moments_hard),
     .unpack = NAME(unpack),
     .convert = NAME(convert),

@@ -1,9 +1,18 @@
 /* From rows to panels and back, and the other changes of layout; the root of a covariance. Part of kernels.inl.h. */
-/* W rows of W contiguous values, minus origin → W features of W rows, by swapping halves, quarters, … */
-static inline void NAME(transpose)(const char *const *X, ptrdiff_t offset, const double *origin, REAL *panel) {
+/* `count` ≤ W contiguous values of each of W rows, minus origin → as many features of W rows, by swapping halves,
+ * quarters, … */
+static inline __attribute__((always_inline)) void NAME(transpose)(const char *const *X, ptrdiff_t offset,
+                                                                  const ptrdiff_t count, const double *origin,
+                                                                  REAL *panel) {
     V v[LANES_IN_VECTOR];
 #pragma GCC unroll 16
-    for (int q = 0; q < LANES_IN_VECTOR; q++) memcpy(v + q, X[q] + offset, sizeof(V));
+    for (int q = 0; q < LANES_IN_VECTOR; q++)
+#ifdef VLOAD_FIRST
+        if (count < W)
+            v[q] = VLOAD_FIRST(X[q] + offset, count);
+        else
+#endif
+            memcpy(v + q, X[q] + offset, sizeof(V));
 #define SWAP(h) \
     _Pragma("GCC unroll 16") \
     for (int q = 0; q < LANES_IN_VECTOR; q++) \
@@ -25,7 +34,8 @@ static inline void NAME(transpose)(const char *const *X, ptrdiff_t offset, const
 #undef SWAP
 #pragma GCC unroll 16
     for (int q = 0; q < LANES_IN_VECTOR; q++)
-        STORE(panel + q * G, __builtin_convertvector(__builtin_convertvector(v[q], WIDE) - origin[q], V));
+        if (q < count)
+            STORE(panel + q * G, __builtin_convertvector(__builtin_convertvector(v[q], WIDE) - origin[q], V));
 }
 
 static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, const ptrdiff_t *index,
@@ -37,10 +47,17 @@ static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_str
         const char *row[G];
         for (ptrdiff_t l = 0; l < filled; l++) row[l] = X + (index ? index[g * G + l] : g * G + l) * row_stride;
         ptrdiff_t done = 0;
-        if (filled == G && column_stride == (ptrdiff_t)sizeof(REAL))
-            for (; done + W <= d; done += W)
+        if (filled == G && column_stride == (ptrdiff_t)sizeof(REAL)) {
+            for (; done < d && d >= W; done += W) { /* the last of them begins earlier, to end with d */
+                const ptrdiff_t j = done + W <= d ? done : d - W;
                 for (int v = 0; v < NV; v++)
-                    NAME(transpose)(row + v * W, done * column_stride, centre + done, panel + done * G + v * W);
+                    NAME(transpose)(row + v * W, j * column_stride, W, centre + j, panel + j * G + v * W);
+            }
+#ifdef VLOAD_FIRST
+            for (; done < d; done += W)
+                for (int v = 0; v < NV; v++) NAME(transpose)(row + v * W, 0, d, centre, panel + v * W);
+#endif
+        }
         for (ptrdiff_t j = done; j < d; j++) {
             for (ptrdiff_t l = 0; l < filled; l++)
                 panel[j * G + l] = (REAL)((double)*(const REAL *)(row[l] + j * column_stride) - centre[j]);

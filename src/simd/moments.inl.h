@@ -22,12 +22,13 @@ static void NAME(masses)(const REAL *r, ptrdiff_t rows, ptrdiff_t k, const ptrdi
     }
 }
 
-/* tile (4,4) += Σ over the rows of A_a B_b, for four features of A and of B; `step` values from a feature to the
- * next, `lanes` rows at a time. The sum over lanes comes once a block, folded by shuffles. */
+/* tile (4,4) += Σ over the rows of A_a B_b, for `count` features of A and four of B; `step` values from a feature to
+ * the next, `lanes` rows at a time. The sum over lanes comes once a block, folded by shuffles. */
 static inline __attribute__((always_inline)) void NAME(gram_tile)(const REAL *A, ptrdiff_t a_next, const REAL *B,
                                                                   ptrdiff_t b_next, ptrdiff_t step, ptrdiff_t lanes,
-                                                                  ptrdiff_t groups, double *tile) {
-    for (int i = 0; i < 4; i += MI) {
+                                                                  ptrdiff_t groups, const int count, double *tile) {
+    for (int i = 0; i < count; i += MI) {
+        const int some = count - i < MI ? count - i : MI;
         V sum[MI * 4];
         for (int q = 0; q < MI * 4; q++) sum[q] = ZERO;
         for (ptrdiff_t g = 0; g < groups; g++) {
@@ -35,13 +36,13 @@ static inline __attribute__((always_inline)) void NAME(gram_tile)(const REAL *A,
             for (ptrdiff_t v = 0; v < lanes; v += W) {
                 V bv[4];
                 for (int q = 0; q < 4; q++) bv[q] = LOAD(b + q * step + v);
-                for (int p = 0; p < MI; p++) {
+                for (int p = 0; p < some; p++) {
                     const V av = LOAD(a + p * step + v);
                     for (int q = 0; q < 4; q++) sum[p * 4 + q] += av * bv[q];
                 }
             }
         }
-        NAME(fold_add)(sum, MI * 4, tile + i * 4);
+        NAME(fold_add)(sum, some * 4, tile + i * 4);
     }
 }
 
@@ -50,7 +51,7 @@ static void NAME(gram)(const REAL *A, const REAL *B, ptrdiff_t m, ptrdiff_t rows
     const ptrdiff_t next = cgmm_pad4(m) * G;
     for (ptrdiff_t i = 0; i < m; i += 4)
         for (ptrdiff_t j = 0; j <= i; j += 4, tiles += 16)
-            NAME(gram_tile)(A + i * G, next, B + j * G, next, G, G, GROUPS(rows), tiles);
+            NAME(gram_tile)(A + i * G, next, B + j * G, next, G, G, GROUPS(rows), 4, tiles);
 }
 
 /* Rows low ≤ p < high of the lower half of a diagonal tile of the gram matrix of four features z, and
@@ -58,6 +59,7 @@ static void NAME(gram)(const REAL *A, const REAL *B, ptrdiff_t m, ptrdiff_t rows
 static inline __attribute__((always_inline)) void NAME(gram_corner)(const REAL *z, const REAL *s, ptrdiff_t rows,
                                                                     const int low, const int high, double *first,
                                                                     double *tile) {
+    const int total = (high * (high + 1) - low * (low + 1)) / 2 + high - low;
     V sum[16];
     double folded[16] = {0};
     int count = 0;
@@ -72,11 +74,27 @@ static inline __attribute__((always_inline)) void NAME(gram_corner)(const REAL *
             sum[count++] += zv[p] * sv;
         }
     }
-    NAME(fold_add)(sum, high == 4 && low == 0 ? 16 : 12, folded);
+    NAME(fold_add)(sum, (total + 3) & ~3, folded);
     count = 0;
     for (int p = low; p < high; p++) {
         for (int q = 0; q <= p; q++) tile[4 * p + q] += folded[count++];
         first[p] += folded[count++];
+    }
+}
+
+/* The tiles of `count` features, from feature i on, of the gram matrix of sz, a panel [features][rows], and their
+ * first moments. */
+static inline __attribute__((always_inline)) void NAME(gram_row)(const REAL *sz, const REAL *s, ptrdiff_t rows,
+                                                                 ptrdiff_t i, const int count, double *first,
+                                                                 double *tiles) {
+    const REAL *z = sz + i * rows;
+    for (ptrdiff_t j = 0; j < i; j += 4, tiles += 16)
+        NAME(gram_tile)(z, W, sz + j * rows, W, rows, W, rows / W, count, tiles);
+    if (MI < 4 && count == 4) { /* too many accumulators at once */
+        NAME(gram_corner)(z, s, rows, 0, 3, first + i, tiles);
+        NAME(gram_corner)(z, s, rows, 3, 4, first + i, tiles);
+    } else {
+        NAME(gram_corner)(z, s, rows, 0, count, first + i, tiles);
     }
 }
 
@@ -114,6 +132,18 @@ static inline __attribute__((always_inline)) void NAME(moments_rows)(const REAL 
         for (ptrdiff_t i = 0; i <= j; i++) row[i < 4 ? i : 16 + i - 4] += folded[q++];
     }
     if (low == 0) *n_k += folded[q];
+}
+
+/* sz [count][kept rows] ← s (x − μ), of the vectors of x that begin at `at`. */
+static inline __attribute__((always_inline)) void NAME(standardise)(const REAL *x, const ptrdiff_t *at, ptrdiff_t kept,
+                                                                    const REAL *mean, const REAL *s, const int count,
+                                                                    REAL *sz) {
+    REAL mu[4];
+    for (int q = 0; q < count; q++) mu[q] = mean[q];
+    for (ptrdiff_t u = 0; u < kept; u++) {
+        const V sv = LOAD(s + u * W);
+        for (int q = 0; q < count; q++) STORE(sz + (q * kept + u) * W, (LOAD(x + at[u] + q * G) - mu[q]) * sv);
+    }
 }
 
 static void NAME(moments_full)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means_,
@@ -165,30 +195,20 @@ static void NAME(moments_full)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, 
             }
         n_k[c] += NAME(sum)(mass);
         for (ptrdiff_t i = 0; i < kept * W; i++) s[i] = SQRT(s[i]);
-        for (ptrdiff_t j = 0; j < width; j += 4) {
-            REAL mu[4];
-            for (int q = 0; q < 4; q++) mu[q] = j + q < d ? mean[j + q] : 0;
-            const REAL *x = panel + j * G;
-            REAL *z = sz + j * kept * W;
-            for (ptrdiff_t u = 0; u < kept; u++, z += W) {
-                const V sv = LOAD(s + u * W);
-                for (int q = 0; q < 4; q++) STORE(z + q * kept * W, (LOAD(x + at[u] + q * G) - mu[q]) * sv);
+        for (ptrdiff_t j = 0; j < d; j += 4)
+            switch (d - j) {
+            case 1: NAME(standardise)(panel + j * G, at, kept, mean + j, s, 1, sz + j * kept * W); break;
+            case 2: NAME(standardise)(panel + j * G, at, kept, mean + j, s, 2, sz + j * kept * W); break;
+            case 3: NAME(standardise)(panel + j * G, at, kept, mean + j, s, 3, sz + j * kept * W); break;
+            default: NAME(standardise)(panel + j * G, at, kept, mean + j, s, 4, sz + j * kept * W); break;
             }
-        }
-        for (ptrdiff_t i = 0; i < width; i += 4) {
-            const REAL *z = sz + i * kept * W;
-            double low[4] = {0};
-            for (ptrdiff_t j = 0; j < i; j += 4, scatter += 16)
-                NAME(gram_tile)(z, W, sz + j * kept * W, W, kept * W, W, kept, scatter);
-            if (MI == 4) {
-                NAME(gram_corner)(z, s, kept * W, 0, 4, low, scatter);
-            } else {
-                NAME(gram_corner)(z, s, kept * W, 0, 3, low, scatter);
-                NAME(gram_corner)(z, s, kept * W, 3, 4, low, scatter);
+        for (ptrdiff_t i = 0; i < d; scatter += 4 * (i + 4), i += 4)
+            switch (d - i) {
+            case 1: NAME(gram_row)(sz, s, kept * W, i, 1, first + c * d, scatter); break;
+            case 2: NAME(gram_row)(sz, s, kept * W, i, 2, first + c * d, scatter); break;
+            case 3: NAME(gram_row)(sz, s, kept * W, i, 3, first + c * d, scatter); break;
+            default: NAME(gram_row)(sz, s, kept * W, i, 4, first + c * d, scatter); break;
             }
-            scatter += 16;
-            for (ptrdiff_t p = 0; p < 4 && i + p < d; p++) first[c * d + i + p] += low[p];
-        }
     }
 }
 
@@ -246,7 +266,7 @@ static void NAME(gram_rows)(const REAL *A, ptrdiff_t m, const REAL *B, ptrdiff_t
     for (ptrdiff_t j = 0; j < d; j += 4)
         for (ptrdiff_t i = 0; i < m; i += 4) {
             double tile[16] = {0};
-            NAME(gram_tile)(A + i * G, cgmm_pad4(m) * G, B + j * G, cgmm_pad4(d) * G, G, G, GROUPS(rows), tile);
+            NAME(gram_tile)(A + i * G, cgmm_pad4(m) * G, B + j * G, cgmm_pad4(d) * G, G, G, GROUPS(rows), 4, tile);
             for (ptrdiff_t a = 0; a < 4 && i + a < m; a++) {
                 double *row = out + (components ? components[i + a] : i + a) * d + j;
                 for (ptrdiff_t b = 0; b < 4 && j + b < d; b++) row[b] += tile[4 * a + b];

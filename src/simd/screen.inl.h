@@ -5,7 +5,7 @@ static void NAME(project)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, const
         REAL *out = (REAL *)out_ + g * CGMM_GUIDE * G;
         for (ptrdiff_t i = 0; i < CGMM_GUIDE; i += 4) {
             V y[4][NV];
-            guide = NAME(whiten_tile)(x, d, NV, guide, y);
+            guide = NAME(whiten_tile)(x, d, NV, 4, guide, y);
             for (int a = 0; a < 4; a++)
                 for (int v = 0; v < NV; v++) STORE(out + (i + a) * G + v * W, y[a][v]);
         }
@@ -43,12 +43,9 @@ static inline __attribute__((always_inline)) int NAME(norms)(const cgmm_mixture 
         factor += c * cgmm_factor_size(d);
         for (ptrdiff_t i = 0, done = 0; i < d; i += 4) {
             const ptrdiff_t columns = i + 4 < d ? i + 4 : d;
-            V y[4][NV];
             for (; done < columns; done++)
                 for (int v = 0; v < nv; v++) STORE(z + (done * nv + v) * W, LOAD(x[v] + done * G) - mean[done]);
-            factor = NAME(whiten_tile)(z, columns, nv, factor, y);
-            for (int a = 0; a < 4; a++)
-                for (int v = 0; v < nv; v++) norm[v] += y[a][v] * y[a][v];
+            factor = NAME(whiten_norm)(z, columns, nv, d - i, factor, norm);
             *work += 4 * columns * nv;
             above = 0;
             for (int v = 0; v < nv; v++) above |= NAME(reaches)(log_norm, norm[v], floor[v]);
