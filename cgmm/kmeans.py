@@ -137,14 +137,16 @@ def plus_plus(X, k, rng, row_weights=None, n_threads=1):
     ones, closest, chosen = np.ones(len(X)), np.full(len(X), np.inf), []
     chunk_sums = np.add.reduceat(ones if w is None else w, np.arange(0, len(X), _kernels.CHUNK))
     candidates = draw(ones, w, chunk_sums, 1, rng)
+    distances = np.empty((trials, len(X)))
     while True:
         centers = np.ascontiguousarray(X[candidates], dtype=np.float64)
-        distances, chunk_sums = _kernels.closer(X, distances_to(centers), closest, w, n_threads)
+        found = distances[: len(candidates)]
+        chunk_sums = _kernels.closer(X, distances_to(centers), closest, found, w, n_threads)
         best = chunk_sums.sum(axis=0).argmin()
         chosen.append(candidates[best])
         if len(chosen) == k:
             return np.ascontiguousarray(X[chosen], dtype=np.float64)
-        closest = distances[best]
+        closest[:] = found[best]
         candidates = draw(closest, w, chunk_sums[:, best], trials, rng)
 
 

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from cgmm import KMeansResult, kmeans
+from cgmm import KMeansResult, _kernels, kmeans
+from cgmm.parameters import distances_to
 
 X = np.random.RandomState(0).randn(500, 3) * [1, 2, 5]
 SEEDS = ("k-means++", "random")
@@ -158,3 +159,29 @@ def test_the_same_seed_gives_the_same_bits_on_any_threads():
         for ours, theirs in zip(first, other, strict=True):
             assert_array_equal(ours, theirs)
     assert not np.array_equal(kmeans(rows, 9, random_state=5, max_iter=0).centers, first.centers)
+
+
+def test_one_round_of_seeding(target):
+    """Distances to the closest of what is known and each candidate, and their weighted sums over chunks."""
+    rng = np.random.default_rng(0)
+    for n, d, dtype in (1, 1, np.float64), (5, 3, np.float32), (1024, 9, np.float64), (2500, 2, np.float32):
+        X, closest, w = rng.normal(size=(n, d)).astype(dtype), rng.uniform(0, 2, n), rng.uniform(0, 3, n)
+        candidates = rng.normal(size=(4, d))
+        for weights in (None, w):
+            found = np.empty((4, n))
+            sums = _kernels.closer(X, distances_to(candidates), closest, found, weights, 2)
+            expected = np.minimum(reference.squared_distances(X, candidates).T, closest)
+            assert_allclose(
+                found, expected, rtol=1e-12 if dtype == np.float64 else 1e-5, atol=1e-6 * (dtype == np.float32)
+            )
+            weighted = found if weights is None else found * w
+            assert_allclose(sums, np.add.reduceat(weighted, np.arange(0, n, _kernels.CHUNK), axis=1).T, rtol=1e-12)
+
+
+def test_it_ends_when_no_label_changes():
+    """With tol=0: the same labels give the same centers, to the bit."""
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(5000, 32)) + 5 * rng.normal(size=(8, 32))[rng.integers(8, size=5000)] + 1e3
+    result = kmeans(X, 8, tol=0.0, random_state=0)
+    assert result.n_iter < 100
+    assert_array_equal(result.labels, np.argmin(reference.squared_distances(X, result.centers), axis=1))

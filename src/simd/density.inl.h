@@ -210,18 +210,30 @@ static void NAME(argmax)(ptrdiff_t rows, ptrdiff_t k, const void *logd_, void *t
     }
 }
 
-static void NAME(closer)(ptrdiff_t rows, ptrdiff_t k, const void *logd_, const double *closest, const double *row_weights,
-                         ptrdiff_t start, ptrdiff_t n, double *out, double *sums) {
+static void NAME(closer)(ptrdiff_t rows, ptrdiff_t k, const void *logd_, const double *restrict closest,
+                         const double *restrict row_weights, ptrdiff_t start, ptrdiff_t n, double *restrict out,
+                         double *sums) {
+    const ptrdiff_t step = G < 8 ? G : 8; /* rows at a time, so that the compiler vectorises */
+    double weights[8] = {1, 1, 1, 1, 1, 1, 1, 1};
     for (ptrdiff_t c = 0; c < k; c++, out += n) {
         double total[8] = {0};
-        for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
-            const REAL *logd = (const REAL *)logd_ + (g * cgmm_pad4(k) + c) * G;
-            const ptrdiff_t filled = rows - g * G < G ? rows - g * G : G;
+        for (ptrdiff_t g = 0; g < rows; g += step) {
+            const REAL *logd = (const REAL *)logd_ + (g / G * cgmm_pad4(k) + c) * G + g % G;
+            const ptrdiff_t i = start + g, filled = rows - g < step ? rows - g : step;
+            double nearer[8];
+            for (ptrdiff_t l = 0; l < step; l++) nearer[l] = -2 * (double)logd[l];
+            if (row_weights) memcpy(weights, row_weights + i, sizeof(double) * (size_t)filled);
+            if (filled == step) {
+                for (ptrdiff_t l = 0; l < step; l++) {
+                    nearer[l] = nearer[l] < closest[i + l] ? nearer[l] : closest[i + l];
+                    total[l] += weights[l] * nearer[l];
+                    out[i + l] = nearer[l];
+                }
+                continue;
+            }
             for (ptrdiff_t l = 0; l < filled; l++) {
-                const ptrdiff_t i = start + g * G + l;
-                const double distance = -2 * (double)logd[l];
-                out[i] = distance < closest[i] ? distance : closest[i];
-                total[l & 7] += row_weights ? row_weights[i] * out[i] : out[i];
+                out[i + l] = nearer[l] < closest[i + l] ? nearer[l] : closest[i + l];
+                total[l] += weights[l] * out[i + l];
             }
         }
         sums[c] += ((total[0] + total[1]) + (total[2] + total[3])) + ((total[4] + total[5]) + (total[6] + total[7]));
