@@ -156,15 +156,19 @@ def draw(values, w, chunk_sums, count, rng):
     targets = rng.random(count) * reach[-1]
     chunks = np.minimum(reach.searchsorted(targets, side="right"), len(reach) - 1)
     targets -= reach[chunks] - chunk_sums[chunks]
-    return [_within(values, w, chunk, target) for chunk, target in zip(chunks, targets, strict=True)]
+    running = {chunk: _running_sum(values, w, chunk) for chunk in set(chunks)}
+    return [chunk * _kernels.CHUNK + _passed(running[chunk], t) for chunk, t in zip(chunks, targets, strict=True)]
 
 
-def _within(values, w, chunk, target):
-    """The row of a chunk at which the running sum of w · value passes the target."""
+def _running_sum(values, w, chunk):
     rows = slice(chunk * _kernels.CHUNK, (chunk + 1) * _kernels.CHUNK)
-    reach = (values[rows] if w is None else w[rows] * values[rows]).cumsum()
-    target = min(target, np.nextafter(reach[-1], 0.0))  # by rounding, it may be past the last
-    return rows.start + min(int(reach.searchsorted(target, side="right")), len(reach) - 1)
+    return (values[rows] if w is None else w[rows] * values[rows]).cumsum()
+
+
+def _passed(reach, target):
+    """Where a running sum passes the target; by rounding, that may be past the last."""
+    target = min(target, np.nextafter(reach[-1], 0.0))
+    return min(int(reach.searchsorted(target, side="right")), len(reach) - 1)
 
 
 def random_rows(X, k, rng, row_weights=None, n_threads=1):

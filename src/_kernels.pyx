@@ -363,16 +363,17 @@ def assign(X, density, row_weights=None, labels=None, int n_threads=1):
 
 
 def closer(X, density, const double[::1] closest, double[:, ::1] distances, row_weights=None, int n_threads=1):
-    """One round of k-means++ with k candidates, density isotropic with unit scale and no norm: into distances (k,n)
-    each row's squared distance to the closest of what closest (n,) stands for and the candidate; returns their
-    weighted sums over each CHUNK of rows, (chunks,k)."""
+    """One round of k-means++ with k candidates, density isotropic with unit scale and no norm: into distances
+    (k,n) each row's squared distance to the closest of what closest (n,) stands for and the candidate; returns
+    their weighted sums over each CHUNK of rows, (chunks,k)."""
     cdef _Pass work = _Pass(X, density, row_weights, None, "closer")
     cdef Py_ssize_t n = work.work.n, k = work.work.k
     sums = np.zeros(((n + CHUNK - 1) // CHUNK, k))
     cdef double[:, ::1] chunk_sums = sums
     if closest.shape[0] != n or distances.shape[0] != k or distances.shape[1] != n:
         raise ValueError("closest must be (n,), and distances (k,n)")
-    work.work.closest, work.work.out, work.work.chunk_sums = &closest[0], &distances[0, 0], &chunk_sums[0, 0]
+    work.work.closest, work.work.out = &closest[0], &distances[0, 0]
+    work.work.chunk_sums = &chunk_sums[0, 0]
     work.run(n_threads)
     return sums
 

@@ -48,8 +48,8 @@ cdef extern from "simd/kernels.h" nogil:
                                const void *, const void *, void *, void *, void *, double *, double *,
                                double *, double *) noexcept nogil
         void (*argmax)(Py_ssize_t, Py_ssize_t, const void *, void *, Py_ssize_t *) noexcept nogil
-        void (*closer)(Py_ssize_t, Py_ssize_t, const void *, const double *, const double *, Py_ssize_t, Py_ssize_t,
-                       double *, double *) noexcept nogil
+        void (*closer)(Py_ssize_t, Py_ssize_t, const void *, const double *, const double *, Py_ssize_t,
+                       Py_ssize_t, double *, double *) noexcept nogil
         void (*moments_hard)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                              const double *, const Py_ssize_t *, const void *, double *,
                              double *) noexcept nogil
