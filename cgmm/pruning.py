@@ -13,7 +13,8 @@ WORTH = 0.9  # share of the dense work (multiply-adds) below which pruning is th
 LEAST_ROWS = 8192  # below it a pass is too short to gain
 LEAST_FEATURES = {"triangular": 9, "diagonal": 16, "isotropic": 24}  # below it dense kernels win always
 LEAST_COMPONENTS = 4
-PROBE_ROWS = 4096
+PROBE_ROWS = 1024, 4096  # at least and at most, and otherwise
+PROBE_PART = 32  # of the rows: to ask must cost little beside a pass
 STARVED = 1e-8  # share of the weight: what is left out, 1e-20 of it (float32 1e-13), is beside it 1e-12 (1e-5)
 
 
@@ -27,9 +28,10 @@ class Pruning:
     def __init__(self, X, moments=True):
         self.iteration, self.pays, self.moments = 0, False, moments
         self.possible = len(X) >= LEAST_ROWS and os.environ.get("CGMM_PRUNE") != "0"
-        self.sample = X[:: max(1, len(X) // PROBE_ROWS)] if self.possible else None
+        least, most = PROBE_ROWS
+        self.sample = X[:: len(X) // min(max(least, len(X) // PROBE_PART), most)] if self.possible else None
 
-    def guide(self, parameters):
+    def guide(self, parameters, n_threads=1):
         """The Guide of the next pass, or None for a dense one."""
         self.iteration += 1
         if not self.possible or parameters.k < LEAST_COMPONENTS:
@@ -42,7 +44,7 @@ class Pruning:
             return None
         guide = guide_of(parameters, self.sample.dtype)
         if not self.pays:
-            self.pays = _kernels.share_of_work(self.sample, density, moment, guide) < WORTH
+            self.pays = _kernels.share_of_work(self.sample, density, moment, guide, n_threads) < WORTH
         return guide if self.pays else None
 
     def observe(self, share, n_k, weights):

@@ -95,7 +95,7 @@ def block_statistics(X, parameters, row_weights=None, n_threads=None, pruning=No
     `pruning` (cgmm.pruning.Pruning) decides whether negligible components are left out; None: none is.
     """
     density, moment, n_threads = parameters.density, parameters.family.moment, threads(n_threads)
-    guide = pruning and pruning.guide(parameters)
+    guide = pruning and pruning.guide(parameters, n_threads)
     sums, share = _kernels.expectation(X, density, moment, row_weights, n_threads, guide)
     if guide is not None and pruning.observe(share, sums[0], parameters.weights):
         sums, _ = _kernels.expectation(X, density, moment, row_weights, n_threads)

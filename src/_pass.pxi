@@ -171,6 +171,11 @@ cdef Py_ssize_t panel_size(const Work *work, Py_ssize_t rows, Py_ssize_t feature
     return (rows + group - 1) // group * group * cgmm_pad4(features) * work.kernels.itemsize
 
 
+cdef Py_ssize_t ordering_work(const Work *work) noexcept nogil:
+    """What ordering the rows of a pruned pass costs for each, in multiply-adds."""
+    return GATHER_WORK * work.d + GUESS_WORK * work.k
+
+
 cdef void add_moments(const Work *work, Py_ssize_t rows, Py_ssize_t active, const Py_ssize_t *components,
                       const unsigned char *present, char *memory, double *sums) noexcept nogil:
     """The moments of a block whose responsibilities are unnormalised in logd: those of the active components."""
@@ -237,7 +242,7 @@ cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const P
         vectors = (rows + kernels.group - 1) // kernels.group * (kernels.group // kernels.lanes)
         for q in range(work.k * vectors):
             looked += present[q] * work.moment_work
-        sums[2] += <double> (looked * kernels.lanes + (GATHER_WORK * d + GUESS_WORK * work.k) * rows)
+        sums[2] += <double> (looked * kernels.lanes + ordering_work(work) * rows)
 
     if work.output == LOG_DENSITIES:
         kernels.unpack(logd, rows, active, NULL, NULL, active, work.out + start * active)
