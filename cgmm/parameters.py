@@ -27,7 +27,7 @@ class Density(NamedTuple):
 
 
 def distances_to(centres, middle=None):
-    """The Density whose log-densities are −½ |x − centre_c|², what k-means needs; about their median, or middle."""
+    """The Density whose log-densities are −½ |x − centre_c|², about the median of the centres, or `middle`."""
     k = len(centres)
     if middle is None:
         middle = np.sort(centres, axis=0)[(k - 1) // 2]
