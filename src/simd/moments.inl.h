@@ -22,27 +22,34 @@ static void NAME(masses)(const REAL *r, ptrdiff_t rows, ptrdiff_t k, const ptrdi
     }
 }
 
-/* tile (4,4) += Σ over the rows of A_a B_b, for `count` features of A and four of B; `step` values from a feature to
- * the next, `lanes` rows at a time. The sum over lanes comes once a block, folded by shuffles. */
+/* strip (count,4) += Σ over the rows of A_a B_b, for `count` ≤ MI features of A and four of B; `step` values from a
+ * feature to the next, `lanes` rows at a time. The sum over lanes comes once a block, folded by shuffles. */
+static inline __attribute__((always_inline)) void NAME(gram_strip)(const REAL *A, ptrdiff_t a_next, const REAL *B,
+                                                                   ptrdiff_t b_next, ptrdiff_t step, ptrdiff_t lanes,
+                                                                   ptrdiff_t groups, const int count, double *strip) {
+    V sum[MI * 4];
+    for (int q = 0; q < MI * 4; q++) sum[q] = ZERO;
+    for (ptrdiff_t g = 0; g < groups; g++, A += a_next, B += b_next)
+        for (ptrdiff_t v = 0; v < lanes; v += W) {
+            V b[4];
+            for (int q = 0; q < 4; q++) b[q] = LOAD(B + q * step + v);
+            for (int p = 0; p < count; p++) {
+                const V a = LOAD(A + p * step + v);
+                for (int q = 0; q < 4; q++) sum[p * 4 + q] += a * b[q];
+            }
+        }
+    NAME(fold_add)(sum, count * 4, strip);
+}
+
+/* tile (count,4), the same for `count` ≤ 4 features of A. */
 static inline __attribute__((always_inline)) void NAME(gram_tile)(const REAL *A, ptrdiff_t a_next, const REAL *B,
                                                                   ptrdiff_t b_next, ptrdiff_t step, ptrdiff_t lanes,
                                                                   ptrdiff_t groups, const int count, double *tile) {
-    for (int i = 0; i < count; i += MI) {
-        const int some = count - i < MI ? count - i : MI;
-        V sum[MI * 4];
-        for (int q = 0; q < MI * 4; q++) sum[q] = ZERO;
-        for (ptrdiff_t g = 0; g < groups; g++) {
-            const REAL *a = A + g * a_next + i * step, *b = B + g * b_next;
-            for (ptrdiff_t v = 0; v < lanes; v += W) {
-                V bv[4];
-                for (int q = 0; q < 4; q++) bv[q] = LOAD(b + q * step + v);
-                for (int p = 0; p < some; p++) {
-                    const V av = LOAD(a + p * step + v);
-                    for (int q = 0; q < 4; q++) sum[p * 4 + q] += av * bv[q];
-                }
-            }
-        }
-        NAME(fold_add)(sum, some * 4, tile + i * 4);
+    for (int i = 0; i + MI <= count; i += MI)
+        NAME(gram_strip)(A + i * step, a_next, B, b_next, step, lanes, groups, MI, tile + i * 4);
+    if (count % MI) {
+        const int i = count - count % MI;
+        NAME(gram_strip)(A + i * step, a_next, B, b_next, step, lanes, groups, count % MI, tile + i * 4);
     }
 }
 
