@@ -153,7 +153,7 @@ def _of_parts(parts, X, family):
             rows, weights, shift = X[:1], np.zeros(1), X.mean(axis=0, dtype=np.float64)
         else:
             shift = np.einsum("i,ij->j", weights, rows, dtype=np.float64) / total
-        density = distances_to(shift[np.newaxis])
+        density = distances_to(shift[np.newaxis], shift)
         found.append(_kernels.expectation(rows, density, family.moment, np.ascontiguousarray(weights))[0])
     n_k, first, second, _, totals, shift = zip(*found, strict=True)
     second = np.sum(second, axis=0) if family.moment == "pooled" else np.concatenate(second)
