@@ -340,9 +340,8 @@ class GMM:
 
     def _evaluate(self, X, what):
         """A value for each row that is known to be good."""
-        n_threads = self._threads()
-        guide = Pruning(X, moments=False).guide(self._parameters, n_threads)
-        return _kernels.evaluate(X, self._parameters.density, what, n_threads, guide)
+        guide = Pruning(X, moments=False).guide(self._parameters)
+        return _kernels.evaluate(X, self._parameters.density, what, self._threads(), guide)
 
     def _deviance(self, X):
         """−2 log L of rows that are known to be good."""

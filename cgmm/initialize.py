@@ -12,6 +12,7 @@ from cgmm.kmeans import lloyd, nearest, plus_plus, random_rows
 from cgmm.parameters import Parameters
 
 SAMPLE_ROWS = 16384  # at least
+SAMPLE_TRIES = 3  # of k-means on so many rows, for the best: beside a fit they are cheap
 SAMPLE_PER_PARAMETER = 10  # and this many rows for each component and feature
 SEEDING_ROWS = 16384  # k-means++ reads its rows once for each seed: it looks at least at so many of the sample
 SEEDING_PER_COMPONENT = 64  # and at so many for each component
@@ -57,7 +58,12 @@ def _seeds(X, k, rng, row_weights, n_threads):
 
 
 def _kmeans(X, k, rng, row_weights, n_threads):
-    return lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, 1e-4, row_weights, n_threads).labels
+    tries = SAMPLE_TRIES if len(X) >= SAMPLE_ROWS else 1
+    results = (
+        lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, 1e-4, row_weights, n_threads)
+        for _ in range(tries)
+    )
+    return min(results, key=lambda result: result.inertia).labels
 
 
 def _plus_plus(X, k, rng, row_weights, n_threads):

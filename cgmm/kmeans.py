@@ -100,7 +100,7 @@ def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):
     labels = np.empty(len(X), dtype=np.intp)
     threshold = tol * mean_variance(X, row_weights, n_threads) if tol else 0.0
     history, settled = [], False
-    middle = distances_to(centers).centre  # of all moves: from the same labels follow the same centers, to the bit
+    middle = None
     for moves in range(max_iter + 1):
         density = distances_to(centers, middle)
         n_k, sums, inertia = _kernels.assign(X, density, row_weights, labels, n_threads)
@@ -115,6 +115,8 @@ def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):
             break
         settled = (step * step).sum() <= threshold
         centers = moved
+        if moves == 0:  # from now on the same: then the same centers follow from the same labels, to the bit
+            middle = distances_to(centers).centre
     return KMeansResult(centers, labels, history[-1], np.array(history), moves)
 
 
@@ -155,7 +157,7 @@ def draw(values, w, chunk_sums, count, rng):
     reach = chunk_sums.cumsum()
     targets = rng.random(count) * reach[-1]
     chunks = np.minimum(reach.searchsorted(targets, side="right"), len(reach) - 1)
-    targets -= reach[chunks] - chunk_sums[chunks]
+    targets = np.maximum(targets - (reach[chunks] - chunk_sums[chunks]), 0.0)
     running = {chunk: _running_sum(values, w, chunk) for chunk in set(chunks)}
     return [chunk * _kernels.CHUNK + _passed(running[chunk], t) for chunk, t in zip(chunks, targets, strict=True)]
 

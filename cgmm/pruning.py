@@ -13,9 +13,9 @@ WORTH = 0.9  # share of the dense work (multiply-adds) below which pruning is th
 LEAST_ROWS = 8192  # below it a pass is too short to gain
 LEAST_FEATURES = {"triangular": 9, "diagonal": 16, "isotropic": 24}  # below it dense kernels win always
 LEAST_COMPONENTS = 4
-PROBE_ROWS = 1024, 4096  # at least and at most, and otherwise
-PROBE_PART = 32  # of the rows: to ask must cost little beside a pass
-STARVED = 1e-8  # share of the weight: what is left out, 1e-20 of it (float32 1e-13), is beside it 1e-12 (1e-5)
+PROBE_PART = 32  # of the rows are a probe's sample: to ask must cost little beside a pass,
+PROBE_LEAST, PROBE_MOST = 1024, 4096  # but it needs so many rows, and no more
+STARVED = 1e-6  # share of the weight: what is left out, 1e-20 of it (float32 1e-13), is beside it 1e-14 (1e-7)
 
 
 class Pruning:
@@ -28,10 +28,9 @@ class Pruning:
     def __init__(self, X, moments=True):
         self.iteration, self.pays, self.moments = 0, False, moments
         self.possible = len(X) >= LEAST_ROWS and os.environ.get("CGMM_PRUNE") != "0"
-        least, most = PROBE_ROWS
-        self.sample = X[:: len(X) // min(max(least, len(X) // PROBE_PART), most)] if self.possible else None
+        self.rows = X
 
-    def guide(self, parameters, n_threads=1):
+    def guide(self, parameters):
         """The Guide of the next pass, or None for a dense one."""
         self.iteration += 1
         if not self.possible or parameters.k < LEAST_COMPONENTS:
@@ -42,9 +41,13 @@ class Pruning:
         probe = self.iteration & (self.iteration - 1) == 0
         if not (self.pays or probe):
             return None
-        guide = guide_of(parameters, self.sample.dtype)
+        if not self.pays and _kernels.least_share(self.rows, density, moment) > WORTH:
+            return None
+        guide = guide_of(parameters, self.rows.dtype)
         if not self.pays:
-            self.pays = _kernels.share_of_work(self.sample, density, moment, guide, n_threads) < WORTH
+            n = len(self.rows)
+            sample = self.rows[:: n // min(max(PROBE_LEAST, n // PROBE_PART), PROBE_MOST)]
+            self.pays = _kernels.share_of_work(sample, density, moment, guide, n) < WORTH
         return guide if self.pays else None
 
     def observe(self, share, n_k, weights):
@@ -71,8 +74,8 @@ class Guide(NamedTuple):
 def guide_of(parameters, dtype):
     """The Guide of a mixture for rows of that type.
 
-    Its covariances are larger than the images' by what rounding may have taken off, so that distances in it are
-    lower bounds.
+    Its covariances are larger than the images' by the square of what rounding may do to an image: by rounding,
+    distances in it exceed the true ones by little. One whose root cannot be taken has none, and is never left out.
     """
     directions = principal_directions(parameters)
     covariances = parameters.family.project(parameters.covariances, directions, parameters.k)
@@ -80,22 +83,27 @@ def guide_of(parameters, dtype):
     diagonal = np.einsum("cmm->cm", covariances)
     slack = 1e-10 * diagonal.max(axis=1) + (8 * np.finfo(dtype).eps * np.abs(images).max()) ** 2
     diagonal += slack[:, np.newaxis]
-    roots, _ = _kernels.roots(covariances)
+    roots, failed = _kernels.roots(covariances)
+    roots[failed] = 0.0
     return Guide(directions, roots)
 
 
 def principal_directions(parameters):
     """(m,d): the principal directions of the means, in units of the spread within components.
 
-    By subspace iteration (Golub and Van Loan 2013, section 8.2); a few steps suffice, for any guide is exact.
-    Products are small: einsum keeps them from a BLAS, whose threads would go on spinning beside those of the pass.
+    By subspace iteration (Golub and Van Loan 2013, section 8.2), made orthonormal by the Cholesky factor of its Gram
+    matrix; a few steps suffice, for any guide is exact. Products are small: einsum keeps them from a BLAS, whose
+    threads would go on spinning beside those of the pass.
     """
     weights, means = parameters.weights, parameters.means
     variances = parameters.family.variances(parameters.covariances, *means.shape)
     scale = 1.0 / np.sqrt(np.einsum("c,cj->j", weights, variances))
     offsets = (means - np.einsum("c,cj->j", weights, means)) * scale * np.sqrt(weights)[:, None]
-    basis = np.eye(parameters.d)[:DIMENSIONS]
+    basis = np.eye(DIMENSIONS, parameters.d)
     for _ in range(STEPS):
         images = np.einsum("cj,mj->cm", offsets, basis)
-        basis = np.linalg.qr(np.einsum("cm,cj->jm", images, offsets) + 1e-12 * basis.T)[0].T
+        basis = np.einsum("cm,cj->mj", images, offsets) + 1e-12 * basis
+        gram = np.einsum("mj,lj->ml", basis, basis)
+        roots, _ = _kernels.roots((gram + 1e-12 * gram.trace() * np.eye(DIMENSIONS))[np.newaxis])
+        basis = np.einsum("lm,mj->lj", roots[0], basis)
     return np.ascontiguousarray(basis * scale)

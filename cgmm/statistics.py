@@ -95,7 +95,7 @@ def block_statistics(X, parameters, row_weights=None, n_threads=None, pruning=No
     `pruning` (cgmm.pruning.Pruning) decides whether negligible components are left out; None: none is.
     """
     density, moment, n_threads = parameters.density, parameters.family.moment, threads(n_threads)
-    guide = pruning and pruning.guide(parameters, n_threads)
+    guide = pruning and pruning.guide(parameters)
     sums, share = _kernels.expectation(X, density, moment, row_weights, n_threads, guide)
     if guide is not None and pruning.observe(share, sums[0], parameters.weights):
         sums, _ = _kernels.expectation(X, density, moment, row_weights, n_threads)
@@ -133,9 +133,8 @@ def of_labels(X, labels, k, family, row_weights=None):
     """Statistics of rows that each belong to one component, about that component's mean."""
     order = labels.argsort(kind="stable")
     bounds = labels.searchsorted(np.arange(k + 1), sorter=order)
-    rows = X.take(order, axis=0)
     weights = np.ones(len(X)) if row_weights is None else row_weights.take(order)
-    return _of_parts(((rows[a:b], weights[a:b]) for a, b in pairwise(bounds)), X, family)
+    return _of_parts(((X.take(order[a:b], axis=0), weights[a:b]) for a, b in pairwise(bounds)), X, family)
 
 
 def of_responsibilities(X, responsibilities, family, row_weights=None):

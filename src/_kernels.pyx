@@ -1,10 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
 """Passes over the data: the only compiled module that Python sees.
 
-A pass cuts n rows into chunks of CGMM_CHUNK_ROWS and a chunk into blocks that stay in cache. Threads take
-whole chunks; each chunk leaves its own partial sums, and these are added in the order of the chunks. So the
-result depends on the rows alone, never on the number of threads. Each micro-kernel, with its shapes and
-layouts, is described in simd/kernels.h.
+A pass cuts n rows into chunks of CGMM_CHUNK_ROWS (with a guide, more) and a chunk into blocks that stay in
+cache. Threads take whole chunks; each chunk leaves its own partial sums, and these are added in the order of the
+chunks. So the result depends on the rows alone, never on the number of threads. Each micro-kernel, with its shapes
+and layouts, is described in simd/kernels.h.
 """
 import numpy as np
 
@@ -30,8 +30,9 @@ cdef Py_ssize_t WAVE_BYTES = 16 << 20
 cdef Py_ssize_t THREAD_WORK = 200_000
 
 # What ordering the rows of a pruned chunk costs a row's feature, and its component, in multiply-adds (fitted to
-# timings): packing twice, and guesses.
+# timings): packing twice, and guesses. The multiply-adds of an isotropic form are cheaper: they share more loads.
 cdef Py_ssize_t GATHER_WORK = 40
+cdef Py_ssize_t ISOTROPIC_GATHER_WORK = 70
 cdef Py_ssize_t GUESS_WORK = 30
 
 cdef enum Moment:
@@ -75,14 +76,6 @@ def usable_threads():
 
 
 include "_pass.pxi"
-
-
-cdef const cgmm_kernels *kernels_for(X) except NULL:
-    if X.dtype == np.float64:
-        return TARGETS[TARGET].f64
-    if X.dtype == np.float32:
-        return TARGETS[TARGET].f32
-    raise TypeError(f"X must be float32 or float64, not {X.dtype}")
 
 
 cdef Py_ssize_t bind(Work *work, X) except -1:
@@ -134,7 +127,8 @@ cdef class _Pass:
     cdef const double[::1] weights_view
     cdef list arrays
 
-    def __cinit__(self, X, density, row_weights=None, moment=None, output=None, guide=None):
+    def __cinit__(self, X, density, row_weights=None, moment=None, output=None, guide=None,
+                  Py_ssize_t stands_for=0):
         cdef Work *work = &self.work
         cdef const double[:, ::1] means = density.means
         cdef const double[::1] log_norm = density.log_norm
@@ -203,7 +197,11 @@ cdef class _Pass:
             work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.mixture.means)
         else:
             work.mixture.means = work.means
+        work.density_work = cgmm_factor_size(d) if work.mixture.form == CGMM_TRIANGULAR else 2 * d
+        work.moment_work = (0 if work.moment == NONE else d * (d + 3) // 2 if work.moment == FULL else
+                            d if work.moment == RADIAL else 2 * d)
         work.guided = guide is not None
+        work.stands_for = stands_for
         if guide is not None:
             self.set_guide(guide)
         lay_out(work)
@@ -229,9 +227,6 @@ cdef class _Pass:
         work.marginal = cgmm_mixture(CGMM_TRIANGULAR, CGMM_GUIDE, k, address(images), address(factor),
                                      work.mixture.log_norm)
         work.margin = 1.0 if work.output == LABELS else kernels.negligible
-        work.density_work = cgmm_factor_size(d) if work.mixture.form == CGMM_TRIANGULAR else 2 * d
-        work.moment_work = (0 if work.moment == NONE else d * (d + 3) // 2 if work.moment == FULL else
-                            d if work.moment == RADIAL else 2 * d)
 
     def __dealloc__(self):
         free(self.parameters)
@@ -320,12 +315,16 @@ def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=Non
     return (n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative), work.share(flat)
 
 
-def share_of_work(X, density, moment, guide, int n_threads=1):
-    """The share of the dense work that a pass with this guide does: of an expectation, or, without a moment
-    (None), of an evaluation. Only what ordering costs, if that is more than the dense work already."""
-    cdef _Pass work = _Pass(X, density, None, moment, None, guide)
-    cdef double least = work.least_share()
-    return least if least >= 1.0 else work.share(work.run(n_threads))
+def least_share(X, density, moment):
+    """The share of the dense work that ordering the rows of a pruned pass takes: of an expectation, or, without a
+    moment (None), of an evaluation."""
+    return _Pass(X, density, None, moment).least_share()
+
+
+def share_of_work(X, density, moment, guide, Py_ssize_t stands_for):
+    """The share of the dense work that a pass with this guide does over as many rows as X stands for."""
+    cdef _Pass work = _Pass(X, density, None, moment, None, guide, stands_for)
+    return work.share(work.run(1))
 
 
 def evaluate(X, density, output, int n_threads=1, guide=None):
@@ -405,7 +404,7 @@ def roots(const double[:, :, ::1] covariances, int n_threads=1):
 def fma_rate(dtype, int n_threads=1, Py_ssize_t repeats=20_000_000):
     """Floating-point operations of independent fused multiply-adds done by each of n_threads threads; to be
     timed by the caller: the machine's peak, the yardstick of the benchmarks."""
-    cdef const cgmm_kernels *kernels = kernels_for(np.empty(0, dtype=dtype))
+    cdef const cgmm_kernels *kernels = TARGETS[TARGET].f32 if dtype == np.float32 else TARGETS[TARGET].f64
     cdef double[::1] sink = np.empty(8 * n_threads)
     cdef double operations = 0.0
     cdef int t

@@ -45,6 +45,7 @@ cdef struct Work:
     const void *means             # REAL (k,d), relative to the centre
     Py_ssize_t chunk              # rows in a chunk
     bint guided                   # or every component is evaluated
+    Py_ssize_t stands_for         # rows that these are a sample of, or 0
     double margin                 # of screen
     Py_ssize_t density_work       # multiply-adds for a row and a component
     Py_ssize_t moment_work
@@ -108,7 +109,7 @@ cdef void lay_out(Work *work) noexcept nogil:
     work.chunk = CGMM_CHUNK_ROWS
     if not work.guided:
         return
-    while work.chunk < 128 * k and work.chunk < 8192:
+    while work.chunk < 128 * k and work.chunk < 8192 and 8 * work.chunk <= max(work.n, work.stands_for):
         work.chunk *= 2
     scratch.floor = scratch.images + align(block * CGMM_GUIDE * real)
     scratch.found = scratch.floor + align(block * real)
@@ -173,7 +174,8 @@ cdef Py_ssize_t panel_size(const Work *work, Py_ssize_t rows, Py_ssize_t feature
 
 cdef Py_ssize_t ordering_work(const Work *work) noexcept nogil:
     """What ordering the rows of a pruned pass costs for each, in multiply-adds."""
-    return GATHER_WORK * work.d + GUESS_WORK * work.k
+    cdef Py_ssize_t gather = ISOTROPIC_GATHER_WORK if work.mixture.form == CGMM_ISOTROPIC else GATHER_WORK
+    return gather * work.d + GUESS_WORK * work.k
 
 
 cdef void add_moments(const Work *work, Py_ssize_t rows, Py_ssize_t active, const Py_ssize_t *components,
@@ -240,8 +242,11 @@ cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const P
                                 memory + at.floor, memory + at.z, memory + at.found, logd, components, present,
                                 &looked)
         vectors = (rows + kernels.group - 1) // kernels.group * (kernels.group // kernels.lanes)
-        for q in range(work.k * vectors):
-            looked += present[q] * work.moment_work
+        if work.moment == RADIAL:    # its products are of all rows of the block
+            looked += active * vectors * work.moment_work
+        else:
+            for q in range(work.k * vectors):
+                looked += present[q] * work.moment_work
         sums[2] += <double> (looked * kernels.lanes + ordering_work(work) * rows)
 
     if work.output == LOG_DENSITIES:

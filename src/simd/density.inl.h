@@ -96,7 +96,7 @@ static void NAME(triangular)(const void *panel_, ptrdiff_t rows, const cgmm_mixt
         default: break;
         }
         for (ptrdiff_t c = 0; c < k; c++, mean += d, logd += G) {
-            V norm[NV] = {{0}};
+            V norm[NV];
             for (int v = 0; v < NV; v++) norm[v] = ZERO;
             for (ptrdiff_t j = 0; j < d; j++)
                 for (int v = 0; v < NV; v++) STORE(z + j * G + v * W, LOAD(x + j * G + v * W) - mean[j]);

@@ -6,7 +6,7 @@
  *          guesses: the unit that stays in cache.
  * Group:   `group` rows of a block: as many as fill the vectors of one register tile.
  * Panel:   a block transposed for vectors over samples, REAL [groups][pad4(features)][group]; the
- *          features past the last (pad4) and the rows past the last are zero. The log-densities and
+ *          features past the last (pad4) and the rows past the last are zero in panels of data. The log-densities and
  *          responsibilities of a block are a panel too, whose features are the k components.
  * Centre:  double (d,), subtracted in double while packing: float data far from the origin keep their
  *          digits, and means are stored relative to it.

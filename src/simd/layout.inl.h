@@ -48,11 +48,11 @@ static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_str
         for (ptrdiff_t l = 0; l < filled; l++) row[l] = X + (index ? index[g * G + l] : g * G + l) * row_stride;
         ptrdiff_t done = 0;
         if (filled == G && column_stride == (ptrdiff_t)sizeof(REAL)) {
-            for (; done < d && d >= W; done += W) { /* the last of them begins earlier, to end with d */
-                const ptrdiff_t j = done + W <= d ? done : d - W;
-                for (int v = 0; v < NV; v++)
+            for (int v = 0; v < NV && d >= W; v++) /* few rows at a time, which the processor fetches ahead */
+                for (done = 0; done < d; done += W) {
+                    const ptrdiff_t j = done + W <= d ? done : d - W; /* the last begins earlier, to end with d */
                     NAME(transpose)(row + v * W, j * column_stride, W, centre + j, panel + j * G + v * W);
-            }
+                }
 #ifdef VLOAD_FIRST
             for (; done < d; done += W)
                 for (int v = 0; v < NV; v++) NAME(transpose)(row + v * W, 0, d, centre, panel + v * W);
