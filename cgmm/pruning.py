@@ -91,9 +91,9 @@ def guide_of(parameters, dtype):
 def principal_directions(parameters):
     """(m,d): the principal directions of the means, in units of the spread within components.
 
-    By subspace iteration (Golub and Van Loan 2013, section 8.2), made orthonormal by the Cholesky factor of its Gram
-    matrix; a few steps suffice, for any guide is exact. Products are small: einsum keeps them from a BLAS, whose
-    threads would go on spinning beside those of the pass.
+    By subspace iteration (Golub and Van Loan 2013, section 8.2), made orthonormal by the Cholesky factor of its
+    Gram matrix; a few steps suffice, for any guide is exact. Products are small: einsum keeps them from a BLAS,
+    whose threads would go on spinning beside those of the pass.
     """
     weights, means = parameters.weights, parameters.means
     variances = parameters.family.variances(parameters.covariances, *means.shape)
