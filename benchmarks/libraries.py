@@ -49,7 +49,7 @@ class Library:
     def seconds(self, run, iterations):
         """Seconds of one EM iteration: the mean of several; `run` is what `prepare` gave.
 
-        One iteration goes before, untimed: the threads of the library before may still spin, and the rows are cold.
+        One iteration goes before, untimed: threads of the library before may still spin, and the rows are cold.
         """
         clock(run, 1)
         elapsed, done = clock(run, iterations)
