@@ -22,7 +22,7 @@ def arguments(argv=None):
     found = report.parser(__doc__, list(PROBLEMS), "all")
     found.add_argument("--libraries", nargs="+", choices=LIBRARIES, default=list(LIBRARIES), metavar="NAME",
                        help=f"of {', '.join(LIBRARIES)}; default: all")  # fmt: skip
-    found.add_argument("--rounds", type=int, default=7, help="timings of each library; default 7")
+    found.add_argument("--rounds", type=int, default=5, help="timings of each library; default 5")
     found.add_argument("--seconds", type=float, default=0.25, help="least time of a timing; default 0.25")
     found.add_argument("--dtype", choices=("float64", "float32"), default="float64")
     found.add_argument("--after", type=int, default=3, metavar="ITERATIONS",

@@ -12,6 +12,9 @@ from threadpoolctl import threadpool_limits
 TOLERANCES = {"float64": (1e-6, 1e-4), "float32": (1e-4, 1e-2)}
 
 
+PAUSE = 0.3  # seconds before each timing
+
+
 class Result(NamedTuple):
     """Parameters after some EM iterations, in scikit-learn's shapes, and the last E-step's mean log-likelihood.
 
@@ -49,8 +52,10 @@ class Library:
     def seconds(self, run, iterations):
         """Seconds of one EM iteration: the mean of several; `run` is what `prepare` gave.
 
-        One iteration goes before, untimed: threads of the library before may still spin, and the rows are cold.
+        A pause and an untimed iteration go before: threads of the library before spin for a while, and the rows are
+        cold.
         """
+        time.sleep(PAUSE)
         clock(run, 1)
         elapsed, done = clock(run, iterations)
         return elapsed / done
@@ -160,6 +165,7 @@ class Daal4py(Library):
 
     def seconds(self, run, iterations):
         """The difference of two calls, so that a call's set-up is not counted."""
+        time.sleep(PAUSE)
         (one, _), (several, done) = clock(run, 1), clock(run, iterations + 1)
         if done == 1:
             raise ValueError("nothing to time: it stops after one iteration")

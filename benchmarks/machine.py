@@ -49,7 +49,7 @@ def facts():
         "targets": _kernels.available_targets(),
         "target": _kernels.target(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
-        "thread_pools": threadpool_info(),
+        "thread_pools": [{what: pool[what] for what in pool if what != "filepath"} for pool in threadpool_info()],
     }
 
 
