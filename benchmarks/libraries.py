@@ -52,8 +52,8 @@ class Library:
     def seconds(self, run, iterations):
         """Seconds of one EM iteration: the mean of several; `run` is what `prepare` gave.
 
-        A pause and an untimed iteration go before: threads of the library before spin for a while, and the rows are
-        cold.
+        A pause and an untimed iteration go before: threads of the library before spin for a while, and the rows
+        are cold.
         """
         time.sleep(PAUSE)
         clock(run, 1)

@@ -49,7 +49,9 @@ def facts():
         "targets": _kernels.available_targets(),
         "target": _kernels.target(),
         "versions": {name: found for name in PACKAGES if (found := _version(name))},
-        "thread_pools": [{what: pool[what] for what in pool if what != "filepath"} for pool in threadpool_info()],
+        "thread_pools": [
+            {what: value for what, value in pool.items() if what != "filepath"} for pool in threadpool_info()
+        ],
     }
 
 
