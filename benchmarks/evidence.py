@@ -12,14 +12,14 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 PICTURE = HERE.parent / "docs" / "benchmark.png"
-PRUNED = ("compare.py", "--libraries", "cgmm", "cgmm-dense", "--problems", "mid32", "wide128", "manyk", "diag64")
+OWN = ("cgmm", "cgmm-dense")
+PRUNED = ("compare.py", "--libraries", *OWN, "--problems", "mid32", "wide128", "manyk", "diag64")
 RUNS = {
     "compare": ("compare.py",),
     "compare-start": (*PRUNED, "--after", "1"),
     "compare-converged": (*PRUNED, "--after", "30"),
-    "compare-float32": ("compare.py", "--dtype", "float32", "--rounds", "3"),
-    "compare-one-thread": ("compare.py", "--threads", "1", "--rounds", "3"),
-    "compare-avx2": ("compare.py", "--isa", "avx2", "--libraries", "cgmm", "cgmm-dense", "--rounds", "3"),
+    "compare-float32": ("compare.py", "--libraries", *OWN, "scikit-learn", "--dtype", "float32", "--rounds", "3"),
+    "compare-avx2": ("compare.py", "--libraries", *OWN, "--isa", "avx2", "--rounds", "3"),
     "fits": ("fits.py",),
     "starts": ("starts.py",),
     "k-means": ("k_means.py",),
