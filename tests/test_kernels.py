@@ -216,3 +216,8 @@ def test_all_finite_finds_each(shape, layout, dtype, target):
                 assert not _kernels.all_finite(X, 2)
             X[i, j] = -largest
     assert _kernels.all_finite(X)
+
+
+def test_the_yardstick_counts_lanes(target):
+    """As many rounds of float32 vectors are twice the operations; a dtype may be given by name."""
+    assert _kernels.fma_rate("float32", 1, 100) == 2 * _kernels.fma_rate(np.float64, 1, 100) > 0
