@@ -404,7 +404,8 @@ def roots(const double[:, :, ::1] covariances, int n_threads=1):
 def fma_rate(dtype, int n_threads=1, Py_ssize_t repeats=20_000_000):
     """Floating-point operations of independent fused multiply-adds done by each of n_threads threads; to be
     timed by the caller: the machine's peak, the yardstick of the benchmarks."""
-    cdef const cgmm_kernels *kernels = TARGETS[TARGET].f32 if np.dtype(dtype) == np.float32 else TARGETS[TARGET].f64
+    cdef bint single = np.dtype(dtype) == np.float32
+    cdef const cgmm_kernels *kernels = TARGETS[TARGET].f32 if single else TARGETS[TARGET].f64
     cdef double[::1] sink = np.empty(8 * n_threads)
     cdef double operations = 0.0
     cdef int t
