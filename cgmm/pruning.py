@@ -41,7 +41,7 @@ class Pruning:
         probe = self.iteration & (self.iteration - 1) == 0
         if not (self.pays or probe):
             return None
-        if not self.pays and _kernels.least_share(self.rows, density, moment) > WORTH:
+        if not self.pays and _kernels.least_share(density, moment) > WORTH:
             return None
         guide = guide_of(parameters, self.rows.dtype)
         if not self.pays:
@@ -75,7 +75,8 @@ def guide_of(parameters, dtype):
     """The Guide of a mixture for rows of that type.
 
     Its covariances are larger than the images' by the square of what rounding may do to an image: by rounding,
-    distances in it exceed the true ones by little. One whose root cannot be taken has none, and is never left out.
+    distances in it exceed the true ones by little. One whose root cannot be taken has zero for it, and is never
+    left out.
     """
     directions = principal_directions(parameters)
     covariances = parameters.family.project(parameters.covariances, directions, parameters.k)
@@ -83,9 +84,7 @@ def guide_of(parameters, dtype):
     diagonal = np.einsum("cmm->cm", covariances)
     slack = 1e-10 * diagonal.max(axis=1) + (8 * np.finfo(dtype).eps * np.abs(images).max()) ** 2
     diagonal += slack[:, np.newaxis]
-    roots, failed = _kernels.roots(covariances)
-    roots[failed] = 0.0
-    return Guide(directions, roots)
+    return Guide(directions, _kernels.roots(covariances)[0])
 
 
 def principal_directions(parameters):

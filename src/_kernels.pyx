@@ -197,9 +197,6 @@ cdef class _Pass:
             work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.mixture.means)
         else:
             work.mixture.means = work.means
-        work.density_work = cgmm_factor_size(d) if work.mixture.form == CGMM_TRIANGULAR else 2 * d
-        work.moment_work = (0 if work.moment == NONE else d * (d + 3) // 2 if work.moment == FULL else
-                            d if work.moment == RADIAL else 2 * d)
         work.guided = guide is not None
         work.stands_for = stands_for
         if guide is not None:
@@ -243,12 +240,7 @@ cdef class _Pass:
         cdef Work *work = &self.work
         if not work.guided:
             return 1.0
-        return float(sums[2]) / (<double> work.n * work.k * (work.density_work + work.moment_work))
-
-    cdef double least_share(self):
-        """The share of the dense work that ordering the rows takes."""
-        cdef Work *work = &self.work
-        return <double> ordering_work(work) / (work.k * (work.density_work + work.moment_work))
+        return float(sums[2]) / (<double> work.n * dense_work(work.mixture.form, work.moment, work.d, work.k))
 
     cdef run(self, int n_threads):
         """The sums (work.sums.size,)."""
@@ -315,10 +307,13 @@ def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=Non
     return (n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative), work.share(flat)
 
 
-def least_share(X, density, moment):
+def least_share(density, moment):
     """The share of the dense work that ordering the rows of a pruned pass takes: of an expectation, or, without a
     moment (None), of an evaluation."""
-    return _Pass(X, density, None, moment).least_share()
+    cdef cgmm_form form = FORMS[density.form]
+    cdef Moment moments = NONE if moment is None else MOMENTS[moment]
+    cdef Py_ssize_t k = density.means.shape[0], d = density.means.shape[1]
+    return ordering_work(form, d, k) / <double> dense_work(form, moments, d, k)
 
 
 def share_of_work(X, density, moment, guide, Py_ssize_t stands_for):
@@ -384,7 +379,8 @@ def closer(X, density, const double[::1] closest, double[:, ::1] distances, row_
 
 
 def roots(const double[:, :, ::1] covariances, int n_threads=1):
-    """P = L⁻¹ of each covariance Σ = L Lᵀ (m,d,d), and which of them are not positive definite (m,) bool.
+    """P = L⁻¹ of each covariance Σ = L Lᵀ (m,d,d), and which of them are not positive definite (m,) bool: their P
+    is zero.
 
     It does not depend on a BLAS, whose threads would go on spinning beside those of the next pass.
     """
@@ -398,6 +394,8 @@ def roots(const double[:, :, ::1] covariances, int n_threads=1):
     with nogil:
         for c in prange(m, schedule="static", num_threads=threads):
             bad[c] = not kernels.root(d, &covariances[c, 0, 0], &U[omp_get_thread_num(), 0], &P[c, 0, 0])
+            if bad[c]:
+                memset(&P[c, 0, 0], 0, d * d * sizeof(double))
     return factors, failed
 
 

@@ -47,8 +47,6 @@ cdef struct Work:
     bint guided                   # or every component is evaluated
     Py_ssize_t stands_for         # rows that these are a sample of, or 0
     double margin                 # of screen
-    Py_ssize_t density_work       # multiply-adds for a row and a component
-    Py_ssize_t moment_work
     const void *guide             # REAL, see project
     cgmm_mixture nearest          # the images of the means, to guess by
     cgmm_mixture marginal         # the images of the components, to leave them out by
@@ -172,10 +170,21 @@ cdef Py_ssize_t panel_size(const Work *work, Py_ssize_t rows, Py_ssize_t feature
     return (rows + group - 1) // group * group * cgmm_pad4(features) * work.kernels.itemsize
 
 
-cdef Py_ssize_t ordering_work(const Work *work) noexcept nogil:
+cdef Py_ssize_t moment_work(Moment moment, Py_ssize_t d) noexcept nogil:
+    """Multiply-adds of the moments of a row and a component."""
+    if moment == FULL:
+        return d * (d + 3) // 2
+    return 0 if moment == NONE else d if moment == RADIAL else 2 * d
+
+
+cdef Py_ssize_t dense_work(cgmm_form form, Moment moment, Py_ssize_t d, Py_ssize_t k) noexcept nogil:
+    """Multiply-adds of a dense pass for a row."""
+    return k * ((cgmm_factor_size(d) if form == CGMM_TRIANGULAR else 2 * d) + moment_work(moment, d))
+
+
+cdef Py_ssize_t ordering_work(cgmm_form form, Py_ssize_t d, Py_ssize_t k) noexcept nogil:
     """What ordering the rows of a pruned pass costs for each, in multiply-adds."""
-    cdef Py_ssize_t gather = ISOTROPIC_GATHER_WORK if work.mixture.form == CGMM_ISOTROPIC else GATHER_WORK
-    return gather * work.d + GUESS_WORK * work.k
+    return (ISOTROPIC_GATHER_WORK if form == CGMM_ISOTROPIC else GATHER_WORK) * d + GUESS_WORK * k
 
 
 cdef void add_moments(const Work *work, Py_ssize_t rows, Py_ssize_t active, const Py_ssize_t *components,
@@ -216,7 +225,7 @@ cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const P
     """
     cdef const cgmm_kernels *kernels = work.kernels
     cdef const Scratch *at = &work.scratch
-    cdef Py_ssize_t d = work.d, active = work.k, looked = 0, vectors, q
+    cdef Py_ssize_t d = work.d, active = work.k, looked = 0, needed = 0, vectors, q
     cdef char *panel = memory + at.panel
     cdef char *white = panel
     cdef char *logd = memory + at.logd
@@ -243,11 +252,12 @@ cdef void run_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, const P
                                 &looked)
         vectors = (rows + kernels.group - 1) // kernels.group * (kernels.group // kernels.lanes)
         if work.moment == RADIAL:    # its products are of all rows of the block
-            looked += active * vectors * work.moment_work
+            needed = active * vectors
         else:
             for q in range(work.k * vectors):
-                looked += present[q] * work.moment_work
-        sums[2] += <double> (looked * kernels.lanes + ordering_work(work) * rows)
+                needed += present[q]
+        looked += needed * moment_work(work.moment, d)
+        sums[2] += <double> (looked * kernels.lanes + ordering_work(work.mixture.form, d, work.k) * rows)
 
     if work.output == LOG_DENSITIES:
         kernels.unpack(logd, rows, active, NULL, NULL, active, work.out + start * active)

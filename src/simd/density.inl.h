@@ -22,15 +22,10 @@ static inline __attribute__((always_inline)) const REAL *NAME(whiten_norm)(const
 #define SQUARES(count) \
     factor = NAME(whiten_tile)(z, columns, nv, count, factor, y); \
     for (int a = 0; a < count; a++) \
-        for (int v = 0; v < nv; v++) norm[v] += y[a][v] * y[a][v]; \
-    return factor;
-    switch (left) {
-    case 1: SQUARES(1)
-    case 2: SQUARES(2)
-    case 3: SQUARES(3)
-    default: SQUARES(4)
-    }
+        for (int v = 0; v < nv; v++) norm[v] += y[a][v] * y[a][v]
+    UP_TO_FOUR(left, SQUARES)
 #undef SQUARES
+    return factor;
 }
 
 static void NAME(whiten)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, const void *factor_, void *white_) {

@@ -73,6 +73,7 @@ static const cgmm_kernels NAME(table) = {
 #undef LARGEST
 #undef BIG
 #undef SQRT
+#undef UP_TO_FOUR
 #undef LOW
 #undef LANES
 #undef LANES_IN_VECTOR

@@ -202,20 +202,12 @@ static void NAME(moments_full)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, 
             }
         n_k[c] += NAME(sum)(mass);
         for (ptrdiff_t i = 0; i < kept * W; i++) s[i] = SQRT(s[i]);
-        for (ptrdiff_t j = 0; j < d; j += 4)
-            switch (d - j) {
-            case 1: NAME(standardise)(panel + j * G, at, kept, mean + j, s, 1, sz + j * kept * W); break;
-            case 2: NAME(standardise)(panel + j * G, at, kept, mean + j, s, 2, sz + j * kept * W); break;
-            case 3: NAME(standardise)(panel + j * G, at, kept, mean + j, s, 3, sz + j * kept * W); break;
-            default: NAME(standardise)(panel + j * G, at, kept, mean + j, s, 4, sz + j * kept * W); break;
-            }
-        for (ptrdiff_t i = 0; i < d; scatter += 4 * (i + 4), i += 4)
-            switch (d - i) {
-            case 1: NAME(gram_row)(sz, s, kept * W, i, 1, first + c * d, scatter); break;
-            case 2: NAME(gram_row)(sz, s, kept * W, i, 2, first + c * d, scatter); break;
-            case 3: NAME(gram_row)(sz, s, kept * W, i, 3, first + c * d, scatter); break;
-            default: NAME(gram_row)(sz, s, kept * W, i, 4, first + c * d, scatter); break;
-            }
+#define STANDARDISE(count) NAME(standardise)(panel + j * G, at, kept, mean + j, s, count, sz + j * kept * W)
+        for (ptrdiff_t j = 0; j < d; j += 4) UP_TO_FOUR(d - j, STANDARDISE)
+#undef STANDARDISE
+#define GRAM_ROW(count) NAME(gram_row)(sz, s, kept * W, i, count, first + c * d, scatter)
+        for (ptrdiff_t i = 0; i < d; scatter += 4 * (i + 4), i += 4) UP_TO_FOUR(d - i, GRAM_ROW)
+#undef GRAM_ROW
     }
 }
 

@@ -25,6 +25,14 @@ typedef double NAME(wide) __attribute__((vector_size(VECTOR_BYTES / sizeof(REAL)
 #define STORE(p, v) (*(V *)(p) = (v))
 #define SELECT(mask, a, b) ((V)(((mask) & (VI)(a)) | (~(mask) & (VI)(b))))
 #define ZERO ((V){0})
+/* call(n), n known to the compiler: the least of left and 4 */
+#define UP_TO_FOUR(left, call) \
+    switch (left) { \
+    case 1: call(1); break; \
+    case 2: call(2); break; \
+    case 3: call(3); break; \
+    default: call(4); \
+    }
 #define SQRT(x) (DOUBLE ? (REAL)sqrt((double)(x)) : (REAL)sqrtf((float)(x)))
 #define BIG (DOUBLE ? (REAL)1e300 : (REAL)1e37) /* bound of a squared norm: its half stays finite */
 
