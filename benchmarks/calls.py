@@ -11,7 +11,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import report
-from cases import PROBLEMS, SYNTHETIC, Problem
+from cases import SYNTHETIC, Problem
 from cgmm import GMM
 from machine import facts
 
@@ -114,12 +114,10 @@ def main(argv=None):
     report.print_title("A fitted model on all rows")
     both = [f"{verb}, {name}" for verb in VERBS for name in ("cgmm", "scikit-learn")]
     report.print_headings("problem", "n, d, k, family", *both)
-    for name in dict.fromkeys(options.problems):
-        problem = PROBLEMS[name]
-        X = problem.rows(QUICK_SCALE if options.quick else 1.0)
+    for problem, X in report.problems(options, QUICK_SCALE):
         results.append({**problem._asdict(), "n": len(X), "seconds": verbs(problem, X, options)})
         cells = [cell for seconds in results[-1]["seconds"].values() for cell in report.times(seconds.values())]
-        report.print_row([name, report.shape(results[-1]), *cells])
+        report.print_row([problem.name, report.shape(results[-1]), *cells])
     report.print_title("Small work")
     report.print_headings("call", "cgmm", "scikit-learn", texts=1)
     little = small(options)

@@ -37,9 +37,8 @@ def arguments(argv=None):
     return options
 
 
-def measure(problem, libraries, options):
+def measure(problem, X, libraries, options):
     """One problem: for each library its timings or its fault, and the machine's limits measured between them."""
-    X = problem.rows(QUICK_SCALE if options.quick else 1.0, options.dtype)
     start = problem.start(X)
     outcomes, runs, expected = {}, {}, None
     for name, library in libraries.items():
@@ -130,8 +129,8 @@ def main(argv=None):
         bandwidth(options.threads),
     )
     results = []
-    for name in dict.fromkeys(options.problems):
-        results.append(measure(PROBLEMS[name], libraries, options))
+    for problem, X in report.problems(options, QUICK_SCALE, options.dtype):
+        results.append(measure(problem, X, libraries, options))
         top, speed = max(top, *results[-1]["peak"]), max(speed, results[-1]["bandwidth"])
         report.print_row(cells(results[-1], libraries))
     print_roofline(results, top, speed)

@@ -9,7 +9,6 @@ import warnings
 from threadpoolctl import threadpool_limits
 
 import report
-from cases import PROBLEMS
 from cgmm import GMM
 from machine import facts
 
@@ -35,11 +34,9 @@ def arguments(argv=None):
     return report.parse(found, argv, seeds=2)
 
 
-def measure(problem, options):
+def measure(problem, X, options):
     """One problem: each library's fits."""
     from sklearn.mixture import GaussianMixture
-
-    X = problem.rows(QUICK_SCALE if options.quick else 1.0)
 
     def fitter(estimator, **settings):
         def fit(rows, seed):
@@ -64,11 +61,7 @@ def cells(measured):
     """The table's row of one problem."""
     fits = measured["fits"].values()
     ours, theirs = (report.values(records, "log_likelihood") for records in fits)
-    row = [
-        measured["name"],
-        report.shape(measured),
-        *report.times([report.values(records, "seconds") for records in fits]),
-    ]
+    row = [measured["name"], report.shape(measured), *report.times_of(fits)]
     row += [f"{ours[0]:.4f}", f"{theirs[0]:.4f}", report.spread(ours - theirs)]
     row += report.means_of(fits, "iterations")
     return [*row, " / ".join(str(sum(~report.values(records, "converged"))) for records in fits)]
@@ -83,8 +76,8 @@ def main(argv=None):
           f"threads, cgmm on {machine['target']}; {machine['cpu']}.\n")  # fmt: skip
     report.print_headings(*HEADINGS)
     results = []
-    for name in dict.fromkeys(options.problems):
-        results.append(measure(PROBLEMS[name], options))
+    for problem, X in report.problems(options, QUICK_SCALE):
+        results.append(measure(problem, X, options))
         report.print_row(cells(results[-1]))
     report.write(options, machine, results=results)
 

@@ -10,7 +10,7 @@ import warnings
 from threadpoolctl import threadpool_limits
 
 import report
-from cases import PROBLEMS, SYNTHETIC
+from cases import SYNTHETIC
 from cgmm import kmeans
 from machine import facts
 
@@ -129,16 +129,8 @@ def same_cells(measured):
 def end_cells(measured):
     fits = measured["end_to_end"].values()
     ours, theirs = (report.values(records, "inertia") for records in fits)
-    row = [
-        measured["name"],
-        report.shape(measured),
-        *report.times([report.values(records, "seconds") for records in fits]),
-    ]
-    return [
-        *row,
-        report.spread(ours / theirs - 1),
-        *(f"{report.values(records, 'moves').mean():.1f}" for records in fits),
-    ]
+    row = [measured["name"], report.shape(measured), *report.times_of(fits)]
+    return [*row, report.spread(ours / theirs - 1), *report.means_of(fits, "moves")]
 
 
 def main(argv=None):
@@ -150,9 +142,7 @@ def main(argv=None):
           f"{machine['target']}; {machine['cpu']}.")  # fmt: skip
     report.print_title(f"From the same centers to the same inertia, median of {options.rounds} rounds")
     report.print_headings("problem", "n, d, k, family", "moves", *LLOYD)
-    for name in dict.fromkeys(options.problems):
-        problem = PROBLEMS[name]
-        X = problem.rows(QUICK_SCALE if options.quick else 1.0)
+    for problem, X in report.problems(options, QUICK_SCALE):
         results.append({**problem._asdict(), "n": len(X), "same_centers": same_centers(problem, X, options)})
         report.print_row(same_cells(results[-1]))
     for result in results:
@@ -161,9 +151,7 @@ def main(argv=None):
                 print(f"{result['name']}, {name}: {outcome['error']}")
     report.print_title(f"End to end, float64, median of {options.seeds} seeds")
     report.print_headings(*END_HEADINGS)
-    for result in results:
-        problem = PROBLEMS[result["name"]]
-        X = problem.rows(QUICK_SCALE if options.quick else 1.0)
+    for result, (problem, X) in zip(results, report.problems(options, QUICK_SCALE), strict=True):
         result["end_to_end"] = end_to_end(problem, X, options)
         report.print_row(end_cells(result))
     report.write(options, machine, results=results)

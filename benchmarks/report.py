@@ -50,6 +50,12 @@ def parse(found, argv, **least):
     return options
 
 
+def problems(options, scale, dtype="float64"):
+    """Each chosen problem, once, with its rows; that part of them if --quick."""
+    for name in dict.fromkeys(options.problems):
+        yield PROBLEMS[name], PROBLEMS[name].rows(scale if options.quick else 1.0, dtype)
+
+
 def timed(function, *arguments):
     """What a function returns, and its seconds."""
     begin = time.perf_counter()

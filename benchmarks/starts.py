@@ -10,7 +10,6 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import report
-from cases import PROBLEMS
 from cgmm import em, initialize, kmeans
 from cgmm.covariance import FAMILIES
 from cgmm.statistics import of_labels
@@ -55,9 +54,9 @@ def full_start(X, problem, family, seed, n_threads):
     return em.maximise(of_labels(X, labels, problem.k, family), family, reg_covar=REG_COVAR)[0]
 
 
-def measure(problem, options):
+def measure(problem, X, options):
     """One problem: a record for each seed."""
-    X, family = problem.rows(QUICK_SCALE if options.quick else 1.0), FAMILIES[problem.covariance_type]
+    family = FAMILIES[problem.covariance_type]
     few = em.Settings(0.0, TIMED_ITERATIONS, REG_COVAR, (), options.threads)
     settings = em.Settings(options.tol, options.max_iter, REG_COVAR, (), options.threads)
     em.run(X, default_start(X, problem, family, 0, options.threads), None, few)
@@ -104,8 +103,8 @@ def main(argv=None):
     )
     report.print_headings(*HEADINGS)
     results = []
-    for name in dict.fromkeys(options.problems):
-        results.append(measure(PROBLEMS[name], options))
+    for problem, X in report.problems(options, QUICK_SCALE):
+        results.append(measure(problem, X, options))
         report.print_row(cells(results[-1]))
     print("\nTimes are medians. Log-likelihoods are means ± standard deviations over the seeds.")
     report.write(options, machine, results=results)
