@@ -78,9 +78,7 @@ def small(options):
         "cgmm": lambda: GMM(SMALL.k, random_state=0, n_threads=options.threads).fit(X),
         "scikit-learn": lambda: GaussianMixture(SMALL.k, random_state=0).fit(X),
     }
-    seconds = {
-        f"fit of {SMALL.n} × {SMALL.d}, k = {SMALL.k}": report.in_turns(fits, options.rounds, options.seconds)
-    }
+    seconds = {f"fit of {SMALL.n} × {SMALL.d}, k = {SMALL.k}": report.in_turns(fits, options.rounds, options.seconds)}
     for verb in ("predict", "score_samples"):
         runs = {name: bind(model, verb, X[:1]) for name, model in models(SMALL, X, options.threads).items()}
         verify(verb, *(run() for run in runs.values()))

@@ -74,9 +74,7 @@ class Cgmm(Library):
         parameters = Parameters.build(FAMILIES[problem.covariance_type], *(a.copy() for a in start[:3]))
 
         def run(iterations):
-            settings = em.Settings(
-                tol=0.0, max_iter=iterations, reg_covar=0.0, n_threads=threads, prune=self.prune
-            )
+            settings = em.Settings(tol=0.0, max_iter=iterations, reg_covar=0.0, n_threads=threads, prune=self.prune)
             fit = em.run(X, parameters, None, settings)
             if fit.repairs:
                 raise ValueError(f"repaired: {fit.repairs[0]}")

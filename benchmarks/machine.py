@@ -68,7 +68,7 @@ def peak(dtype, threads, seconds=0.05):
 
 
 def bandwidth(threads):
-    """Bytes a second that all_finite reads of a 512 MiB float64 array: the best of some reads.
+    """Bytes a second that all_within reads of a 512 MiB float64 array: the best of some reads.
 
     Every element is read once, in order, and next to nothing is done with it: the size over the time is the
     bandwidth of reading memory.
@@ -77,7 +77,7 @@ def bandwidth(threads):
     seconds = []
     for _ in range(BANDWIDTH_READS):
         begin = time.perf_counter()
-        _kernels.all_finite(X, threads)
+        _kernels.all_within(X, 1e150, threads)
         seconds.append(time.perf_counter() - begin)
     return X.nbytes / min(seconds)
 

@@ -76,9 +76,7 @@ def dress(figure, panel, report, used, cases):
                fontsize=7.5, color=GREY)  # fmt: skip
     handles = [Patch(color=colour, label=label) for name, (label, colour) in PEERS.items() if name in used]
     handles.insert(0, Line2D([], [], color=INK, linewidth=4, label="cgmm"))
-    figure.legend(
-        handles=handles, loc="upper left", bbox_to_anchor=(0.0, 0.955), ncols=len(handles), frameon=False
-    )
+    figure.legend(handles=handles, loc="upper left", bbox_to_anchor=(0.0, 0.955), ncols=len(handles), frameon=False)
     figure.suptitle("Time of one EM iteration as a multiple of cgmm's: shorter is faster", x=0.012, ha="left",
                     weight="bold", fontsize=11.5, color=INK)  # fmt: skip
     machine, options = report["machine"], report["options"]

@@ -45,20 +45,21 @@ def arguments(argv=None):
 def default_start(X, problem, family, seed, n_threads):
     """What GMM(k, random_state=seed).fit(X) starts from."""
     method, rng = initialize.METHODS["kmeans"], np.random.default_rng(seed)
-    return initialize.start(X, None, problem.k, family, method, rng, REG_COVAR, {}, n_threads)[0]
+    whole = initialize.Problem(X, None, problem.k, family)
+    return initialize.start(whole, method, rng, em.Settings(reg_covar=REG_COVAR, n_threads=n_threads))[0]
 
 
 def full_start(X, problem, family, seed, n_threads):
     """The same from k-means on all rows."""
     labels = kmeans(X, problem.k, random_state=seed, n_threads=n_threads).labels
-    return em.maximise(of_labels(X, labels, problem.k, family), family, reg_covar=REG_COVAR)[0]
+    return em.maximise(of_labels(X, labels, problem.k, family), family, settings=em.Settings(reg_covar=REG_COVAR))[0]
 
 
 def measure(problem, X, options):
     """One problem: a record for each seed."""
     family = FAMILIES[problem.covariance_type]
-    few = em.Settings(0.0, TIMED_ITERATIONS, REG_COVAR, (), options.threads)
-    settings = em.Settings(options.tol, options.max_iter, REG_COVAR, (), options.threads)
+    few = em.Settings(0.0, TIMED_ITERATIONS, REG_COVAR, n_threads=options.threads)
+    settings = em.Settings(options.tol, options.max_iter, REG_COVAR, n_threads=options.threads)
     em.run(X, default_start(X, problem, family, 0, options.threads), None, few)
     seeds = []
     for seed in range(options.seeds):
@@ -82,9 +83,7 @@ def cells(measured):
     """The table's row of one problem."""
 
     kinds = [[record[name] for record in measured["seeds"]] for name in ("default", "full")]
-    iteration = statistics.median(
-        [seconds for kind in kinds for seconds in report.values(kind, "iteration_seconds")]
-    )
+    iteration = statistics.median([seconds for kind in kinds for seconds in report.values(kind, "iteration_seconds")])
     row = [measured["name"], report.shape(measured), f"{report.three(1e3 * iteration)} ms"]
     row += [report.three(statistics.median(report.values(kind, "start_seconds")) / iteration) for kind in kinds]
     scores = [report.values(kind, "log_likelihood") for kind in kinds]

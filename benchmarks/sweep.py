@@ -92,9 +92,7 @@ def measure(curve, noise, top, options):
 
 def relative(curve):
     """Time of a useful operation at each point, in units of the peak's."""
-    return np.array(
-        [statistics.median(p["seconds"]) / (p["flops"] * p["n"]) * curve["peak"] for p in curve["points"]]
-    )
+    return np.array([statistics.median(p["seconds"]) / (p["flops"] * p["n"]) * curve["peak"] for p in curve["points"]])
 
 
 def cliffs(curve):
@@ -108,9 +106,7 @@ def print_sweep(axis, curves):
     """How much of the peak each curve reaches, and where it has cliffs."""
     other = "d" if axis == "k" else "k"
     report.print_title(f"Sweep of {axis}, with {other} = {FIXED[other]}: share of the FMA peak")
-    report.print_headings(
-        "family", "type and threads", "median", "best", f"{axis} that costs more than the one before"
-    )
+    report.print_headings("family", "type and threads", "median", "best", f"{axis} that costs more than the one before")
     for curve in curves:
         share = 1 / relative(curve)
         steps = ", ".join(f"{size} ({step:.2f}×)" for step, size in cliffs(curve)) or "none"
@@ -140,17 +136,13 @@ def print_gains(curves):
     for axis, family, dtype, threads in cost:
         slow = cost[axis, family, dtype, threads]
         if dtype == "float64":
-            print_gain(
-                axis, family, "float32", threads_named(threads), slow / cost[axis, family, "float32", threads]
-            )
+            print_gain(axis, family, "float32", threads_named(threads), slow / cost[axis, family, "float32", threads])
         if threads == 1 < most:
             print_gain(axis, family, threads_named(most), dtype, slow / cost[axis, family, dtype, most])
 
 
 def print_gain(axis, family, what, where, gains):
-    report.print_row(
-        [axis, family, what, where, f"{np.median(gains):.2f} ({gains.min():.2f} to {gains.max():.2f})"]
-    )
+    report.print_row([axis, family, what, where, f"{np.median(gains):.2f} ({gains.min():.2f} to {gains.max():.2f})"])
 
 
 def plot(curves, path):
@@ -162,9 +154,7 @@ def plot(curves, path):
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axes = list(dict.fromkeys(curve["axis"] for curve in curves))
-    figure, panels = pyplot.subplots(
-        len(FAMILIES), len(axes), figsize=(15, 8), squeeze=False, layout="constrained"
-    )
+    figure, panels = pyplot.subplots(len(FAMILIES), len(axes), figsize=(15, 8), squeeze=False, layout="constrained")
     for curve in curves:
         panel = panels[FAMILIES.index(curve["covariance_type"]), axes.index(curve["axis"])]
         sizes = [point[curve["axis"]] for point in curve["points"]]

@@ -3,16 +3,19 @@
 from cgmm.config import show_config
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
+from cgmm.prior import Prior
 from cgmm.statistics import SufficientStatistics, expectation
-from cgmm.validation import ConvergenceWarning, DegenerateWarning, NotFittedError
+from cgmm.validation import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 
 __version__ = "0.1.0"
 __all__ = [
     "GMM",
     "ConvergenceWarning",
+    "DegenerateError",
     "DegenerateWarning",
     "KMeansResult",
     "NotFittedError",
+    "Prior",
     "SufficientStatistics",
     "expectation",
     "kmeans",

@@ -12,8 +12,6 @@ from scipy.linalg import solve_triangular
 
 from cgmm import _kernels
 
-MOST_STEPS = 30  # of a repair, each ten times the last: beyond them the covariance is replaced
-
 
 class Whitening(NamedTuple):
     """The density of a family in the form that the kernels take.
@@ -41,10 +39,12 @@ class NotPositiveDefinite(ValueError):
 class Family:
     """What all families share, unless they say otherwise.
 
-    `maximise` gives covariances about the means, which lie at offsets (k,d) from the statistics' shift; about
-    points at offsets from the means they are larger by the `spread` of those offsets: the second moment about s
-    is that about μ plus that of μ − s.
+    `scatter` is the second moment of masses (k,) at offsets (k,d), in the form in which the kernels accumulate it;
+    the second moment about the means is that about other points, less the scatter of what lies between; and
+    divided by the `counts` it is the covariances.
     """
+
+    per_component = True  # a covariance for each
 
     def keep(self, covariances, components, previous):
         """Put the previous covariances, or the mean of the others, in the place of those of `components`."""
@@ -52,9 +52,15 @@ class Family:
         covariances[components] = covariances[others].mean(axis=0) if previous is None else previous[components]
         return covariances
 
+    def take(self, covariances, components):
+        """The covariances of those components."""
+        return covariances[components]
+
 
 class Matrices(Family):
     """What the families of covariance matrices share; their covariances are (m,d,d) once `stacked`."""
+
+    definite = "symmetric, positive-definite"
 
     def root(self, covariances, n_threads=1):
         """P of each covariance; NotPositiveDefinite names those that have none."""
@@ -63,28 +69,46 @@ class Matrices(Family):
             raise NotPositiveDefinite(np.flatnonzero(bad))
         return roots.reshape(covariances.shape)
 
-    def repair(self, covariances, floor):
-        """Add to the diagonal of each indefinite covariance the least power of ten of `floor` (d,) that mends it.
+    def hold(self, covariances, least, reg_covar, n_threads=1):
+        """Covariances whose variance is nowhere below `least` (d,), with reg_covar added; P of them; and which
+        components were held.
 
-        Returns covariances and the repaired components.
+        Of all matrices S with S − diag(least) positive semidefinite, the one of the highest likelihood has the
+        covariance's principal axes, in units of √least, and its variances along them, but no less than one.
         """
-        covariances = np.array(covariances)
-        stack = self.stacked(covariances)
-        repaired = []
-        for c, S in enumerate(stack):
-            if _has_root(S):
-                continue
-            repaired.append(c)
-            S[:] = np.where(np.isfinite(S), S, 0.0)
-            ridge = floor
-            for _ in range(MOST_STEPS):
-                if _has_root(S):
-                    break
-                S.flat[:: len(S) + 1] += ridge
-                ridge = 10 * ridge
-            else:
-                S[:] = np.diag(floor)
-        return covariances, repaired
+        stack = np.ascontiguousarray(self.stacked(covariances))
+        bare = np.diagonal(stack, axis1=1, axis2=2).copy()
+        _add_diagonal(stack, reg_covar)
+        roots, suspects = _kernels.roots(stack, n_threads, least + reg_covar)
+        held = []
+        if np.count_nonzero(suspects):
+            for c in np.flatnonzero(suspects):
+                np.fill_diagonal(stack[c], bare[c])
+                lifted = _lift(stack[c], least)
+                if lifted is not None:
+                    stack[c] = lifted
+                    held.append(int(c))
+                _add_diagonal(stack[c : c + 1], reg_covar)
+            roots, _ = _kernels.roots(stack, n_threads)
+        return stack.reshape(covariances.shape), roots.reshape(covariances.shape), held
+
+    def log_root(self, root):
+        return _log_diagonal(root)
+
+    def default_scale(self, covariance):
+        """Of a prior, from the covariance (d,d) of the rows."""
+        return covariance
+
+    def scale_shape(self, d):
+        return (d, d)
+
+    def reach(self, root, variances):
+        """The largest of the variances (d,) over that of a feature in a component, given the features before it."""
+        return (np.diagonal(root, axis1=-2, axis2=-1) ** 2 * variances).max()
+
+    def condition_numbers(self, covariances):
+        values = np.linalg.eigvalsh(self.stacked(covariances))
+        return values[:, -1] / values[:, 0]
 
     def precisions(self, root):
         return np.swapaxes(root, -1, -2) @ root
@@ -129,13 +153,16 @@ class Full(Matrices):
     def stacked(self, covariances):
         return covariances
 
-    def maximise(self, statistics, offsets, reg_covar):
-        """Σ_c = Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / n_c (Bishop 2006, 9.25)."""
-        covariances = statistics.second / statistics.divisor[:, None, None] - self.spread(offsets, statistics.n_k)
-        return _add_diagonal(covariances, reg_covar)
+    def scatter(self, masses, offsets):
+        return (masses[:, None] * offsets)[:, :, None] * offsets[:, None, :]
 
-    def spread(self, offsets, n_k):
-        return offsets[:, :, None] * offsets[:, None, :]
+    def counts(self, n_k, d):
+        """Σ_c = Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / n_c (Bishop 2006, 9.25)."""
+        return n_k[:, None, None]
+
+    def prior_counts(self, degrees, k, d, mean):
+        """Of an inverse Wishart density |Σ|^(−(ν+d+1)/2), and of its mean's normal one, |Σ|^(−1/2)."""
+        return degrees + d + 1 + mean
 
     def whitening(self, root, k, d):
         return Whitening("triangular", root, _log_diagonal(root))
@@ -149,6 +176,10 @@ class Full(Matrices):
 
     def expand(self, covariances, k, d):
         return np.array(covariances)
+
+    def compact(self, full):
+        """The covariance of the family that is nearest to a matrix (d,d)."""
+        return full
 
     def colour(self, root, labels, noise):
         """Rows L_c z of noise (n,d), c the label of each."""
@@ -164,6 +195,7 @@ class Tied(Matrices):
 
     name = "tied"
     moment = "pooled"
+    per_component = False
 
     def shape(self, k, d):
         return (d, d)
@@ -174,15 +206,20 @@ class Tied(Matrices):
     def stacked(self, covariances):
         return covariances[np.newaxis]
 
-    def maximise(self, statistics, offsets, reg_covar):
-        """Σ = Σ_c Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / Σ_c n_c."""
-        covariance = statistics.second / statistics.n_k.sum() - self.spread(offsets, statistics.n_k)
-        return _add_diagonal(covariance[np.newaxis], reg_covar)[0]
+    def scatter(self, masses, offsets):
+        return np.einsum("c,ci,cj->ij", masses, offsets, offsets)
 
-    def spread(self, offsets, n_k):
-        return np.einsum("c,ci,cj->ij", n_k, offsets, offsets) / n_k.sum()
+    def counts(self, n_k, d):
+        """Σ = Σ_c Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / Σ_c n_c."""
+        return n_k.sum()
+
+    def prior_counts(self, degrees, k, d, mean):
+        return degrees + d + 1 + k * mean
 
     def keep(self, covariances, components, previous):
+        return covariances
+
+    def take(self, covariances, components):
         return covariances
 
     def whitening(self, root, k, d):
@@ -204,17 +241,38 @@ class Tied(Matrices):
 class Variances(Family):
     """What the families without correlations share; P is 1/σ."""
 
+    definite = "positive"
+
     def root(self, covariances, n_threads=1):
         bad = ~(np.isfinite(covariances) & (covariances > 0)).reshape(len(covariances), -1).all(axis=1)
         if bad.any():
             raise NotPositiveDefinite(np.flatnonzero(bad))
         return 1.0 / np.sqrt(covariances)
 
-    def repair(self, covariances, floor):
-        """Lift the variances that are not positive to `floor` (d,), or to its mean; see Matrices.repair."""
-        usable = np.isfinite(covariances) & (covariances > 0)
-        repaired = np.flatnonzero(~usable.reshape(len(covariances), -1).all(axis=1)).tolist()
-        return np.where(usable, covariances, floor if covariances.ndim == 2 else floor.mean()), repaired
+    def hold(self, covariances, least, reg_covar, n_threads=1):
+        """See Matrices.hold."""
+        least = self.least(least)
+        fine = covariances >= least
+        held = []
+        if not fine.all():
+            held = np.flatnonzero(~fine.reshape(len(fine), -1).all(axis=1)).tolist()
+            covariances = np.where(fine, covariances, least)
+        covariances = covariances + reg_covar
+        return covariances, 1.0 / np.sqrt(covariances), held
+
+    def log_root(self, root):
+        return np.log(root)
+
+    def default_scale(self, covariance):
+        """Of a prior, from the covariance (d,d) of the rows."""
+        return covariance.diagonal().mean()
+
+    def reach(self, root, variances):
+        return (root.reshape(len(root), -1) ** 2 * variances).max()
+
+    def condition_numbers(self, covariances):
+        rows = covariances.reshape(len(covariances), -1)
+        return rows.max(axis=1) / rows.min(axis=1)
 
     def precisions(self, root):
         return root**2
@@ -251,13 +309,22 @@ class Diag(Variances):
     def n_parameters(self, k, d):
         return k * d
 
-    def maximise(self, statistics, offsets, reg_covar):
-        """σ²_cj = Σ_i r_ic (x_ij−μ_cj)² / n_c."""
-        variances = statistics.second / statistics.divisor[:, None] - self.spread(offsets, statistics.n_k)
-        return np.maximum(variances, 0.0) + reg_covar
+    def scatter(self, masses, offsets):
+        return masses[:, None] * offsets**2
 
-    def spread(self, offsets, n_k):
-        return offsets**2
+    def counts(self, n_k, d):
+        """σ²_cj = Σ_i r_ic (x_ij−μ_cj)² / n_c."""
+        return n_k[:, None]
+
+    def prior_counts(self, degrees, k, d, mean):
+        """Of an inverse gamma density (σ²)^(−ν/2−1), and of its mean's normal one, (σ²)^(−1/2)."""
+        return degrees + 2 + mean
+
+    def least(self, least):
+        return least
+
+    def scale_shape(self, d):
+        return (d,)
 
     def whitening(self, root, k, d):
         return Whitening("diagonal", root, np.log(root).sum(axis=1))
@@ -270,6 +337,9 @@ class Diag(Variances):
 
     def expand(self, covariances, k, d):
         return covariances[:, :, None] * np.eye(d)
+
+    def compact(self, full):
+        return full.diagonal()
 
 
 class Spherical(Variances):
@@ -284,14 +354,21 @@ class Spherical(Variances):
     def n_parameters(self, k, d):
         return k
 
-    def maximise(self, statistics, offsets, reg_covar):
-        """σ²_c = Σ_i r_ic |x_i−μ_c|² / (d n_c)."""
-        d = offsets.shape[1]
-        variances = statistics.second / (d * statistics.divisor) - self.spread(offsets, statistics.n_k)
-        return np.maximum(variances, 0.0) + reg_covar
+    def scatter(self, masses, offsets):
+        return masses * (offsets**2).sum(axis=1)
 
-    def spread(self, offsets, n_k):
-        return (offsets**2).mean(axis=1)
+    def counts(self, n_k, d):
+        """σ²_c = Σ_i r_ic |x_i−μ_c|² / (d n_c)."""
+        return d * n_k
+
+    def prior_counts(self, degrees, k, d, mean):
+        return degrees + 2 + d * mean
+
+    def least(self, least):
+        return least.mean()
+
+    def scale_shape(self, d):
+        return ()
 
     def whitening(self, root, k, d):
         return Whitening("isotropic", root, d * np.log(root))
@@ -305,20 +382,24 @@ class Spherical(Variances):
     def expand(self, covariances, k, d):
         return covariances[:, None, None] * np.eye(d)
 
+    def compact(self, full):
+        return full.diagonal().mean()
+
 
 FAMILIES = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
 
 
-def least_variances(weights, means, variances):
-    """The variances (d,) that a repair gives: 1e-12 of the data's, and no less than means are exact to."""
-    spread = np.where(np.isfinite(variances), np.maximum(variances, 0.0), 0.0) + (means - weights @ means) ** 2
-    exact = 4 * np.finfo(float).eps * np.abs(means[weights > 0]).max(axis=0)
-    floor = np.maximum(1e-12 * (weights @ spread), exact**2)
-    return np.where(floor > 0, floor, 1e-36)
+def _lift(S, least):
+    """S with no variance below least, see Matrices.hold; None if it has none.
 
-
-def _has_root(S):
-    return not _kernels.roots(S[np.newaxis])[1][0]
+    Nor below what the rounding of its largest variance would leave of it.
+    """
+    unit = np.sqrt(least)
+    values, axes = np.linalg.eigh(np.where(np.isfinite(S), S, 0.0) / unit / unit[:, None])
+    lowest = max(1.0, 8 * len(S) * np.finfo(float).eps * values[-1])
+    if values[0] >= lowest:
+        return None
+    return (axes * np.maximum(values, lowest)) @ axes.T * unit * unit[:, None]
 
 
 def _log_diagonal(root):

@@ -5,21 +5,27 @@ from typing import NamedTuple
 
 import numpy as np
 
+from cgmm import degenerate
 from cgmm.config import threads
-from cgmm.covariance import NotPositiveDefinite, least_variances
-from cgmm.parameters import Parameters
+from cgmm.degenerate import EMPTIED, SINGULAR, Repair
+from cgmm.parameters import Fixed, Parameters
 from cgmm.pruning import Pruning
-from cgmm.statistics import block_statistics
+from cgmm.statistics import EMPTY, block_statistics
 
 
 class Settings(NamedTuple):
-    """What steers EM, checked: see cgmm.GMM for each."""
+    """What steers EM, checked: see cgmm.GMM for each.
 
-    tol: float
-    max_iter: int
-    reg_covar: float
-    fixed: tuple = ()
+    least : (d,) below it no variance falls;  prior : cgmm.prior.Conjugate or None;  prune : False forbids it.
+    """
+
+    tol: float = 0.0
+    max_iter: int = 0
+    reg_covar: float = 0.0
+    fixed: Fixed = Fixed()
     n_threads: int | None = None
+    least: np.ndarray | None = None
+    prior: object = None
     prune: bool = True
 
 
@@ -27,7 +33,8 @@ class IterationState(NamedTuple):
     """What a callback sees after each iteration.
 
     iteration : int, from 1
-    log_likelihood : float, mean of a row, of the parameters before this iteration's M-step
+    log_likelihood : float, mean of a row, of the parameters before this iteration's M-step; with a prior, and the
+        logarithm of its density
     change : float, since the iteration before (inf in the first)
     parameters : cgmm.parameters.Parameters after the M-step
     restart : int, from 0
@@ -40,67 +47,93 @@ class IterationState(NamedTuple):
     restart: int = 0
 
 
-INDEFINITE = "its covariance is not positive definite"
-
-
-class Repair(NamedTuple):
-    """A component that could not be estimated in an iteration (0: the start), and why."""
-
-    iteration: int
-    component: int
-    cause: str
-
-
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """One run of EM from one start."""
+    """One run of EM from one start.
+
+    n_k : (k,) Σ_i w_i r_ic of the last E-step, or None;  repairs : each first of its component and cause
+    singular : components whose covariance was held from below in the last M-step
+    """
 
     parameters: Parameters
     lower_bounds: np.ndarray
     converged: bool
+    n_k: np.ndarray | None = None
     repairs: tuple = ()
+    singular: tuple = ()
     stopped: bool = False
 
     def __post_init__(self):
-        self.lower_bounds.flags.writeable = False
+        for array in (self.lower_bounds, self.n_k):
+            if array is not None:
+                array.flags.writeable = False
 
     def __reduce__(self):
-        return Fit, (self.parameters, self.lower_bounds, self.converged, self.repairs, self.stopped)
+        return Fit, tuple(vars(self).values())
 
     @property
     def lower_bound(self):
         return self.lower_bounds[-1] if len(self.lower_bounds) else -np.inf
 
+    @property
+    def degenerate(self):
+        """What a user is to be told of: what is not as EM alone would have it at the end."""
+        ended = set(np.flatnonzero(self.parameters.weights == 0))
+        return tuple(
+            repair
+            for repair in self.repairs
+            if repair.component in (self.singular if repair.cause == SINGULAR else ended) or repair.row is not None
+        )
 
-def maximise(statistics, family, previous=None, reg_covar=0.0, fixed=(), iteration=0, n_threads=1):
+
+def maximise(statistics, family, previous=None, settings=None, iteration=0):
     """The M-step: parameters from statistics, and what had to be repaired.
 
-    A component without rows keeps its previous mean and covariance, with weight zero.
+    A component without rows keeps its previous mean and covariance, with weight zero. A prior counts as rows.
     """
-    empty = statistics.empty
-    offsets = statistics.first / statistics.divisor[:, None]
-    repairs = [Repair(iteration, c, "no row belongs to it") for c in empty]
-    weights = previous.weights if "weights" in fixed else statistics.n_k / statistics.n_k.sum()
-    if "means" in fixed:
-        means = previous.means
-    else:
-        means = statistics.shift + offsets
-        if len(empty) and previous is not None:
-            means[empty] = previous.means[empty]
-    if "covariances" in fixed:
+    settings = settings or Settings()
+    fixed, prior = settings.fixed, settings.prior
+    n_k, first, second, shift = statistics.n_k, statistics.first, statistics.second, statistics.shift
+    d = shift.shape[1]
+    weights, mass, counts, empty = n_k, n_k, family.counts(n_k, d), statistics.empty
+    if prior is not None:
+        weights, mass, first, second, counts = prior.join(statistics, family)
+        empty = np.flatnonzero(mass < EMPTY)
+    repairs = [Repair(iteration, int(c), EMPTIED) for c in empty]
+    offsets = first / np.maximum(mass, EMPTY)[:, None]
+    weights = _shares(weights, previous and previous.weights, fixed.weights)
+    means = shift + offsets
+    if len(empty) and previous is not None:
+        means[empty] = previous.means[empty]
+    if fixed.means is not None:
+        means[fixed.means] = previous.means[fixed.means]
+    if fixed.covariances is not None and fixed.covariances.all():
         return Parameters(family, weights, means, previous.covariances, previous.root), repairs
-    covariances = family.maximise(statistics, offsets, reg_covar)
-    if "means" in fixed:
-        covariances += family.spread(offsets - (means - statistics.shift), statistics.n_k)
+    second = second - family.scatter(mass, offsets)
+    if fixed.means is not None:
+        second += family.scatter(mass, np.where(fixed.means[:, None], offsets - (means - shift), 0.0))
+    covariances = second / np.maximum(counts, EMPTY)
     if len(empty):
         covariances = family.keep(covariances, empty, previous and previous.covariances)
-    try:
-        return Parameters.build(family, weights, means, covariances, n_threads), repairs
-    except NotPositiveDefinite:
-        variances = family.variances(covariances, *means.shape)
-        covariances, repaired = family.repair(covariances, least_variances(weights, means, variances))
-        repairs += [Repair(iteration, c, INDEFINITE) for c in repaired]
-        return Parameters.build(family, weights, means, covariances), repairs
+    least = settings.least if settings.least is not None else np.full(d, degenerate.SMALLEST)
+    covariances, root, held = family.hold(covariances, least, settings.reg_covar, threads(settings.n_threads))
+    if fixed.covariances is not None:
+        held = [c for c in held if not fixed.covariances[c]]
+        covariances[fixed.covariances] = previous.covariances[fixed.covariances]
+        root[fixed.covariances] = previous.root[fixed.covariances]
+    repairs += [Repair(iteration, c, SINGULAR) for c in held]
+    return Parameters(family, weights, means, covariances, root), repairs
+
+
+def _shares(n_k, previous, fixed):
+    """Weights (k,) in proportion to n_k, but for those that are fixed."""
+    if fixed is None:
+        return n_k / n_k.sum()
+    weights = np.where(fixed, previous, 0.0)
+    free = np.where(fixed, 0.0, n_k)
+    if free.sum() < EMPTY:
+        return previous
+    return weights + max(1.0 - weights.sum(), 0.0) * free / free.sum()
 
 
 def run(X, parameters, row_weights, settings, lower_bound=-np.inf, repairs=(), observe=None):
@@ -110,25 +143,31 @@ def run(X, parameters, row_weights, settings, lower_bound=-np.inf, repairs=(), o
     called with the iteration's number, mean log-likelihood, change and parameters, and stops the run by
     returning True.
     """
-    lower_bounds, repairs, converged, stopped = [], list(repairs), False, False
+    lower_bounds, converged, stopped, n_k, held = [], False, False, None, list(repairs)
+    found = {(repair.component, repair.cause): repair for repair in repairs}
     pruning = Pruning(X) if settings.prune else None
+    reseeding = degenerate.Reseeding(X, row_weights, settings)
     for iteration in range(1, settings.max_iter + 1):
+        if X.dtype == np.float32 and parameters.needs_double:
+            X = X.astype(np.float64)
         statistics = block_statistics(X, parameters, row_weights, settings.n_threads, pruning)
-        change = statistics.lower_bound - lower_bound
-        lower_bound = statistics.lower_bound
+        n_k, objective = statistics.n_k, statistics.lower_bound
+        if settings.prior is not None:
+            objective += settings.prior.log_density(parameters) / statistics.total_weight
+        change = objective - lower_bound
+        lower_bound = objective
         lower_bounds.append(lower_bound)
-        parameters, repaired = maximise(
-            statistics,
-            parameters.family,
-            parameters,
-            settings.reg_covar,
-            settings.fixed,
-            iteration,
-            threads(settings.n_threads),
-        )
-        repairs += repaired
-        converged = abs(change) < settings.tol
+        parameters, held = maximise(statistics, parameters.family, parameters, settings, iteration)
+        starved = reseeding.due(statistics)
+        begun = []
+        if starved:
+            parameters, begun = reseeding.reseed(starved, parameters, statistics, iteration)
+        for repair in held + begun:
+            found.setdefault((repair.component, repair.cause), repair)
+        converged = abs(change) < settings.tol and not begun
         stopped = observe is not None and observe(iteration, lower_bound, change, parameters)
         if converged or stopped:
             break
-    return Fit(parameters, np.array(lower_bounds), bool(converged), tuple(repairs), stopped)
+    singular = tuple(repair.component for repair in held if repair.cause == SINGULAR)
+    repairs = tuple(found.values())
+    return Fit(parameters, np.array(lower_bounds), bool(converged), n_k, repairs, singular, bool(stopped))

@@ -1,18 +1,22 @@
 """The estimator: parameters and verbs; nothing numeric in it."""
 
 import inspect
+import warnings
+from typing import NamedTuple
 
 import numpy as np
 
-from cgmm import _kernels, em, initialize, persistence, report, validation
+from cgmm import _kernels, degenerate, em, initialize, persistence, protocol, report, restarts, validation
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
+from cgmm.diagnostics import Diagnostics
 from cgmm.parameters import Parameters
+from cgmm.protocol import Estimator
 from cgmm.pruning import Pruning
 from cgmm.validation import NotFittedError
 
 
-class GMM:
+class GMM(Estimator):
     """Gaussian mixture model, fitted by expectation–maximisation.
 
     The density of a row x is Σ_c π_c N(x | μ_c, Σ_c); EM follows Bishop, Pattern Recognition and Machine
@@ -32,27 +36,41 @@ class GMM:
     max_iter : int, default=100
         EM iterations at most; ConvergenceWarning when they end the fit. 0 leaves the start as it is.
     n_init : int, default=1
-        Starts; the fit of the highest log-likelihood is kept.
-    init_params : {"kmeans", "k-means++", "random", "random_from_data"}, default="kmeans"
+        Starts; the fit of the highest log-likelihood is kept, one without a DegenerateWarning before one with it.
+        The first is that of `init_params`; with the default the others are of several kinds (k-means, k-means of
+        whitened rows, k-means++ seeds, random rows, and the best fit split and merged), with another they are of
+        that too. They are run short, and only the promising are carried on.
+    init_params : {"kmeans", "k-means++", "random", "random_from_data"} or callable, default="kmeans"
         The start: clusters of k-means, clusters about k-means++ seeds or about random rows, or random
-        responsibilities; from a sample of the rows when there are many.
+        responsibilities; from a sample of the rows when there are many. Or a function
+        ``(X, n_components, random_state)`` that returns means (k, d), labels (n,) or responsibilities (n, k);
+        its random_state is a RandomState.
     weights_init : array-like (k,), means_init : array-like (k, d), precisions_init : array-like, optional
         Parameters to start from, in place of those of the start. The shape of precisions_init is that of
-        ``precisions_``.
+        ``precisions_``. Components that are NaN in them are left to the start.
+    responsibilities_init : array-like, optional
+        Labels (n,) or responsibilities (n, k) of the rows to be fitted, for the first start.
     random_state : None, int, RandomState or Generator
         The same int gives the same bits, for any number of threads. None draws from NumPy's global state.
     warm_start : bool, default=False
         Continue from the last fit's parameters.
     verbose : int, default=0
-        1 or more: a line at each start, each `verbose_interval` iterations, and at the end.
+        1: a bar if tqdm is installed. 2 or more, or without it: a line at each start, each `verbose_interval`
+        iterations, and at the end.
     verbose_interval : int, default=10
-    fixed : collection of {"weights", "means", "covariances"}, default=()
-        Those stay at their ``*_init`` (with warm_start, at the last fit's) while the rest learn.
+    fixed : collection of {"weights", "means", "covariances"}, or a mapping of these to masks (k,), default=()
+        Those, or those of the components that a mask marks, stay at their ``*_init`` (with warm_start, at the last
+        fit's) while the rest learns.
+    prior : None, "default" or Prior, default=None
+        A conjugate prior on the parameters, whose maximum a posteriori is then found: see cgmm.Prior.
+    on_degenerate : {"warn", "repair", "raise"}, default="warn"
+        A component that cannot be estimated is repaired (docs/degenerate.md) with a DegenerateWarning, or silently; or
+        DegenerateError is raised and the estimator left as it was.
     n_threads : int, optional
         Default: all that the process may use (affinity and OMP_NUM_THREADS respected). Results do not depend
         on it.
     callback : callable, optional
-        Called after each iteration with a cgmm.em.IterationState; the run stops when it returns True.
+        Called after each iteration with a cgmm.em.IterationState; the fit stops when it returns True.
 
     Attributes
     ----------
@@ -65,11 +83,16 @@ class GMM:
     n_iter_ : int
         Iterations of the kept fit.
     lower_bound_ : float
-        Mean log-likelihood of a row (nats) in the last E-step.
+        Mean log-likelihood of a row (nats) in the last E-step; with a prior, and the logarithm of its density but for
+        a constant.
     lower_bounds_ : ndarray (n_iter_,)
         That of every E-step.
     n_features_in_ : int
         d.
+    feature_names_in_ : ndarray (d,) of str objects
+        Of the columns of a data frame; only there if all are strings.
+    diagnostics_ : cgmm.diagnostics.Diagnostics
+        Effective counts, condition numbers, repairs, restarts.
 
     Fitted arrays are float64 and read-only.
 
@@ -100,7 +123,10 @@ class GMM:
         warm_start=False,
         verbose=0,
         verbose_interval=10,
+        responsibilities_init=None,
         fixed=(),
+        prior=None,
+        on_degenerate="warn",
         n_threads=None,
         callback=None,
     ):
@@ -118,7 +144,10 @@ class GMM:
         self.warm_start = warm_start
         self.verbose = verbose
         self.verbose_interval = verbose_interval
+        self.responsibilities_init = responsibilities_init
         self.fixed = fixed
+        self.prior = prior
+        self.on_degenerate = on_degenerate
         self.n_threads = n_threads
         self.callback = callback
 
@@ -155,7 +184,7 @@ class GMM:
             validation.check_matrices("covariances", covariances, family, *shape),
         )
         model = cls(shape[0], covariance_type=covariance_type)
-        model._fit = em.Fit(parameters, np.empty(0), converged=True)
+        model._state = _State(em.Fit(parameters, np.empty(0), converged=True))
         return model
 
     def fit(self, X, y=None, sample_weight=None):
@@ -186,13 +215,11 @@ class GMM:
         DegenerateWarning
             A component could not be estimated and was repaired.
         """
-        settings = self._check_settings()
-        X = validation.check_rows(X, n_threads=settings.n_threads)
-        row_weights, _ = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
-        start = self._check_start(X, row_weights, settings)
-        best = self._best_fit(X, row_weights, start, settings)
-        self._fit = best
-        report.warn(best, settings)
+        known = self._check_settings()
+        names = protocol.feature_names(X)
+        X = validation.check_rows(X, n_threads=known.n_threads)
+        self._state, on_degenerate = self._search(X, sample_weight, names, known)
+        report.warn(self._state.fit, known, on_degenerate)
         return self
 
     def fit_predict(self, X, y=None, sample_weight=None):
@@ -201,20 +228,20 @@ class GMM:
 
     def predict(self, X):
         """The most probable component of each row of X (n,d); integers (n,)."""
-        return self._evaluate(self._check_rows(X)[0], "labels")
+        return self._evaluate(X, "labels")
 
     def predict_proba(self, X):
         """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
-        return self._evaluate(self._check_rows(X)[0], "responsibilities")
+        return self._evaluate(X, "responsibilities")
 
     def score_samples(self, X):
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
-        return self._evaluate(self._check_rows(X)[0], "log_likelihood")
+        return self._evaluate(X, "log_likelihood")
 
     def score(self, X, y=None, sample_weight=None):
-        """The mean log-likelihood (nats) of a row of X (n,d)."""
-        X, row_weights = self._check_rows(X, sample_weight)
-        return float(np.average(self._evaluate(X, "log_likelihood"), weights=row_weights))
+        """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
+        rows = self._rows(X, sample_weight)
+        return rows.log_likelihood() / rows.count
 
     def sample(self, n_samples=1):
         """Draw rows from the mixture.
@@ -231,34 +258,32 @@ class GMM:
             The component of each.
         """
         parameters = self._parameters
-        n = validation.check_count("n_samples", n_samples)
+        n = validation.check_count("Invalid value for 'n_samples': it", n_samples)
         rng = validation.check_random_state(self.random_state)
         counts = rng.multinomial(n, parameters.weights / parameters.weights.sum())
         labels = np.repeat(np.arange(parameters.k), counts)
         noise = rng.standard_normal((n, parameters.d))
         return parameters.means[labels] + parameters.family.colour(parameters.root, labels, noise), labels
 
-    def bic(self, X):
-        """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978)."""
-        X = self._check_rows(X)[0]
-        return self._deviance(X) + self._parameters.n_parameters * float(np.log(len(X)))
+    def bic(self, X, sample_weight=None):
+        """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978).
 
-    def aic(self, X):
+        Row weights (n,) count rows: n is their sum.
+        """
+        return self._rows(X, sample_weight).bic()
+
+    def aic(self, X, sample_weight=None):
         """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        X = self._check_rows(X)[0]
-        return self._deviance(X) + self._parameters.n_parameters * 2.0
+        rows = self._rows(X, sample_weight)
+        return -2.0 * rows.log_likelihood() + 2.0 * rows.parameters.n_parameters
 
-    def icl(self, X):
+    def icl(self, X, sample_weight=None):
         """Integrated completed likelihood of X (n,d), smaller is better.
 
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
         """
-        X = self._check_rows(X)[0]
-        certainty = 0.0
-        for start in range(0, len(X), ROWS_AT_A_TIME):
-            responsibilities = self._evaluate(X[start : start + ROWS_AT_A_TIME], "responsibilities")
-            certainty += float(np.log(responsibilities.max(axis=1)).sum())
-        return self.bic(X) - 2.0 * certainty
+        rows = self._rows(X, sample_weight)
+        return rows.bic() - 2.0 * rows.log_certainty()
 
     def save(self, path):
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
@@ -266,8 +291,9 @@ class GMM:
         The file is a versioned npz archive without pickle. Of the constructor's arguments it keeps those that
         JSON can hold (not callbacks, generators or start arrays).
         """
-        parameters = self._parameters
-        persistence.save(path, parameters, self.lower_bounds_, self.converged_, self.get_params())
+        fit = self._fitted().fit
+        settings = self.get_params(deep=False)
+        persistence.save(path, fit.parameters, fit.lower_bounds, fit.converged, settings)
 
     @classmethod
     def load(cls, path):
@@ -284,29 +310,8 @@ class GMM:
         known = inspect.signature(cls).parameters
         model = cls(**{name: value for name, value in settings.items() if name in known})
         model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
-        model._fit = em.Fit(parameters, lower_bounds, converged)
+        model._state = _State(em.Fit(parameters, lower_bounds, converged))
         return model
-
-    def get_params(self, deep=True):
-        """The constructor's arguments by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
-
-    def set_params(self, **params):
-        """Change constructor arguments; ValueError names one that does not exist."""
-        known = self.get_params()
-        for name, value in params.items():
-            if name not in known:
-                raise ValueError(f"Invalid parameter {name!r} for GMM; valid: {', '.join(known)}")
-            setattr(self, name, value)
-        return self
-
-    def __repr__(self):
-        changed = [
-            f"{name}={getattr(self, name)!r}"
-            for name, parameter in inspect.signature(type(self)).parameters.items()
-            if repr(getattr(self, name)) != repr(parameter.default)
-        ]
-        return f"GMM({', '.join(changed)})"
 
     weights_ = property(lambda self: self._parameters.weights)
     means_ = property(lambda self: self._parameters.means)
@@ -314,38 +319,60 @@ class GMM:
     precisions_ = property(lambda self: self._parameters.precisions)
     precisions_cholesky_ = property(lambda self: self._parameters.precisions_cholesky)
     n_features_in_ = property(lambda self: self._parameters.d)
-    converged_ = property(lambda self: self._fitted().converged)
-    n_iter_ = property(lambda self: len(self._fitted().lower_bounds))
-    lower_bound_ = property(lambda self: self._fitted().lower_bound)
-    lower_bounds_ = property(lambda self: self._fitted().lower_bounds)
-    _parameters = property(lambda self: self._fitted().parameters)
+    converged_ = property(lambda self: self._fitted().fit.converged)
+    n_iter_ = property(lambda self: len(self._fitted().fit.lower_bounds))
+    lower_bound_ = property(lambda self: self._fitted().fit.lower_bound)
+    lower_bounds_ = property(lambda self: self._fitted().fit.lower_bounds)
+    _parameters = property(lambda self: self._fitted().fit.parameters)
+
+    @property
+    def feature_names_in_(self):
+        names = self._fitted().names
+        if names is None:
+            raise AttributeError("feature_names_in_ is only there after a fit on a data frame with string names")
+        return names
+
+    @property
+    def diagnostics_(self):
+        state = self._fitted()
+        return Diagnostics(state.fit, state.restarts, state.winner, state.exponent)
+
+    def _n_parameters(self):
+        """Free parameters, under the name that scikit-learn's users know."""
+        return self._parameters.n_parameters
 
     def __sklearn_is_fitted__(self):
-        return "_fit" in vars(self)
+        return "_state" in vars(self)
 
     def _fitted(self):
-        """The em.Fit of the last fit."""
-        if not self.__sklearn_is_fitted__():
-            raise NotFittedError("This GMM instance is not fitted yet; call fit first.")
-        return self._fit
+        """The _State of the last fit: a verb reads it once, so that a fit in another thread does not matter."""
+        try:
+            return vars(self)["_state"]
+        except KeyError:
+            name = type(self).__name__
+            raise protocol.kin(NotFittedError)(
+                f"This {name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
+                "estimator."
+            ) from None
 
     def _threads(self):
         return threads(validation.check_threads(self.n_threads))
 
-    def _check_rows(self, X, sample_weight=None):
-        """Rows (n,d) and row weights for a fitted model."""
-        parameters = self._parameters
-        X = validation.check_rows(X, parameters.d, self._threads())
-        return X, validation.check_weights(sample_weight, len(X))
+    def _rows(self, X, sample_weight=None):
+        """Checked rows, with their weights, beside the parameters."""
+        state = self._fitted()
+        warning = protocol.check_feature_names(protocol.feature_names(X), state.names)
+        if warning:
+            warnings.warn(warning, UserWarning, stacklevel=4)
+        n_threads = self._threads()
+        parameters = state.fit.parameters
+        X = validation.check_rows(X, parameters.d, n_threads)
+        if X.dtype == np.float32 and parameters.needs_double:
+            X = X.astype(np.float64)
+        return _Rows(X, validation.check_weights(sample_weight, len(X)), parameters, n_threads)
 
     def _evaluate(self, X, what):
-        """A value for each row that is known to be good."""
-        guide = Pruning(X, moments=False).guide(self._parameters)
-        return _kernels.evaluate(X, self._parameters.density, what, self._threads(), guide)
-
-    def _deviance(self, X):
-        """−2 log L of rows that are known to be good."""
-        return -2.0 * float(self._evaluate(X, "log_likelihood").sum())
+        return self._rows(X).evaluate(what)
 
     def _check_settings(self):
         """The constructor's arguments that steer EM, checked."""
@@ -353,66 +380,126 @@ class GMM:
             tol=validation.check_real("tol", self.tol),
             max_iter=validation.check_count("max_iter", self.max_iter, least=0),
             reg_covar=validation.check_real("reg_covar", self.reg_covar),
-            fixed=validation.check_fixed(self.fixed),
             n_threads=self._threads(),
         )
 
-    def _continues(self):
-        """Whether a fit goes on from the last one."""
-        return validation.check_flag("warm_start", self.warm_start) and self.__sklearn_is_fitted__()
-
-    def _check_start(self, X, row_weights, settings):
-        """A function (rng) → parameters and repairs: where each restart begins."""
+    def _search(self, X, sample_weight, names, settings):
+        """The _State of the best fit, and on_degenerate; changes nothing of the estimator."""
         k = validation.check_count("n_components", self.n_components)
         family = validation.check_choice("covariance_type", self.covariance_type, FAMILIES)
-        method = validation.check_choice("init_params", self.init_params, initialize.METHODS)
+        fixed = validation.check_fixed(self.fixed, family, k)
+        n_init = validation.check_count("n_init", self.n_init)
+        on_degenerate = validation.check_choice("on_degenerate", self.on_degenerate, ON_DEGENERATE)
+        varied = self.init_params == "kmeans"
+        if callable(self.init_params):
+            method = initialize.of_function(self.init_params)
+        else:
+            method = validation.check_choice("init_params", self.init_params, initialize.METHODS)
+        continued = validation.check_flag("warm_start", self.warm_start) and self.__sklearn_is_fitted__()
+        row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
         validation.check_enough_rows(X, row_weights, k, "n_components")
-        if self._continues():
-            validation.check_continues(self._parameters, family, k, X.shape[1])
-            return lambda rng: (self._parameters, [])
-        given = validation.check_given(
-            family, k, X.shape[1], self.weights_init, self.means_init, self.precisions_init
+        prior = validation.check_prior(self.prior)
+        settings = settings._replace(
+            fixed=fixed,
+            least=degenerate.least_variances(X),
+            prior=prior and prior.conjugate(X, row_weights, family, k, exponent),
         )
-        for name in settings.fixed:
-            if name not in given:
-                raise ValueError(
-                    f"fixed={name!r} needs {validation.START_ARGUMENTS[name]}: the value at which they stay"
-                )
-
-        def start(rng):
-            return initialize.start(
-                X, row_weights, k, family, method, rng, settings.reg_covar, given, settings.n_threads
-            )
-
-        return start
-
-    def _best_fit(self, X, row_weights, start, settings):
-        """The best of n_init runs; changes nothing of the estimator."""
-        restarts = validation.check_count("n_init", self.n_init)
         rng = validation.check_random_state(self.random_state)
         reporter = report.Reporter(
             validation.check_verbose(self.verbose),
             validation.check_count("verbose_interval", self.verbose_interval),
             validation.check_callback(self.callback),
+            settings.max_iter,
         )
-        continued = self._continues()
-        best = None
-        for restart in range(1 if continued else restarts):
-            reporter.begin(restart)
-            parameters, repairs = start(rng)
-            fit = em.run(
-                X,
-                parameters,
-                row_weights,
-                settings,
-                lower_bound=self.lower_bound_ if continued else -np.inf,
-                repairs=repairs,
-                observe=reporter.iteration,
+        problem = initialize.Problem(X, row_weights, k, family)
+        search = restarts.Search(problem, settings, rng, reporter)
+        try:
+            if continued:
+                last = self._fitted().fit
+                validation.check_continues(last.parameters, family, k, X.shape[1])
+                search.carry("warm start", last.parameters, [], last.lower_bound)
+            else:
+                given = validation.check_given(
+                    family, k, X.shape[1], self.weights_init, self.means_init, self.precisions_init
+                )
+                validation.check_fixed_given(fixed, given)
+                self._first(search, method, given)
+                kinds = initialize.KINDS if varied else {str(self.init_params): method}
+                search.further(n_init - 1, kinds, given)
+        finally:
+            reporter.close()
+        if on_degenerate == "raise":
+            report.check_degenerate(search.best)
+        return _State(search.best, names, tuple(search.restarts), search.winner, exponent), on_degenerate
+
+    def _first(self, search, method, given):
+        """The first start of a fit: that of init_params, or of what is given."""
+        problem, kind, rows = search.problem, str(self.init_params), None
+        if self.responsibilities_init is not None:
+            kind = "responsibilities_init"
+            method = initialize.of_parts(
+                validation.check_responsibilities(kind, self.responsibilities_init, len(problem.X), problem.k)
             )
-            reporter.end(fit)
-            if best is None or fit.lower_bound > best.lower_bound:
-                best = fit
-        return best
+        if kind == "responsibilities_init" or callable(self.init_params):
+            rows = problem.X, problem.row_weights
+        start, repairs = initialize.start(problem, method, search.rng, search.settings, given, rows)
+        search.carry(kind, start, repairs)
 
 
+class _State(NamedTuple):
+    """What a fit leaves in the estimator, as one value.
+
+    names : feature names or None;  exponent : the fit's row weights were 2^−exponent times the user's
+    """
+
+    fit: em.Fit
+    names: np.ndarray | None = None
+    restarts: tuple = ()
+    winner: int = 0
+    exponent: int = 0
+
+
+class _Rows(NamedTuple):
+    """Rows that are known to be good, their weights or None, and the parameters that evaluate them."""
+
+    X: np.ndarray
+    row_weights: np.ndarray | None
+    parameters: Parameters
+    n_threads: int
+
+    @property
+    def count(self):
+        return float(len(self.X) if self.row_weights is None else self.row_weights.sum())
+
+    def evaluate(self, what):
+        """A value for each row."""
+        guide = Pruning(self.X, moments=False).guide(self.parameters)
+        return _kernels.evaluate(self.X, self.parameters.density, what, self.n_threads, guide)
+
+    def log_likelihood(self):
+        """Σ_i w_i log p(x_i)."""
+        return self._sum(self.evaluate("log_likelihood"))
+
+    def bic(self):
+        return -2.0 * self.log_likelihood() + self.parameters.n_parameters * float(np.log(self.count))
+
+    def log_certainty(self):
+        """Σ_i w_i log max_c r_ic."""
+        total = 0.0
+        for start in range(0, len(self.X), ROWS_AT_A_TIME):
+            part = slice(start, start + ROWS_AT_A_TIME)
+            rows = self._replace(
+                X=self.X[part], row_weights=None if self.row_weights is None else self.row_weights[part]
+            )
+            total += rows._sum(np.log(rows.evaluate("responsibilities").max(axis=1)))
+        return total
+
+    def _sum(self, values):
+        if self.row_weights is None:
+            return float(values.sum())
+        counted = self.row_weights > 0  # a row of weight zero may have no finite value
+        return float((self.row_weights[counted] * values[counted]).sum())
+
+
+ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
 ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where only a sum of them is wanted

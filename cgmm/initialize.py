@@ -4,40 +4,95 @@ A start works on a sample of the rows when there are many: it is to cost no more
 the parameters that it estimates are about to be improved anyway.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from cgmm import statistics
-from cgmm.em import INDEFINITE, maximise
+from cgmm.config import threads
+from cgmm.covariance import FAMILIES
+from cgmm.degenerate import SINGULAR, least_variances
+from cgmm.em import Settings, maximise
 from cgmm.kmeans import lloyd, nearest, plus_plus, random_rows
-from cgmm.parameters import Parameters
+from cgmm.parameters import Fixed, Parameters
+from cgmm.validation import check_responsibilities, check_start_array
 
 SAMPLE_ROWS = 16384  # at least
 SAMPLE_TRIES = 3  # of k-means on so many rows, for the best: beside a fit they are cheap
 SAMPLE_PER_PARAMETER = 10  # and this many rows for each component and feature
 SEEDING_ROWS = 16384  # k-means++ reads its rows once for each seed: it looks at least at so many of the sample
 SEEDING_PER_COMPONENT = 64  # and at so many for each component
+WHITENED_FEATURES = 32  # beyond it a start's rows are no more whitened, but only scaled
 
 
-def start(X, row_weights, k, family, method, rng, reg_covar, given, n_threads):
-    """Parameters by a method of METHODS, and what had to be repaired in them.
+class Problem(NamedTuple):
+    """What is to be fitted: rows (n,d), their weights (n,) or None, components, family."""
 
-    `given` holds those of weights, means and covariances that the user gives; they replace the start's.
+    X: np.ndarray
+    row_weights: np.ndarray | None
+    k: int
+    family: object
+
+
+def start(problem, method, rng, settings, given=None, sampled=None):
+    """Parameters by a method, and what had to be repaired in them.
+
+    method : function (X, k, rng, row_weights, n_threads) → labels (n,) or responsibilities (n,k)
+    given : those of weights, means and covariances that the user gives, NaN where unknown; they replace the start's
+    sampled : the rows to start from, with their weights, when they are drawn already
     """
-    if len(given) == 3:
+    given, family, k = given or {}, problem.family, problem.k
+    complete = [name for name, value in given.items() if not np.isnan(value).any()]
+    if len(complete) == 3:
         return Parameters.build(family, **given), []
-    X, row_weights = sample_rows(X, row_weights, k, rng)
-    responsibilities = method(X, k, rng, row_weights, n_threads)
-    if responsibilities.ndim == 1:
-        sums = statistics.of_labels(X, responsibilities, k, family, row_weights)
-    else:
-        sums = statistics.of_responsibilities(X, responsibilities, family, row_weights)
-    found, repairs = maximise(sums, family, reg_covar=reg_covar)
+    X, row_weights = sampled or sample_rows(problem.X, problem.row_weights, k, rng)
+    found, repairs = of_partition(X, row_weights, k, family, method, rng, settings)
     if not given:
         return found, repairs
-    own = {"weights": found.weights, "means": found.means, "covariances": found.covariances}
-    if "covariances" in given:
-        repairs = [repair for repair in repairs if repair.cause != INDEFINITE]
-    return Parameters.build(family, **(own | given)), repairs
+    order = _alike(found, given)
+    own = {
+        "weights": found.weights[order],
+        "means": found.means[order],
+        "covariances": family.take(found.covariances, order),
+    }
+    for name, value in given.items():
+        own[name] = np.where(np.isnan(value), own[name], value)
+    if "weights" in given and "weights" not in complete:
+        unknown = np.isnan(given["weights"])
+        rest = own["weights"][unknown]
+        rest = rest if rest.sum() > 0 else np.ones(len(rest))
+        own["weights"][unknown] = (1 - own["weights"][~unknown].sum()) * rest / rest.sum()
+    if "covariances" in complete:
+        repairs = [repair for repair in repairs if repair.cause != SINGULAR]
+    return Parameters.build(family, **own), repairs
+
+
+def of_partition(X, row_weights, k, family, method, rng, settings):
+    """Parameters of the partition of these rows by a method, and what had to be repaired in them."""
+    n_threads = threads(settings.n_threads)
+    parts = method(X, k, rng, row_weights, n_threads)
+    build = statistics.of_labels if parts.ndim == 1 else statistics.of_responsibilities
+    sums = build(X, parts, k, family, row_weights)
+    return maximise(sums, family, settings=settings._replace(fixed=Fixed()))
+
+
+def _alike(found, given):
+    """An order of the start's components in which the known means stand beside those nearest to them."""
+    means = given.get("means")
+    order = np.arange(found.k)
+    if means is None or not np.isnan(means).any():
+        return order
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
+    known = np.flatnonzero(~np.isnan(means[:, 0]))
+    scale = np.sqrt(found.family.variances(found.covariances, found.k, found.d).mean(axis=0))
+    distances = (((means[known, None] - found.means[None]) / scale) ** 2).sum(axis=-1)
+    taken = np.empty(len(known), dtype=int)
+    rows, columns = linear_sum_assignment(distances)
+    taken[rows] = columns
+    order[known] = taken
+    order[np.isnan(means[:, 0])] = np.setdiff1d(np.arange(found.k), taken)
+    return order
 
 
 def sample_rows(X, row_weights, k, rng):
@@ -60,8 +115,7 @@ def _seeds(X, k, rng, row_weights, n_threads):
 def _kmeans(X, k, rng, row_weights, n_threads):
     tries = SAMPLE_TRIES if len(X) >= SAMPLE_ROWS else 1
     results = (
-        lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, 1e-4, row_weights, n_threads)
-        for _ in range(tries)
+        lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, 1e-4, row_weights, n_threads) for _ in range(tries)
     )
     return min(results, key=lambda result: result.inertia).labels
 
@@ -79,9 +133,43 @@ def _random(X, k, rng, row_weights, n_threads):
     return responsibilities / responsibilities.sum(axis=1, keepdims=True)
 
 
+def _whitened(X, k, rng, row_weights, n_threads):
+    """k-means of rows in units of their own spread: of their covariance, or where d is large of each column's."""
+    family = FAMILIES["full" if X.shape[1] <= WHITENED_FEATURES else "diag"]
+    one = statistics.of_labels(X, np.zeros(len(X), dtype=np.intp), 1, family, row_weights)
+    whole, _ = maximise(one, family, settings=Settings(least=least_variances(X)))
+    centred, root = X - whole.means[0], whole.root[0]
+    Y = centred * root if root.ndim == 1 else np.einsum("ij,lj->il", centred, root)  # the same bits for any BLAS
+    return _kmeans(np.ascontiguousarray(Y), k, rng, row_weights, n_threads)
+
+
+def of_function(function):
+    """A method from a user's function (X, n_components, random_state) → means, labels or responsibilities."""
+
+    def method(X, k, rng, row_weights, n_threads):
+        found = function(X, k, np.random.RandomState(rng.integers(2**32, dtype=np.uint64)))
+        shape = np.shape(found)
+        if shape == (k, X.shape[1]) and not (shape == (len(X), k) and np.allclose(np.sum(found, axis=1), 1)):
+            return nearest(X, check_start_array("what init_params returned", found, shape), n_threads)
+        return check_responsibilities("what init_params returned", found, len(X), k)
+
+    return method
+
+
+def of_parts(parts):
+    """A method that returns given labels or responsibilities."""
+    return lambda *_: parts
+
+
 METHODS = {
     "kmeans": _kmeans,
     "k-means++": _plus_plus,
     "random_from_data": _random_rows,
     "random": _random,
+}
+KINDS = {  # of the further starts of a fit
+    "kmeans": _kmeans,
+    "whitened kmeans": _whitened,
+    "k-means++": _plus_plus,
+    "random_from_data": _random_rows,
 }

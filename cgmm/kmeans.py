@@ -87,8 +87,7 @@ def kmeans(
             return given
 
     results = (
-        lloyd(X, seeds(X, k, rng, row_weights, n_threads), moves, tol, row_weights, n_threads)
-        for _ in range(restarts)
+        lloyd(X, seeds(X, k, rng, row_weights, n_threads), moves, tol, row_weights, n_threads) for _ in range(restarts)
     )
     best = min(results, key=lambda result: result.inertia)
     history = np.ldexp(best.inertia_history, exponent)

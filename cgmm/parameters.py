@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 LOG_2PI = np.log(2 * np.pi)
+MOST_FLOAT32 = 1e7  # of a variance over that left of it given others: standard deviations of 1 to 3000
 
 
 class Density(NamedTuple):
@@ -24,6 +25,14 @@ class Density(NamedTuple):
     factor: np.ndarray
     log_norm: np.ndarray
     whitener: np.ndarray | None = None
+
+
+class Fixed(NamedTuple):
+    """Which components (k,) keep their weights, means and covariances: masks of bool, or None: none does."""
+
+    weights: np.ndarray | None = None
+    means: np.ndarray | None = None
+    covariances: np.ndarray | None = None
 
 
 def distances_to(centres, middle=None):
@@ -80,6 +89,13 @@ class Parameters:
     @cached_property
     def precisions_cholesky(self):
         return _read_only(self.family.precisions_cholesky(self.root))
+
+    @cached_property
+    def needs_double(self):
+        """Whether a component is so flat, beside the mixture's spread, that float32 would lose its log-densities."""
+        variances = self.family.variances(self.covariances, self.k, self.d)
+        spread = self.weights @ (variances + (self.means - self.weights @ self.means) ** 2)
+        return bool(self.family.reach(self.root, spread) > MOST_FLOAT32)
 
     @cached_property
     def density(self):

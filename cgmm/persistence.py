@@ -110,9 +110,7 @@ def _read(file):
         if not isinstance(version, int) or version < 1:
             raise ValueError(f"its format version is {version!r}")
         if version > VERSION:
-            raise ValueError(
-                f"its format version is {version}, newer than this cgmm's {VERSION}; use a newer cgmm"
-            )
+            raise ValueError(f"its format version is {version}, newer than this cgmm's {VERSION}; use a newer cgmm")
         missing = [name for name in ARRAYS if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
@@ -135,9 +133,7 @@ def _parameters(header, arrays):
     weights = validation.check_mixture_weights("weights", arrays["weights"], k)
     means = validation.check_start_array("means", arrays["means"], (k, d))
     covariances = validation.check_matrices("covariances", arrays["covariances"], family, k, d)
-    cholesky = validation.check_start_array(
-        "precisions_cholesky", arrays["precisions_cholesky"], family.shape(k, d)
-    )
+    cholesky = validation.check_start_array("precisions_cholesky", arrays["precisions_cholesky"], family.shape(k, d))
     lower_bounds = arrays["lower_bounds"]
     if lower_bounds.ndim != 1 or lower_bounds.dtype != np.float64:
         raise ValueError("lower_bounds must be one float64 an iteration")

@@ -1,61 +1,93 @@
-"""What a fit says: lines while it runs, warnings when it ends."""
+"""What a fit says: lines or a bar while it runs, warnings when it ends."""
 
 import warnings
+from importlib.util import find_spec
 
 import numpy as np
 
 from cgmm.em import IterationState
-from cgmm.validation import ConvergenceWarning, DegenerateWarning
+from cgmm.protocol import kin
+from cgmm.validation import ConvergenceWarning, DegenerateError, DegenerateWarning
 
 
 class Reporter:
-    """Prints the progress of a fit's restarts and passes it on to the user's callback."""
+    """Shows the progress of a fit's restarts and passes it on to the user's callback.
 
-    def __init__(self, verbose, interval, callback):
-        self.verbose, self.interval, self.callback = verbose, interval, callback
-        self.restart = 0
+    verbose 1 shows a bar if tqdm is installed; without it, and from 2 on, there are lines.
+    """
+
+    def __init__(self, verbose, interval, callback, max_iter):
+        self.lines = verbose and (verbose > 1 or find_spec("tqdm") is None)
+        self.bars = verbose and not self.lines
+        self.interval, self.callback, self.max_iter = interval, callback, max_iter
+        self.restart, self.bar = 0, None
 
     def begin(self, restart):
         self.restart = restart
-        if self.verbose:
+        if self.lines:
             print(f"Start {restart}")
+        if self.bars:
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=self.max_iter, desc=f"Start {restart}", unit="iteration")
 
     def iteration(self, iteration, log_likelihood, change, parameters):
         """Called after each iteration; True when the callback asks to stop."""
-        if self.verbose and iteration % self.interval == 0:
+        if self.lines and iteration % self.interval == 0:
             print(f"  Iteration {iteration}: log-likelihood is {log_likelihood:.8g} a row (change {change:.3g})")
+        if self.bar is not None:
+            self.bar.set_postfix(log_likelihood=f"{log_likelihood:.6g}", change=f"{change:.1g}", refresh=False)
+            self.bar.update()
         if self.callback is None:
             return False
         state = IterationState(iteration, log_likelihood, change, parameters, self.restart)
         return bool(self.callback(state))
 
     def end(self, fit):
-        if self.verbose:
+        self.close()
+        if self.lines:
             how = "converged" if fit.converged else "did not converge"
             print(
                 f"Start {self.restart} {how} after {len(fit.lower_bounds)} iterations: "
                 f"log-likelihood is {fit.lower_bound:.8g} a row"
             )
 
+    def close(self):
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
 
-def warn(fit, settings):
+
+def told(fit):
+    """What is degenerate in a fit, as text; empty if nothing is."""
+    return "; ".join(
+        f"component {repair.component} (iteration {repair.iteration}): {repair.cause}"
+        for repair in sorted(fit.degenerate, key=lambda repair: (repair.component, repair.iteration))
+    )
+
+
+def check_degenerate(fit):
+    """DegenerateError of what is degenerate in a fit."""
+    if fit.degenerate:
+        raise DegenerateError(f"{told(fit)}. {ADVICE}")
+
+
+def warn(fit, settings, on_degenerate):
     """Warn once of a fit that was cut short, and once of what was repaired in it."""
-    if fit.repairs:
-        first = {repair.component: repair for repair in reversed(fit.repairs)}
-        told = "; ".join(
-            f"component {c} (iteration {repair.iteration}): {repair.cause}" for c, repair in sorted(first.items())
-        )
-        warnings.warn(
-            f"{told}. It was repaired, and the fit went on; fewer components, a larger reg_covar or another "
-            "covariance_type may suit these data better.",
-            DegenerateWarning,
-            stacklevel=3,
-        )
+    if fit.degenerate and on_degenerate == "warn":
+        warnings.warn(f"{told(fit)}. It was repaired, and the fit went on. {ADVICE}", DegenerateWarning, stacklevel=3)
     if not fit.converged and not fit.stopped and len(fit.lower_bounds):
         change = abs(np.diff(fit.lower_bounds[-2:]))[0] if len(fit.lower_bounds) > 1 else np.inf
         warnings.warn(
-            f"The fit did not converge: max_iter={settings.max_iter} ended it while the mean log-likelihood still "
-            f"changed by {change:.3g} an iteration (tol={settings.tol:g}). Increase max_iter or tol.",
-            ConvergenceWarning,
+            "Best performing initialization did not converge. Try different init parameters, or increase max_iter, "
+            f"tol, or check for degenerate data: max_iter={settings.max_iter} ended it while the mean log-likelihood "
+            f"still changed by {change:.3g} an iteration (tol={settings.tol:g}).",
+            kin(ConvergenceWarning),
             stacklevel=3,
         )
+
+
+ADVICE = (
+    "Fewer components, a larger reg_covar, a prior or another covariance_type may suit these data better "
+    "(on_degenerate says what to do about it)."
+)

@@ -123,9 +123,10 @@ def expectation(model, X, sample_weight=None):
     ValueError, TypeError
         X or sample_weight cannot be used, or X has other features than the model.
     """
-    X, _ = model._check_rows(X)
-    row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X), some=False))
-    found = block_statistics(X, model._parameters, row_weights, model.n_threads)
+    rows = model._rows(X)
+    weights = validation.check_weights(sample_weight, len(rows.X), some=False)
+    row_weights, exponent = validation.of_order_one(weights)
+    found = block_statistics(rows.X, rows.parameters, row_weights, model.n_threads)
     return found.times_power_of_two(exponent) if exponent else found
 
 
@@ -137,7 +138,7 @@ def of_labels(X, labels, k, family, row_weights=None):
     return _of_parts(((X.take(order[a:b], axis=0), weights[a:b]) for a, b in pairwise(bounds)), X, family)
 
 
-def of_responsibilities(X, responsibilities, family, row_weights=None):
+def of_responsibilities(X, responsibilities, k, family, row_weights=None):
     """Statistics of rows with given responsibilities (n,k), about each component's mean."""
     columns = responsibilities.T
     return _of_parts(((X, r if row_weights is None else r * row_weights) for r in columns), X, family)

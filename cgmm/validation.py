@@ -1,14 +1,28 @@
 """The public edge: every check of what a user hands over, once."""
 
+import math
 import numbers
+import sys
+from collections.abc import Mapping
 
 import numpy as np
 
 from cgmm import _kernels
+from cgmm.parameters import Fixed
 
-LARGEST = 1e150  # of a value: its square, and sums of many squares, must be numbers
+LARGEST_SINGLE = 1e15  # of a float32 value: beyond it sums of squares of a block may overflow, and
+SMALLEST_SINGLE = 1e-15  # of what a float32 column holds: below it squares underflow; both are computed in float64
+SCALE_ROWS = 256  # that show whether a column is so small
 MAX_THREADS = 2**31 - 1  # OpenMP counts them in a C int
 START_ARGUMENTS = {"weights": "weights_init", "means": "means_init", "covariances": "precisions_init"}
+
+
+class InvalidParameterError(ValueError, TypeError):
+    """An argument has a value or a type that cannot be used."""
+
+
+class DegenerateError(ValueError):
+    """A component cannot be estimated from the data, and on_degenerate="raise" asks not to repair it."""
 
 
 class ConvergenceWarning(UserWarning):
@@ -25,36 +39,36 @@ class NotFittedError(ValueError, AttributeError):
 
 def check_count(name, value, least=1, most=None):
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer, not {value!r}")
+        raise InvalidParameterError(f"{name} must be an integer, not {value!r}")
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value}")
+        raise InvalidParameterError(f"{name} must be at least {least}, not {value}")
     if most is not None and value > most:
-        raise ValueError(f"{name} must be at most {most}, not {value}")
+        raise InvalidParameterError(f"{name} must be at most {most}, not {value}")
     return int(value)
 
 
 def check_real(name, value, least=0.0):
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, not {value!r}")
+        raise InvalidParameterError(f"{name} must be a number, not {value!r}")
     try:
         number = float(value)
     except OverflowError:
         number = np.inf
     if not least <= number < np.inf:
-        raise ValueError(f"{name} must be finite and at least {least}, not {value}")
+        raise InvalidParameterError(f"{name} must be finite and at least {least}, not {value}")
     return number
 
 
 def check_flag(name, value):
     if not isinstance(value, bool | np.bool_):
-        raise TypeError(f"{name} must be True or False, not {value!r}")
+        raise InvalidParameterError(f"{name} must be True or False, not {value!r}")
     return bool(value)
 
 
 def check_choice(name, value, choices):
     """choices[value]; ValueError lists the choices."""
     if not isinstance(value, str) or value not in choices:
-        raise ValueError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+        raise InvalidParameterError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     return choices[value]
 
 
@@ -62,16 +76,37 @@ def check_threads(value):
     return None if value is None else check_count("n_threads", value, most=MAX_THREADS)
 
 
-def check_fixed(fixed):
-    names = (fixed,) if isinstance(fixed, str) else fixed
+def check_fixed(fixed, family, k):
+    """em.Fixed from names, or from a mapping of names to masks (k,) or to True or False."""
+    if isinstance(fixed, str):
+        fixed = (fixed,)
     try:
-        names = tuple(names)
+        masks = dict(fixed) if isinstance(fixed, Mapping) else dict.fromkeys(fixed, True)
     except TypeError:
-        raise TypeError(f"fixed must be a collection of names, not {fixed!r}") from None
-    for name in names:
+        raise InvalidParameterError(f"fixed must be a collection of names, or masks by name, not {fixed!r}") from None
+    for name, value in masks.items():
         if not isinstance(name, str) or name not in START_ARGUMENTS:
-            raise ValueError(f"fixed may hold {', '.join(map(repr, START_ARGUMENTS))}, not {name!r}")
-    return names
+            known = ", ".join(map(repr, START_ARGUMENTS))
+            raise InvalidParameterError(f"fixed may hold {known}, not {name!r}")
+        mask = np.asarray(value)
+        if mask.dtype != bool or mask.shape not in ((), (k,)):
+            raise InvalidParameterError(f"fixed[{name!r}] must be True, False or a mask of {k} bools, not {value!r}")
+        mask = np.broadcast_to(mask, k)
+        if name == "covariances" and not family.per_component and mask.any() != mask.all():
+            raise InvalidParameterError("fixed['covariances'] must be all or nothing: tied components share one")
+        masks[name] = mask.copy() if mask.any() else None
+    return Fixed(**masks)
+
+
+def check_prior(prior):
+    """A Prior or None."""
+    from cgmm.prior import Prior
+
+    if prior is None or isinstance(prior, Prior):
+        return prior
+    if isinstance(prior, str) and prior == "default":
+        return Prior()
+    raise InvalidParameterError(f"prior must be None, 'default' or a cgmm.Prior, not {prior!r}")
 
 
 def check_verbose(verbose):
@@ -80,7 +115,7 @@ def check_verbose(verbose):
 
 def check_callback(callback):
     if callback is not None and not callable(callback):
-        raise TypeError(f"callback must be callable or None, not {callback!r}")
+        raise InvalidParameterError(f"callback must be callable or None, not {callback!r}")
     return callback
 
 
@@ -94,9 +129,9 @@ def check_random_state(random_state):
         return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint64))
     if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool | np.bool_):
         if random_state < 0:
-            raise ValueError(f"random_state must not be negative, got {random_state}")
+            raise InvalidParameterError(f"random_state must not be negative, got {random_state}")
         return np.random.default_rng(int(random_state))
-    raise TypeError(
+    raise InvalidParameterError(
         f"random_state must be None, an int, a numpy RandomState or a numpy Generator, not {random_state!r}"
     )
 
@@ -104,7 +139,8 @@ def check_random_state(random_state):
 def check_rows(X, n_features=None, n_threads=1):
     """X as a float32 or float64 array (n,d), not copied when it is one already; finite.
 
-    TypeError or ValueError says what is wrong, and where the first bad value stands.
+    float32 whose squares float32 cannot hold becomes float64. TypeError or ValueError says what is wrong, and where
+    the first bad value stands.
     """
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
@@ -121,9 +157,24 @@ def check_rows(X, n_features=None, n_threads=1):
         raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     if n_features is not None and d != n_features:
         raise ValueError(f"X has {d} features, but GMM is expecting {n_features} features as input.")
-    if not _kernels.all_finite(X, n_threads):
-        raise ValueError(_first_not_finite("X", X))
+    if X.dtype == np.float32:
+        if _kernels.all_within(X, LARGEST_SINGLE, n_threads) and not _has_small_column(X):
+            return X
+        X = X.astype(np.float64)
+    largest = largest_of(n, d)
+    if not _kernels.all_within(X, largest, n_threads):
+        raise ValueError(_first_not_within("X", X, largest))
     return X
+
+
+def largest_of(n, d):
+    """The largest value in X (n,d) such that the sum of the squares of all differences is a number."""
+    return math.sqrt(sys.float_info.max / (4.0 * n * d))
+
+
+def _has_small_column(X):
+    reach = np.abs(X[:: -(-len(X) // SCALE_ROWS)]).max(axis=0)
+    return bool(np.count_nonzero((reach > 0) & (reach < SMALLEST_SINGLE)))
 
 
 def check_weights(sample_weight, n, some=True):
@@ -131,11 +182,13 @@ def check_weights(sample_weight, n, some=True):
     if sample_weight is None:
         return None
     weights = check_array("sample_weight", sample_weight)
+    if weights.shape == ():
+        weights = np.full(n, weights)
     if weights.shape != (n,):
         raise ValueError(f"sample_weight must have shape ({n},), one for each row, not {weights.shape}")
     weights = np.ascontiguousarray(weights, dtype=np.float64)
     if not np.isfinite(weights).all():
-        raise ValueError(_first_not_finite("sample_weight", weights))
+        raise ValueError(_first_not_within("sample_weight", weights))
     if (weights < 0).any():
         i = int(np.argmax(weights < 0))
         raise ValueError(f"sample_weight must not be negative, but sample_weight[{i}] is {weights[i]}")
@@ -162,54 +215,126 @@ def check_enough_rows(X, row_weights, k, name):
         raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {n} {counted}")
 
 
-def check_start_array(name, value, shape):
-    """A private float64 copy of `value`, of that shape and finite."""
+def check_start_array(name, value, shape, unknown=False, kind=""):
+    """A private float64 copy of `value`, of that shape and finite; if `unknown`, components may be all NaN."""
     array = np.array(check_array(name, value), dtype=np.float64, order="C")
     if array.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, not {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(_first_not_finite(name, array))
+        raise ValueError(f"{_parameter(name, kind)} should have the shape of {shape}, but got {array.shape}")
+    told = array
+    if unknown and array.shape:
+        told = array[~np.isnan(array).reshape(len(array), -1).all(axis=1)]
+    if not np.isfinite(told).all():
+        raise ValueError(_first_not_within(name, array))
     return array
 
 
-def check_mixture_weights(name, value, k):
-    weights = check_start_array(name, value, (k,))
-    if (weights < 0).any():
+def check_mixture_weights(name, value, k, unknown=False):
+    weights = check_start_array(name, value, (k,), unknown)
+    known = weights[~np.isnan(weights)]
+    if (known < 0).any():
         c = int(np.argmax(weights < 0))
-        raise ValueError(f"{name} must not be negative, but {name}[{c}] is {weights[c]}")
-    if abs(weights.sum() - 1) > 1e-6:
-        raise ValueError(f"{name} must sum to one, not {weights.sum()}")
+        raise ValueError(f"{_parameter(name)} must not be negative, but {name}[{c}] is {weights[c]}")
+    total = known.sum()
+    if len(known) < k and total >= 1:
+        raise ValueError(f"{_parameter(name)} leaves nothing for the unknown: the others sum to {total}")
+    if len(known) == k and abs(total - 1) > 1e-6:
+        raise ValueError(f"{_parameter(name)} should be normalized, but got sum(weights) = {total:.5f}")
     return weights
 
 
-def check_matrices(name, value, family, k, d):
+def check_matrices(name, value, family, k, d, unknown=False):
     """Covariances or precisions of a family: shape, symmetry and positive definiteness."""
-    matrices = check_start_array(name, value, family.shape(k, d))
-    if not family.is_symmetric(matrices):
-        raise ValueError(f"{name} must be symmetric")
+    matrices = check_start_array(name, value, family.shape(k, d), unknown and family.per_component, family.name)
+    known = ~np.isnan(matrices).reshape(len(matrices), -1).any(axis=1)
+    if not known.any():
+        return matrices
+    fault = f"{_parameter(name, family.name)} should be {family.definite}"
+    if not family.is_symmetric(matrices[known]):
+        raise ValueError(f"{fault}, but is not symmetric")
     try:
-        family.root(matrices)
+        family.root(matrices[known])
     except ValueError as error:
-        raise ValueError(f"{name} must be positive definite: {error}") from None
+        raise ValueError(f"{fault}: {error}") from None
     return matrices
 
 
+def _parameter(name, kind=""):
+    """An argument in an error's words, which are scikit-learn's."""
+    told = f"{kind} precision" if name == "precisions_init" else name.removesuffix("_init")
+    return f"The parameter {told!r}" if told == name else f"{name}: The parameter {told!r}"
+
+
+def check_scale(name, value, family, d):
+    """The scale of a prior: a covariance in the family's form, or a variance for all."""
+    array = np.array(check_array(name, value), dtype=np.float64)
+    if array.shape == () and family.scale_shape(d) == (d,):
+        array = np.full(d, array)
+    if array.shape != family.scale_shape(d):
+        raise ValueError(f"{name} should have the shape of {family.scale_shape(d)}, but got {array.shape}")
+    stack = array[np.newaxis]
+    if not np.isfinite(stack).all() or not family.is_symmetric(stack) or not _is_definite(family, stack):
+        raise ValueError(f"{name} should be {family.definite}")
+    return array
+
+
+def _is_definite(family, stack):
+    if stack.ndim == 3:
+        return not _kernels.roots(np.ascontiguousarray(stack))[1].any()
+    return (stack > 0).all()
+
+
 def check_given(family, k, d, weights_init, means_init, precisions_init):
-    """The start's parameters that the user gives, by name: weights, means, covariances."""
+    """The start's parameters that the user gives, by name: weights, means, covariances; NaN where unknown."""
     given = {}
     if weights_init is not None:
-        given["weights"] = check_mixture_weights("weights_init", weights_init, k)
+        given["weights"] = check_mixture_weights("weights_init", weights_init, k, unknown=True)
     if means_init is not None:
-        given["means"] = check_start_array("means_init", means_init, (k, d))
+        given["means"] = check_start_array("means_init", means_init, (k, d), unknown=True)
     if precisions_init is not None:
-        precisions = check_matrices("precisions_init", precisions_init, family, k, d)
+        precisions = check_matrices("precisions_init", precisions_init, family, k, d, unknown=True)
+        known = ~np.isnan(precisions).reshape(len(precisions), -1).any(axis=1)
+        given["covariances"] = covariances = np.full_like(precisions, np.nan)
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                given["covariances"] = family.covariances_from_precisions(precisions)
-                family.root(given["covariances"])
+                if family.per_component:
+                    covariances[known] = family.covariances_from_precisions(precisions[known])
+                    family.root(covariances[known])
+                else:
+                    covariances[...] = family.covariances_from_precisions(precisions)
+                    family.root(covariances)
         except ValueError:
             raise ValueError("precisions_init cannot be inverted: its values are too small") from None
     return given
+
+
+def check_fixed_given(fixed, given):
+    """That what is fixed is given."""
+    for name, mask in fixed._asdict().items():
+        if mask is None:
+            continue
+        value = given.get(name)
+        if value is None:
+            raise ValueError(f"fixed={name!r} needs {START_ARGUMENTS[name]}: the value at which they stay")
+        unknown = np.isnan(value).reshape(len(value), -1).any(axis=1) & (mask if len(mask) == len(value) else True)
+        if unknown.any():
+            c = int(np.argmax(unknown))
+            raise ValueError(f"{START_ARGUMENTS[name]}[{c}] is unknown (NaN), but fixed[{name!r}] keeps it")
+
+
+def check_responsibilities(name, value, n, k):
+    """Labels (n,) of 0 … k−1 as intp, or responsibilities (n,k), non-negative and each row summing to one."""
+    array = check_array(name, value)
+    if array.shape == (n,):
+        labels = array.astype(np.intp)
+        if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() >= k:
+            raise ValueError(f"{name} must hold labels from 0 to {k - 1}, one for each row, or responsibilities")
+        return labels
+    if array.shape != (n, k):
+        raise ValueError(f"{name} must be labels ({n},) or responsibilities ({n}, {k}), not of shape {array.shape}")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if not np.isfinite(array).all() or (array < 0).any() or np.abs(array.sum(axis=1) - 1).max() > 1e-6:
+        raise ValueError(f"{name} must be non-negative and sum to one in each row")
+    return array
 
 
 def check_continues(parameters, family, k, d):
@@ -244,14 +369,14 @@ def check_array(name, value):
         raise type(error)(f"{name} must be numeric: {error}") from None
 
 
-def _first_not_finite(name, array, rows=65536):
-    """Say where the first NaN or infinity stands; a part at a time, so that little memory is taken."""
-    largest = min(LARGEST, float(np.finfo(array.dtype).max))
+def _first_not_within(name, array, largest=sys.float_info.max, rows=65536):
+    """Say where the first NaN, infinity or value too large stands; a part at a time, so that little memory is taken."""
     for start in range(0, len(array), rows):
         bad = np.argwhere(~(np.abs(array[start : start + rows]) <= largest))
         if len(bad):
             at = (int(bad[0][0]) + start, *map(int, bad[0][1:]))
-            kind = "NaN" if np.isnan(array[at]) else "infinity" if np.isinf(array[at]) else "a value beyond ±1e150"
+            kind = "NaN" if np.isnan(array[at]) else "infinity" if np.isinf(array[at]) else "a value too large"
             where = ", ".join(map(str, at))
-            return f"Input {name} contains {kind}: the first is {name}[{where}] = {array[at]}. Drop or fill it."
+            limit = "" if largest == sys.float_info.max else f" Values may be as large as {largest:.2g} here."
+            return f"Input {name} contains {kind}: the first is {name}[{where}] = {array[at]}. Drop or fill it.{limit}"
     raise AssertionError("every element is finite")

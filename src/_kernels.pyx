@@ -99,8 +99,8 @@ cdef Py_ssize_t bind(Work *work, X) except -1:
     return work.n
 
 
-def all_finite(X, int n_threads=1):
-    """Whether every element of X (n,d) is finite; no temporary."""
+def all_within(X, double bound, int n_threads=1):
+    """Whether every element of X (n,d) is a number of at most that size; no temporary."""
     cdef Work work
     cdef Py_ssize_t chunks, chunk
     cdef int bad = 0
@@ -108,9 +108,9 @@ def all_finite(X, int n_threads=1):
     chunks = (work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS
     with nogil:
         for chunk in prange(chunks, schedule="static", num_threads=<int> max(1, min(n_threads, chunks))):
-            bad += 1 - work.kernels.all_finite(
+            bad += 1 - work.kernels.all_within(
                 work.X + chunk * CGMM_CHUNK_ROWS * work.row_stride, work.row_stride, work.column_stride,
-                min(<Py_ssize_t> CGMM_CHUNK_ROWS, work.n - chunk * CGMM_CHUNK_ROWS), work.d)
+                min(<Py_ssize_t> CGMM_CHUNK_ROWS, work.n - chunk * CGMM_CHUNK_ROWS), work.d, bound)
     return bad == 0
 
 
@@ -378,9 +378,9 @@ def closer(X, density, const double[::1] closest, double[:, ::1] distances, row_
     return sums
 
 
-def roots(const double[:, :, ::1] covariances, int n_threads=1):
+def roots(const double[:, :, ::1] covariances, int n_threads=1, const double[::1] least=None):
     """P = L⁻¹ of each covariance Σ = L Lᵀ (m,d,d), and which of them are not positive definite (m,) bool: their P
-    is zero.
+    is zero. With variances least (d,), also which may have less in some direction: Σ_ij P_ij² least_j > 1.
 
     It does not depend on a BLAS, whose threads would go on spinning beside those of the next pass.
     """
@@ -391,12 +391,29 @@ def roots(const double[:, :, ::1] covariances, int n_threads=1):
     cdef unsigned char[::1] bad = failed.view(np.uint8)
     cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, m), m * d * d * d // THREAD_WORK))
     cdef double[:, ::1] U = np.empty((threads, d * d))
+    cdef const double *floor = NULL
+    if least is not None:
+        if least.shape[0] != d:
+            raise ValueError("least must be (d,)")
+        floor = &least[0]
     with nogil:
         for c in prange(m, schedule="static", num_threads=threads):
             bad[c] = not kernels.root(d, &covariances[c, 0, 0], &U[omp_get_thread_num(), 0], &P[c, 0, 0])
             if bad[c]:
                 memset(&P[c, 0, 0], 0, d * d * sizeof(double))
+            elif floor != NULL:
+                bad[c] = not sum_of_squares(d, &P[c, 0, 0], floor) <= 1
     return factors, failed
+
+
+cdef double sum_of_squares(Py_ssize_t d, const double *P, const double *weight) noexcept nogil:
+    """Σ_ij P_ij² weight_j of a lower triangular P (d,d)."""
+    cdef double total = 0.0
+    cdef Py_ssize_t i, j
+    for i in range(d):
+        for j in range(i + 1):
+            total += P[i * d + j] * P[i * d + j] * weight[j]
+    return total
 
 
 def fma_rate(dtype, int n_threads=1, Py_ssize_t repeats=20_000_000):

@@ -24,7 +24,7 @@ cdef extern from "simd/kernels.h" nogil:
         double negligible
         void (*pack)(const char *, Py_ssize_t, Py_ssize_t, const Py_ssize_t *, Py_ssize_t, Py_ssize_t,
                      const double *, void *) noexcept nogil
-        int (*all_finite)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        int (*all_within)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, double) noexcept nogil
         int (*root)(Py_ssize_t, const double *, double *, double *) noexcept nogil
         void (*pack_factor)(Py_ssize_t, Py_ssize_t, const double *, void *) noexcept nogil
         void (*whiten)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil

@@ -97,8 +97,6 @@ def lecture15_fit2d(seed):
     means = [(-2, -1), (1.5, 0.7), (0, 2.5)]
     covariances = [[[0.6, 0.2], [0.2, 0.5]], [[0.5, -0.1], [-0.1, 0.4]], [[0.3, 0], [0, 0.8]]]
     z = random.choice(np.arange(3), size=800, p=[0.4, 0.35, 0.25])
-    X = np.concatenate(
-        [random.multivariate_normal(means[c], covariances[c], size=np.sum(z == c)) for c in range(3)]
-    )
+    X = np.concatenate([random.multivariate_normal(means[c], covariances[c], size=np.sum(z == c)) for c in range(3)])
     start = X[random.choice(800, 3, replace=False)]
     return X, (np.full(3, 1 / 3), start, np.array([np.cov(X.T)] * 3))

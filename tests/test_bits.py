@@ -22,9 +22,7 @@ def test_threads_change_no_bit(n_threads, family, dtype):
     X = clusters(20 * CHUNK + 129, 5, 7).astype(dtype)
     w = np.random.default_rng(0).uniform(0, 2, size=len(X))
     one, many = (
-        GMM(7, covariance_type=family, tol=0, max_iter=10, random_state=3, n_threads=threads).fit(
-            X, sample_weight=w
-        )
+        GMM(7, covariance_type=family, tol=0, max_iter=10, random_state=3, n_threads=threads).fit(X, sample_weight=w)
         for threads in (1, n_threads)
     )
     assert_same_bits(one, many)
@@ -59,9 +57,7 @@ def test_same_seed_same_bits(seed, init):
     X = clusters(20_000, 3, 4)
     a, b = (GMM(4, init_params=init, n_init=2, tol=0, max_iter=5, random_state=seed()).fit(X) for _ in range(2))
     assert_same_bits(a, b)
-    assert_array_equal(
-        a.set_params(random_state=seed()).sample(50)[0], b.set_params(random_state=seed()).sample(50)[0]
-    )
+    assert_array_equal(a.set_params(random_state=seed()).sample(50)[0], b.set_params(random_state=seed()).sample(50)[0])
     other = GMM(4, init_params=init, tol=0, max_iter=5, random_state=8).fit(X)
     assert not np.array_equal(other.means_, a.means_)
 

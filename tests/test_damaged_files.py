@@ -153,7 +153,7 @@ def test_rewritten_unchanged_is_good(path):
         ({"version": None}, "version is None"),
         ({"format": "other"}, "header is not cgmm's"),
         ({"covariance_type": "round"}, "covariance_type must be one of .*'round'"),
-        ({"covariance_type": "diag"}, r"covariances must have shape \(3, 3\)"),
+        ({"covariance_type": "diag"}, r"'covariances' should have the shape of \(3, 3\)"),
         ({"covariance_type": None}, "covariance_type"),
         ({"settings": None}, "header is damaged"),
         ({"settings": [["tol", 1]]}, "header is damaged"),
@@ -206,13 +206,13 @@ def put(at, value):
     + [(name, put(-1, np.nan), f"{name}.*NaN|NaN.*{name}") for name in ARRAYS]
     + [(name, put(0, -np.inf), f"{name}.*infinity|infinity.*{name}") for name in ARRAYS]
     + [
-        ("weights", lambda weights: weights * 1.01, "weights must sum to one"),
-        ("weights", lambda weights: np.array([1.5, 0, -0.5]), r"weights must not be negative.*\[2\]"),
-        ("weights", lambda weights: np.array(1.0), "weights must have shape"),
+        ("weights", lambda weights: weights * 1.01, "'weights' should be normalized"),
+        ("weights", lambda weights: np.array([1.5, 0, -0.5]), r"'weights' must not be negative.*\[2\]"),
+        ("weights", lambda weights: np.array(1.0), "'weights' should have the shape"),
         ("means", lambda means: means[:, :0], r"means has shape \(3, 0\)"),
         ("means", lambda means: means[0], r"means has shape \(3,\)"),
-        ("covariances", put((2, 0, 0), -1.0), "covariances must be positive definite.*component 2"),
-        ("covariances", put((1, 0, 2), 0.1), "covariances must be symmetric"),
+        ("covariances", put((2, 0, 0), -1.0), "'covariances' should be.*positive-definite.*component 2"),
+        ("covariances", put((1, 0, 2), 0.1), "'covariances' should be.*not symmetric"),
         ("covariances", lambda covariances: 2 * covariances, "precisions_cholesky does not belong to covariances"),
         ("precisions_cholesky", lambda upper: upper.transpose(0, 2, 1), "does not belong"),
         ("precisions_cholesky", lambda upper: upper[..., ::-1], "does not belong"),  # of the same precisions

@@ -57,9 +57,7 @@ def test_laws(seed, n, d, data):
 @problems
 def test_weights_are_repeated_rows(seed, n, d, data):
     _, k, weights = problem(seed, n, d, data)
-    rows, centers = (
-        np.random.default_rng(seed).normal(size=(m, d)) for m in (n, k)
-    )  # no ties for rounding to break
+    rows, centers = (np.random.default_rng(seed).normal(size=(m, d)) for m in (n, k))  # no ties for rounding to break
     weighted = kmeans(rows, k, init=centers, sample_weight=weights)
     repeated = kmeans(np.repeat(rows, weights, axis=0), k, init=centers)
     assert_allclose(weighted.centers, repeated.centers, rtol=1e-10, atol=1e-12)

@@ -106,9 +106,7 @@ def test_weight_counts_rows(family, n):
     weighted = begin_at(start, family).fit(X, sample_weight=counts)
     repeated = begin_at(start, family).fit(np.repeat(X, counts, axis=0))
     assert_same_fit(weighted, repeated, 1e-10)
-    assert_allclose(
-        weighted.score(X, sample_weight=counts), repeated.score(np.repeat(X, counts, axis=0)), rtol=1e-12
-    )
+    assert_allclose(weighted.score(X, sample_weight=counts), repeated.score(np.repeat(X, counts, axis=0)), rtol=1e-12)
 
 
 @families

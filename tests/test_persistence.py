@@ -73,9 +73,7 @@ for family in sys.argv[1:]:
     models = {family: fitted(family) for family in FAMILIES}
     for family, model in models.items():
         model.save(tmp_path / f"{family}.model")
-    subprocess.run(
-        [sys.executable, "-P", "-c", program % (RESULTS,), *FAMILIES], cwd=tmp_path, check=True, timeout=60
-    )
+    subprocess.run([sys.executable, "-P", "-c", program % (RESULTS,), *FAMILIES], cwd=tmp_path, check=True, timeout=60)
     for family, model in models.items():
         with np.load(tmp_path / f"{family}.npz") as theirs:
             for name in RESULTS:

@@ -28,9 +28,7 @@ def test_samples_have_the_moments_of_the_mixture(family):
 
 
 def test_samples():
-    model = GMM.from_parameters([0.5, 0, 0.5], [[0.0], [5], [9]], [1, 1, 1], "spherical").set_params(
-        random_state=0
-    )
+    model = GMM.from_parameters([0.5, 0, 0.5], [[0.0], [5], [9]], [1, 1, 1], "spherical").set_params(random_state=0)
     assert [array.shape for array in model.sample()] == [(1, 1), (1,)]
     assert_array_equal(model.sample(50)[0], model.sample(50)[0])
     assert set(model.sample(500)[1]) == {0, 2}

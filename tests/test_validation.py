@@ -97,6 +97,7 @@ def test_feature_count_of_the_fit(use, d):
         use(np.ones((5, d)))
 
 
+@pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning")
 @table("use", fit=lambda X, **w: GMM(3).fit(X, **w), kmeans=lambda X, **w: kmeans(X, 3, **w))
 def test_fewer_rows_than_components(use):
     with pytest.raises(ValueError, match=r"n_samples=2 should be >= n_(components|clusters)=3"):
@@ -118,7 +119,6 @@ def test_fewer_rows_than_components(use):
     overflow=(np.full(60, 1e308), ValueError, "sample_weight.*sum"),
     short=(np.ones(59), ValueError, r"sample_weight must have shape \(60,\).*\(59,\)"),
     column=(np.ones((60, 1)), ValueError, r"sample_weight must have shape \(60,\).*\(60, 1\)"),
-    scalar=(1.0, ValueError, r"sample_weight must have shape \(60,\).*not \(\)"),
     text=(["1"] * 60, TypeError, "sample_weight must be numeric"),
     complex=(np.ones(60) + 0j, ValueError, "sample_weight has dtype complex"),
 )
@@ -133,17 +133,15 @@ def test_weights_that_are_all_zero_are_refused(use):
         use(X, sample_weight=np.zeros(60))
 
 
-@pytest.mark.parametrize("value", [1e151, -1.7e308])
+@pytest.mark.parametrize("value", [1e153, -1.7e308])
 def test_values_whose_squares_are_no_numbers_are_refused(value):
-    with pytest.raises(ValueError, match=r"beyond.*X\[3, 1\]"):
+    with pytest.raises(ValueError, match=r"a value too large.*X\[3, 1\].*5e\+152"):
         GMM(2).fit(put(X, (3, 1), value))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("scale", [2.0**-1000, 2.0**-100, 2.0**100, 2.0**1000])
-@table(
-    "use", fit=lambda X, **w: GMM(2, random_state=0).fit(X, **w).means_, kmeans=lambda X, **w: kmeans(X, 2, **w)[0]
-)
+@table("use", fit=lambda X, **w: GMM(2, random_state=0).fit(X, **w).means_, kmeans=lambda X, **w: kmeans(X, 2, **w)[0])
 def test_only_the_ratios_of_row_weights_matter(use, dtype, scale):
     np.random.seed(0)
     weights = np.linspace(1, 2, 60)
@@ -170,7 +168,7 @@ ATTRIBUTES = (
 )
 def test_use_before_fit(use):
     for error in (NotFittedError, ValueError, AttributeError):
-        with pytest.raises(error, match="not fitted yet; call fit"):
+        with pytest.raises(error, match="not fitted yet"):
             use(GMM())
 
 
@@ -280,6 +278,7 @@ def test_any_form_of_the_same_numbers(form):
         assert_array_equal(np.asarray(array), copy, strict=True)
 
 
+@pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning")
 def test_truth_values():
     rows = np.median(X, axis=0) < X
     for ours, expected in zip(everything(rows), everything(rows.astype(float)), strict=True):

@@ -44,9 +44,10 @@ typedef struct cgmm_kernels {
     void (*pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, const ptrdiff_t *index,
                  ptrdiff_t rows, ptrdiff_t d, const double *centre, void *panel);
 
-    /* 1 when every element of the rows is finite and, if double, at most 1e150, else 0. IN as pack. */
-    int (*all_finite)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
-                      ptrdiff_t d);
+    /* 1 when every element of the rows is a number of at most that size, else 0. IN as pack; bound, at most the
+     * largest number of the type. */
+    int (*all_within)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
+                      ptrdiff_t d, double bound);
 
     /* P (d,d) ← L⁻¹ of a covariance Σ = L Lᵀ (d,d), its lower triangle read; zeros above. SCRATCH U (d,d).
      * All double. Rows are added to rows, so that the compiler vectorises without reordering a sum.

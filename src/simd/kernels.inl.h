@@ -36,7 +36,7 @@ static const cgmm_kernels NAME(table) = {
     .lanes = W,
     .negligible = DOUBLE ? 46 : 30,
     .pack = NAME(pack),
-    .all_finite = NAME(all_finite),
+    .all_within = NAME(all_within),
     .root = NAME(root),
     .pack_factor = NAME(pack_factor),
     .whiten = NAME(whiten),
@@ -70,7 +70,6 @@ static const cgmm_kernels NAME(table) = {
 #undef STORE
 #undef SELECT
 #undef ZERO
-#undef LARGEST
 #undef BIG
 #undef SQRT
 #undef UP_TO_FOUR

@@ -67,16 +67,15 @@ static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_str
     }
 }
 
-#define LARGEST (DOUBLE ? (REAL)1e150 : (REAL)FLT_MAX)
-
-static int NAME(all_finite)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
-                            ptrdiff_t d) {
+static int NAME(all_within)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
+                            ptrdiff_t d, double bound) {
+    const REAL most = DOUBLE || bound < FLT_MAX ? (REAL)bound : (REAL)FLT_MAX;
     INT bad = 0;
     if (column_stride == (ptrdiff_t)sizeof(REAL)) {
         for (ptrdiff_t i = 0; i < rows; i++) {
             const REAL *x = (const REAL *)(X + i * row_stride);
             INT row = 0;
-            for (ptrdiff_t j = 0; j < d; j++) row |= !(x[j] <= LARGEST && x[j] >= -LARGEST);
+            for (ptrdiff_t j = 0; j < d; j++) row |= !(x[j] <= most && x[j] >= -most);
             if (row) return 0;
         }
         return 1;
@@ -84,7 +83,7 @@ static int NAME(all_finite)(const char *X, ptrdiff_t row_stride, ptrdiff_t colum
     for (ptrdiff_t j = 0; j < d; j++)
         for (ptrdiff_t i = 0; i < rows; i++) {
             const REAL x = *(const REAL *)(X + i * row_stride + j * column_stride);
-            bad |= !(x <= LARGEST && x >= -LARGEST);
+            bad |= !(x <= most && x >= -most);
         }
     return !bad;
 }

@@ -1,0 +1,45 @@
+"""What a fit tells of itself."""
+
+from functools import cached_property
+
+import numpy as np
+
+
+class Diagnostics:
+    """How a fit went: what a mixture's parameters alone do not tell.
+
+    Attributes
+    ----------
+    effective_counts : ndarray (k,) or None
+        Σ_i w_i r_ic, the weight of the rows of each component in the last E-step. None if there was none, or for
+        a model that was loaded.
+    condition_numbers : ndarray (k,)
+        Largest over smallest eigenvalue of each covariance (tied: (1,)).
+    repairs : tuple of Repair
+        (iteration, component, cause, row): each first repair of its component and cause; iteration 0 is the start.
+    degenerate : tuple of Repair
+        Those of them that the end of the fit depends on: what the DegenerateWarning tells.
+    restarts : tuple of Restart
+        (kind, log_likelihood, n_iter, converged, carried) of each start.
+    winner : int
+        Which of them the model is.
+    """
+
+    def __init__(self, fit, restarts, winner, exponent=0):
+        self._fit, self.restarts, self.winner = fit, tuple(restarts), winner
+        self.effective_counts = None if fit.n_k is None else np.ldexp(fit.n_k, exponent)
+        self.repairs, self.degenerate = fit.repairs, fit.degenerate
+
+    @cached_property
+    def condition_numbers(self):
+        parameters = self._fit.parameters
+        return parameters.family.condition_numbers(parameters.covariances)
+
+    def __repr__(self):
+        told = [
+            f"effective_counts={self.effective_counts}",
+            f"condition_numbers={self.condition_numbers}",
+            f"repairs={len(self.repairs)}",
+            f"winner={self.winner} of {len(self.restarts)}",
+        ]
+        return f"Diagnostics({', '.join(told)})"

@@ -1,0 +1,124 @@
+"""Priors: what is believed of the parameters before the data, as rows that were never seen.
+
+A conjugate prior adds to the sufficient statistics, and the M-step finds the maximum of the posterior density.
+"""
+
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from cgmm import validation
+from cgmm.covariance import FAMILIES
+from cgmm.statistics import of_labels
+
+
+@dataclass(frozen=True, eq=False)
+class Prior:
+    """A conjugate prior on weights, means and covariances.
+
+    Weights are Dirichlet(α); a mean is normal about m with covariance Σ_c / κ; a covariance is inverse Wishart
+    with ν degrees of freedom and scale Λ (full and tied), a variance inverse gamma (ν/2, Λ/2) (diag and
+    spherical). The defaults are those of Fraley and Raftery, Bayesian regularization for normal mixture
+    estimation and model-based clustering (Journal of Classification 24, 2007), and of mclust.
+
+    Parameters
+    ----------
+    weight_concentration : float, default=1
+        α ≥ 1; with 1 the weights are estimated without a prior.
+    mean_precision : float, default=0.01
+        κ ≥ 0, rows that the prior of a mean counts for; with 0 the means have none.
+    mean : array-like (d,), optional
+        m. Default: the mean of the rows.
+    degrees_of_freedom : float, optional
+        ν > 0. Default: d + 2.
+    covariance : array-like, optional
+        Λ: (d, d) for full and tied, (d,) or a number for diag, a number for spherical. Default: the covariance of the
+        rows (n − 1 in the denominator), or the mean of its diagonal, over k^(2/d).
+    """
+
+    weight_concentration: float = 1.0
+    mean_precision: float = 0.01
+    mean: object = None
+    degrees_of_freedom: float | None = None
+    covariance: object = None
+
+    def conjugate(self, X, row_weights, family, k, exponent=0):
+        """The Conjugate for these rows, whose weights are 2^exponent times row_weights.
+
+        ValueError or TypeError names a parameter that cannot be used.
+        """
+        d = X.shape[1]
+        alpha = validation.check_real("prior.weight_concentration", self.weight_concentration, least=1.0)
+        kappa = validation.check_real("prior.mean_precision", self.mean_precision)
+        degrees = d + 2.0
+        if self.degrees_of_freedom is not None:
+            degrees = validation.check_real("prior.degrees_of_freedom", self.degrees_of_freedom)
+        rows = of_labels(X, np.zeros(len(X), dtype=np.intp), 1, FAMILIES["full"], row_weights)
+        mean = rows.shift[0] + rows.first[0] / rows.n_k[0]
+        if self.mean is not None:
+            mean = validation.check_start_array("prior.mean", self.mean, (d,))
+        if self.covariance is not None:
+            scale = validation.check_scale("prior.covariance", self.covariance, family, d)
+        else:
+            n = np.ldexp(rows.n_k[0], exponent)
+            scale = family.default_scale(rows.second[0] / rows.n_k[0] * (n / max(n - 1, 1))) / k ** (2 / d)
+        counts = family.prior_counts(degrees, k, d, bool(kappa))
+        return Conjugate(alpha - 1, kappa, mean, scale, counts).times_power_of_two(-exponent)
+
+
+class Joined(NamedTuple):
+    """Statistics with a prior's: what the weights are in proportion to, masses, moments and counts."""
+
+    weights: np.ndarray
+    masses: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    counts: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Conjugate:
+    """A prior as statistics of rows never seen.
+
+    concentration : α − 1, rows of each component;  precision : κ, rows at `mean` (d,);  scale : Λ, their second moment
+    counts : what the family counts for it in the denominator of a covariance
+    """
+
+    concentration: float
+    precision: float
+    mean: np.ndarray
+    scale: np.ndarray
+    counts: float
+
+    def times_power_of_two(self, exponent):
+        """That of rows whose weights are 2^exponent as large."""
+        return replace(
+            self,
+            concentration=np.ldexp(self.concentration, exponent),
+            precision=np.ldexp(self.precision, exponent),
+            scale=np.ldexp(self.scale, exponent),
+            counts=np.ldexp(self.counts, exponent),
+        )
+
+    def join(self, statistics, family):
+        """Joined of the rows seen and those never seen."""
+        offsets = self.mean - statistics.shift
+        precisions = np.full(len(offsets), self.precision)
+        return Joined(
+            statistics.n_k + self.concentration,
+            statistics.n_k + self.precision,
+            statistics.first + self.precision * offsets,
+            statistics.second + family.scatter(precisions, offsets) + self.scale,
+            family.counts(statistics.n_k, offsets.shape[1]) + self.counts,
+        )
+
+    def log_density(self, parameters):
+        """The logarithm of the prior's density at some parameters, but for a constant."""
+        family, root = parameters.family, parameters.root
+        second = family.scatter(np.full(parameters.k, self.precision), self.mean - parameters.means) + self.scale
+        covariances = self.counts * family.log_root(root).sum() - 0.5 * (parameters.precisions * second).sum()
+        if not self.concentration:
+            return float(covariances)
+        with np.errstate(divide="ignore"):
+            return float(covariances + self.concentration * np.log(parameters.weights).sum())

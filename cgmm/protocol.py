@@ -1,0 +1,171 @@
+"""scikit-learn, and data frames, met by protocol: nothing here imports scikit-learn but what it calls itself.
+
+An estimator of its world has get_params and set_params, tags, routed metadata, names of features, and raises its
+classes of errors and warnings.
+"""
+
+import inspect
+import sys
+from functools import cache
+from html import escape
+
+import numpy as np
+
+ROUTED = ("fit", "score")  # methods to which meta-estimators may route sample_weight
+
+
+@cache
+def _joined(ours, theirs):
+    def reduce(self):
+        return ours, self.args
+
+    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "__reduce__": reduce})
+
+
+def kin(ours):
+    """A class of errors or warnings; once scikit-learn is there, that which is also its class of the same name."""
+    exceptions = sys.modules.get("sklearn.exceptions")
+    theirs = getattr(exceptions, ours.__name__, None)
+    return ours if theirs is None else _joined(ours, theirs)
+
+
+class Estimator:
+    """What scikit-learn, and its users, expect of every estimator."""
+
+    def get_params(self, deep=True):
+        """The constructor's arguments by name; if deep, as name__inner those of arguments that have their own."""
+        found = {}
+        for name in inspect.signature(type(self)).parameters:
+            found[name] = value = getattr(self, name)
+            if deep and hasattr(value, "get_params") and not isinstance(value, type):
+                found |= {f"{name}__{inner}": own for inner, own in value.get_params().items()}
+        return found
+
+    def set_params(self, **params):
+        """Change constructor arguments, by name or name__inner; ValueError names one that does not exist.
+
+        Returns
+        -------
+        self
+            Changed in all of them or in none.
+        """
+        known = self.get_params(deep=False)
+        nested = {}
+        for key, value in params.items():
+            name, _, inner = key.partition("__")
+            if name not in known or (inner and not hasattr(params.get(name, known[name]), "set_params")):
+                raise ValueError(
+                    f"Invalid parameter {key!r} for estimator {self!r}. Valid parameters are: {list(known)}."
+                )
+            if inner:
+                nested.setdefault(name, {})[inner] = value
+        for name in params.keys() & known.keys():
+            setattr(self, name, params[name])
+        for name, inner in nested.items():
+            getattr(self, name).set_params(**inner)
+        return self
+
+    def __repr__(self):
+        arguments = inspect.signature(type(self)).parameters
+        told = {name: repr(getattr(self, name)) for name in arguments}
+        changed = [f"{name}={text}" for name, text in told.items() if text != repr(arguments[name].default)]
+        return f"{type(self).__name__}({', '.join(changed)})"
+
+    def _repr_html_(self):
+        """What a notebook shows: scikit-learn's diagram once it is there, or the text."""
+        if "sklearn" not in sys.modules:
+            return f"<pre>{escape(repr(self))}</pre>"
+        from sklearn.utils import estimator_html_repr
+
+        return estimator_html_repr(self)
+
+    def _get_params_html(self, deep=True, doc_link="", **later):
+        """The table of arguments in scikit-learn's diagram, the changed ones first."""
+        from sklearn.base import BaseEstimator
+
+        return BaseEstimator._get_params_html(self, deep, doc_link, **later)
+
+    def __sklearn_tags__(self):
+        from sklearn.base import BaseEstimator, DensityMixin
+
+        class Density(DensityMixin, BaseEstimator):
+            pass
+
+        return Density().__sklearn_tags__()
+
+    def get_metadata_routing(self):
+        """scikit-learn's MetadataRequest: which methods ask a meta-estimator for sample_weight."""
+        from sklearn.utils.metadata_routing import MetadataRequest
+
+        asked = vars(self).get("_metadata_request", {})
+        request = MetadataRequest(owner=type(self).__name__)
+        for method in ROUTED:
+            getattr(request, method).add_request(param="sample_weight", alias=asked.get(method))
+        return request
+
+    def set_fit_request(self, *, sample_weight):
+        """Ask meta-estimators to route sample_weight to ``fit``: True, False, None or another name for it.
+
+        As in scikit-learn, with ``sklearn.set_config(enable_metadata_routing=True)``.
+        """
+        return self._set_request("fit", sample_weight)
+
+    def set_score_request(self, *, sample_weight):
+        """Ask meta-estimators to route sample_weight to ``score``: see set_fit_request."""
+        return self._set_request("score", sample_weight)
+
+    def _set_request(self, method, request):
+        from sklearn import get_config
+        from sklearn.utils.metadata_routing import UNCHANGED
+
+        if not get_config().get("enable_metadata_routing", False):
+            raise RuntimeError(
+                "This method is only available when metadata routing is enabled: "
+                "sklearn.set_config(enable_metadata_routing=True)."
+            )
+        if request != UNCHANGED:
+            self._metadata_request = vars(self).get("_metadata_request", {}) | {method: request}
+        return self
+
+
+def feature_names(X):
+    """The names of a data frame's columns, (d,) of str objects; None if it is not a frame or they are not names."""
+    columns = getattr(X, "columns", None)
+    if columns is None or not hasattr(X, "shape"):
+        return None
+    names = np.asarray(columns, dtype=object)
+    kinds = sorted({type(name).__qualname__ for name in names})
+    if "str" not in kinds:
+        return None
+    if len(kinds) > 1:
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but your input has "
+            f"{kinds} as feature name / column name types. If you want feature names to be stored and validated, "
+            "you must convert them all to strings, by using X.columns = X.columns.astype(str) for example."
+        )
+    return names
+
+
+def check_feature_names(names, fitted):
+    """Compare the names of a frame's columns with those of the fit, either None.
+
+    Returns a warning to give, or None; ValueError says how they differ.
+    """
+    if names is None and fitted is None:
+        return None
+    if fitted is None:
+        return "X has feature names, but GMM was fitted without feature names"
+    if names is None:
+        return "X does not have valid feature names, but GMM was fitted with feature names"
+    if np.array_equal(names, fitted):
+        return None
+    lines = ["The feature names should match those that were passed during fit."]
+    for told, listed in (
+        ("Feature names unseen at fit time:", sorted(set(names) - set(fitted))),
+        ("Feature names seen at fit time, yet now missing:", sorted(set(fitted) - set(names))),
+    ):
+        if listed:
+            lines += [told, *(f"- {name}" for name in listed[:5]), *(["- ..."] if len(listed) > 5 else [])]
+    if len(lines) == 1:
+        lines.append("Feature names must be in the same order as they were in fit.")
+    raise ValueError("\n".join(lines) + "\n")

@@ -1,0 +1,145 @@
+"""Restarts: many starts of different kinds, run short; only the promising are carried to convergence."""
+
+from itertools import cycle, islice
+from typing import NamedTuple
+
+import numpy as np
+
+from cgmm import em, initialize
+from cgmm.parameters import Parameters
+from cgmm.statistics import EMPTY
+
+SHORT = 10  # iterations of a start that may be carried on
+CARRIED = 4  # one in so many starts is
+SPLIT = 4  # and one in so many is a split and a merger of the best fit so far
+SPLIT_FROM = 5  # starts; with fewer there is none
+
+
+class Restart(NamedTuple):
+    """What became of one start of a fit.
+
+    kind : where it began, see ``init_params``; "split and merge" of the best fit before it
+    log_likelihood : mean of a row (nats), at the end, or where it was given up (there of a sample of many rows)
+    n_iter : iterations of all rows
+    carried : whether it was carried on until it converged or max_iter ended it
+    """
+
+    kind: str
+    log_likelihood: float
+    n_iter: int
+    converged: bool
+    carried: bool
+
+
+class Search:
+    """The starts of one fit, and the best of their fits.
+
+    The first start is run to its end, so that more starts never end worse than one.
+    """
+
+    def __init__(self, problem, settings, rng, reporter):
+        self.problem, self.settings, self.rng, self.reporter = problem, settings, rng, reporter
+        self.best, self.winner, self.restarts, self.stopped = None, None, [], False
+
+    def carry(self, kind, parameters, repairs, lower_bound=-np.inf):
+        """Run EM to its end, and keep it if it is the best."""
+        self.reporter.begin(len(self.restarts))
+        problem = self.problem
+        fit = em.run(
+            problem.X,
+            parameters,
+            problem.row_weights,
+            self.settings,
+            lower_bound=lower_bound,
+            repairs=repairs,
+            observe=self.reporter.iteration,
+        )
+        self.reporter.end(fit)
+        self.stopped = fit.stopped
+        if self.best is None or _rank(fit) > _rank(self.best):
+            self.best, self.winner = fit, len(self.restarts)
+        self.restarts.append(Restart(kind, fit.lower_bound, len(fit.lower_bounds), fit.converged, True))
+        return fit
+
+    def further(self, count, kinds, given):
+        """`count` more starts: of the kinds (name → method) in turn, and of the best fit, split and merged."""
+        splits = count // SPLIT if count + 1 >= SPLIT_FROM and not given and self.problem.k > 1 else 0
+        if count and not self.stopped:
+            self._fresh(count - splits, kinds, given)
+        for _ in range(splits):
+            if not self.stopped:
+                self._split_and_merge()
+
+    def _fresh(self, count, kinds, given):
+        problem = self.problem
+        rows = initialize.sample_rows(problem.X, problem.row_weights, problem.k, self.rng)
+        tries = []
+        for kind, method in islice(cycle(kinds.items()), count):
+            start, repairs = initialize.start(problem, method, self.rng, self.settings, given, rows)
+            tries.append((self._short(start, rows), kind, start, repairs))
+        tries.sort(key=lambda tried: _rank(tried[0]), reverse=True)
+        for at, (short, kind, _, repairs) in enumerate(tries):
+            if at < -(-count // CARRIED) and not self.stopped:
+                self.carry(kind, short.parameters, repairs)
+            else:
+                self.restarts.append(Restart(kind, short.lower_bound, 0, short.converged, False))
+
+    def _short(self, start, rows):
+        settings = self.settings._replace(max_iter=min(SHORT, self.settings.max_iter))
+        return em.run(rows[0], start, rows[1], settings)
+
+    def _split_and_merge(self):
+        problem = self.problem
+        rows = initialize.sample_rows(problem.X, problem.row_weights, problem.k, self.rng)
+        short = self._short(split_and_merge(self.best.parameters, self.rng), rows)
+        self.carry("split and merge", short.parameters, [])
+
+
+def _rank(fit):
+    """Fits that hold a covariance from below, or lost a component, stand below those that do not."""
+    return not fit.degenerate, fit.lower_bound
+
+
+def split_and_merge(parameters, rng):
+    """Two components of a mixture merged into one, and a third split along its longest axis (Ueda, Nakano,
+    Ghahramani and Hinton, SMEM algorithm for mixture models, 2000), near pairs drawn the more often."""
+    family, k = parameters.family, parameters.k
+    weights, means, covariances = (
+        np.array(value) for value in (parameters.weights, parameters.means, parameters.covariances)
+    )
+    spread = np.sqrt(np.einsum("c,cj->j", weights, family.variances(covariances, *means.shape)))
+    firsts, seconds = np.triu_indices(k, 1)
+    closeness = 1.0 / (1e-3 + (((means[firsts] - means[seconds]) / spread) ** 2).sum(axis=1))
+    pair = rng.choice(len(firsts), p=closeness / closeness.sum())
+    a, b = firsts[pair], seconds[pair]
+    others = np.setdiff1d(np.arange(k), [a, b])
+    if len(others):
+        p = weights[others] + 1e-3
+        c = rng.choice(others, p=p / p.sum())
+        share = weights[a] / max(weights[a] + weights[b], EMPTY)
+        gap = means[a] - means[b]
+        merged = share * _one(parameters, a) + (1 - share) * _one(parameters, b)
+        _put(family, covariances, a, merged + share * (1 - share) * gap[:, None] * gap)
+        means[a], weights[a] = share * means[a] + (1 - share) * means[b], weights[a] + weights[b]
+    else:
+        c = a  # of two, one is dropped and the other split
+    whole = _one(parameters, c)
+    values, axes = np.linalg.eigh(whole)
+    step = np.sqrt(max(values[-1], 0.0) / 2) * axes[:, -1]
+    for part, at in ((b, means[c] - step), (c, means[c] + step)):
+        means[part] = at
+        _put(family, covariances, part, whole - step[:, None] * step)
+    weights[b] = weights[c] = weights[c] / 2
+    return Parameters.build(family, weights / weights.sum(), means, covariances)
+
+
+def _one(parameters, c):
+    """The covariance (d,d) of a component."""
+    family, d = parameters.family, parameters.d
+    return family.expand(family.take(parameters.covariances, [c]), 1, d)[0]
+
+
+def _put(family, covariances, c, full):
+    """Give a component the covariance of its family that is nearest to `full` (d,d); one that is shared stays."""
+    if family.per_component:
+        covariances[c] = family.compact(full)
