@@ -111,9 +111,7 @@ def mclust(prior):
 
 def armadillo(case, family, dtype, seed):
     """Armadillo's gmm_full or gmm_diag, by a program that `compiled` made."""
-    return outside(
-        [os.environ["CGMM_ARMADILLO"]], case, (family, int(bool(case.start)), seed), *(case.start or ())
-    )
+    return outside([os.environ["CGMM_ARMADILLO"]], case, (family, int(bool(case.start)), seed), *(case.start or ()))
 
 
 def outside(program, case, arguments, *start):
@@ -320,9 +318,7 @@ def cell(judged, notes):
         groups.setdefault(outcome, []).append(family)
     parts = []
     for outcome in sorted(groups, key=lambda outcome: (ORDER.index(outcome.partition(" (")[0]), outcome)):
-        warned = [
-            family for family in groups[outcome] if judged[family]["warnings"] and not judged[family]["said"]
-        ]
+        warned = [family for family in groups[outcome] if judged[family]["warnings"] and not judged[family]["said"]]
         text = outcome if len(groups) == 1 else f"{', '.join(groups[outcome])}: {outcome}"
         if warned:
             text += ", warned" if warned == groups[outcome] else f" (warned: {', '.join(warned)})"
@@ -363,9 +359,7 @@ def table(title, there, options, worker, notes):
         row = []
         for name in columns:
             fits = {
-                family: [
-                    worker.ask(title, name, case, family, options.dtype, seed) for seed in range(options.seeds)
-                ]
+                family: [worker.ask(title, name, case, family, options.dtype, seed) for seed in range(options.seeds)]
                 for family in TABLES[title][name].families
             }
             records.append({"table": title, "case": case, "library": name, "fits": fits})

@@ -70,8 +70,8 @@ class Matrices(Family):
         return roots.reshape(covariances.shape)
 
     def hold(self, covariances, least, reg_covar, n_threads=1):
-        """Covariances whose variance is nowhere below `least` (d,), with reg_covar added; P of them; and which
-        components were held.
+        """Covariances whose variance is nowhere below `least` (d,) or (k,d), with reg_covar added; P of them; and
+        which components were held.
 
         Of all matrices S with S − diag(least) positive semidefinite, the one of the highest likelihood has the
         covariance's principal axes, in units of √least, and its variances along them, but no less than one.
@@ -79,28 +79,22 @@ class Matrices(Family):
         stack = np.ascontiguousarray(self.stacked(covariances))
         bare = np.diagonal(stack, axis1=1, axis2=2).copy()
         _add_diagonal(stack, reg_covar)
-        roots, suspects = _kernels.roots(stack, n_threads, least + reg_covar)
+        least = self.least(least)
+        most = least if least.ndim == 1 else least.max(axis=0)
+        roots, suspects = _kernels.roots(stack, n_threads, most + reg_covar)
         held = []
-        if np.count_nonzero(suspects):
-            for c in np.flatnonzero(suspects):
-                np.fill_diagonal(stack[c], bare[c])
-                lifted = _lift(stack[c], least)
-                if lifted is not None:
-                    stack[c] = lifted
-                    held.append(int(c))
+        for c in np.flatnonzero(suspects) if np.count_nonzero(suspects) else ():
+            np.fill_diagonal(stack[c], bare[c])
+            lifted = _lift(stack[c], least if least.ndim == 1 else least[c], reg_covar)
+            if lifted is not None:
+                stack[c], roots[c] = lifted
+                held.append(int(c))
+            else:
                 _add_diagonal(stack[c : c + 1], reg_covar)
-            roots, _ = _kernels.roots(stack, n_threads)
         return stack.reshape(covariances.shape), roots.reshape(covariances.shape), held
 
-    def log_root(self, root):
-        return _log_diagonal(root)
-
-    def default_scale(self, covariance):
-        """Of a prior, from the covariance (d,d) of the rows."""
-        return covariance
-
-    def scale_shape(self, d):
-        return (d, d)
+    def least(self, least):
+        return least
 
     def reach(self, root, variances):
         """The largest of the variances (d,) over that of a feature in a component, given the features before it."""
@@ -196,6 +190,9 @@ class Tied(Matrices):
     name = "tied"
     moment = "pooled"
     per_component = False
+
+    def least(self, least):
+        return least if least.ndim == 1 else least.max(axis=0)
 
     def shape(self, k, d):
         return (d, d)
@@ -365,7 +362,7 @@ class Spherical(Variances):
         return degrees + 2 + d * mean
 
     def least(self, least):
-        return least.mean()
+        return least.mean(axis=-1)
 
     def scale_shape(self, d):
         return ()
@@ -389,17 +386,29 @@ class Spherical(Variances):
 FAMILIES = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
 
 
-def _lift(S, least):
-    """S with no variance below least, see Matrices.hold; None if it has none.
+def _lift(S, least, reg_covar):
+    """S with no variance below least, see Matrices.hold, plus reg_covar; and its P. None if it has none below.
 
-    Nor below what the rounding of its largest variance would leave of it.
+    Nor is one below what the rounding of its largest leaves of it. Where the floor matters more than reg_covar, P comes
+    from the axes and variances themselves: from the matrix, the smallest would be known to its rounding only.
     """
-    unit = np.sqrt(least)
+    d, unit = len(S), np.sqrt(least)
     values, axes = np.linalg.eigh(np.where(np.isfinite(S), S, 0.0) / unit / unit[:, None])
-    lowest = max(1.0, 8 * len(S) * np.finfo(float).eps * values[-1])
+    lowest = max(1.0, 8 * d * np.finfo(float).eps * values[-1])
     if values[0] >= lowest:
         return None
-    return (axes * np.maximum(values, lowest)) @ axes.T * unit * unit[:, None]
+    values = np.maximum(values, lowest)
+    added = reg_covar / least
+    if added.max() > lowest:
+        S = (axes * values) @ axes.T * unit * unit[:, None] + reg_covar * np.eye(d)
+        root, failed = _kernels.roots(S[np.newaxis])
+        if not failed[0]:
+            return S, root[0]
+    values = values + added @ axes**2
+    S = (axes * values) @ axes.T * unit * unit[:, None]
+    upper = np.linalg.qr((axes / np.sqrt(values)).T[:, ::-1] / unit[::-1], mode="r")  # W = Q P, P lower triangular
+    root = upper[::-1, ::-1] * np.sign(upper.diagonal()[::-1])[:, None]
+    return S, np.tril(root)
 
 
 def _log_diagonal(root):

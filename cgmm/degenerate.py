@@ -6,14 +6,18 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.config import threads
-from cgmm.parameters import LOG_2PI, Parameters
+from cgmm.parameters import Parameters
 
 EMPTIED = "no row belongs to it"
 SINGULAR = "its covariance is singular"
 SMALLEST = 1e-300  # of a variance: its inverse is a number
 RELATIVE = 1e-12  # of the data's variance: a standard deviation of 1e-6 of theirs
 SAMPLE = 256  # rows that show the data's scale
+MEAN_ROUNDING = 1000  # units of a mean's rounding that a standard deviation is no less than
 STARVED = 1e-8  # of a row: a component of less weight explains nothing
+LOOK_AHEAD = 20  # iterations in which a component that began again must have raised the likelihood
+ROUNDING = 1e-11  # relative: by more the likelihood does not fall
+LEAST_GAIN = 1e-9  # relative: less may be rounding
 
 
 class Repair(NamedTuple):
@@ -48,68 +52,69 @@ def least_variances(X):
     return least
 
 
+def exact_to(least, offsets, means, eps):
+    """The variances (d,) or (k,d) below which none falls, if least is not enough for what rounding does.
+
+    Moments about points at `offsets` (k,d) from the means are exact to eps times the offsets' squares; and a mean
+    is exact to its own rounding, of which a standard deviation is to be many times.
+    """
+    moved = 4 * (means.shape[1] + 4) * eps
+    rounded = (MEAN_ROUNDING * np.finfo(np.float64).eps) ** 2
+    sizes = np.einsum("cj,cj->", offsets, offsets), np.einsum("cj,cj->", means, means)
+    if moved * sizes[0] + rounded * sizes[1] <= least.min():
+        return least
+    return np.maximum(least, np.maximum(moved * offsets**2, rounded * means**2))
+
+
 class Reseeding:
-    """Moves components that no row belongs to to the rows that the mixture explains worst; each once in a run.
+    """Which components are to begin again elsewhere, for no row belongs to them; each once in a run.
 
-    A component far from all rows may recover by itself, for its moments are quotients: it is moved when it had less
+    A component far from all rows may recover by itself, for its moments are quotients: it is due when it had less
     than STARVED in two iterations, or so little that nothing can be divided by it.
-
-    A moved component gets the mean covariance of the others and the weight w of its row, the others give up theirs
-    in proportion. The density of any row falls by no more than the factor 1 − w, and that of its own row
-    rises to at least w N(x | x, Σ): a component is moved only where this is sure to raise the likelihood.
     """
 
     def __init__(self, X, row_weights, settings):
-        self.X, self.row_weights, self.settings = X, row_weights, settings
-        self.possible = not any(mask is not None for mask in settings.fixed) and settings.prior is None
-        self.starving, self.moved = frozenset(), set()
+        self.n = len(X)
+        free = all(mask is None for mask in settings.fixed)
+        self.possible = settings.reseed and free and settings.prior is None
+        self.starving, self.done = frozenset(), set()
 
     def due(self, statistics):
-        """The components (list) to be moved after this iteration."""
+        """The components (list) that are to begin again after this iteration."""
         n_k = statistics.n_k
-        least = STARVED * statistics.total_weight / len(self.X)
-        if not self.possible or n_k.min() >= least:
+        least = STARVED * statistics.total_weight / self.n
+        if n_k.min() >= least:
             self.starving = frozenset()
             return []
         starving = frozenset(np.flatnonzero(n_k < least).tolist())
         lost = frozenset(statistics.empty.tolist())
-        due = sorted(((starving & self.starving) | lost) - self.moved)
+        due = sorted(((starving & self.starving) | lost) - self.done)
         self.starving = starving
-        self.moved.update(due)
-        return due
+        self.done.update(due)
+        return due if self.possible else []
 
-    def reseed(self, starved, parameters, statistics, iteration):
-        """Parameters with the starved components moved, where that pays, and Repairs that say so."""
-        n_threads = threads(self.settings.n_threads)
-        log_likelihoods = _kernels.evaluate(self.X, parameters.density, "log_likelihood", n_threads)
-        rows = self._worst_rows(log_likelihoods, len(starved))
-        family, k, d = parameters.family, parameters.k, parameters.d
-        means, covariances = parameters.means.copy(), family.keep(parameters.covariances.copy(), starved, None)
-        log_peak = family.whitening(family.root(covariances), k, d).log_det[starved[0]] - 0.5 * d * LOG_2PI
-        w = np.ones(len(rows)) if self.row_weights is None else self.row_weights[rows]
-        share = w / statistics.total_weight
-        gains = np.cumsum(w * (np.log(share) + log_peak - log_likelihoods[rows]))
-        costs = -statistics.total_weight * np.log1p(-np.minimum(np.cumsum(share), 1 - 1e-9))
-        count = int((np.append(0.0, gains - costs)).argmax())
-        if count == 0:
-            return parameters, []
-        moved, rows = starved[:count], rows[:count]
-        weights = parameters.weights * (1 - share[:count].sum())
-        weights[moved], means[moved] = share[:count], self.X[rows]
-        covariances = family.keep(parameters.covariances.copy(), moved, covariances)
-        repairs = [
-            Repair(iteration, c, f"{EMPTIED}: it began again at row {row}", int(row))
-            for c, row in zip(moved, rows, strict=True)
-        ]
-        return Parameters.build(family, weights, means, covariances, n_threads), repairs
 
-    def _worst_rows(self, log_likelihoods, count):
-        """Up to `count` different rows of the least likelihoods, the worst first."""
-        if self.row_weights is not None:
-            log_likelihoods = np.where(self.row_weights > 0, log_likelihoods, np.inf)
-        m = min(len(log_likelihoods), 4 * count)
-        rows = np.argpartition(log_likelihoods, m - 1)[:m]
-        rows = rows[np.lexsort((rows, log_likelihoods[rows]))]
-        rows = rows[np.isfinite(log_likelihoods[rows])]
-        _, firsts = np.unique(self.X[rows], axis=0, return_index=True)
-        return rows[np.sort(firsts)][:count]
+def log_likelihoods(X, parameters, n_threads):
+    """The log-likelihood of each row (n,)."""
+    return _kernels.evaluate(X, parameters.density, "log_likelihood", threads(n_threads))
+
+
+def worst_rows(X, row_weights, log_likelihoods, count):
+    """Up to `count` different rows of the least likelihoods, the worst first."""
+    if row_weights is not None:
+        log_likelihoods = np.where(row_weights > 0, log_likelihoods, np.inf)
+    m = min(len(log_likelihoods), 4 * count)
+    rows = np.argpartition(log_likelihoods, m - 1)[:m]
+    rows = rows[np.lexsort((rows, log_likelihoods[rows]))]
+    rows = rows[np.isfinite(log_likelihoods[rows])]
+    _, firsts = np.unique(X[rows], axis=0, return_index=True)
+    return rows[np.sort(firsts)][:count]
+
+
+def begin_at_rows(X, parameters, components, rows, n_threads):
+    """Parameters with the components at those rows, of the mean weight and covariance of the others."""
+    family, k = parameters.family, parameters.k
+    means, covariances = parameters.means.copy(), family.keep(parameters.covariances.copy(), components, None)
+    weights = parameters.weights * (1 - len(components) / k)
+    weights[components], means[components] = 1 / k, X[rows]
+    return Parameters.build(family, weights / weights.sum(), means, covariances, threads(n_threads))

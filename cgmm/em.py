@@ -16,7 +16,8 @@ from cgmm.statistics import EMPTY, block_statistics
 class Settings(NamedTuple):
     """What steers EM, checked: see cgmm.GMM for each.
 
-    least : (d,) below it no variance falls;  prior : cgmm.prior.Conjugate or None;  prune : False forbids it.
+    least : (d,) below it no variance falls;  eps : relative rounding of the moments
+    prior : cgmm.prior.Conjugate or None;  prune, reseed : False forbids it
     """
 
     tol: float = 0.0
@@ -25,8 +26,10 @@ class Settings(NamedTuple):
     fixed: Fixed = Fixed()
     n_threads: int | None = None
     least: np.ndarray | None = None
+    eps: float = float(np.finfo(np.float64).eps)
     prior: object = None
     prune: bool = True
+    reseed: bool = True
 
 
 class IterationState(NamedTuple):
@@ -52,7 +55,7 @@ class Fit:
     """One run of EM from one start.
 
     n_k : (k,) Σ_i w_i r_ic of the last E-step, or None;  repairs : each first of its component and cause
-    singular : components whose covariance was held from below in the last M-step
+    singular, starved : components whose covariance was held from below in the last M-step, to which no row belonged
     """
 
     parameters: Parameters
@@ -61,6 +64,7 @@ class Fit:
     n_k: np.ndarray | None = None
     repairs: tuple = ()
     singular: tuple = ()
+    starved: tuple = ()
     stopped: bool = False
 
     def __post_init__(self):
@@ -78,11 +82,11 @@ class Fit:
     @property
     def degenerate(self):
         """What a user is to be told of: what is not as EM alone would have it at the end."""
-        ended = set(np.flatnonzero(self.parameters.weights == 0))
+        lasting = {SINGULAR: self.singular, EMPTIED: self.starved}
         return tuple(
             repair
             for repair in self.repairs
-            if repair.component in (self.singular if repair.cause == SINGULAR else ended) or repair.row is not None
+            if repair.row is not None or repair.component in lasting.get(repair.cause, ())
         )
 
 
@@ -116,6 +120,7 @@ def maximise(statistics, family, previous=None, settings=None, iteration=0):
     if len(empty):
         covariances = family.keep(covariances, empty, previous and previous.covariances)
     least = settings.least if settings.least is not None else np.full(d, degenerate.SMALLEST)
+    least = degenerate.exact_to(least, offsets, means, settings.eps)
     covariances, root, held = family.hold(covariances, least, settings.reg_covar, threads(settings.n_threads))
     if fixed.covariances is not None:
         held = [c for c in held if not fixed.covariances[c]]
@@ -143,31 +148,55 @@ def run(X, parameters, row_weights, settings, lower_bound=-np.inf, repairs=(), o
     called with the iteration's number, mean log-likelihood, change and parameters, and stops the run by
     returning True.
     """
-    lower_bounds, converged, stopped, n_k, held = [], False, False, None, list(repairs)
+    lower_bounds, converged, stopped, n_k, before = [], False, False, None, parameters
     found = {(repair.component, repair.cause): repair for repair in repairs}
+    singular = tuple(repair.component for repair in repairs if repair.cause == SINGULAR)
     pruning = Pruning(X) if settings.prune else None
     reseeding = degenerate.Reseeding(X, row_weights, settings)
+    settings = settings._replace(eps=float(np.finfo(X.dtype).eps))
     for iteration in range(1, settings.max_iter + 1):
         if X.dtype == np.float32 and parameters.needs_double:
             X = X.astype(np.float64)
+            settings = settings._replace(eps=Settings().eps)
         statistics = block_statistics(X, parameters, row_weights, settings.n_threads, pruning)
-        n_k, objective = statistics.n_k, statistics.lower_bound
+        objective = statistics.lower_bound
         if settings.prior is not None:
             objective += settings.prior.log_density(parameters) / statistics.total_weight
         change = objective - lower_bound
-        lower_bound = objective
+        if singular and change < -degenerate.ROUNDING * max(1.0, abs(objective)):
+            parameters, converged = before, True  # of a covariance that is held, rounding is all that is left
+            break
+        lower_bound, n_k, before = objective, statistics.n_k, parameters
         lower_bounds.append(lower_bound)
         parameters, held = maximise(statistics, parameters.family, parameters, settings, iteration)
-        starved = reseeding.due(statistics)
-        begun = []
+        starved, begun = reseeding.due(statistics), []
         if starved:
-            parameters, begun = reseeding.reseed(starved, parameters, statistics, iteration)
+            parameters, begun = reseed(X, parameters, row_weights, settings, starved, iteration)
         for repair in held + begun:
             found.setdefault((repair.component, repair.cause), repair)
+        singular = tuple(repair.component for repair in held if repair.cause == SINGULAR)
         converged = abs(change) < settings.tol and not begun
         stopped = observe is not None and observe(iteration, lower_bound, change, parameters)
         if converged or stopped:
             break
-    singular = tuple(repair.component for repair in held if repair.cause == SINGULAR)
+    starved = tuple(sorted(reseeding.starving))
     repairs = tuple(found.values())
-    return Fit(parameters, np.array(lower_bounds), bool(converged), n_k, repairs, singular, bool(stopped))
+    return Fit(parameters, np.array(lower_bounds), bool(converged), n_k, repairs, singular, starved, bool(stopped))
+
+
+def reseed(X, parameters, row_weights, settings, starved, iteration):
+    """Parameters with the starved components begun again at the rows that are explained worst; and Repairs.
+
+    Where some iterations from there do not raise the likelihood, the parameters stay as they are.
+    """
+    log_likelihoods = degenerate.log_likelihoods(X, parameters, settings.n_threads)
+    before = float(np.average(log_likelihoods, weights=row_weights))
+    rows = degenerate.worst_rows(X, row_weights, log_likelihoods, len(starved))
+    starved, left = starved[: len(rows)], starved[len(rows) :]
+    begun = degenerate.begin_at_rows(X, parameters, starved, rows, settings.n_threads)
+    ahead = run(X, begun, row_weights, settings._replace(max_iter=degenerate.LOOK_AHEAD, tol=0.0, reseed=False))
+    if not ahead.lower_bound > before + degenerate.LEAST_GAIN * max(1.0, abs(before)):
+        return parameters, [Repair(iteration, c, EMPTIED) for c in starved + left]
+    cause = "no row belonged to it, and it began again at row {}"
+    moved = [Repair(iteration, c, cause.format(row), int(row)) for c, row in zip(starved, rows, strict=True)]
+    return ahead.parameters, moved + [Repair(iteration, c, EMPTIED) for c in left]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 LOG_2PI = np.log(2 * np.pi)
-MOST_FLOAT32 = 1e7  # of a variance over that left of it given others: standard deviations of 1 to 3000
+MOST_FLOAT32 = 1e6  # of a variance over that left of it given others: standard deviations of 1 to 1000
 
 
 class Density(NamedTuple):
