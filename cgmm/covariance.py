@@ -69,6 +69,10 @@ class Matrices(Family):
             raise NotPositiveDefinite(np.flatnonzero(bad))
         return roots.reshape(covariances.shape)
 
+    def sharp_root(self, covariances):
+        """As `root`, exact to rounding: for covariances that are given, not estimated."""
+        return _sharpen(self.stacked(self.root(covariances)), self.stacked(covariances)).reshape(covariances.shape)
+
     def hold(self, covariances, least, reg_covar, n_threads=1):
         """Covariances whose variance is nowhere below `least` (d,) or (k,d), with reg_covar added; P of them; and
         which components were held.
@@ -246,6 +250,8 @@ class Variances(Family):
             raise NotPositiveDefinite(np.flatnonzero(bad))
         return 1.0 / np.sqrt(covariances)
 
+    sharp_root = root
+
     def hold(self, covariances, least, reg_covar, n_threads=1):
         """See Matrices.hold."""
         least = self.least(least)
@@ -409,6 +415,29 @@ def _lift(S, least, reg_covar):
     upper = np.linalg.qr((axes / np.sqrt(values)).T[:, ::-1] / unit[::-1], mode="r")  # W = Q P, P lower triangular
     root = upper[::-1, ::-1] * np.sign(upper.diagonal()[::-1])[:, None]
     return S, np.tril(root)
+
+
+def _sharpen(roots, covariances):
+    """P (k,d,d) to an error of d ε κ(L), from those to d ε κ(L)² that Cholesky factors in double give.
+
+    With L = P⁻¹ and what it leaves, E = Σ − L Lᵀ, P Σ Pᵀ is I + P E Pᵀ = K Kᵀ, and the root K⁻¹ P. In E the
+    digits of Σ cancel, so L Lᵀ has to be exact beyond them: L is cut into a + r, where a has so few bits (25, of
+    variances scaled to about one) that no sum in a aᵀ rounds, and r is so small that its products may (Ozaki,
+    Ogita, Oishi and Rump 2012, "Error-free transformations of matrix multiplication by using fast routines of
+    matrix multiplication and its applications"). A P whose I + P E Pᵀ has no K in double stays as it is.
+    """
+    identity = np.eye(roots.shape[-1])
+    scale = 2.0 ** -np.round(np.log2(np.diagonal(covariances, axis1=1, axis2=2)) / 2)
+    scaled = roots / scale[:, None, :]
+    L = np.array([solve_triangular(P, identity, lower=True) for P in scaled])
+    a = (L + 1.5 * 2.0**27) - 1.5 * 2.0**27
+    r = L - a
+    cross = a @ np.swapaxes(r, 1, 2)
+    left = covariances * scale[:, :, None] * scale[:, None, :] - a @ np.swapaxes(a, 1, 2)
+    left -= cross + np.swapaxes(cross, 1, 2)
+    left -= r @ np.swapaxes(r, 1, 2)
+    inverses, failed = _kernels.roots(identity + scaled @ left @ np.swapaxes(scaled, 1, 2))
+    return np.where(failed[:, None, None], roots, inverses @ roots)
 
 
 def _log_diagonal(root):

@@ -177,7 +177,7 @@ class GMM(Estimator):
         shape = validation.check_array("means", means).shape
         if len(shape) != 2 or 0 in shape:
             raise ValueError(f"means must have shape (components, features), not {shape}")
-        parameters = Parameters.build(
+        parameters = Parameters.given(
             family,
             validation.check_mixture_weights("weights", weights, shape[0]),
             validation.check_start_array("means", means, shape),

@@ -69,6 +69,11 @@ class Parameters:
         """From covariances; NotPositiveDefinite names the components that have no Cholesky factor."""
         return cls(family, weights, means, covariances, family.root(covariances, n_threads))
 
+    @classmethod
+    def given(cls, family, weights, means, covariances):
+        """From covariances that are known, not estimated: as `build`, with a root that is exact to rounding."""
+        return cls(family, weights, means, covariances, family.sharp_root(covariances))
+
     @property
     def k(self):
         return self.means.shape[0]
