@@ -100,6 +100,16 @@ class Matrices(Family):
     def least(self, least):
         return least
 
+    def log_root(self, root):
+        return _log_diagonal(root)
+
+    def default_scale(self, covariance):
+        """Of a prior, from the covariance (d,d) of the rows."""
+        return covariance
+
+    def scale_shape(self, d):
+        return (d, d)
+
     def reach(self, root, variances):
         """The largest of the variances (d,) over that of a feature in a component, given the features before it."""
         return (np.diagonal(root, axis1=-2, axis2=-1) ** 2 * variances).max()

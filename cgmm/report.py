@@ -59,11 +59,11 @@ class Reporter:
 
 
 def told(fit):
-    """What is degenerate in a fit, as text; empty if nothing is."""
-    return "; ".join(
-        f"component {repair.component} (iteration {repair.iteration}): {repair.cause}"
-        for repair in sorted(fit.degenerate, key=lambda repair: (repair.component, repair.iteration))
-    )
+    """What is degenerate in a fit, as text, each component once; empty if nothing is."""
+    causes = {}
+    for repair in sorted(fit.degenerate, key=lambda repair: (repair.component, repair.iteration)):
+        causes.setdefault(repair.component, []).append(f"(iteration {repair.iteration}): {repair.cause}")
+    return "; ".join(f"component {c} {', '.join(told)}" for c, told in causes.items())
 
 
 def check_degenerate(fit):
