@@ -17,6 +17,7 @@ MEAN_ROUNDING = 1000  # units of a mean's rounding that a standard deviation is 
 STARVED = 1e-8  # of a row: a component of less weight explains nothing
 LOOK_AHEAD = 20  # iterations in which a component that began again must have raised the likelihood
 ROUNDING = 1e-11  # relative: by more the likelihood does not fall
+MOST_EXACT = 1e10  # of Parameters.reach: beyond it log-densities lose more than that
 LEAST_GAIN = 1e-9  # relative: less may be rounding
 
 
@@ -111,10 +112,10 @@ def worst_rows(X, row_weights, log_likelihoods, count):
     return rows[np.sort(firsts)][:count]
 
 
-def begin_at_rows(X, parameters, components, rows, n_threads):
+def begin_at_rows(X, parameters, components, rows, least):
     """Parameters with the components at those rows, of the mean weight and covariance of the others."""
     family, k = parameters.family, parameters.k
     means, covariances = parameters.means.copy(), family.keep(parameters.covariances.copy(), components, None)
     weights = parameters.weights * (1 - len(components) / k)
     weights[components], means[components] = 1 / k, X[rows]
-    return Parameters.build(family, weights / weights.sum(), means, covariances, threads(n_threads))
+    return Parameters.held(family, weights / weights.sum(), means, covariances, least)

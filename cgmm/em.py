@@ -31,6 +31,9 @@ class Settings(NamedTuple):
     prune: bool = True
     reseed: bool = True
 
+    def floor(self, d):
+        return np.full(d, degenerate.SMALLEST) if self.least is None else self.least
+
 
 class IterationState(NamedTuple):
     """What a callback sees after each iteration.
@@ -119,8 +122,7 @@ def maximise(statistics, family, previous=None, settings=None, iteration=0):
     covariances = second / np.maximum(counts, EMPTY)
     if len(empty):
         covariances = family.keep(covariances, empty, previous and previous.covariances)
-    least = settings.least if settings.least is not None else np.full(d, degenerate.SMALLEST)
-    least = degenerate.exact_to(least, offsets, means, settings.eps)
+    least = degenerate.exact_to(settings.floor(d), offsets, means, settings.eps)
     covariances, root, held = family.hold(covariances, least, settings.reg_covar, threads(settings.n_threads))
     if fixed.covariances is not None:
         held = [c for c in held if not fixed.covariances[c]]
@@ -163,8 +165,9 @@ def run(X, parameters, row_weights, settings, lower_bound=-np.inf, repairs=(), o
         if settings.prior is not None:
             objective += settings.prior.log_density(parameters) / statistics.total_weight
         change = objective - lower_bound
-        if singular and change < -degenerate.ROUNDING * max(1.0, abs(objective)):
-            parameters, converged = before, True  # of a covariance that is held, rounding is all that is left
+        fell = change < -degenerate.ROUNDING * max(1.0, abs(objective))
+        if fell and (singular or parameters.reach > degenerate.MOST_EXACT):
+            parameters, converged = before, True  # rounding is all that is left
             break
         lower_bound, n_k, before = objective, statistics.n_k, parameters
         lower_bounds.append(lower_bound)
@@ -193,7 +196,7 @@ def reseed(X, parameters, row_weights, settings, starved, iteration):
     before = float(np.average(log_likelihoods, weights=row_weights))
     rows = degenerate.worst_rows(X, row_weights, log_likelihoods, len(starved))
     starved, left = starved[: len(rows)], starved[len(rows) :]
-    begun = degenerate.begin_at_rows(X, parameters, starved, rows, settings.n_threads)
+    begun = degenerate.begin_at_rows(X, parameters, starved, rows, settings.floor(X.shape[1]))
     ahead = run(X, begun, row_weights, settings._replace(max_iter=degenerate.LOOK_AHEAD, tol=0.0, reseed=False))
     if not ahead.lower_bound > before + degenerate.LEAST_GAIN * max(1.0, abs(before)):
         return parameters, [Repair(iteration, c, EMPTIED) for c in starved + left]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 LOG_2PI = np.log(2 * np.pi)
-MOST_FLOAT32 = 1e6  # of a variance over that left of it given others: standard deviations of 1 to 1000
+MOST_FLOAT32 = 1e6  # of Parameters.reach
 
 
 class Density(NamedTuple):
@@ -74,6 +74,12 @@ class Parameters:
         """From covariances that are known, not estimated: as `build`, with a root that is exact to rounding."""
         return cls(family, weights, means, covariances, family.sharp_root(covariances))
 
+    @classmethod
+    def held(cls, family, weights, means, covariances, least, n_threads=1):
+        """As `build`, but held: no variance is below least (d,)."""
+        covariances, root, _ = family.hold(covariances, least, 0.0, n_threads)
+        return cls(family, weights, means, covariances, root)
+
     @property
     def k(self):
         return self.means.shape[0]
@@ -96,11 +102,19 @@ class Parameters:
         return _read_only(self.family.precisions_cholesky(self.root))
 
     @cached_property
-    def needs_double(self):
-        """Whether a component is so flat, beside the mixture's spread, that float32 would lose its log-densities."""
+    def reach(self):
+        """The largest variance of a feature in the mixture over that left of it in a component, given others.
+
+        Its root times the rounding of a number is what may be lost of a whitened row.
+        """
         variances = self.family.variances(self.covariances, self.k, self.d)
         spread = self.weights @ (variances + (self.means - self.weights @ self.means) ** 2)
-        return bool(self.family.reach(self.root, spread) > MOST_FLOAT32)
+        return float(self.family.reach(self.root, spread))
+
+    @property
+    def needs_double(self):
+        """Whether float32 would lose log-densities."""
+        return self.reach > MOST_FLOAT32
 
     @cached_property
     def density(self):

@@ -34,7 +34,7 @@ class Prior:
         ν > 0. Default: d + 2.
     covariance : array-like, optional
         Λ: (d, d) for full and tied, (d,) or a number for diag, a number for spherical. Default: the covariance of the
-        rows (n − 1 in the denominator), or the mean of its diagonal, over k^(2/d).
+        rows (n − 1 in the denominator; its diagonal where n ≤ d), or the mean of its diagonal, over k^(2/d).
     """
 
     weight_concentration: float = 1.0
@@ -62,7 +62,10 @@ class Prior:
             scale = validation.check_scale("prior.covariance", self.covariance, family, d)
         else:
             n = np.ldexp(rows.n_k[0], exponent)
-            scale = family.default_scale(rows.second[0] / rows.n_k[0] * (n / max(n - 1, 1))) / k ** (2 / d)
+            spread = rows.second[0] / rows.n_k[0] * (n / max(n - 1, 1))
+            if len(X) <= d:
+                spread = np.diag(spread.diagonal())
+            scale = family.default_scale(spread) / k ** (2 / d)
         counts = family.prior_counts(degrees, k, d, bool(kappa))
         return Conjugate(alpha - 1, kappa, mean, scale, counts).times_power_of_two(-exponent)
 

@@ -91,7 +91,9 @@ class Search:
     def _split_and_merge(self):
         problem = self.problem
         rows = initialize.sample_rows(problem.X, problem.row_weights, problem.k, self.rng)
-        short = self._short(split_and_merge(self.best.parameters, self.rng), rows)
+        short = self._short(
+            split_and_merge(self.best.parameters, self.settings.floor(problem.X.shape[1]), self.rng), rows
+        )
         self.carry("split and merge", short.parameters, [])
 
 
@@ -100,7 +102,7 @@ def _rank(fit):
     return not fit.degenerate, fit.lower_bound
 
 
-def split_and_merge(parameters, rng):
+def split_and_merge(parameters, least, rng):
     """Two components of a mixture merged into one, and a third split along its longest axis (Ueda, Nakano,
     Ghahramani and Hinton, SMEM algorithm for mixture models, 2000), near pairs drawn the more often."""
     family, k = parameters.family, parameters.k
@@ -130,7 +132,7 @@ def split_and_merge(parameters, rng):
         means[part] = at
         _put(family, covariances, part, whole - step[:, None] * step)
     weights[b] = weights[c] = weights[c] / 2
-    return Parameters.build(family, weights / weights.sum(), means, covariances)
+    return Parameters.held(family, weights / weights.sum(), means, covariances, least)
 
 
 def _one(parameters, c):

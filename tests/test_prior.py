@@ -1,0 +1,150 @@
+"""Maximum a posteriori: mclust's answers with its default prior (tests/data/mclust_prior.json), and laws."""
+
+import json
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import reference
+from cgmm import GMM, Prior
+from datasets import DATA, FAMILY_OF_MODEL, compact, invert, table
+from problems import begin_at, clusters, start_of
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning"),
+]
+families = pytest.mark.parametrize("family", reference.FAMILIES)
+MCLUST = json.loads((DATA / "mclust_prior.json").read_text())["results"]
+mclust = pytest.mark.parametrize("known", MCLUST, ids=[f"{r['dataset']}-{r['model']}-{r['k']}" for r in MCLUST])
+
+
+def parameters(known, family):
+    weights = np.array(known["weights"])
+    return weights / weights.sum(), np.array(known["means"]), compact(known["covariances"], family).copy()
+
+
+def at(known, family, **arguments):
+    return begin_at(parameters(known, family), family, **{"reg_covar": 0, "prior": "default"} | arguments)
+
+
+def assert_parameters(model, known, rtol):
+    _, means, covariances = parameters(known, model.covariance_type)
+    assert_allclose(model.weights_, known["weights"], atol=rtol)
+    assert_allclose(model.means_, means, rtol=rtol)
+    assert_allclose(model.covariances_, covariances, rtol=0, atol=rtol * np.abs(covariances).max())
+
+
+@mclust
+def test_one_step_is_mclusts(known):
+    family = FAMILY_OF_MODEL[known["model"]]
+    model = at(known["from"], family, max_iter=1).fit(table(known["dataset"]))
+    assert_parameters(model, known["after_one_step"], 1e-12)
+
+
+@mclust
+def test_mclusts_optimum_stays_and_restarts_reach_it(known):
+    """mclust stops at a change of 1e-12 of the log-likelihood: a step moves parameters by the root of that."""
+    family, X = FAMILY_OF_MODEL[known["model"]], table(known["dataset"])
+    there = at(known["converged"], family, max_iter=1).fit(X)
+    assert_parameters(there, known["converged"], 1e-6)
+    found = GMM(known["k"], covariance_type=family, prior="default", n_init=10, tol=1e-9, max_iter=5000, reg_covar=0)
+    assert found.set_params(random_state=0).fit(X).lower_bound_ >= there.lower_bound_ - 1e-7
+
+
+@families
+def test_the_posterior_never_falls(family):
+    X = clusters(200, 4, 3)
+    history = GMM(6, covariance_type=family, prior="default", tol=0, reg_covar=0, random_state=0).fit(X).lower_bounds_
+    assert len(history) == 100 and np.all(np.diff(history) >= -1e-12 * np.abs(history[1:]))
+
+
+@families
+def test_the_lower_bound_is_likelihood_and_prior(family):
+    """Differences of it between parameters are those of log p(X | θ) + log p(θ), by SciPy's densities."""
+    stats = pytest.importorskip("scipy.stats")
+    X, k, d = clusters(50, 2, 2), 2, 2
+    m, kappa, nu, alpha = np.array([0.5, -1.0]), 0.7, 5.0, 1.5
+    scale = {"full": np.array([[2.0, 0.3], [0.3, 1.0]]), "tied": np.eye(2) + 0.2, "diag": [2.0, 0.5], "spherical": 1.5}
+    prior = Prior(alpha, kappa, m, nu, scale[family])
+
+    def log_posterior(model):
+        full = reference.expand(model.covariances_, family, k, d)
+        total = model.score(X) * 50 + (alpha - 1) * np.log(model.weights_).sum()
+        total += sum(
+            stats.multivariate_normal(m, S / kappa).logpdf(mu) for mu, S in zip(model.means_, full, strict=True)
+        )
+        if family in ("full", "tied"):
+            matrices = full if family == "full" else full[:1]
+            return total + sum(stats.invwishart(nu, scale[family]).logpdf(S) for S in matrices)
+        variances = np.asarray(model.covariances_)
+        return total + stats.invgamma(nu / 2, scale=np.array(scale[family]) / 2).logpdf(variances).sum()
+
+    bounds, posteriors = [], []
+    for weights in ([0.5, 0.5], [0.2, 0.8]):
+        _, means, covariances = start_of(X, k, family)
+        start = (np.array(weights), means + weights[0], covariances * (1 + weights[0]))
+        bounds.append(begin_at(start, family, prior=prior, max_iter=1).fit(X).lower_bound_)
+        posteriors.append(log_posterior(GMM.from_parameters(*start, family)) / 50)
+    assert_allclose(bounds[1] - bounds[0], posteriors[1] - posteriors[0], rtol=1e-9)
+
+
+@families
+def test_a_prior_counts_as_rows(family):
+    """Weight w is the row w times, with a prior too; a tenth of the weights makes the prior ten times as strong."""
+    X = clusters(60, 3, 2)
+    counts = np.random.default_rng(0).integers(0, 4, size=60)
+    start = start_of(X, 2, family)
+    weighted = begin_at(start, family, prior="default").fit(X, sample_weight=counts)
+    repeated = begin_at(start, family, prior="default").fit(np.repeat(X, counts, axis=0))
+    assert_allclose(weighted.means_, repeated.means_, rtol=1e-9)
+    assert_allclose(weighted.covariances_, repeated.covariances_, rtol=1e-9)
+    light = begin_at(start, family, prior="default").fit(X, sample_weight=counts / 1024)
+    assert not np.allclose(light.covariances_, weighted.covariances_, rtol=1e-3)
+
+
+@families
+def test_no_rows_but_the_priors(family):
+    """Where rows weigh next to nothing, means are the prior's, and covariances its mode."""
+    X, m = clusters(30, 2, 2), np.array([3.0, 4.0])
+    scale = {"full": 2 * np.eye(2), "tied": 2 * np.eye(2), "diag": 2.0, "spherical": 2.0}[family]
+    prior = Prior(mean=m, mean_precision=1.0, degrees_of_freedom=6, covariance=scale)
+    model = GMM(2, covariance_type=family, prior=prior, reg_covar=0, random_state=0)
+    model.fit(X, sample_weight=np.full(30, 1e-12))
+    mode = {"full": 2 / 10, "tied": 2 / 11, "diag": 2 / 9, "spherical": 2 / 10}[family]
+    assert_allclose(model.means_, np.array([m, m]), rtol=1e-9)
+    variances = np.diagonal(reference.expand(model.covariances_, family, 2, 2), axis1=1, axis2=2)
+    assert_allclose(variances, mode, rtol=1e-9)
+
+
+@families
+def test_fewer_rows_than_features_give_sane_covariances(family):
+    X = np.random.default_rng(0).standard_normal((15, 30))
+    model = GMM(2, covariance_type=family, prior="default", reg_covar=0, random_state=0).fit(X)
+    assert model.diagnostics_.condition_numbers.max() < 1e4
+    assert model.diagnostics_.degenerate == ()
+
+
+@pytest.mark.parametrize(
+    "arguments, fragment",
+    [
+        ({"weight_concentration": 0.5}, "weight_concentration must be finite and at least 1"),
+        ({"mean_precision": -1}, "mean_precision must be"),
+        ({"mean": [1.0]}, r"'prior.mean' should have the shape of \(2,\)"),
+        ({"degrees_of_freedom": "many"}, "degrees_of_freedom must be a number"),
+        ({"covariance": np.eye(3)}, r"prior.covariance should have the shape of \(2, 2\)"),
+        ({"covariance": -np.eye(2)}, "prior.covariance should be symmetric, positive-definite"),
+        ({"covariance": [[1, 2], [0, 5]]}, "prior.covariance should be symmetric, positive-definite"),
+    ],
+)
+def test_priors_are_checked(arguments, fragment):
+    with pytest.raises(ValueError, match=fragment):
+        GMM(2, prior=Prior(**arguments)).fit(clusters(30, 2, 2))
+
+
+def test_invert_is_used():
+    """The start's precisions are those of the known covariances."""
+    known = MCLUST[0]["from"]
+    model = at(known, "full", max_iter=0).fit(table(MCLUST[0]["dataset"]))
+    assert_allclose(model.precisions_, invert(np.array(known["covariances"]), "full"), rtol=1e-9)
