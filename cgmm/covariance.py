@@ -12,6 +12,8 @@ from scipy.linalg import solve_triangular
 
 from cgmm import _kernels
 
+EPS = float(np.finfo(np.float64).eps)
+
 
 class Whitening(NamedTuple):
     """The density of a family in the form that the kernels take.
@@ -81,20 +83,14 @@ class Matrices(Family):
         covariance's principal axes, in units of √least, and its variances along them, but no less than one.
         """
         stack = np.ascontiguousarray(self.stacked(covariances))
-        bare = np.diagonal(stack, axis1=1, axis2=2).copy()
-        _add_diagonal(stack, reg_covar)
         least = self.least(least)
         most = least if least.ndim == 1 else least.max(axis=0)
-        roots, suspects = _kernels.roots(stack, n_threads, most + reg_covar)
+        roots, suspects = _kernels.held_roots(stack, most, reg_covar, n_threads)
         held = []
         for c in np.flatnonzero(suspects) if np.count_nonzero(suspects) else ():
-            np.fill_diagonal(stack[c], bare[c])
-            lifted = _lift(stack[c], least if least.ndim == 1 else least[c], reg_covar)
-            if lifted is not None:
-                stack[c], roots[c] = lifted
+            stack[c], roots[c], lifted = _lift(stack[c], least if least.ndim == 1 else least[c], reg_covar)
+            if lifted:
                 held.append(int(c))
-            else:
-                _add_diagonal(stack[c : c + 1], reg_covar)
         return stack.reshape(covariances.shape), roots.reshape(covariances.shape), held
 
     def least(self, least):
@@ -114,9 +110,11 @@ class Matrices(Family):
         """The largest of the variances (d,) over that of a feature in a component, given the features before it."""
         return (np.diagonal(root, axis1=-2, axis2=-1) ** 2 * variances).max()
 
-    def condition_numbers(self, covariances):
-        values = np.linalg.eigvalsh(self.stacked(covariances))
-        return values[:, -1] / values[:, 0]
+    def condition_numbers(self, covariances, root):
+        """The smallest eigenvalues are those of the precisions: of the covariances, they would be rounding."""
+        largest = np.linalg.norm(self.stacked(covariances), 2, axis=(1, 2))
+        with np.errstate(over="ignore"):
+            return largest * np.linalg.norm(self.stacked(root), 2, axis=(1, 2)) ** 2
 
     def precisions(self, root):
         return np.swapaxes(root, -1, -2) @ root
@@ -132,13 +130,15 @@ class Matrices(Family):
 
     def is_root_of(self, root, covariances):
         """Whether P Σ Pᵀ = I to rounding, P lower triangular with a positive diagonal."""
-        product = root @ covariances @ np.swapaxes(root, -1, -2)
-        size = np.abs(root).max(axis=(-2, -1)) ** 2 * np.abs(covariances).max(axis=(-2, -1))
-        rounding = 1e-9 + 100 * root.shape[-1] ** 2 * np.finfo(float).eps * size
+        unit = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))[..., np.newaxis, :]  # of each feature
+        scaled = root * unit
+        product = scaled @ (covariances / unit / np.swapaxes(unit, -1, -2)) @ np.swapaxes(scaled, -1, -2)
+        d = root.shape[-1]
+        rounding = 1e-9 + 100 * d**2 * EPS * np.abs(scaled).max(axis=(-2, -1)) ** 2
         return (
             np.array_equal(root, np.tril(root))
             and (np.diagonal(root, axis1=-2, axis2=-1) > 0).all()
-            and (np.abs(product - np.eye(root.shape[-1])).max(axis=(-2, -1)) <= rounding).all()
+            and (np.abs(product - np.eye(d)).max(axis=(-2, -1)) <= rounding).all()
         )
 
     def is_symmetric(self, covariances):
@@ -283,7 +283,7 @@ class Variances(Family):
     def reach(self, root, variances):
         return (root.reshape(len(root), -1) ** 2 * variances).max()
 
-    def condition_numbers(self, covariances):
+    def condition_numbers(self, covariances, root):
         rows = covariances.reshape(len(covariances), -1)
         return rows.max(axis=1) / rows.min(axis=1)
 
@@ -403,28 +403,30 @@ FAMILIES = {family.name: family for family in (Full(), Tied(), Diag(), Spherical
 
 
 def _lift(S, least, reg_covar):
-    """S with no variance below least, see Matrices.hold, plus reg_covar; and its P. None if it has none below.
+    """S with no variance below least, see Matrices.hold, plus reg_covar; its P; and whether one was below.
 
-    Nor is one below what the rounding of its largest leaves of it. Where the floor matters more than reg_covar, P comes
-    from the axes and variances themselves: from the matrix, the smallest would be known to its rounding only.
+    Nor is one left below what the rounding of the largest leaves of it. Where the floor matters more than reg_covar, P
+    comes from the axes and variances themselves: from the matrix, the smallest would be known to its rounding only.
     """
+    S = np.where(np.isfinite(S), S, 0.0)
+    least = np.maximum(least, EPS**2 * S.diagonal())
     d, unit = len(S), np.sqrt(least)
-    values, axes = np.linalg.eigh(np.where(np.isfinite(S), S, 0.0) / unit / unit[:, None])
-    lowest = max(1.0, 8 * d * np.finfo(float).eps * values[-1])
-    if values[0] >= lowest:
-        return None
-    values = np.maximum(values, lowest)
-    added = reg_covar / least
-    if added.max() > lowest:
-        S = (axes * values) @ axes.T * unit * unit[:, None] + reg_covar * np.eye(d)
-        root, failed = _kernels.roots(S[np.newaxis])
+    values, axes = np.linalg.eigh(S / unit / unit[:, None])
+    lowest = max(1.0, 8 * d * EPS * values[-1])
+    lifted = bool(values[0] < lowest)
+    with np.errstate(over="ignore"):
+        added = reg_covar / least
+    if added.max() > lowest or not lifted:
+        whole = (axes * np.maximum(values, lowest)) @ axes.T * unit * unit[:, None] if lifted else S
+        whole = whole + reg_covar * np.eye(d)
+        root, failed = _kernels.roots(whole[np.newaxis])
         if not failed[0]:
-            return S, root[0]
-    values = values + added @ axes**2
-    S = (axes * values) @ axes.T * unit * unit[:, None]
+            return whole, root[0], lifted
+    values = np.maximum(values, lowest) + added @ axes**2
+    whole = (axes * values) @ axes.T * unit * unit[:, None]
     upper = np.linalg.qr((axes / np.sqrt(values)).T[:, ::-1] / unit[::-1], mode="r")  # W = Q P, P lower triangular
     root = upper[::-1, ::-1] * np.sign(upper.diagonal()[::-1])[:, None]
-    return S, np.tril(root)
+    return whole, np.tril(root), lifted
 
 
 def _sharpen(roots, covariances):
@@ -452,9 +454,3 @@ def _sharpen(roots, covariances):
 
 def _log_diagonal(root):
     return np.log(root.diagonal(axis1=-2, axis2=-1)).sum(axis=-1)
-
-
-def _add_diagonal(stack, value):
-    d = stack.shape[-1]
-    stack.reshape(len(stack), -1)[:, :: d + 1] += value
-    return stack

@@ -10,6 +10,7 @@ from cgmm.parameters import Parameters
 
 EMPTIED = "no row belongs to it"
 SINGULAR = "its covariance is singular"
+EPS = float(np.finfo(np.float64).eps)
 SMALLEST = 1e-300  # of a variance: its inverse is a number
 RELATIVE = 1e-12  # of the data's variance: a standard deviation of 1e-6 of theirs
 SAMPLE = 256  # rows that show the data's scale
@@ -59,10 +60,8 @@ def exact_to(least, offsets, means, eps):
     Moments about points at `offsets` (k,d) from the means are exact to eps times the offsets' squares; and a mean
     is exact to its own rounding, of which a standard deviation is to be many times.
     """
-    moved = 4 * (means.shape[1] + 4) * eps
-    rounded = (MEAN_ROUNDING * np.finfo(np.float64).eps) ** 2
-    sizes = np.einsum("cj,cj->", offsets, offsets), np.einsum("cj,cj->", means, means)
-    if moved * sizes[0] + rounded * sizes[1] <= least.min():
+    moved, rounded = 4 * (means.shape[1] + 4) * eps, (MEAN_ROUNDING * EPS) ** 2
+    if moved * _kernels.sum_of_squares(offsets) + rounded * _kernels.sum_of_squares(means) <= least.min():
         return least
     return np.maximum(least, np.maximum(moved * offsets**2, rounded * means**2))
 
@@ -82,12 +81,10 @@ class Reseeding:
 
     def due(self, statistics):
         """The components (list) that are to begin again after this iteration."""
-        n_k = statistics.n_k
-        least = STARVED * statistics.total_weight / self.n
-        if n_k.min() >= least:
-            self.starving = frozenset()
+        starving = frozenset((statistics.n_k < STARVED * statistics.total_weight / self.n).nonzero()[0].tolist())
+        if not starving:
+            self.starving = starving
             return []
-        starving = frozenset(np.flatnonzero(n_k < least).tolist())
         lost = frozenset(statistics.empty.tolist())
         due = sorted(((starving & self.starving) | lost) - self.done)
         self.starving = starving

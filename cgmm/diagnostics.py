@@ -33,7 +33,7 @@ class Diagnostics:
     @cached_property
     def condition_numbers(self):
         parameters = self._fit.parameters
-        return parameters.family.condition_numbers(parameters.covariances)
+        return parameters.family.condition_numbers(parameters.covariances, parameters.root)
 
     def __repr__(self):
         told = [

@@ -26,7 +26,7 @@ class Settings(NamedTuple):
     fixed: Fixed = Fixed()
     n_threads: int | None = None
     least: np.ndarray | None = None
-    eps: float = float(np.finfo(np.float64).eps)
+    eps: float = degenerate.EPS
     prior: object = None
     prune: bool = True
     reseed: bool = True
@@ -105,9 +105,11 @@ def maximise(statistics, family, previous=None, settings=None, iteration=0):
     weights, mass, counts, empty = n_k, n_k, family.counts(n_k, d), statistics.empty
     if prior is not None:
         weights, mass, first, second, counts = prior.join(statistics, family)
-        empty = np.flatnonzero(mass < EMPTY)
+        empty = (mass < EMPTY).nonzero()[0]
     repairs = [Repair(iteration, int(c), EMPTIED) for c in empty]
-    offsets = first / np.maximum(mass, EMPTY)[:, None]
+    if len(empty):
+        mass, counts = np.maximum(mass, EMPTY), np.maximum(counts, EMPTY)
+    offsets = first / mass[:, None]
     weights = _shares(weights, previous and previous.weights, fixed.weights)
     means = shift + offsets
     if len(empty) and previous is not None:
@@ -119,7 +121,7 @@ def maximise(statistics, family, previous=None, settings=None, iteration=0):
     second = second - family.scatter(mass, offsets)
     if fixed.means is not None:
         second += family.scatter(mass, np.where(fixed.means[:, None], offsets - (means - shift), 0.0))
-    covariances = second / np.maximum(counts, EMPTY)
+    covariances = second / counts
     if len(empty):
         covariances = family.keep(covariances, empty, previous and previous.covariances)
     least = degenerate.exact_to(settings.floor(d), offsets, means, settings.eps)
@@ -155,11 +157,12 @@ def run(X, parameters, row_weights, settings, lower_bound=-np.inf, repairs=(), o
     singular = tuple(repair.component for repair in repairs if repair.cause == SINGULAR)
     pruning = Pruning(X) if settings.prune else None
     reseeding = degenerate.Reseeding(X, row_weights, settings)
-    settings = settings._replace(eps=float(np.finfo(X.dtype).eps))
+    if X.dtype == np.float32:
+        settings = settings._replace(eps=float(np.finfo(np.float32).eps))
     for iteration in range(1, settings.max_iter + 1):
         if X.dtype == np.float32 and parameters.needs_double:
             X = X.astype(np.float64)
-            settings = settings._replace(eps=Settings().eps)
+            settings = settings._replace(eps=degenerate.EPS)
         statistics = block_statistics(X, parameters, row_weights, settings.n_threads, pruning)
         objective = statistics.lower_bound
         if settings.prior is not None:

@@ -240,8 +240,7 @@ class GMM(Estimator):
 
     def score(self, X, y=None, sample_weight=None):
         """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
-        rows = self._rows(X, sample_weight)
-        return rows.log_likelihood() / rows.count
+        return self._rows(X, sample_weight).mean_log_likelihood()
 
     def sample(self, n_samples=1):
         """Draw rows from the mixture.
@@ -369,7 +368,8 @@ class GMM(Estimator):
         X = validation.check_rows(X, parameters.d, n_threads)
         if X.dtype == np.float32 and parameters.needs_double:
             X = X.astype(np.float64)
-        return _Rows(X, validation.check_weights(sample_weight, len(X)), parameters, n_threads)
+        row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
+        return _Rows(X, row_weights, exponent, parameters, n_threads)
 
     def _evaluate(self, X, what):
         return self._rows(X).evaluate(what)
@@ -399,6 +399,8 @@ class GMM(Estimator):
         row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
         validation.check_enough_rows(X, row_weights, k, "n_components")
         prior = validation.check_prior(self.prior)
+        if prior is not None and exponent < 0:  # beside a prior of order one, not the prior beside them
+            row_weights, exponent = np.ldexp(row_weights, max(exponent, LEAST_EXPONENT)), 0
         settings = settings._replace(
             fixed=fixed,
             least=degenerate.least_variances(X),
@@ -420,7 +422,13 @@ class GMM(Estimator):
                 search.carry("warm start", last.parameters, [], last.lower_bound)
             else:
                 given = validation.check_given(
-                    family, k, X.shape[1], self.weights_init, self.means_init, self.precisions_init
+                    family,
+                    k,
+                    X.shape[1],
+                    self.weights_init,
+                    self.means_init,
+                    self.precisions_init,
+                    validation.largest_of(*X.shape),
                 )
                 validation.check_fixed_given(fixed, given)
                 self._first(search, method, given)
@@ -460,16 +468,21 @@ class _State(NamedTuple):
 
 
 class _Rows(NamedTuple):
-    """Rows that are known to be good, their weights or None, and the parameters that evaluate them."""
+    """Rows that are known to be good, their weights or None, and the parameters that evaluate them.
+
+    exponent : the weights are 2^−exponent times the user's
+    """
 
     X: np.ndarray
     row_weights: np.ndarray | None
+    exponent: int
     parameters: Parameters
     n_threads: int
 
     @property
     def count(self):
-        return float(len(self.X) if self.row_weights is None else self.row_weights.sum())
+        """The number of rows: the sum of their weights."""
+        return self._sum(np.ones(len(self.X)))
 
     def evaluate(self, what):
         """A value for each row."""
@@ -479,6 +492,10 @@ class _Rows(NamedTuple):
     def log_likelihood(self):
         """Σ_i w_i log p(x_i)."""
         return self._sum(self.evaluate("log_likelihood"))
+
+    def mean_log_likelihood(self):
+        rows = self._replace(exponent=0)
+        return rows.log_likelihood() / rows.count
 
     def bic(self):
         return -2.0 * self.log_likelihood() + self.parameters.n_parameters * float(np.log(self.count))
@@ -498,8 +515,10 @@ class _Rows(NamedTuple):
         if self.row_weights is None:
             return float(values.sum())
         counted = self.row_weights > 0  # a row of weight zero may have no finite value
-        return float((self.row_weights[counted] * values[counted]).sum())
+        with np.errstate(over="ignore"):
+            return float(np.ldexp((self.row_weights[counted] * values[counted]).sum(), self.exponent))
 
 
+LEAST_EXPONENT = -60  # rows that weigh less beside a prior's are nothing to doubles
 ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
 ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where only a sum of them is wanted

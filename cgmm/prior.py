@@ -121,7 +121,5 @@ class Conjugate:
         family, root = parameters.family, parameters.root
         second = family.scatter(np.full(parameters.k, self.precision), self.mean - parameters.means) + self.scale
         covariances = self.counts * family.log_root(root).sum() - 0.5 * (parameters.precisions * second).sum()
-        if not self.concentration:
-            return float(covariances)
-        with np.errstate(divide="ignore"):
-            return float(covariances + self.concentration * np.log(parameters.weights).sum())
+        weights = np.maximum(parameters.weights, np.finfo(float).tiny)  # a start's may be zero
+        return float(covariances + self.concentration * np.log(weights).sum())

@@ -111,7 +111,8 @@ def split_and_merge(parameters, least, rng):
     )
     spread = np.sqrt(np.einsum("c,cj->j", weights, family.variances(covariances, *means.shape)))
     firsts, seconds = np.triu_indices(k, 1)
-    closeness = 1.0 / (1e-3 + (((means[firsts] - means[seconds]) / spread) ** 2).sum(axis=1))
+    gaps = (means[firsts] - means[seconds]) / np.maximum(spread, np.sqrt(least))
+    closeness = 1.0 / (1e-3 + (gaps**2).sum(axis=1))
     pair = rng.choice(len(firsts), p=closeness / closeness.sum())
     a, b = firsts[pair], seconds[pair]
     others = np.setdiff1d(np.arange(k), [a, b])
@@ -123,8 +124,9 @@ def split_and_merge(parameters, least, rng):
         merged = share * _one(parameters, a) + (1 - share) * _one(parameters, b)
         _put(family, covariances, a, merged + share * (1 - share) * gap[:, None] * gap)
         means[a], weights[a] = share * means[a] + (1 - share) * means[b], weights[a] + weights[b]
-    else:
-        c = a  # of two, one is dropped and the other split
+    else:  # of two, one is dropped and the heavier split
+        a, b = (b, a) if weights[b] > weights[a] else (a, b)
+        c, weights[a] = a, weights[a] + weights[b]
     whole = _one(parameters, c)
     values, axes = np.linalg.eigh(whole)
     step = np.sqrt(max(values[-1], 0.0) / 2) * axes[:, -1]

@@ -283,20 +283,27 @@ def _is_definite(family, stack):
     return (stack > 0).all()
 
 
-def check_given(family, k, d, weights_init, means_init, precisions_init):
-    """The start's parameters that the user gives, by name: weights, means, covariances; NaN where unknown."""
+def check_given(family, k, d, weights_init, means_init, precisions_init, largest):
+    """The start's parameters that the user gives, by name: weights, means, covariances; NaN where unknown.
+
+    Means may be as large as rows: `largest`.
+    """
     given = {}
     if weights_init is not None:
         given["weights"] = check_mixture_weights("weights_init", weights_init, k, unknown=True)
     if means_init is not None:
-        given["means"] = check_start_array("means_init", means_init, (k, d), unknown=True)
+        given["means"] = means = check_start_array("means_init", means_init, (k, d), unknown=True)
+        if not _kernels.all_within(means[~np.isnan(means).any(axis=1)], largest):
+            raise ValueError(_first_not_within("means_init", np.nan_to_num(means), largest))
     if precisions_init is not None:
         precisions = check_matrices("precisions_init", precisions_init, family, k, d, unknown=True)
         known = ~np.isnan(precisions).reshape(len(precisions), -1).any(axis=1)
         given["covariances"] = covariances = np.full_like(precisions, np.nan)
         try:
             with np.errstate(over="ignore", invalid="ignore"):
-                if family.per_component:
+                if not known.any():
+                    pass
+                elif family.per_component:
                     covariances[known] = family.covariances_from_precisions(precisions[known])
                     family.root(covariances[known])
                 else:

@@ -378,41 +378,77 @@ def closer(X, density, const double[::1] closest, double[:, ::1] distances, row_
     return sums
 
 
-def roots(const double[:, :, ::1] covariances, int n_threads=1, const double[::1] least=None):
+def roots(const double[:, :, ::1] covariances, int n_threads=1):
     """P = L⁻¹ of each covariance Σ = L Lᵀ (m,d,d), and which of them are not positive definite (m,) bool: their P
-    is zero. With variances least (d,), also which may have less in some direction: Σ_ij P_ij² least_j > 1.
+    is zero.
 
     It does not depend on a BLAS, whose threads would go on spinning beside those of the next pass.
     """
-    cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
-    cdef Py_ssize_t m = covariances.shape[0], d = covariances.shape[1], c
-    factors, failed = np.empty((m, d, d)), np.zeros(m, dtype=bool)
-    cdef double[:, :, ::1] P = factors
-    cdef unsigned char[::1] bad = failed.view(np.uint8)
-    cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, m), m * d * d * d // THREAD_WORK))
-    cdef double[:, ::1] U = np.empty((threads, d * d))
-    cdef const double *floor = NULL
-    if least is not None:
-        if least.shape[0] != d:
-            raise ValueError("least must be (d,)")
-        floor = &least[0]
-    with nogil:
-        for c in prange(m, schedule="static", num_threads=threads):
-            bad[c] = not kernels.root(d, &covariances[c, 0, 0], &U[omp_get_thread_num(), 0], &P[c, 0, 0])
-            if bad[c]:
-                memset(&P[c, 0, 0], 0, d * d * sizeof(double))
-            elif floor != NULL:
-                bad[c] = not sum_of_squares(d, &P[c, 0, 0], floor) <= 1
+    cdef Py_ssize_t m = covariances.shape[0], d = covariances.shape[1]
+    factors, failed = np.empty((m, d, d)), np.empty(m, dtype=bool)
+    take_roots(&covariances[0, 0, 0], factors, failed, n_threads)
     return factors, failed
 
 
-cdef double sum_of_squares(Py_ssize_t d, const double *P, const double *weight) noexcept nogil:
-    """Σ_ij P_ij² weight_j of a lower triangular P (d,d)."""
+def held_roots(double[:, :, ::1] covariances, const double[::1] least, double added, int n_threads=1):
+    """P of each covariance (m,d,d) with `added` on its diagonal; and which of them (m,) bool may have a variance below
+    least (d,) but for what is added, or have no P: these covariances stay as they are, the others get it.
+
+    Σ_ij P_ij² (least_j + added) ≤ 1 is enough to be sure that Σ − diag(least) is positive semidefinite.
+    """
+    cdef Py_ssize_t m = covariances.shape[0], d = covariances.shape[1], c, j
+    factors, failed = np.empty((m, d, d)), np.empty(m, dtype=bool)
+    cdef double[:, :, ::1] P = factors
+    cdef unsigned char[::1] suspect = failed.view(np.uint8)
+    cdef double[:, ::1] diagonal = np.empty((m, d))
+    if least.shape[0] != d:
+        raise ValueError("least must be (d,)")
+    with nogil:
+        for c in range(m):
+            for j in range(d):
+                diagonal[c, j] = covariances[c, j, j]
+                covariances[c, j, j] += added
+    take_roots(&covariances[0, 0, 0], factors, failed, n_threads)
+    with nogil:
+        for c in range(m):
+            suspect[c] = suspect[c] or not reach(d, &P[c, 0, 0], &least[0], added) <= 1
+            if suspect[c]:
+                for j in range(d):
+                    covariances[c, j, j] = diagonal[c, j]
+    return factors, failed
+
+
+def sum_of_squares(const double[:, :] array):
+    """Σ a_ij²: a number to compare with, for a fraction of what NumPy takes to call."""
+    cdef double total = 0.0
+    cdef Py_ssize_t i, j
+    for i in range(array.shape[0]):
+        for j in range(array.shape[1]):
+            total += array[i, j] * array[i, j]
+    return total
+
+
+cdef take_roots(const double *covariances, double[:, :, ::1] P, failed, int n_threads):
+    """See roots. OUT P, failed."""
+    cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
+    cdef Py_ssize_t m = P.shape[0], d = P.shape[1], c
+    cdef unsigned char[::1] bad = failed.view(np.uint8)
+    cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, m), m * d * d * d // THREAD_WORK))
+    cdef double[:, ::1] U = np.empty((threads, d * d))
+    with nogil:
+        for c in prange(m, schedule="static", num_threads=threads):
+            bad[c] = not kernels.root(d, covariances + c * d * d, &U[omp_get_thread_num(), 0], &P[c, 0, 0])
+            if bad[c]:
+                memset(&P[c, 0, 0], 0, d * d * sizeof(double))
+
+
+cdef double reach(Py_ssize_t d, const double *P, const double *least, double added) noexcept nogil:
+    """Σ_ij P_ij² (least_j + added) of a lower triangular P (d,d)."""
     cdef double total = 0.0
     cdef Py_ssize_t i, j
     for i in range(d):
         for j in range(i + 1):
-            total += P[i * d + j] * P[i * d + j] * weight[j]
+            total += P[i * d + j] * P[i * d + j] * (least[j] + added)
     return total
 
 
