@@ -24,6 +24,7 @@ RUNS = {
     "starts": ("starts.py",),
     "k-means": ("k_means.py",),
     "calls": ("calls.py",),
+    "restarts": ("restarts.py",),
     "degenerate": ("degenerate.py",),
     "sweep": ("sweep.py", "--plot", "sweep.png"),
 }

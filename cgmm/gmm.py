@@ -1,6 +1,7 @@
 """The estimator: parameters and verbs; nothing numeric in it."""
 
 import inspect
+import sys
 import warnings
 from typing import NamedTuple
 
@@ -388,7 +389,7 @@ class GMM(Estimator):
         k = validation.check_count("n_components", self.n_components)
         family = validation.check_choice("covariance_type", self.covariance_type, FAMILIES)
         fixed = validation.check_fixed(self.fixed, family, k)
-        n_init = validation.check_count("n_init", self.n_init)
+        n_init = validation.check_count("n_init", self.n_init, most=sys.maxsize)
         on_degenerate = validation.check_choice("on_degenerate", self.on_degenerate, ON_DEGENERATE)
         varied = self.init_params == "kmeans"
         if callable(self.init_params):

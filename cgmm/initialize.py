@@ -22,6 +22,7 @@ SAMPLE_TRIES = 3  # of k-means on so many rows, for the best: beside a fit they 
 SAMPLE_PER_PARAMETER = 10  # and this many rows for each component and feature
 SEEDING_ROWS = 16384  # k-means++ reads its rows once for each seed: it looks at least at so many of the sample
 SEEDING_PER_COMPONENT = 64  # and at so many for each component
+FAR = 1e300  # of a squared distance: a number, beyond which all are alike
 WHITENED_FEATURES = 32  # beyond it a start's rows are no more whitened, but only scaled
 
 
@@ -86,7 +87,8 @@ def _alike(found, given):
 
     known = np.flatnonzero(~np.isnan(means[:, 0]))
     scale = np.sqrt(found.family.variances(found.covariances, found.k, found.d).mean(axis=0))
-    distances = (((means[known, None] - found.means[None]) / scale) ** 2).sum(axis=-1)
+    with np.errstate(over="ignore"):
+        distances = np.minimum((((means[known, None] - found.means[None]) / scale) ** 2).sum(axis=-1), FAR)
     taken = np.empty(len(known), dtype=int)
     rows, columns = linear_sum_assignment(distances)
     taken[rows] = columns
