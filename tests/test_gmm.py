@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from cgmm import GMM, ConvergenceWarning, DegenerateWarning
+from cgmm import GMM, ConvergenceWarning, DegenerateWarning, report
 from datasets import compact, invert
 
 families = pytest.mark.parametrize("family", reference.FAMILIES)
@@ -152,6 +152,22 @@ def test_verbose(capsys):
     assert len(lines) == model.n_iter_ + 2 and f"converged after {model.n_iter_} iterations" in lines[-1]
     for line, bound in zip(lines[1:-1], model.lower_bounds_, strict=True):
         assert f"{bound:.8g}" in line
+
+
+def test_verbose_shows_a_bar(capsys):
+    """Of each start, where tqdm is installed; it goes to standard error."""
+    pytest.importorskip("tqdm")
+    model = fit(verbose=1, n_init=2)
+    out, err = capsys.readouterr()
+    assert out == "" and "Start 0" in err and "Start 1" in err
+    assert f"{model.n_iter_}/100" in err and "log_likelihood=" in err
+
+
+def test_verbose_without_tqdm(capsys, monkeypatch):
+    monkeypatch.setattr(report, "find_spec", lambda name: None)
+    fit(verbose=1, n_init=1)
+    out, err = capsys.readouterr()
+    assert out.splitlines()[0] == "Start 0" and err == ""
 
 
 def test_callback_sees_each_iteration():
