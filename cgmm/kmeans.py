@@ -90,7 +90,8 @@ def kmeans(
         lloyd(X, seeds(X, k, rng, row_weights, n_threads), moves, tol, row_weights, n_threads) for _ in range(restarts)
     )
     best = min(results, key=lambda result: result.inertia)
-    history = np.ldexp(best.inertia_history, exponent)
+    with np.errstate(over="ignore"):
+        history = np.ldexp(best.inertia_history, exponent)
     return best._replace(inertia=float(history[-1]), inertia_history=history)
 
 

@@ -332,7 +332,8 @@ def check_responsibilities(name, value, n, k):
     """Labels (n,) of 0 … k−1 as intp, or responsibilities (n,k), non-negative and each row summing to one."""
     array = check_array(name, value)
     if array.shape == (n,):
-        labels = array.astype(np.intp)
+        with np.errstate(invalid="ignore"):
+            labels = array.astype(np.intp)
         if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() >= k:
             raise ValueError(f"{name} must hold labels from 0 to {k - 1}, one for each row, or responsibilities")
         return labels
