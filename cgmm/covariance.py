@@ -285,7 +285,8 @@ class Variances(Family):
 
     def condition_numbers(self, covariances, root):
         rows = covariances.reshape(len(covariances), -1)
-        return rows.max(axis=1) / rows.min(axis=1)
+        with np.errstate(over="ignore"):
+            return rows.max(axis=1) / rows.min(axis=1)
 
     def precisions(self, root):
         return root**2
@@ -405,12 +406,14 @@ FAMILIES = {family.name: family for family in (Full(), Tied(), Diag(), Spherical
 def _lift(S, least, reg_covar):
     """S with no variance below least, see Matrices.hold, plus reg_covar; its P; and whether one was below.
 
-    Nor is one left below what the rounding of the largest leaves of it. Where the floor matters more than reg_covar, P
+    Nor is one left below what the rounding of the largest leaves of it: of the variances of the features, each in its own
+    unit, so that no feature is lost in another's. Where the floor matters more than reg_covar, P
     comes from the axes and variances themselves: from the matrix, the smallest would be known to its rounding only.
     """
     S = np.where(np.isfinite(S), S, 0.0)
-    least = np.maximum(least, EPS**2 * S.diagonal())
-    d, unit = len(S), np.sqrt(least)
+    d = len(S)
+    least = np.maximum(least, 8 * d**2 * EPS * S.diagonal())
+    unit = np.sqrt(least)
     values, axes = np.linalg.eigh(S / unit / unit[:, None])
     lowest = max(1.0, 8 * d * EPS * values[-1])
     lifted = bool(values[0] < lowest)

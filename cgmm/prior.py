@@ -119,7 +119,9 @@ class Conjugate:
     def log_density(self, parameters):
         """The logarithm of the prior's density at some parameters, but for a constant."""
         family, root = parameters.family, parameters.root
-        second = family.scatter(np.full(parameters.k, self.precision), self.mean - parameters.means) + self.scale
-        covariances = self.counts * family.log_root(root).sum() - 0.5 * (parameters.precisions * second).sum()
+        with np.errstate(over="ignore"):
+            second = family.scatter(np.full(parameters.k, self.precision), self.mean - parameters.means) + self.scale
+        with np.errstate(over="ignore"):
+            covariances = self.counts * family.log_root(root).sum() - 0.5 * (parameters.precisions * second).sum()
         weights = np.maximum(parameters.weights, np.finfo(float).tiny)  # a start's may be zero
         return float(covariances + self.concentration * np.log(weights).sum())

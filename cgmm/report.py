@@ -77,7 +77,8 @@ def warn(fit, settings, on_degenerate):
     if fit.degenerate and on_degenerate == "warn":
         warnings.warn(f"{told(fit)}. It was repaired, and the fit went on. {ADVICE}", DegenerateWarning, stacklevel=3)
     if not fit.converged and not fit.stopped and len(fit.lower_bounds):
-        change = abs(np.diff(fit.lower_bounds[-2:]))[0] if len(fit.lower_bounds) > 1 else np.inf
+        with np.errstate(invalid="ignore"):
+            change = abs(np.diff(fit.lower_bounds[-2:]))[0] if len(fit.lower_bounds) > 1 else np.inf
         warnings.warn(
             "Best performing initialization did not converge. Try different init parameters, or increase max_iter, "
             f"tol, or check for degenerate data: max_iter={settings.max_iter} ended it while the mean log-likelihood "

@@ -102,7 +102,7 @@ def _rank(fit):
     return not fit.degenerate, fit.lower_bound
 
 
-def split_and_merge(parameters, least, rng):
+def split_and_merge(parameters, least, bounds, rng):
     """Two components of a mixture merged into one, and a third split along its longest axis (Ueda, Nakano,
     Ghahramani and Hinton, SMEM algorithm for mixture models, 2000), near pairs drawn the more often."""
     family, k = parameters.family, parameters.k
@@ -131,7 +131,7 @@ def split_and_merge(parameters, least, rng):
     values, axes = np.linalg.eigh(whole)
     step = np.sqrt(max(values[-1], 0.0) / 2) * axes[:, -1]
     for part, at in ((b, means[c] - step), (c, means[c] + step)):
-        means[part] = at
+        means[part] = np.clip(at, *bounds)
         _put(family, covariances, part, whole - step[:, None] * step)
     weights[b] = weights[c] = weights[c] / 2
     return Parameters.held(family, weights / weights.sum(), means, covariances, least)

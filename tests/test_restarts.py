@@ -82,7 +82,7 @@ def test_split_and_merge_keeps_a_mixture(family, k):
     weights, means, covariances = start_of(clusters(200, 3, k), k, family)
     before = Parameters.build(FAMILIES[family], weights, means, covariances)
     for seed in range(10):
-        after = restarts.split_and_merge(before, np.full(3, 1e-12), np.random.default_rng(seed))
+        after = restarts.split_and_merge(before, np.full(3, 1e-12), (-1e9, 1e9), np.random.default_rng(seed))
         assert_allclose(after.weights.sum(), 1, rtol=1e-14)
         changed = (after.means != before.means).any(axis=1)
         assert 2 <= changed.sum() <= 3
