@@ -406,9 +406,9 @@ FAMILIES = {family.name: family for family in (Full(), Tied(), Diag(), Spherical
 def _lift(S, least, reg_covar):
     """S with no variance below least, see Matrices.hold, plus reg_covar; its P; and whether one was below.
 
-    Nor is one left below what the rounding of the largest leaves of it: of the variances of the features, each in its own
-    unit, so that no feature is lost in another's. Where the floor matters more than reg_covar, P
-    comes from the axes and variances themselves: from the matrix, the smallest would be known to its rounding only.
+    Nor is one left below what the rounding of the largest leaves of it, in units in which no feature has so large a
+    variance that others are lost in it. Where the floor matters more than reg_covar, P comes from the axes and
+    variances themselves: from the matrix, the smallest would be known to its rounding only.
     """
     S = np.where(np.isfinite(S), S, 0.0)
     d = len(S)

@@ -91,9 +91,8 @@ class Search:
     def _split_and_merge(self):
         problem = self.problem
         rows = initialize.sample_rows(problem.X, problem.row_weights, problem.k, self.rng)
-        short = self._short(
-            split_and_merge(self.best.parameters, self.settings.floor(problem.X.shape[1]), self.rng), rows
-        )
+        least, bounds = self.settings.floor(problem.X.shape[1]), (rows[0].min(axis=0), rows[0].max(axis=0))
+        short = self._short(split_and_merge(self.best.parameters, least, bounds, self.rng), rows)
         self.carry("split and merge", short.parameters, [])
 
 
@@ -104,7 +103,10 @@ def _rank(fit):
 
 def split_and_merge(parameters, least, bounds, rng):
     """Two components of a mixture merged into one, and a third split along its longest axis (Ueda, Nakano,
-    Ghahramani and Hinton, SMEM algorithm for mixture models, 2000), near pairs drawn the more often."""
+    Ghahramani and Hinton, SMEM algorithm for mixture models, 2000), near pairs drawn the more often.
+
+    least : (d,) below it no variance falls;  bounds : (d,) and (d,), between which means stay: those of the rows
+    """
     family, k = parameters.family, parameters.k
     weights, means, covariances = (
         np.array(value) for value in (parameters.weights, parameters.means, parameters.covariances)
