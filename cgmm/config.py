@@ -12,9 +12,10 @@ def _after_fork():
     _forked = True
 
 
-# The OpenMP runtime of GCC cannot start threads in the child of a process that has used them: it would hang.
+# A forked child has none of the threads that OpenMP (GCC) believes to have: it would wait for them, in a pass with
+# several threads or when its own thread ends. So they are ended before, and the child uses one.
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_kernels.end_idle_threads, after_in_child=_after_fork)
 
 
 def select_target(name):

@@ -14,7 +14,7 @@ from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
 from _simd cimport *
-from _openmp cimport CGMM_OPENMP, omp_get_max_threads, omp_get_num_procs, omp_get_thread_num
+from _openmp cimport CGMM_OPENMP, cgmm_end_idle_threads, omp_get_max_threads, omp_get_num_procs, omp_get_thread_num
 
 cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t, size_t)
@@ -73,6 +73,11 @@ def openmp():
 def usable_threads():
     """Threads that this process may use: OMP_NUM_THREADS and the processor affinity respected."""
     return max(1, min(omp_get_max_threads(), omp_get_num_procs()))
+
+
+def end_idle_threads():
+    """End the threads that OpenMP keeps for the calling thread between passes; the next pass starts new ones."""
+    cgmm_end_idle_threads()
 
 
 include "_pass.pxi"
