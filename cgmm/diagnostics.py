@@ -1,8 +1,8 @@
 """What a fit tells of itself."""
 
-from functools import cached_property
-
 import numpy as np
+
+from cgmm.parameters import once
 
 
 class Diagnostics:
@@ -30,7 +30,7 @@ class Diagnostics:
         self.effective_counts = None if fit.n_k is None else np.ldexp(fit.n_k, exponent)
         self.repairs, self.degenerate = fit.repairs, fit.degenerate
 
-    @cached_property
+    @once
     def condition_numbers(self):
         parameters = self._fit.parameters
         return parameters.family.condition_numbers(parameters.covariances, parameters.root)

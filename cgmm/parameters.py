@@ -1,7 +1,6 @@
 """The parameters of a mixture as one immutable value, and the form in which the kernels take them."""
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -41,6 +40,22 @@ def distances_to(centres, middle=None):
     if middle is None:
         middle = np.sort(centres, axis=0)[(k - 1) // 2]
     return Density("isotropic", centres, middle, np.ones(k), np.zeros(k))
+
+
+class once:
+    """A property that is computed when it is first asked for.
+
+    functools.cached_property of Python 3.11 holds a lock meanwhile, one for all mixtures: a child that another
+    thread forks at that moment would wait for it for ever.
+    """
+
+    def __init__(self, compute):
+        self.compute, self.__doc__ = compute, compute.__doc__
+
+    def __get__(self, instance, owner=None):
+        if instance is None:
+            return self
+        return vars(instance).setdefault(self.compute.__name__, self.compute(instance))
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,15 +108,15 @@ class Parameters:
         """Free parameters: covariances, means, and weights that sum to one."""
         return self.family.n_parameters(self.k, self.d) + self.k * self.d + self.k - 1
 
-    @cached_property
+    @once
     def precisions(self):
         return _read_only(self.family.precisions(self.root))
 
-    @cached_property
+    @once
     def precisions_cholesky(self):
         return _read_only(self.family.precisions_cholesky(self.root))
 
-    @cached_property
+    @once
     def reach(self):
         """The largest variance of a feature in the mixture over that left of it in a component, given others.
 
@@ -116,7 +131,7 @@ class Parameters:
         """Whether float32 would lose log-densities."""
         return self.reach > MOST_FLOAT32
 
-    @cached_property
+    @once
     def density(self):
         whitening = self.family.whitening(self.root, self.k, self.d)
         with np.errstate(divide="ignore"):
