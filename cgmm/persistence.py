@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import tempfile
 
 import numpy as np
 
@@ -33,13 +32,16 @@ def save(path, parameters, lower_bounds, converged, settings):
         "lower_bounds": lower_bounds,
     }
     path = os.path.realpath(path)
-    handle, partial = tempfile.mkstemp(prefix=".cgmm-", suffix=".part", dir=os.path.dirname(path))
+    old_mode = _mode(path)
+    mode = 0o666 if old_mode is None else old_mode
+    partial = os.path.join(os.path.dirname(path), f".cgmm-{os.urandom(8).hex()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             np.savez(file, header=np.array(json.dumps(header)), **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(partial, _mode(path))
+        if old_mode is not None:
+            os.chmod(partial, mode)
         os.replace(partial, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -55,6 +57,8 @@ def load(path):
             parameters = _parameters(header, arrays)
             settings = _settings(header)
             return parameters, arrays["lower_bounds"], header["converged"], settings
+        except MemoryError:
+            raise
         except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
             raise ValueError(f"{os.fspath(path)} cannot be loaded as a cgmm model: {error}") from error
 
@@ -81,13 +85,14 @@ def _settings(header):
 
 
 def _mode(path):
-    """The permissions that a new file at path is to have: the old file's, or what the umask leaves."""
+    """The permissions of the file at path; None if there is none, and a new one gets what the umask leaves.
+
+    To ask for the umask is to set it, for all threads.
+    """
     try:
         return os.stat(path).st_mode & 0o777
     except FileNotFoundError:
-        umask = os.umask(0)
-        os.umask(umask)
-        return 0o666 & ~umask
+        return None
 
 
 def _read(file):

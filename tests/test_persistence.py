@@ -195,7 +195,7 @@ def test_an_interrupted_save_leaves_the_old_file(path, monkeypatch, where, error
 
     old = path.read_bytes()
     new = fitted("diag")
-    for target in (path, path.with_name("new.npz")):
+    for target in (path, path.with_name("new.npz"))[: 1 if where == "os.chmod" else 2]:
         with monkeypatch.context() as patch, pytest.raises(type(error)):
             patch.setattr(where, fail)
             new.save(target)
