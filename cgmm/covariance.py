@@ -8,7 +8,6 @@ a covariance Σ = L Lᵀ, and the whitening factor is P = L⁻¹, so that (x−�
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import solve_triangular
 
 from cgmm import _kernels
 
@@ -117,7 +116,7 @@ class Matrices(Family):
             return largest * np.linalg.norm(self.stacked(root), 2, axis=(1, 2)) ** 2
 
     def precisions(self, root):
-        return np.swapaxes(root, -1, -2) @ root
+        return _kernels.grams(self.stacked(root)).reshape(root.shape)
 
     def precisions_cholesky(self, root):
         return np.ascontiguousarray(np.swapaxes(root, -1, -2))
@@ -194,7 +193,7 @@ class Full(Matrices):
         rows = np.empty_like(noise)
         for c in np.unique(labels):
             chosen = labels == c
-            rows[chosen] = solve_triangular(root[c], noise[chosen].T, lower=True).T
+            rows[chosen] = _solve(root[c], noise[chosen])
         return rows
 
 
@@ -246,7 +245,7 @@ class Tied(Matrices):
         return np.repeat(covariances[np.newaxis], k, axis=0)
 
     def colour(self, root, labels, noise):
-        return solve_triangular(root, noise.T, lower=True).T
+        return _solve(root, noise)
 
 
 class Variances(Family):
@@ -444,7 +443,7 @@ def _sharpen(roots, covariances):
     identity = np.eye(roots.shape[-1])
     scale = 2.0 ** -np.round(np.log2(np.diagonal(covariances, axis1=1, axis2=2)) / 2)
     scaled = roots / scale[:, None, :]
-    L = np.array([solve_triangular(P, identity, lower=True) for P in scaled])
+    L = np.array([_solve(P, identity).T for P in scaled])
     a = (L + 1.5 * 2.0**27) - 1.5 * 2.0**27
     r = L - a
     cross = a @ np.swapaxes(r, 1, 2)
@@ -453,6 +452,17 @@ def _sharpen(roots, covariances):
     left -= r @ np.swapaxes(r, 1, 2)
     inverses, failed = _kernels.roots(identity + scaled @ left @ np.swapaxes(scaled, 1, 2))
     return np.where(failed[:, None, None], roots, inverses @ roots)
+
+
+def _solve(root, noise):
+    """Rows x with P x = z for the rows z of noise (n,d), by forward substitution.
+
+    Not by a BLAS, whose bits may depend on its threads.
+    """
+    rows = np.empty(noise.shape[::-1])
+    for j, row in enumerate(root):
+        rows[j] = (noise[:, j] - np.einsum("i,in->n", row[:j], rows[:j])) / row[j]
+    return rows.T
 
 
 def _log_diagonal(root):

@@ -123,7 +123,8 @@ class Parameters:
         Its root times the rounding of a number is what may be lost of a whitened row.
         """
         variances = self.family.variances(self.covariances, self.k, self.d)
-        spread = self.weights @ (variances + (self.means - self.weights @ self.means) ** 2)
+        offsets = self.means - np.einsum("c,cj->j", self.weights, self.means)
+        spread = np.einsum("c,cj->j", self.weights, variances + offsets**2)
         return float(self.family.reach(self.root, spread))
 
     @property

@@ -457,6 +457,26 @@ cdef double reach(Py_ssize_t d, const double *P, const double *least, double add
     return total
 
 
+def grams(const double[:, :, ::1] roots):
+    """Pᵀ P (m,d,d) of each lower triangular P (m,d,d); without a BLAS, whose bits may depend on its threads."""
+    cdef Py_ssize_t m = roots.shape[0], d = roots.shape[1], c, r, i, j
+    cdef double p
+    products = np.empty((m, d, d))
+    cdef double[:, :, ::1] out = products
+    with nogil:
+        for c in range(m):
+            memset(&out[c, 0, 0], 0, d * d * sizeof(double))
+            for r in range(d):
+                for i in range(r + 1):
+                    p = roots[c, r, i]
+                    for j in range(i + 1):
+                        out[c, i, j] += p * roots[c, r, j]
+            for i in range(d):
+                for j in range(i):
+                    out[c, j, i] = out[c, i, j]
+    return products
+
+
 def fma_rate(dtype, int n_threads=1, Py_ssize_t repeats=20_000_000):
     """Floating-point operations of independent fused multiply-adds done by each of n_threads threads; to be
     timed by the caller: the machine's peak, the yardstick of the benchmarks."""
