@@ -14,12 +14,23 @@ import numpy as np
 ROUTED = ("fit", "score")  # methods to which meta-estimators may route sample_weight
 
 
+UNCHANGED = "$UNCHANGED$"  # scikit-learn's mark of a request that stays as it is
+
+
+class Kin:
+    """An error or a warning that scikit-learn has, too: copied or unpickled, it is of both if scikit-learn is there."""
+
+    def __reduce__(self):
+        return _revived, (getattr(self, "ours", type(self)), self.args), vars(self)
+
+
+def _revived(ours, args):
+    return kin(ours)(*args)
+
+
 @cache
 def _joined(ours, theirs):
-    def reduce(self):
-        return ours, self.args
-
-    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "__reduce__": reduce})
+    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "ours": ours})
 
 
 def kin(ours):

@@ -9,6 +9,7 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.parameters import Fixed
+from cgmm.protocol import Kin
 
 LARGEST_SINGLE = 1e15  # of a float32 value: beyond it sums of squares of a block may overflow, and
 SMALLEST_SINGLE = 1e-15  # of what a float32 column holds: below it squares underflow; both are computed in float64
@@ -25,7 +26,7 @@ class DegenerateError(ValueError):
     """A component cannot be estimated from the data, and on_degenerate="raise" asks not to repair it."""
 
 
-class ConvergenceWarning(UserWarning):
+class ConvergenceWarning(Kin, UserWarning):
     """The fit ended at max_iter before the log-likelihood settled."""
 
 
@@ -33,7 +34,7 @@ class DegenerateWarning(UserWarning):
     """A component could not be estimated from the data and was repaired."""
 
 
-class NotFittedError(ValueError, AttributeError):
+class NotFittedError(Kin, ValueError, AttributeError):
     """The model is used before fit."""
 
 
