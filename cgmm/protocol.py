@@ -106,36 +106,37 @@ class Estimator:
 
     def get_metadata_routing(self):
         """scikit-learn's MetadataRequest: which methods ask a meta-estimator for sample_weight."""
-        from sklearn.utils.metadata_routing import MetadataRequest
+        from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
-        asked = vars(self).get("_metadata_request", {})
+        if "_metadata_request" in vars(self):  # where scikit-learn's clone and its scorers look for it
+            return get_routing_for_object(self._metadata_request)
         request = MetadataRequest(owner=type(self).__name__)
         for method in ROUTED:
-            getattr(request, method).add_request(param="sample_weight", alias=asked.get(method))
+            getattr(request, method).add_request(param="sample_weight", alias=None)
         return request
 
-    def set_fit_request(self, *, sample_weight):
+    def set_fit_request(self, *, sample_weight=UNCHANGED):
         """Ask meta-estimators to route sample_weight to ``fit``: True, False, None or another name for it.
 
         As in scikit-learn, with ``sklearn.set_config(enable_metadata_routing=True)``.
         """
         return self._set_request("fit", sample_weight)
 
-    def set_score_request(self, *, sample_weight):
+    def set_score_request(self, *, sample_weight=UNCHANGED):
         """Ask meta-estimators to route sample_weight to ``score``: see set_fit_request."""
         return self._set_request("score", sample_weight)
 
     def _set_request(self, method, request):
-        from sklearn import get_config
-        from sklearn.utils.metadata_routing import UNCHANGED
-
-        if not get_config().get("enable_metadata_routing", False):
+        sklearn = sys.modules.get("sklearn")  # who has not imported it has not enabled it
+        if sklearn is None or not sklearn.get_config().get("enable_metadata_routing", False):
             raise RuntimeError(
                 "This method is only available when metadata routing is enabled: "
                 "sklearn.set_config(enable_metadata_routing=True)."
             )
         if request != UNCHANGED:
-            self._metadata_request = vars(self).get("_metadata_request", {}) | {method: request}
+            asked = self.get_metadata_routing()
+            getattr(asked, method).add_request(param="sample_weight", alias=request)
+            self._metadata_request = asked
         return self
 
 
