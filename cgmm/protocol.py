@@ -142,7 +142,7 @@ class Estimator:
 
 def feature_names(X):
     """The names of a data frame's columns, (d,) of str objects; None if it is not a frame or they are not names."""
-    columns = getattr(X, "columns", None)
+    columns = getattr(X, "column_names", getattr(X, "columns", None))  # Arrow's tables hold values in columns
     if columns is None or not hasattr(X, "shape"):
         return None
     names = np.asarray(columns, dtype=object)

@@ -370,8 +370,9 @@ def check_array(name, value):
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}")
     if array.dtype.kind not in "biufO":
         raise TypeError(f"{name} must be numeric, not of dtype {array.dtype}")
+    source = value if array.dtype.kind == "O" and hasattr(value, "astype") else array  # pandas.NA becomes NaN
     try:
-        return array.astype(np.float32 if array.dtype == np.float32 else np.float64)
+        return np.asarray(source.astype(np.float32 if array.dtype == np.float32 else np.float64))
     except OverflowError as error:
         raise ValueError(f"{name} must be numeric: {error}") from None
     except (TypeError, ValueError) as error:
