@@ -229,15 +229,15 @@ class GMM(Estimator):
 
     def predict(self, X):
         """The most probable component of each row of X (n,d); integers (n,)."""
-        return self._evaluate(X, "labels")
+        return self._rows(X).evaluate("labels")
 
     def predict_proba(self, X):
         """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
-        return self._evaluate(X, "responsibilities")
+        return self._rows(X).evaluate("responsibilities")
 
     def score_samples(self, X):
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
-        return self._evaluate(X, "log_likelihood")
+        return self._rows(X).evaluate("log_likelihood")
 
     def score(self, X, y=None, sample_weight=None):
         """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
@@ -363,7 +363,7 @@ class GMM(Estimator):
         state = self._fitted()
         warning = protocol.check_feature_names(protocol.feature_names(X), state.names)
         if warning:
-            warnings.warn(warning, UserWarning, stacklevel=4)
+            warnings.warn(warning, UserWarning, stacklevel=3)
         n_threads = self._threads()
         parameters = state.fit.parameters
         X = validation.check_rows(X, parameters.d, n_threads)
@@ -371,9 +371,6 @@ class GMM(Estimator):
             X = X.astype(np.float64)
         row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
         return _Rows(X, row_weights, exponent, parameters, n_threads)
-
-    def _evaluate(self, X, what):
-        return self._rows(X).evaluate(what)
 
     def _check_settings(self):
         """The constructor's arguments that steer EM, checked."""
