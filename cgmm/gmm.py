@@ -1,6 +1,5 @@
 """The estimator: parameters and verbs; nothing numeric in it."""
 
-import inspect
 import sys
 import warnings
 from typing import NamedTuple
@@ -307,7 +306,7 @@ class GMM(Estimator):
             It is damaged, not cgmm's or of a newer version; the message names the file and the fault.
         """
         parameters, lower_bounds, converged, settings = persistence.load(path)
-        known = inspect.signature(cls).parameters
+        known = cls._defaults()
         model = cls(**{name: value for name, value in settings.items() if name in known})
         model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
         model._state = _State(em.Fit(parameters, lower_bounds, converged))

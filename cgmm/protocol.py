@@ -46,7 +46,7 @@ class Estimator:
     def get_params(self, deep=True):
         """The constructor's arguments by name; if deep, as name__inner those of arguments that have their own."""
         found = {}
-        for name in inspect.signature(type(self)).parameters:
+        for name in self._defaults():
             found[name] = value = getattr(self, name)
             if deep and hasattr(value, "get_params") and not isinstance(value, type):
                 found |= {f"{name}__{inner}": own for inner, own in value.get_params().items()}
@@ -58,7 +58,7 @@ class Estimator:
         Returns
         -------
         self
-            Changed in all of them or in none.
+            With none of its own changed if an argument does not exist.
         """
         known = self.get_params(deep=False)
         nested = {}
@@ -70,31 +70,38 @@ class Estimator:
                 )
             if inner:
                 nested.setdefault(name, {})[inner] = value
+        for name, inner in nested.items():
+            params.get(name, known[name]).set_params(**inner)
         for name in params.keys() & known.keys():
             setattr(self, name, params[name])
-        for name, inner in nested.items():
-            getattr(self, name).set_params(**inner)
         return self
 
+    @classmethod
+    def _defaults(cls):
+        """The constructor's arguments and their defaults, but for **those that a subclass passes on."""
+        arguments = inspect.signature(cls).parameters.values()
+        return {own.name: own.default for own in arguments if own.kind != own.VAR_KEYWORD}
+
     def __repr__(self):
-        arguments = inspect.signature(type(self)).parameters
-        told = {name: repr(getattr(self, name)) for name in arguments}
-        changed = [f"{name}={text}" for name, text in told.items() if text != repr(arguments[name].default)]
+        defaults = self._defaults()
+        told = {name: repr(getattr(self, name)) for name in defaults}
+        changed = [f"{name}={text}" for name, text in told.items() if text != repr(defaults[name])]
         return f"{type(self).__name__}({', '.join(changed)})"
 
     def _repr_html_(self):
-        """What a notebook shows: scikit-learn's diagram once it is there, or the text."""
-        if "sklearn" not in sys.modules:
+        """What a notebook shows: scikit-learn's diagram once it is there and shows its own so, or the text."""
+        sklearn = sys.modules.get("sklearn")
+        if sklearn is None or sklearn.get_config()["display"] != "diagram":
             return f"<pre>{escape(repr(self))}</pre>"
         from sklearn.utils import estimator_html_repr
 
         return estimator_html_repr(self)
 
-    def _get_params_html(self, deep=True, doc_link="", **later):
+    def _get_params_html(self, *args, **kwargs):  # which they are depends on scikit-learn's version
         """The table of arguments in scikit-learn's diagram, the changed ones first."""
         from sklearn.base import BaseEstimator
 
-        return BaseEstimator._get_params_html(self, deep, doc_link, **later)
+        return BaseEstimator._get_params_html(self, *args, **kwargs)
 
     def __sklearn_tags__(self):
         from sklearn.base import BaseEstimator, DensityMixin
@@ -153,7 +160,8 @@ def feature_names(X):
         raise TypeError(
             "Feature names are only supported if all input features have string names, but your input has "
             f"{kinds} as feature name / column name types. If you want feature names to be stored and validated, "
-            "you must convert them all to strings, by using X.columns = X.columns.astype(str) for example."
+            "you must convert them all to strings, by using X.columns = X.columns.astype(str) for example. Otherwise "
+            "you can remove feature / column names from your input data, or convert them all to a non-string data type."
         )
     return names
 
