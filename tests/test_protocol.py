@@ -3,9 +3,11 @@
 import copy
 import os
 import pickle
+import re
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,10 +34,10 @@ FOLDS = model_selection.KFold(3, shuffle=True, random_state=0)
 frames = pytest.mark.parametrize("library", ["pandas", "polars"])
 
 
-def fresh(program, **environment):
+def fresh(program, folder, **environment):
     """What a program prints in a process of its own."""
     environment = {**os.environ, "PYTHONWARNINGS": "error", **environment}
-    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True)
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout.decode()
 
@@ -56,10 +58,10 @@ for family in ("full", "tied", "diag", "spherical"):
 """
 
 
-def test_every_check_of_scikit_learn():
+def test_every_check_of_scikit_learn(tmp_path):
     """None fails, is skipped or is expected to fail; one of them wants arrays of the array API."""
     pytest.importorskip("array_api_strict")
-    lines = fresh(CHECKS, SCIPY_ARRAY_API="1", PYTHONWARNINGS="ignore").splitlines()
+    lines = fresh(CHECKS, tmp_path, SCIPY_ARRAY_API="1", PYTHONWARNINGS="ignore").splitlines()
     assert len(lines) > 160
     assert [line for line in lines if line.split()[2] != "passed"] == []
 
@@ -180,10 +182,10 @@ print(*(name for name in sys.modules if name.partition(".")[0] == "sklearn"))
 """
 
 
-def test_scikit_learn_is_not_imported_unasked():
+def test_scikit_learn_is_not_imported_unasked(tmp_path):
     """Errors that have been its own are then only ours, and nothing that does without it loads it."""
     error = pickle.dumps(kin(cgmm.NotFittedError)("told"))
-    assert fresh(WITHOUT.format(error.hex())).split() == []
+    assert fresh(WITHOUT.format(error.hex()), tmp_path).split() == []
 
 
 # Routed metadata
@@ -380,3 +382,20 @@ def test_what_is_missing_in_a_frame_is_named(library):
 def test_text_in_a_frame_is_refused(library, bad):
     with pytest.raises(ValueError, match="X must be numeric"):
         GMM().fit(pytest.importorskip(library).DataFrame({"a": [1.0, 2.0, 3.0], "b": bad}))
+
+
+# The documentation
+
+
+def public(model):
+    return {name for name in dir(model) if not name.startswith("_")}
+
+
+def test_every_public_name_is_told_of():
+    """docs/from-scikit-learn.md has each name of GaussianMixture in its tables, and each of GMM alone beside them."""
+    text = (Path(__file__).parents[1] / "docs" / "from-scikit-learn.md").read_text()
+    tables, besides = text.split("## Besides")
+    named = {name for row in re.findall(r"(?m)^\| (`.*?) \|", tables) for name in re.findall(r"`(\w+)`", row)}
+    ours, theirs = (public(clone(cls(2)).fit(frame("pandas", X.T))) for cls in (GMM, GaussianMixture))
+    assert theirs - named == set() and theirs - ours == set()
+    assert ours - theirs - set(re.findall(r"`(?:cgmm\.)?(\w+)`", tables + besides)) == set()
