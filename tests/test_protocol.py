@@ -299,6 +299,18 @@ def test_columns_that_are_numbers_are_no_names():
     assert not hasattr(clone(MODEL).fit(pandas.DataFrame(X)), "feature_names_in_")
 
 
+def test_names_of_an_arrow_table():
+    """Of pyarrow's or what is like it: `columns` are there values."""
+
+    class Arrow:
+        shape, column_names, columns = X.shape, NAMES, list(X.T)
+
+        def __array__(self, dtype=None, copy=None):
+            return X
+
+    assert clone(MODEL).fit(Arrow()).feature_names_in_.tolist() == NAMES
+
+
 def said(use):
     """The warning, or the error, of a call: its class and its text, in which ours has the name of theirs."""
     with warnings.catch_warnings(record=True) as caught:
