@@ -1,0 +1,347 @@
+"""Recipes of fits for the fuzzer: what to build, as small values that Hypothesis draws, shrinks and prints.
+
+Arrays come from kinds of columns and a seed rather than element by element: large ones cost no more to draw.
+"""
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from cgmm import Prior
+
+FAMILIES = ("full", "tied", "diag", "spherical")
+NAMES = ("weights", "means", "covariances")
+NASTY = np.array(
+    [0.0, -0.0, 1.0, -1.0, 1 / 3, 1 + 2.0**-52, 1e16, 5e-324, -1e-310, 2.3e-308, 1e-150, 1e150, -1e150, 1e-30, 1e30]
+)
+COLUMNS = {  # function (rng, n) → (n,)
+    "normal": lambda rng, n: rng.standard_normal(n),
+    "far": lambda rng, n: 1e9 + rng.standard_normal(n),
+    "few": lambda rng, n: rng.integers(0, 3, size=n) * 1.7,
+    "zeros": lambda rng, n: np.zeros(n),
+    "constant": lambda rng, n: np.full(n, 7.1),
+    "huge": lambda rng, n: 1e150 * rng.uniform(-1, 1, size=n),
+    "tiny": lambda rng, n: 1e-150 * rng.standard_normal(n),
+    "denormal": lambda rng, n: 1e-310 * rng.standard_normal(n),
+    "scales": lambda rng, n: 10.0 ** rng.uniform(-100, 100, size=n),
+    "counts": lambda rng, n: np.arange(n, dtype=float),
+    "outlier": lambda rng, n: np.where(np.arange(n) == n - 1, 1e12, rng.standard_normal(n)),
+    "one is other": lambda rng, n: np.where(np.arange(n) == n // 2, 1.0 + 2.0**-40, 1.0),
+    "nasty": lambda rng, n: rng.choice(NASTY, size=n),
+}
+DTYPES = ("float64", "float32", "float16", "int64", "int8", "uint16", "bool", "object", ">f8", ">f4")
+LARGEST = {"float32": 1e37, ">f4": 1e37, "float16": 6e4, "int64": 9e18, "int8": 127, "uint16": 65535}
+LAYOUTS = ("C", "F", "strided", "reversed", "read-only", "list")
+
+
+class Rows(NamedTuple):
+    """Rows (n, d): columns of these kinds in turn, each exact multiples of the first from `independent` on, and the
+    rows the first `distinct` over and over."""
+
+    n: int = 30
+    d: int = 2
+    columns: tuple = ("normal",)
+    distinct: int = 100
+    independent: int = 100
+    dtype: str = "float64"
+    layout: str = "C"
+    seed: int = 0
+
+    def build(self):
+        n, d = self.n, self.d
+        rng = np.random.default_rng([self.seed, n, d])
+        X = np.empty((n, d))
+        for j in range(d):
+            column = COLUMNS[self.columns[j % len(self.columns)]](rng, n)
+            X[:, j] = column if j < self.independent else X[:, 0] * 2.0 ** (j % 5 - 2)
+        X = X[np.arange(n) % self.distinct]
+        most = LARGEST.get(self.dtype, 1e150)
+        least = 0 if self.dtype == "uint16" else -most
+        X = X > 0 if self.dtype == "bool" else np.clip(X, least, most).astype(self.dtype)
+        return arranged(X, self.layout)
+
+
+def arranged(X, layout):
+    """The same rows, lying otherwise in memory."""
+    if layout == "F":
+        return np.asfortranarray(X)
+    if layout == "strided":
+        wide = np.zeros((2 * X.shape[0], X.shape[1] + 1), dtype=X.dtype)
+        wide[::2, 1:] = X
+        return wide[::2, 1:]
+    if layout == "reversed":
+        return np.ascontiguousarray(X[::-1])[::-1]
+    if layout == "read-only":
+        X.flags.writeable = False
+    return X.tolist() if layout == "list" else X
+
+
+class StopAt:
+    """A callback that ends each start's run at an iteration, and keeps what it saw."""
+
+    def __init__(self, iteration):
+        self.iteration, self.seen = iteration, []
+
+    def __call__(self, state):
+        self.seen.append((state.log_likelihood, state.change))
+        return state.iteration >= self.iteration
+
+    def __repr__(self):
+        return f"StopAt({self.iteration})"
+
+
+def own_means(X, k, random_state):
+    return np.asarray(X, dtype=float)[random_state.choice(len(X), k)]
+
+
+def own_labels(X, k, random_state):
+    return random_state.randint(0, k, size=len(X))
+
+
+def own_responsibilities(X, k, random_state):
+    """Of a component or two for each row."""
+    return (np.eye(k)[np.arange(len(X)) % k] + np.eye(k)[random_state.randint(0, k, size=len(X))]) / 2
+
+
+STARTS = {
+    "kmeans": "kmeans",
+    "k-means++": "k-means++",
+    "random": "random",
+    "random_from_data": "random_from_data",
+    "means": own_means,
+    "labels": own_labels,
+    "responsibilities": own_responsibilities,
+}
+WEIGHTS = {  # function (rng, n) → sample_weight
+    "none": lambda rng, n: None,
+    "ones": lambda rng, n: np.ones(n),
+    "counts": lambda rng, n: np.arange(n) % 3 + (n < 3),
+    "many zeros": lambda rng, n: (np.arange(n) % 4 == 0).astype(float),
+    "wide": lambda rng, n: 10.0 ** rng.uniform(-12, 12, size=n),
+    "huge ratios": lambda rng, n: 10.0 ** rng.uniform(-290, 290, size=n),
+    "denormal": lambda rng, n: np.full(n, 5e-324),
+    "one row": lambda rng, n: np.where(np.arange(n) == 0, 1e300, 1e-300),
+    "integers": lambda rng, n: rng.integers(1, 5, size=n).tolist(),
+    "a number": lambda rng, n: 2.5,
+}
+PRIORS = {  # function (d, family) → prior
+    "none": lambda d, family: None,
+    "default": lambda d, family: "default",
+    "weights": lambda d, family: Prior(weight_concentration=3.0),
+    "no means": lambda d, family: Prior(mean_precision=0),
+    "means": lambda d, family: Prior(mean_precision=1e6, mean=np.ones(d)),
+    "small": lambda d, family: Prior(degrees_of_freedom=1e-3, covariance=_scale(d, family, 1e-9)),
+    "strong": lambda d, family: Prior(degrees_of_freedom=1e6, covariance=_scale(d, family, 1e6), mean=np.zeros(d)),
+}
+
+
+def _scale(d, family, size):
+    return size if family in ("diag", "spherical") else size * np.eye(d)
+
+
+class Fit(NamedTuple):
+    """A fit: rows, row weights, and constructor arguments, those of starts as names of what to build.
+
+    weights, means, precisions : kinds of start, or None;  unknown : every so many-th of them is left NaN, 0: none
+    fixed : names, kept in all components (fixed_every 1) or by masks in every so many-th
+    labels : kind of responsibilities_init, or None;  stop : iteration at which a callback ends it, or None
+    """
+
+    rows: Rows = Rows()
+    k: int = 2
+    family: str = "full"
+    arguments: tuple = ()  # of names and values, such as are handed on
+    start: str = "kmeans"
+    sample_weight: str = "none"
+    weights: str | None = None
+    means: str | None = None
+    precisions: str | None = None
+    unknown: int = 0
+    fixed: tuple = ()
+    fixed_every: int = 1
+    labels: str | None = None
+    prior: str = "none"
+    stop: int | None = None
+    warm: bool = False
+
+    def rng(self):
+        return np.random.default_rng([self.rows.seed, self.k])
+
+    def row_weights(self):
+        return WEIGHTS[self.sample_weight](self.rng(), self.rows.n)
+
+    def masks(self):
+        """Which components of each name are fixed, (k,) of bool."""
+        mask = np.arange(self.k) % self.fixed_every == 0
+        if self.family == "tied":
+            return {name: np.ones(self.k, bool) if name == "covariances" else mask for name in self.fixed}
+        return dict.fromkeys(self.fixed, mask)
+
+    def constructor(self, X):
+        """GMM's arguments, for rows X as they are handed over."""
+        X = np.asarray(X).astype(float)
+        d, k, rng = X.shape[1], self.k, self.rng()
+        found = {
+            "n_components": k,
+            "covariance_type": self.family,
+            "init_params": STARTS[self.start],
+            "fixed": self.fixed if self.fixed_every == 1 else self.masks(),
+            "prior": PRIORS[self.prior](d, self.family),
+            "callback": None if self.stop is None else StopAt(self.stop),
+            "warm_start": self.warm,
+            "random_state": self.rows.seed,
+            **dict(self.arguments),
+        }
+        if self.weights is not None:
+            found["weights_init"] = self._some("weights", start_weights(self.weights, k, rng))
+        if self.means is not None:
+            found["means_init"] = self._some("means", start_means(self.means, X, k, rng))
+        if self.precisions is not None:
+            precisions = start_precisions(self.precisions, X, k, self.family, rng)
+            found["precisions_init"] = precisions if self.family == "tied" else self._some("covariances", precisions)
+        if self.labels is not None:
+            function = STARTS[self.labels]
+            found["responsibilities_init"] = function(X, k, np.random.RandomState(self.rows.seed))
+        return found
+
+    def _some(self, name, values):
+        """With NaN in the components that are left to the start; weights leave something for those."""
+        if self.unknown:
+            kept = self.masks().get(name, np.zeros(self.k, bool))
+            unknown = (np.arange(self.k) % self.unknown == 0) & ~kept
+            if name == "weights" and unknown.any():
+                values *= 0.9
+            values[unknown] = np.nan
+        return values
+
+
+def start_weights(kind, k, rng):
+    """Weights (k,): equal, one nearly all, or with zeros."""
+    if kind == "equal":
+        return np.full(k, 1 / k)
+    weights = 10.0 ** -np.arange(0, 40 * k, 40) if kind == "steep" else (np.arange(k) % 2 == 0).astype(float)
+    return weights / weights.sum()
+
+
+def start_means(kind, X, k, rng):
+    """Means (k,d): rows, all the same, or far from every row."""
+    rows = X[rng.choice(len(X), k)]
+    if kind == "same":
+        return np.repeat(rows[:1], k, axis=0)
+    return rows if kind == "rows" else rows + 1e6 * (1 + np.abs(rows)) * np.arange(k)[:, np.newaxis]
+
+
+def start_precisions(kind, X, k, family, rng):
+    """Precisions of a family: of the data's variances, of all sizes, correlated."""
+    d = X.shape[1]
+    if kind == "data":
+        with np.errstate(all="ignore"):
+            variances = X.std(axis=0) ** 2
+        own = 1 / np.where((variances > 1e-290) & (variances < 1e290), variances, 1.0)
+        diagonal = np.tile(own, (k, 1))
+    else:
+        sizes = {"unit": 1.0, "large": 1e12, "small": 1e-12, "huge": 1e200, "tiny": 1e-200, "correlated": 1.0}
+        diagonal = np.full((k, d), sizes[kind])
+    if family == "spherical":
+        return diagonal[:, 0].copy()
+    if family == "diag":
+        return diagonal
+    correlation = np.full((d, d), 0.99) + 0.01 * np.eye(d) if kind == "correlated" else np.eye(d)
+    root = np.sqrt(diagonal)
+    full = root[:, :, np.newaxis] * correlation * root[:, np.newaxis, :]
+    return full[0] if family == "tied" else full
+
+
+@st.composite
+def rows(draw, least=1):
+    n = draw(st.integers(least, 60))
+    d = draw(st.one_of(st.integers(1, 6), st.integers(20, 40) if draw(st.integers(0, 7)) == 7 else st.integers(1, 3)))
+    return Rows(
+        n,
+        d,
+        columns=tuple(draw(st.lists(st.sampled_from(sorted(COLUMNS)), min_size=1, max_size=4))),
+        distinct=draw(st.sampled_from([100, 100, 1, 2, 3, 7])),
+        independent=draw(st.sampled_from([100, 100, 1, 2])),
+        dtype=draw(st.sampled_from(("float64", "float64", "float32", "float32", *DTYPES))),
+        layout=draw(st.sampled_from(LAYOUTS)),
+        seed=draw(st.integers(0, 1000)),
+    )
+
+
+SETTINGS = {
+    "tol": st.sampled_from([1e-3, 0.0, 1e-10, 0, 1.0, 1e300, np.float32(1e-4)]),
+    "reg_covar": st.sampled_from([0.0, 1e-6, 0, 1e-12, 1.0, 1e6, 5e-324, 1e-300, 1e300]),
+    "max_iter": st.integers(0, 30),
+    "n_init": st.integers(1, 6),
+    "on_degenerate": st.sampled_from(["warn", "repair", "raise"]),
+    "n_threads": st.sampled_from([None, 1, 2, 3]),
+    "verbose": st.sampled_from([0, 2]),
+}
+
+
+def maybe(strategy, of=4):
+    """None, or once in `of` times something."""
+    return st.integers(1, of).flatmap(lambda drawn: strategy if drawn == of else st.none())
+
+
+@st.composite
+def fits(draw):
+    data = draw(rows())
+    k = draw(st.integers(1, min(8, data.n)))
+    fixed = draw(maybe(st.lists(st.sampled_from(NAMES), unique=True, min_size=1)))
+    fixed = tuple(fixed or ())
+    needed = {name: 1 if name in fixed else 4 for name in NAMES}
+    arguments = draw(st.fixed_dictionaries({}, optional=SETTINGS))
+    return Fit(
+        data,
+        k,
+        family=draw(st.sampled_from(FAMILIES)),
+        arguments=tuple(arguments.items()),
+        start=draw(st.sampled_from(tuple(STARTS))),
+        sample_weight=draw(st.sampled_from(("none", "none", *WEIGHTS))),
+        weights=draw(maybe(st.sampled_from(["equal", "steep", "zeros"]), needed["weights"])),
+        means=draw(maybe(st.sampled_from(["rows", "same", "far"]), needed["means"])),
+        precisions=draw(
+            maybe(
+                st.sampled_from(["data", "unit", "large", "small", "huge", "tiny", "correlated"]), needed["covariances"]
+            )
+        ),
+        unknown=draw(st.sampled_from([0, 0, 1, 2, 3])),
+        fixed=fixed,
+        fixed_every=draw(st.sampled_from([1, 2, 3])),
+        labels=draw(maybe(st.sampled_from(["labels", "responsibilities"]), 6)),
+        prior=draw(st.sampled_from(("none", "none", "none", *PRIORS))),
+        stop=draw(maybe(st.integers(1, 10))),
+        warm=draw(st.booleans()),
+    )
+
+
+def junk():
+    """Things that are nearly always wrong where an argument is expected."""
+    numbers = st.sampled_from([0, 1, 3, -1, 2**70, -(2**70), 0.5, 2.0, -1e-9, 1e300, float("nan"), float("inf"), 1j])
+    kinds = st.sampled_from([np.float64("nan"), np.int8(-3), Fraction(1, 3), Decimal(2), np.datetime64("2020-01-01")])
+    values = st.one_of(st.none(), st.booleans(), numbers, kinds, st.text("a1 ", max_size=3), st.binary(max_size=3))
+    nested = st.one_of(st.lists(values, max_size=3), st.dictionaries(st.sampled_from(NAMES), values, max_size=2))
+    others = st.sampled_from([object(), int, len, np.ma.masked, slice(3), range(2), [[1, 2], [3]], {"means"}])
+    return st.one_of(values, nested, others, arrays())
+
+
+def arrays(shapes=None):
+    """Arrays of any type and shape, or of one of these shapes, with numbers from NASTY, NaN and infinities."""
+    shapes = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=4) if shapes is None else shapes
+    numbers = st.sampled_from([*NASTY.tolist(), 0.5, 2.0, float("nan"), float("inf")])
+    small = st.integers(-2, 3)
+    return st.one_of(
+        hnp.arrays("f8", shapes, elements=numbers),
+        hnp.arrays("f8", shapes, elements=st.sampled_from([0.0, 0.5, 1.0])),
+        hnp.arrays("i4", shapes, elements=small),
+        hnp.arrays("?", shapes),
+        hnp.arrays("c16", shapes, elements=small),
+        hnp.arrays("U2", shapes, elements=st.text("a1", max_size=2)),
+        hnp.arrays("O", shapes, elements=st.one_of(numbers, st.none(), st.text("a1", max_size=2))),
+        hnp.arrays("M8[s]", shapes, elements=small.map(lambda i: np.datetime64(i, "s"))),
+    )
