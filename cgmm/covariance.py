@@ -107,7 +107,8 @@ class Matrices(Family):
 
     def reach(self, root, variances):
         """The largest of the variances (d,) over that of a feature in a component, given the features before it."""
-        return (np.diagonal(root, axis1=-2, axis2=-1) ** 2 * variances).max()
+        with np.errstate(over="ignore"):
+            return (np.diagonal(root, axis1=-2, axis2=-1) ** 2 * variances).max()
 
     def condition_numbers(self, covariances, root):
         """The smallest eigenvalues are those of the precisions: of the covariances, they would be rounding."""
@@ -133,7 +134,7 @@ class Matrices(Family):
         scaled = root * unit
         product = scaled @ (covariances / unit / np.swapaxes(unit, -1, -2)) @ np.swapaxes(scaled, -1, -2)
         d = root.shape[-1]
-        rounding = 1e-9 + 100 * d**2 * EPS * np.abs(scaled).max(axis=(-2, -1)) ** 2
+        rounding = 1e-6 + 100 * d**2 * EPS * np.abs(scaled).max(axis=(-2, -1)) ** 2
         return (
             np.array_equal(root, np.tril(root))
             and (np.diagonal(root, axis1=-2, axis2=-1) > 0).all()
@@ -280,7 +281,8 @@ class Variances(Family):
         return covariance.diagonal().mean()
 
     def reach(self, root, variances):
-        return (root.reshape(len(root), -1) ** 2 * variances).max()
+        with np.errstate(over="ignore"):
+            return (root.reshape(len(root), -1) ** 2 * variances).max()
 
     def condition_numbers(self, covariances, root):
         rows = covariances.reshape(len(covariances), -1)

@@ -215,16 +215,12 @@ class GMM(Estimator):
         DegenerateWarning
             A component could not be estimated and was repaired.
         """
-        known = self._check_settings()
-        names = protocol.feature_names(X)
-        X = validation.check_rows(X, n_threads=known.n_threads)
-        self._state, on_degenerate = self._search(X, sample_weight, names, known)
-        report.warn(self._state.fit, known, on_degenerate)
+        self._learn(X, sample_weight)
         return self
 
     def fit_predict(self, X, y=None, sample_weight=None):
         """``fit`` and then ``predict`` on the same rows; labels (n,)."""
-        return self.fit(X, y, sample_weight).predict(X)
+        return self._rows(X, state=self._learn(X, sample_weight)).evaluate("labels")
 
     def predict(self, X):
         """The most probable component of each row of X (n,d); integers (n,)."""
@@ -357,9 +353,19 @@ class GMM(Estimator):
     def _threads(self):
         return threads(validation.check_threads(self.n_threads))
 
-    def _rows(self, X, sample_weight=None):
-        """Checked rows, with their weights, beside the parameters."""
-        state = self._fitted()
+    def _learn(self, X, sample_weight):
+        """Fit, and the _State that the estimator has from now on."""
+        known = self._check_settings()
+        names = protocol.feature_names(X)
+        X = validation.check_rows(X, n_threads=known.n_threads)
+        state, on_degenerate = self._search(X, sample_weight, names, known)
+        self._state = state
+        report.warn(state.fit, known, on_degenerate)
+        return state
+
+    def _rows(self, X, sample_weight=None, state=None):
+        """Checked rows, with their weights, beside the parameters of that state, or of the last fit."""
+        state = state or self._fitted()
         warning = protocol.check_feature_names(protocol.feature_names(X), state.names)
         if warning:
             warnings.warn(warning, UserWarning, stacklevel=3)

@@ -75,7 +75,7 @@ def check_degenerate(fit):
 def warn(fit, settings, on_degenerate):
     """Warn once of a fit that was cut short, and once of what was repaired in it."""
     if fit.degenerate and on_degenerate == "warn":
-        warnings.warn(f"{told(fit)}. It was repaired, and the fit went on. {ADVICE}", DegenerateWarning, stacklevel=3)
+        warnings.warn(f"{told(fit)}. It was repaired, and the fit went on. {ADVICE}", DegenerateWarning, stacklevel=4)
     if not fit.converged and not fit.stopped and len(fit.lower_bounds):
         with np.errstate(invalid="ignore"):
             change = abs(np.diff(fit.lower_bounds[-2:]))[0] if len(fit.lower_bounds) > 1 else np.inf
@@ -84,7 +84,7 @@ def warn(fit, settings, on_degenerate):
             f"tol, or check for degenerate data: max_iter={settings.max_iter} ended it while the mean log-likelihood "
             f"still changed by {change:.3g} an iteration (tol={settings.tol:g}).",
             kin(ConvergenceWarning),
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

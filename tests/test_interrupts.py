@@ -117,7 +117,6 @@ def test_an_answer_is_of_one_fit(verb, n, d, k, features, tmp_path, unsynced):
     assert all(answer in possible for answer in found)
 
 
-@pytest.mark.xfail(reason="it reads the fit again", strict=True)
 def test_fit_predict_labels_by_its_own_fit():
     X = clusters(60, 2, 3)
     model, other = GMM(3, random_state=0, max_iter=2, n_threads=1), fit_of(GMM(2, random_state=0).fit(X))
