@@ -12,6 +12,8 @@ from cgmm import validation
 from cgmm.covariance import FAMILIES
 from cgmm.statistics import of_labels
 
+LEAST_LOG = -1e300  # of a density: one less is no number
+
 
 @dataclass(frozen=True, eq=False)
 class Prior:
@@ -124,4 +126,4 @@ class Conjugate:
         with np.errstate(over="ignore"):
             covariances = self.counts * family.log_root(root).sum() - 0.5 * (parameters.precisions * second).sum()
         weights = np.maximum(parameters.weights, np.finfo(float).tiny)  # a start's may be zero
-        return float(covariances + self.concentration * np.log(weights).sum())
+        return max(float(covariances + self.concentration * np.log(weights).sum()), LEAST_LOG)
