@@ -1,13 +1,16 @@
 """What this build can do and what it uses: instruction set, OpenMP, threads."""
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 from cgmm import _kernels
 
 _forked = False
 
 
-def _after_fork():
+def _after_fork() -> None:
     global _forked
     _forked = True
 
@@ -18,7 +21,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_kernels.end_idle_threads, after_in_child=_after_fork)
 
 
-def select_target(name):
+def select_target(name: str) -> None:
     """Use the instruction set `name`; ValueError lists the possible ones."""
     possible = _kernels.available_targets()
     if name not in possible:
@@ -26,7 +29,7 @@ def select_target(name):
     _kernels.set_target(name)
 
 
-def threads(n_threads=None):
+def threads(n_threads: int | None = None) -> int:
     """Threads to use: `n_threads`, or all that the process may use (affinity and OMP_NUM_THREADS respected).
 
     A forked child of this process uses one.
@@ -36,7 +39,7 @@ def threads(n_threads=None):
     return _kernels.usable_threads() if n_threads is None else n_threads
 
 
-def show_config():
+def show_config() -> dict[str, Any]:
     """Print and return the facts of this build and machine.
 
     Returns

@@ -5,11 +5,17 @@ statistics, the whitening factor that densities need, and its number of paramete
 a covariance Σ = L Lᵀ, and the whitening factor is P = L⁻¹, so that (x−μ)ᵀ Σ⁻¹ (x−μ) = |P (x−μ)|².
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
 from cgmm import _kernels
+
+if TYPE_CHECKING:
+    from cgmm.types import Array, Components, CovarianceType, Form, Labels, Moment
 
 EPS = float(np.finfo(np.float64).eps)
 
@@ -23,16 +29,16 @@ class Whitening(NamedTuple):
     whitener : (d,d) applied to the rows first, or None
     """
 
-    form: str
-    factor: np.ndarray
-    log_det: np.ndarray
-    whitener: np.ndarray | None = None
+    form: Form
+    factor: Array
+    log_det: Array
+    whitener: Array | None = None
 
 
 class NotPositiveDefinite(ValueError):
     """The covariances of `components` are not positive definite."""
 
-    def __init__(self, components):
+    def __init__(self, components: Iterable[int]) -> None:
         self.components = list(components)
         super().__init__(f"the covariance of component {self.components[0]} is not positive definite")
 
@@ -47,13 +53,13 @@ class Family:
 
     per_component = True  # a covariance for each
 
-    def keep(self, covariances, components, previous):
+    def keep(self, covariances: Array, components: Components, previous: Array | None) -> Array:
         """Put the previous covariances, or the mean of the others, in the place of those of `components`."""
         others = np.setdiff1d(np.arange(len(covariances)), components)
         covariances[components] = covariances[others].mean(axis=0) if previous is None else previous[components]
         return covariances
 
-    def take(self, covariances, components):
+    def take(self, covariances: Array, components: Components) -> Array:
         """The covariances of those components."""
         return covariances[components]
 
@@ -63,18 +69,23 @@ class Matrices(Family):
 
     definite = "symmetric, positive-definite"
 
-    def root(self, covariances, n_threads=1):
+    def stacked(self, covariances: Array) -> Array:
+        raise NotImplementedError
+
+    def root(self, covariances: Array, n_threads: int = 1) -> Array:
         """P of each covariance; NotPositiveDefinite names those that have none."""
         roots, bad = _kernels.roots(np.ascontiguousarray(self.stacked(covariances)), n_threads)
         if np.count_nonzero(bad):
             raise NotPositiveDefinite(np.flatnonzero(bad))
         return roots.reshape(covariances.shape)
 
-    def sharp_root(self, covariances):
+    def sharp_root(self, covariances: Array) -> Array:
         """As `root`, exact to rounding: for covariances that are given, not estimated."""
         return _sharpen(self.stacked(self.root(covariances)), self.stacked(covariances)).reshape(covariances.shape)
 
-    def hold(self, covariances, least, reg_covar, n_threads=1):
+    def hold(
+        self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1
+    ) -> tuple[Array, Array, list[int]]:
         """Covariances whose variance is nowhere below `least` (d,) or (k,d), with reg_covar added; P of them; and
         which components were held.
 
@@ -85,63 +96,67 @@ class Matrices(Family):
         least = self.least(least)
         most = least if least.ndim == 1 else least.max(axis=0)
         roots, suspects = _kernels.held_roots(stack, most, reg_covar, n_threads)
-        held = []
+        held: list[int] = []
         for c in np.flatnonzero(suspects) if np.count_nonzero(suspects) else ():
             stack[c], roots[c], lifted = _lift(stack[c], least if least.ndim == 1 else least[c], reg_covar)
             if lifted:
                 held.append(int(c))
         return stack.reshape(covariances.shape), roots.reshape(covariances.shape), held
 
-    def least(self, least):
+    def least(self, least: Array) -> Array:
         return least
 
-    def log_root(self, root):
+    def log_root(self, root: Array) -> Array:
         return _log_diagonal(root)
 
-    def default_scale(self, covariance):
+    def default_scale(self, covariance: Array) -> Array:
         """Of a prior, from the covariance (d,d) of the rows."""
         return covariance
 
-    def scale_shape(self, d):
+    def scale_shape(self, d: int) -> tuple[int, ...]:
         return (d, d)
 
-    def reach(self, root, variances):
+    def reach(self, root: Array, variances: Array) -> float:
         """The largest of the variances (d,) over that of a feature in a component, given the features before it."""
         with np.errstate(over="ignore"):
             return (np.diagonal(root, axis1=-2, axis2=-1) ** 2 * variances).max()
 
-    def condition_numbers(self, covariances, root):
+    def condition_numbers(self, covariances: Array, root: Array) -> Array:
         """The smallest eigenvalues are those of the precisions: of the covariances, they would be rounding."""
         largest = np.linalg.norm(self.stacked(covariances), 2, axis=(1, 2))
         with np.errstate(over="ignore"):
             return largest * np.linalg.norm(self.stacked(root), 2, axis=(1, 2)) ** 2
 
-    def precisions(self, root):
+    def precisions(self, root: Array) -> Array:
         return _kernels.grams(self.stacked(root)).reshape(root.shape)
 
-    def precisions_cholesky(self, root):
+    def precisions_cholesky(self, root: Array) -> Array:
         return np.ascontiguousarray(np.swapaxes(root, -1, -2))
 
-    def root_from_precisions_cholesky(self, cholesky):
+    def root_from_precisions_cholesky(self, cholesky: Array) -> Array:
         return self.precisions_cholesky(cholesky)
 
-    def covariances_from_precisions(self, precisions):
+    def covariances_from_precisions(self, precisions: Array) -> Array:
         return self.precisions(self.root(precisions))
 
-    def is_root_of(self, root, covariances):
+    def is_root_of(self, root: Array, covariances: Array) -> bool:
         """Whether P Σ Pᵀ = I to rounding, P lower triangular with a positive diagonal."""
         unit = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))[..., np.newaxis, :]  # of each feature
         scaled = root * unit
         product = scaled @ (covariances / unit / np.swapaxes(unit, -1, -2)) @ np.swapaxes(scaled, -1, -2)
         d = root.shape[-1]
         rounding = 1e-6 + 100 * d**2 * EPS * np.abs(scaled).max(axis=(-2, -1)) ** 2
-        return (
+        return bool(
             np.array_equal(root, np.tril(root))
             and (np.diagonal(root, axis1=-2, axis2=-1) > 0).all()
             and (np.abs(product - np.eye(d)).max(axis=(-2, -1)) <= rounding).all()
         )
 
-    def is_symmetric(self, covariances):
+    def compact(self, full: Array) -> Array:
+        """The covariance of the family that is nearest to a matrix (d,d)."""
+        return full
+
+    def is_symmetric(self, covariances: Array) -> bool:
         scale = np.abs(covariances).max()
         return np.allclose(covariances, np.swapaxes(covariances, -1, -2), rtol=1e-8, atol=1e-8 * scale)
 
@@ -149,47 +164,42 @@ class Matrices(Family):
 class Full(Matrices):
     """Each component its own matrix (mclust's VVV)."""
 
-    name = "full"
-    moment = "full"
+    name: CovarianceType = "full"
+    moment: Moment = "full"
 
-    def shape(self, k, d):
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, d)
 
-    def n_parameters(self, k, d):
+    def n_parameters(self, k: int, d: int) -> int:
         return k * d * (d + 1) // 2
 
-    def stacked(self, covariances):
+    def stacked(self, covariances: Array) -> Array:
         return covariances
 
-    def scatter(self, masses, offsets):
+    def scatter(self, masses: Array, offsets: Array) -> Array:
         return (masses[:, None] * offsets)[:, :, None] * offsets[:, None, :]
 
-    def counts(self, n_k, d):
+    def counts(self, n_k: Array, d: int) -> Array:
         """Σ_c = Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / n_c (Bishop 2006, 9.25)."""
         return n_k[:, None, None]
 
-    def prior_counts(self, degrees, k, d, mean):
+    def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:
         """Of an inverse Wishart density |Σ|^(−(ν+d+1)/2), and of its mean's normal one, |Σ|^(−1/2)."""
         return degrees + d + 1 + mean
 
-    def whitening(self, root, k, d):
+    def whitening(self, root: Array, k: int, d: int) -> Whitening:
         return Whitening("triangular", root, _log_diagonal(root))
 
-    def variances(self, covariances, k, d):
+    def variances(self, covariances: Array, k: int, d: int) -> Array:
         return np.diagonal(covariances, axis1=1, axis2=2)
 
-    def project(self, covariances, directions, k):
-        half = np.einsum("cij,mj->cmi", covariances, directions)
-        return np.einsum("cmi,li->cml", half, directions)
+    def project(self, covariances: Array, directions: Array, k: int) -> Array:
+        return _project(covariances, directions)
 
-    def expand(self, covariances, k, d):
+    def expand(self, covariances: Array, k: int, d: int) -> Array:
         return np.array(covariances)
 
-    def compact(self, full):
-        """The covariance of the family that is nearest to a matrix (d,d)."""
-        return full
-
-    def colour(self, root, labels, noise):
+    def colour(self, root: Array, labels: Labels, noise: Array) -> Array:
         """Rows L_c z of noise (n,d), c the label of each."""
         rows = np.empty_like(noise)
         for c in np.unique(labels):
@@ -201,51 +211,51 @@ class Full(Matrices):
 class Tied(Matrices):
     """One matrix for all components (EEE)."""
 
-    name = "tied"
-    moment = "pooled"
+    name: CovarianceType = "tied"
+    moment: Moment = "pooled"
     per_component = False
 
-    def least(self, least):
+    def least(self, least: Array) -> Array:
         return least if least.ndim == 1 else least.max(axis=0)
 
-    def shape(self, k, d):
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (d, d)
 
-    def n_parameters(self, k, d):
+    def n_parameters(self, k: int, d: int) -> int:
         return d * (d + 1) // 2
 
-    def stacked(self, covariances):
+    def stacked(self, covariances: Array) -> Array:
         return covariances[np.newaxis]
 
-    def scatter(self, masses, offsets):
+    def scatter(self, masses: Array, offsets: Array) -> Array:
         return np.einsum("c,ci,cj->ij", masses, offsets, offsets)
 
-    def counts(self, n_k, d):
+    def counts(self, n_k: Array, d: int) -> Array:
         """Σ = Σ_c Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / Σ_c n_c."""
         return n_k.sum()
 
-    def prior_counts(self, degrees, k, d, mean):
+    def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:
         return degrees + d + 1 + k * mean
 
-    def keep(self, covariances, components, previous):
+    def keep(self, covariances: Array, components: Components, previous: Array | None) -> Array:
         return covariances
 
-    def take(self, covariances, components):
+    def take(self, covariances: Array, components: Components) -> Array:
         return covariances
 
-    def whitening(self, root, k, d):
+    def whitening(self, root: Array, k: int, d: int) -> Whitening:
         return Whitening("isotropic", np.ones(k), np.repeat(_log_diagonal(root[np.newaxis]), k), root)
 
-    def variances(self, covariances, k, d):
+    def variances(self, covariances: Array, k: int, d: int) -> Array:
         return np.repeat(np.diag(covariances)[np.newaxis], k, axis=0)
 
-    def project(self, covariances, directions, k):
-        return np.repeat(Full.project(self, covariances[np.newaxis], directions, 1), k, axis=0)
+    def project(self, covariances: Array, directions: Array, k: int) -> Array:
+        return np.repeat(_project(covariances[np.newaxis], directions), k, axis=0)
 
-    def expand(self, covariances, k, d):
+    def expand(self, covariances: Array, k: int, d: int) -> Array:
         return np.repeat(covariances[np.newaxis], k, axis=0)
 
-    def colour(self, root, labels, noise):
+    def colour(self, root: Array, labels: Labels, noise: Array) -> Array:
         return _solve(root, noise)
 
 
@@ -254,7 +264,7 @@ class Variances(Family):
 
     definite = "positive"
 
-    def root(self, covariances, n_threads=1):
+    def root(self, covariances: Array, n_threads: int = 1) -> Array:
         bad = ~(np.isfinite(covariances) & (covariances > 0)).reshape(len(covariances), -1).all(axis=1)
         if bad.any():
             raise NotPositiveDefinite(np.flatnonzero(bad))
@@ -262,52 +272,57 @@ class Variances(Family):
 
     sharp_root = root
 
-    def hold(self, covariances, least, reg_covar, n_threads=1):
+    def least(self, least: Array) -> Array:
+        raise NotImplementedError
+
+    def hold(
+        self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1
+    ) -> tuple[Array, Array, list[int]]:
         """See Matrices.hold."""
         least = self.least(least)
         fine = covariances >= least
-        held = []
+        held: list[int] = []
         if not fine.all():
             held = np.flatnonzero(~fine.reshape(len(fine), -1).all(axis=1)).tolist()
             covariances = np.where(fine, covariances, least)
         covariances = covariances + reg_covar
         return covariances, 1.0 / np.sqrt(covariances), held
 
-    def log_root(self, root):
+    def log_root(self, root: Array) -> Array:
         return np.log(root)
 
-    def default_scale(self, covariance):
+    def default_scale(self, covariance: Array) -> Array:
         """Of a prior, from the covariance (d,d) of the rows."""
         return covariance.diagonal().mean()
 
-    def reach(self, root, variances):
+    def reach(self, root: Array, variances: Array) -> float:
         with np.errstate(over="ignore"):
             return (root.reshape(len(root), -1) ** 2 * variances).max()
 
-    def condition_numbers(self, covariances, root):
+    def condition_numbers(self, covariances: Array, root: Array) -> Array:
         rows = covariances.reshape(len(covariances), -1)
         with np.errstate(over="ignore"):
             return rows.max(axis=1) / rows.min(axis=1)
 
-    def precisions(self, root):
+    def precisions(self, root: Array) -> Array:
         return root**2
 
-    def precisions_cholesky(self, root):
+    def precisions_cholesky(self, root: Array) -> Array:
         return root.copy()
 
-    def root_from_precisions_cholesky(self, cholesky):
+    def root_from_precisions_cholesky(self, cholesky: Array) -> Array:
         return cholesky.copy()
 
-    def covariances_from_precisions(self, precisions):
+    def covariances_from_precisions(self, precisions: Array) -> Array:
         return 1.0 / precisions
 
-    def is_root_of(self, root, covariances):
-        return (root > 0).all() and np.allclose(root**2 * covariances, 1.0, rtol=1e-12, atol=0)
+    def is_root_of(self, root: Array, covariances: Array) -> bool:
+        return bool((root > 0).all()) and np.allclose(root**2 * covariances, 1.0, rtol=1e-12, atol=0)
 
-    def is_symmetric(self, covariances):
+    def is_symmetric(self, covariances: Array) -> bool:
         return True
 
-    def colour(self, root, labels, noise):
+    def colour(self, root: Array, labels: Labels, noise: Array) -> Array:
         sigma = 1.0 / root[labels]
         return noise * sigma.reshape(len(noise), -1)
 
@@ -315,96 +330,97 @@ class Variances(Family):
 class Diag(Variances):
     """A variance for each component and feature (VVI)."""
 
-    name = "diag"
-    moment = "diag"
+    name: CovarianceType = "diag"
+    moment: Moment = "diag"
 
-    def shape(self, k, d):
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d)
 
-    def n_parameters(self, k, d):
+    def n_parameters(self, k: int, d: int) -> int:
         return k * d
 
-    def scatter(self, masses, offsets):
+    def scatter(self, masses: Array, offsets: Array) -> Array:
         return masses[:, None] * offsets**2
 
-    def counts(self, n_k, d):
+    def counts(self, n_k: Array, d: int) -> Array:
         """σ²_cj = Σ_i r_ic (x_ij−μ_cj)² / n_c."""
         return n_k[:, None]
 
-    def prior_counts(self, degrees, k, d, mean):
+    def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:
         """Of an inverse gamma density (σ²)^(−ν/2−1), and of its mean's normal one, (σ²)^(−1/2)."""
         return degrees + 2 + mean
 
-    def least(self, least):
+    def least(self, least: Array) -> Array:
         return least
 
-    def scale_shape(self, d):
+    def scale_shape(self, d: int) -> tuple[int, ...]:
         return (d,)
 
-    def whitening(self, root, k, d):
+    def whitening(self, root: Array, k: int, d: int) -> Whitening:
         return Whitening("diagonal", root, np.log(root).sum(axis=1))
 
-    def variances(self, covariances, k, d):
+    def variances(self, covariances: Array, k: int, d: int) -> Array:
         return covariances
 
-    def project(self, covariances, directions, k):
+    def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return np.einsum("cmj,lj->cml", covariances[:, None] * directions, directions)
 
-    def expand(self, covariances, k, d):
+    def expand(self, covariances: Array, k: int, d: int) -> Array:
         return covariances[:, :, None] * np.eye(d)
 
-    def compact(self, full):
+    def compact(self, full: Array) -> Array:
         return full.diagonal()
 
 
 class Spherical(Variances):
     """One variance for each component (VII)."""
 
-    name = "spherical"
-    moment = "radial"
+    name: CovarianceType = "spherical"
+    moment: Moment = "radial"
 
-    def shape(self, k, d):
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k,)
 
-    def n_parameters(self, k, d):
+    def n_parameters(self, k: int, d: int) -> int:
         return k
 
-    def scatter(self, masses, offsets):
+    def scatter(self, masses: Array, offsets: Array) -> Array:
         return masses * (offsets**2).sum(axis=1)
 
-    def counts(self, n_k, d):
+    def counts(self, n_k: Array, d: int) -> Array:
         """σ²_c = Σ_i r_ic |x_i−μ_c|² / (d n_c)."""
         return d * n_k
 
-    def prior_counts(self, degrees, k, d, mean):
+    def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:
         return degrees + 2 + d * mean
 
-    def least(self, least):
+    def least(self, least: Array) -> Array:
         return least.mean(axis=-1)
 
-    def scale_shape(self, d):
+    def scale_shape(self, d: int) -> tuple[int, ...]:
         return ()
 
-    def whitening(self, root, k, d):
+    def whitening(self, root: Array, k: int, d: int) -> Whitening:
         return Whitening("isotropic", root, d * np.log(root))
 
-    def variances(self, covariances, k, d):
+    def variances(self, covariances: Array, k: int, d: int) -> Array:
         return np.repeat(covariances[:, None], d, axis=1)
 
-    def project(self, covariances, directions, k):
+    def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return covariances[:, None, None] * np.einsum("mj,lj->ml", directions, directions)
 
-    def expand(self, covariances, k, d):
+    def expand(self, covariances: Array, k: int, d: int) -> Array:
         return covariances[:, None, None] * np.eye(d)
 
-    def compact(self, full):
+    def compact(self, full: Array) -> Array:
         return full.diagonal().mean()
 
 
-FAMILIES = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
+AnyFamily: TypeAlias = Full | Tied | Diag | Spherical
+FAMILIES: dict[str, AnyFamily] = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
 
 
-def _lift(S, least, reg_covar):
+def _lift(S: Array, least: Array, reg_covar: float) -> tuple[Array, Array, bool]:
     """S with no variance below least, see Matrices.hold, plus reg_covar; its P; and whether one was below.
 
     Nor is one left below what the rounding of the largest leaves of it, in units in which no feature has so large a
@@ -428,12 +444,12 @@ def _lift(S, least, reg_covar):
             return whole, root[0], lifted
     values = np.maximum(values, lowest) + added @ axes**2
     whole = (axes * values) @ axes.T * unit * unit[:, None]
-    upper = np.linalg.qr((axes / np.sqrt(values)).T[:, ::-1] / unit[::-1], mode="r")  # W = Q P, P lower triangular
+    upper: Any = np.linalg.qr((axes / np.sqrt(values)).T[:, ::-1] / unit[::-1], mode="r")  # W = Q P, P lower triangular
     root = upper[::-1, ::-1] * np.sign(upper.diagonal()[::-1])[:, None]
     return whole, np.tril(root), lifted
 
 
-def _sharpen(roots, covariances):
+def _sharpen(roots: Array, covariances: Array) -> Array:
     """P (k,d,d) to an error of d ε κ(L), from those to d ε κ(L)² that Cholesky factors in double give.
 
     With L = P⁻¹ and what it leaves, E = Σ − L Lᵀ, P Σ Pᵀ is I + P E Pᵀ = K Kᵀ, and the root K⁻¹ P. In E the
@@ -456,7 +472,7 @@ def _sharpen(roots, covariances):
     return np.where(failed[:, None, None], roots, inverses @ roots)
 
 
-def _solve(root, noise):
+def _solve(root: Array, noise: Array) -> Array:
     """Rows x with P x = z for the rows z of noise (n,d), by forward substitution.
 
     Not by a BLAS, whose bits may depend on its threads.
@@ -467,5 +483,10 @@ def _solve(root, noise):
     return rows.T
 
 
-def _log_diagonal(root):
+def _project(covariances: Array, directions: Array) -> Array:
+    half = np.einsum("cij,mj->cmi", covariances, directions)
+    return np.einsum("cmi,li->cml", half, directions)
+
+
+def _log_diagonal(root: Array) -> Array:
     return np.log(root.diagonal(axis1=-2, axis2=-1)).sum(axis=-1)

@@ -1,12 +1,19 @@
 """What keeps a fit alive on data that a mixture cannot be estimated from: docs/degenerate.md has the rules."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.parameters import Parameters
+
+if TYPE_CHECKING:
+    from cgmm.em import Settings
+    from cgmm.statistics import SufficientStatistics
+    from cgmm.types import Array, Labels, Rows
 
 EMPTIED = "no row belongs to it"
 SINGULAR = "its covariance is singular"
@@ -31,7 +38,7 @@ class Repair(NamedTuple):
     row: int | None = None
 
 
-def least_variances(X):
+def least_variances(X: Rows) -> Array:
     """The variances (d,) below which none falls: RELATIVE of the data's own, and no less than X is exact to.
 
     Their scale is the distance between the quartiles of some rows, which no outlier moves; where those are equal,
@@ -54,7 +61,7 @@ def least_variances(X):
     return least
 
 
-def exact_to(least, offsets, means, eps):
+def exact_to(least: Array, offsets: Array, means: Array, eps: float) -> Array:
     """The variances (d,) or (k,d) below which none falls, if least is not enough for what rounding does.
 
     Moments about points at `offsets` (k,d) from the means are exact to eps times the offsets' squares; and a mean
@@ -73,13 +80,14 @@ class Reseeding:
     than STARVED in two iterations, or so little that nothing can be divided by it.
     """
 
-    def __init__(self, X, row_weights, settings):
+    def __init__(self, X: Rows, row_weights: Array | None, settings: Settings) -> None:
         self.n = len(X)
         free = all(mask is None for mask in settings.fixed)
         self.possible = settings.reseed and free and settings.prior is None
-        self.starving, self.done = frozenset(), set()
+        self.starving: frozenset[int] = frozenset()
+        self.done: set[int] = set()
 
-    def due(self, statistics):
+    def due(self, statistics: SufficientStatistics) -> list[int]:
         """The components (list) that are to begin again after this iteration."""
         starving = frozenset((statistics.n_k < STARVED * statistics.total_weight / self.n).nonzero()[0].tolist())
         if not starving:
@@ -92,12 +100,12 @@ class Reseeding:
         return due if self.possible else []
 
 
-def log_likelihoods(X, parameters, n_threads):
+def log_likelihoods(X: Rows, parameters: Parameters, n_threads: int | None) -> Array:
     """The log-likelihood of each row (n,)."""
     return _kernels.evaluate(X, parameters.density, "log_likelihood", threads(n_threads))
 
 
-def worst_rows(X, row_weights, log_likelihoods, count):
+def worst_rows(X: Rows, row_weights: Array | None, log_likelihoods: Array, count: int) -> Labels:
     """Up to `count` different rows of the least likelihoods, the worst first."""
     if row_weights is not None:
         log_likelihoods = np.where(row_weights > 0, log_likelihoods, np.inf)
@@ -109,7 +117,7 @@ def worst_rows(X, row_weights, log_likelihoods, count):
     return rows[np.sort(firsts)][:count]
 
 
-def begin_at_rows(X, parameters, components, rows, least):
+def begin_at_rows(X: Rows, parameters: Parameters, components: list[int], rows: Labels, least: Array) -> Parameters:
     """Parameters with the components at those rows, of the mean weight and covariance of the others."""
     family, k = parameters.family, parameters.k
     means, covariances = parameters.means.copy(), family.keep(parameters.covariances.copy(), components, None)

@@ -1,8 +1,18 @@
 """What a fit tells of itself."""
 
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from cgmm.parameters import once
+
+if TYPE_CHECKING:
+    from cgmm.em import Fit
+    from cgmm.restarts import Restart
+    from cgmm.types import Array
 
 
 class Diagnostics:
@@ -25,17 +35,17 @@ class Diagnostics:
         Which of them the model is.
     """
 
-    def __init__(self, fit, restarts, winner, exponent=0):
+    def __init__(self, fit: Fit, restarts: Iterable[Restart], winner: int, exponent: int = 0) -> None:
         self._fit, self.restarts, self.winner = fit, tuple(restarts), winner
-        self.effective_counts = None if fit.n_k is None else np.ldexp(fit.n_k, exponent)
+        self.effective_counts: Array | None = None if fit.n_k is None else np.ldexp(fit.n_k, exponent)
         self.repairs, self.degenerate = fit.repairs, fit.degenerate
 
     @once
-    def condition_numbers(self):
+    def condition_numbers(self) -> Array:
         parameters = self._fit.parameters
         return parameters.family.condition_numbers(parameters.covariances, parameters.root)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         told = [
             f"effective_counts={self.effective_counts}",
             f"condition_numbers={self.condition_numbers}",

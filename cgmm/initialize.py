@@ -4,18 +4,24 @@ A start works on a sample of the rows when there are many: it is to cost no more
 the parameters that it estimates are about to be improved anyway.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cgmm import statistics
 from cgmm.config import threads
-from cgmm.covariance import FAMILIES
-from cgmm.degenerate import SINGULAR, least_variances
+from cgmm.covariance import FAMILIES, AnyFamily
+from cgmm.degenerate import SINGULAR, Repair, least_variances
 from cgmm.em import Settings, maximise
 from cgmm.kmeans import lloyd, nearest, plus_plus, random_rows
 from cgmm.parameters import Fixed, Parameters
 from cgmm.validation import check_responsibilities, check_start_array
+
+if TYPE_CHECKING:
+    from cgmm.types import Array, Labels, Method, Parts, Rows, Sample
 
 SAMPLE_ROWS = 16384  # at least
 SAMPLE_TRIES = 3  # of k-means on so many rows, for the best: beside a fit they are cheap
@@ -29,13 +35,20 @@ WHITENED_FEATURES = 32  # beyond it a start's rows are no more whitened, but onl
 class Problem(NamedTuple):
     """What is to be fitted: rows (n,d), their weights (n,) or None, components, family."""
 
-    X: np.ndarray
-    row_weights: np.ndarray | None
+    X: Rows
+    row_weights: Array | None
     k: int
-    family: object
+    family: AnyFamily
 
 
-def start(problem, method, rng, settings, given=None, sampled=None):
+def start(
+    problem: Problem,
+    method: Method,
+    rng: np.random.Generator,
+    settings: Settings,
+    given: Mapping[str, Any] | None = None,
+    sampled: Sample | None = None,
+) -> tuple[Parameters, list[Repair]]:
     """Parameters by a method, and what had to be repaired in them.
 
     method : function (X, k, rng, row_weights, n_threads) → labels (n,) or responsibilities (n,k)
@@ -51,7 +64,7 @@ def start(problem, method, rng, settings, given=None, sampled=None):
     if not given:
         return found, repairs
     order = _alike(found, given)
-    own = {
+    own: dict[str, Any] = {
         "weights": found.weights[order],
         "means": found.means[order],
         "covariances": family.take(found.covariances, order),
@@ -68,16 +81,24 @@ def start(problem, method, rng, settings, given=None, sampled=None):
     return Parameters.build(family, **own), repairs
 
 
-def of_partition(X, row_weights, k, family, method, rng, settings):
+def of_partition(
+    X: Rows,
+    row_weights: Array | None,
+    k: int,
+    family: AnyFamily,
+    method: Method,
+    rng: np.random.Generator,
+    settings: Settings,
+) -> tuple[Parameters, list[Repair]]:
     """Parameters of the partition of these rows by a method, and what had to be repaired in them."""
     n_threads = threads(settings.n_threads)
-    parts = method(X, k, rng, row_weights, n_threads)
+    parts: Any = method(X, k, rng, row_weights, n_threads)
     build = statistics.of_labels if parts.ndim == 1 else statistics.of_responsibilities
     sums = build(X, parts, k, family, row_weights)
     return maximise(sums, family, settings=settings._replace(fixed=Fixed()))
 
 
-def _alike(found, given):
+def _alike(found: Parameters, given: Mapping[str, Any]) -> Labels:
     """An order of the start's components in which the known means stand beside those nearest to them."""
     means = given.get("means")
     order = np.arange(found.k)
@@ -97,9 +118,9 @@ def _alike(found, given):
     return order
 
 
-def sample_rows(X, row_weights, k, rng):
+def sample_rows(X: Rows, row_weights: Array | None, k: int, rng: np.random.Generator) -> Sample:
     """The rows of positive weight, or as many of them as a start looks at, in their order."""
-    rows = len(X) if row_weights is None else np.flatnonzero(row_weights > 0)
+    rows: Any = len(X) if row_weights is None else np.flatnonzero(row_weights > 0)
     count = rows if row_weights is None else len(rows)
     size = max(SAMPLE_ROWS, SAMPLE_PER_PARAMETER * k * X.shape[1])
     if count > size:
@@ -109,12 +130,12 @@ def sample_rows(X, row_weights, k, rng):
     return np.ascontiguousarray(X[rows]), None if row_weights is None else row_weights[rows]
 
 
-def _seeds(X, k, rng, row_weights, n_threads):
+def _seeds(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Array:
     step = max(1, len(X) // max(SEEDING_ROWS, SEEDING_PER_COMPONENT * k))
     return plus_plus(X[::step], k, rng, None if row_weights is None else row_weights[::step], n_threads)
 
 
-def _kmeans(X, k, rng, row_weights, n_threads):
+def _kmeans(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
     tries = SAMPLE_TRIES if len(X) >= SAMPLE_ROWS else 1
     results = (
         lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, 1e-4, row_weights, n_threads) for _ in range(tries)
@@ -122,20 +143,20 @@ def _kmeans(X, k, rng, row_weights, n_threads):
     return min(results, key=lambda result: result.inertia).labels
 
 
-def _plus_plus(X, k, rng, row_weights, n_threads):
+def _plus_plus(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
     return nearest(X, _seeds(X, k, rng, row_weights, n_threads), n_threads)
 
 
-def _random_rows(X, k, rng, row_weights, n_threads):
+def _random_rows(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
     return nearest(X, random_rows(X, k, rng, row_weights), n_threads)
 
 
-def _random(X, k, rng, row_weights, n_threads):
+def _random(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Array:
     responsibilities = rng.random((len(X), k))
     return responsibilities / responsibilities.sum(axis=1, keepdims=True)
 
 
-def _whitened(X, k, rng, row_weights, n_threads):
+def _whitened(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
     """k-means of rows in units of their own spread: of their covariance, or where d is large of each column's."""
     family = FAMILIES["full" if X.shape[1] <= WHITENED_FEATURES else "diag"]
     one = statistics.of_labels(X, np.zeros(len(X), dtype=np.intp), 1, family, row_weights)
@@ -145,10 +166,10 @@ def _whitened(X, k, rng, row_weights, n_threads):
     return _kmeans(np.ascontiguousarray(Y), k, rng, row_weights, n_threads)
 
 
-def of_function(function):
+def of_function(function: Callable[..., Any]) -> Method:
     """A method from a user's function (X, n_components, random_state) → means, labels or responsibilities."""
 
-    def method(X, k, rng, row_weights, n_threads):
+    def method(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Parts:
         found = function(X, k, np.random.RandomState(rng.integers(2**32, dtype=np.uint64)))
         shape = np.shape(found)
         if shape == (k, X.shape[1]) and not (shape == (len(X), k) and np.allclose(np.sum(found, axis=1), 1)):
@@ -158,18 +179,18 @@ def of_function(function):
     return method
 
 
-def of_parts(parts):
+def of_parts(parts: Parts) -> Method:
     """A method that returns given labels or responsibilities."""
     return lambda *_: parts
 
 
-METHODS = {
+METHODS: dict[str, Method] = {
     "kmeans": _kmeans,
     "k-means++": _plus_plus,
     "random_from_data": _random_rows,
     "random": _random,
 }
-KINDS = {  # of the further starts of a fit
+KINDS: dict[str, Method] = {  # of the further starts of a fit
     "kmeans": _kmeans,
     "whitened kmeans": _whitened,
     "k-means++": _plus_plus,

@@ -1,12 +1,18 @@
 """k-means on the same kernels: Lloyd's iterations from k-means++ seeds."""
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from cgmm import _kernels, validation
 from cgmm.config import threads
 from cgmm.parameters import distances_to
+
+if TYPE_CHECKING:
+    from cgmm.types import Array, ArrayLike, Labels, Rows, Seed
 
 
 class KMeansResult(NamedTuple):
@@ -16,25 +22,25 @@ class KMeansResult(NamedTuple):
     inertia_history : ndarray, before each move of the centers and at the end;  n_iter : int, moves made.
     """
 
-    centers: np.ndarray
-    labels: np.ndarray
+    centers: Array
+    labels: Labels
     inertia: float
-    inertia_history: np.ndarray
+    inertia_history: Array
     n_iter: int
 
 
 def kmeans(
-    X,
-    n_clusters,
+    X: ArrayLike,
+    n_clusters: int,
     *,
-    init="k-means++",
-    n_init=1,
-    max_iter=300,
-    tol=1e-4,
-    sample_weight=None,
-    random_state=None,
-    n_threads=None,
-):
+    init: Literal["k-means++", "random"] | ArrayLike = "k-means++",
+    n_init: int = 1,
+    max_iter: int = 300,
+    tol: float = 1e-4,
+    sample_weight: ArrayLike | None = None,
+    random_state: Seed = None,
+    n_threads: int | None = None,
+) -> KMeansResult:
     """Partition rows by Lloyd's algorithm.
 
     Parameters
@@ -77,14 +83,12 @@ def kmeans(
     row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
     validation.check_enough_rows(X, row_weights, k, "n_clusters")
     rng = validation.check_random_state(random_state)
+    seeds: Callable[..., Array]
     if isinstance(init, str):
         seeds = validation.check_choice("init", init, SEEDS)
     else:
         given = validation.check_start_array("init", init, (k, X.shape[1]))
-        restarts = 1
-
-        def seeds(*_):
-            return given
+        seeds, restarts = (lambda *_: given), 1
 
     results = (
         lloyd(X, seeds(X, k, rng, row_weights, n_threads), moves, tol, row_weights, n_threads) for _ in range(restarts)
@@ -95,7 +99,9 @@ def kmeans(
     return best._replace(inertia=float(history[-1]), inertia_history=history)
 
 
-def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):
+def lloyd(
+    X: Rows, centers: Array, max_iter: int, tol: float, row_weights: Array | None = None, n_threads: int = 1
+) -> KMeansResult:
     """Lloyd's iterations (1982) from centers (k,d): assign each row to the nearest, move it to their mean."""
     labels = np.empty(len(X), dtype=np.intp)
     threshold = tol * mean_variance(X, row_weights, n_threads) if tol else 0.0
@@ -120,19 +126,19 @@ def lloyd(X, centers, max_iter, tol, row_weights=None, n_threads=1):
     return KMeansResult(centers, labels, history[-1], np.array(history), moves)
 
 
-def mean_variance(X, row_weights=None, n_threads=1):
+def mean_variance(X: Rows, row_weights: Array | None = None, n_threads: int = 1) -> float:
     """Variance of a feature, averaged over the features: the scale of a tolerance."""
     shift = X[:: max(1, len(X) // 100)].mean(axis=0, keepdims=True, dtype=np.float64)
     n_k, sums, inertia = _kernels.assign(X, distances_to(shift), row_weights, None, n_threads)
     return float(inertia / n_k[0] - ((sums[0] / n_k[0]) ** 2).sum()) / X.shape[1]
 
 
-def nearest(X, centers, n_threads=1):
+def nearest(X: Rows, centers: Array, n_threads: int = 1) -> Labels:
     """The nearest center of each row, (n,)."""
     return _kernels.evaluate(X, distances_to(centers), "labels", n_threads)
 
 
-def plus_plus(X, k, rng, row_weights=None, n_threads=1):
+def plus_plus(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None = None, n_threads: int = 1) -> Array:
     """Greedy k-means++ seeds (k,d): each the best of a few rows drawn in proportion to w · distance²."""
     trials = 2 + int(np.log(k))
     w = None if row_weights is None else np.ascontiguousarray(row_weights)
@@ -152,7 +158,7 @@ def plus_plus(X, k, rng, row_weights=None, n_threads=1):
         candidates = draw(closest, w, chunk_sums[:, best], trials, rng)
 
 
-def draw(values, w, chunk_sums, count, rng):
+def draw(values: Array, w: Array | None, chunk_sums: Array, count: int, rng: np.random.Generator) -> list[int]:
     """Indices of `count` rows, each drawn in proportion to w · value (n,), whose sums over chunks are known."""
     reach = chunk_sums.cumsum()
     targets = rng.random(count) * reach[-1]
@@ -162,18 +168,20 @@ def draw(values, w, chunk_sums, count, rng):
     return [chunk * _kernels.CHUNK + _passed(running[chunk], t) for chunk, t in zip(chunks, targets, strict=True)]
 
 
-def _running_sum(values, w, chunk):
+def _running_sum(values: Array, w: Array | None, chunk: int) -> Array:
     rows = slice(chunk * _kernels.CHUNK, (chunk + 1) * _kernels.CHUNK)
     return (values[rows] if w is None else w[rows] * values[rows]).cumsum()
 
 
-def _passed(reach, target):
+def _passed(reach: Array, target: float) -> int:
     """Where a running sum passes the target; by rounding, that may be past the last."""
     target = min(target, np.nextafter(reach[-1], 0.0))
     return min(int(reach.searchsorted(target, side="right")), len(reach) - 1)
 
 
-def random_rows(X, k, rng, row_weights=None, n_threads=1):
+def random_rows(
+    X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None = None, n_threads: int = 1
+) -> Array:
     """k distinct rows (k,d) of positive weight."""
     usable = np.arange(len(X)) if row_weights is None else np.flatnonzero(row_weights > 0)
     return np.ascontiguousarray(X[np.sort(rng.choice(usable, k, replace=False))], dtype=np.float64)

@@ -1,9 +1,20 @@
 """The parameters of a mixture as one immutable value, and the form in which the kernels take them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Self
+
+    from cgmm.covariance import AnyFamily
+    from cgmm.types import Array, Form, Mask
+
+T = TypeVar("T")
 
 LOG_2PI = np.log(2 * np.pi)
 MOST_FLOAT32 = 1e6  # of Parameters.reach
@@ -18,23 +29,23 @@ class Density(NamedTuple):
     log_norm : (k,)
     """
 
-    form: str
-    means: np.ndarray
-    centre: np.ndarray
-    factor: np.ndarray
-    log_norm: np.ndarray
-    whitener: np.ndarray | None = None
+    form: Form
+    means: Array
+    centre: Array
+    factor: Array
+    log_norm: Array
+    whitener: Array | None = None
 
 
 class Fixed(NamedTuple):
     """Which components (k,) keep their weights, means and covariances: masks of bool, or None: none does."""
 
-    weights: np.ndarray | None = None
-    means: np.ndarray | None = None
-    covariances: np.ndarray | None = None
+    weights: Mask | None = None
+    means: Mask | None = None
+    covariances: Mask | None = None
 
 
-def distances_to(centres, middle=None):
+def distances_to(centres: Array, middle: Array | None = None) -> Density:
     """The Density whose log-densities are −½ |x − centre_c|², about the median of the centres, or `middle`."""
     k = len(centres)
     if middle is None:
@@ -42,19 +53,20 @@ def distances_to(centres, middle=None):
     return Density("isotropic", centres, middle, np.ones(k), np.zeros(k))
 
 
-class once:
+class once(Generic[T]):
     """A property that is computed when it is first asked for.
 
     functools.cached_property of Python 3.11 holds a lock meanwhile, one for all mixtures: a child that another
     thread forks at that moment would wait for it for ever.
     """
 
-    def __init__(self, compute):
-        self.compute, self.__doc__ = compute, compute.__doc__
+    def __init__(self, compute: Callable[[Any], T]) -> None:
+        self.compute: Any = compute
+        self.__doc__ = compute.__doc__
 
-    def __get__(self, instance, owner=None):
+    def __get__(self, instance: object, owner: type | None = None) -> T:
         if instance is None:
-            return self
+            return self  # type: ignore[return-value]  # asked of the class
         return vars(instance).setdefault(self.compute.__name__, self.compute(instance))
 
 
@@ -66,58 +78,60 @@ class Parameters:
     weights : (k,);  means : (k,d);  covariances : family.shape(k, d);  root : P, the same shape
     """
 
-    family: object
-    weights: np.ndarray
-    means: np.ndarray
-    covariances: np.ndarray
-    root: np.ndarray
+    family: AnyFamily
+    weights: Array
+    means: Array
+    covariances: Array
+    root: Array
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for array in (self.weights, self.means, self.covariances, self.root):
             array.flags.writeable = False
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Parameters, (self.family, self.weights, self.means, self.covariances, self.root)
 
     @classmethod
-    def build(cls, family, weights, means, covariances, n_threads=1):
+    def build(cls, family: AnyFamily, weights: Array, means: Array, covariances: Array, n_threads: int = 1) -> Self:
         """From covariances; NotPositiveDefinite names the components that have no Cholesky factor."""
         return cls(family, weights, means, covariances, family.root(covariances, n_threads))
 
     @classmethod
-    def given(cls, family, weights, means, covariances):
+    def given(cls, family: AnyFamily, weights: Array, means: Array, covariances: Array) -> Self:
         """From covariances that are known, not estimated: as `build`, with a root that is exact to rounding."""
         return cls(family, weights, means, covariances, family.sharp_root(covariances))
 
     @classmethod
-    def held(cls, family, weights, means, covariances, least, n_threads=1):
+    def held(
+        cls, family: AnyFamily, weights: Array, means: Array, covariances: Array, least: Array, n_threads: int = 1
+    ) -> Self:
         """As `build`, but held: no variance is below least (d,)."""
         covariances, root, _ = family.hold(covariances, least, 0.0, n_threads)
         return cls(family, weights, means, covariances, root)
 
     @property
-    def k(self):
+    def k(self) -> int:
         return self.means.shape[0]
 
     @property
-    def d(self):
+    def d(self) -> int:
         return self.means.shape[1]
 
     @property
-    def n_parameters(self):
+    def n_parameters(self) -> int:
         """Free parameters: covariances, means, and weights that sum to one."""
         return self.family.n_parameters(self.k, self.d) + self.k * self.d + self.k - 1
 
     @once
-    def precisions(self):
+    def precisions(self) -> Array:
         return _read_only(self.family.precisions(self.root))
 
     @once
-    def precisions_cholesky(self):
+    def precisions_cholesky(self) -> Array:
         return _read_only(self.family.precisions_cholesky(self.root))
 
     @once
-    def reach(self):
+    def reach(self) -> float:
         """The largest variance of a feature in the mixture over that left of it in a component, given others.
 
         Its root times the rounding of a number is what may be lost of a whitened row.
@@ -128,12 +142,12 @@ class Parameters:
         return float(self.family.reach(self.root, spread))
 
     @property
-    def needs_double(self):
+    def needs_double(self) -> bool:
         """Whether float32 would lose log-densities."""
         return self.reach > MOST_FLOAT32
 
     @once
-    def density(self):
+    def density(self) -> Density:
         whitening = self.family.whitening(self.root, self.k, self.d)
         with np.errstate(divide="ignore"):
             log_norm = np.log(self.weights) + whitening.log_det - 0.5 * self.d * LOG_2PI
@@ -147,7 +161,7 @@ class Parameters:
         )
 
 
-def _middle(means, weights):
+def _middle(means: Array, weights: Array) -> Array:
     """The weighted median of the means in each feature, (d,): unlike a mean, a far component leaves it alone."""
     order = means.argsort(axis=0)
     reach = weights[order].cumsum(axis=0)
@@ -156,6 +170,6 @@ def _middle(means, weights):
     return means[order[at, features], features]
 
 
-def _read_only(array):
+def _read_only(array: Array) -> Array:
     array.flags.writeable = False
     return array

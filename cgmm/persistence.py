@@ -1,8 +1,12 @@
 """Save and load: one npz file, versioned, without pickle, written whole or not at all."""
 
+from __future__ import annotations
+
 import contextlib
 import json
 import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -10,12 +14,21 @@ from cgmm import validation
 from cgmm.covariance import FAMILIES
 from cgmm.parameters import Parameters
 
+if TYPE_CHECKING:
+    from cgmm.types import Array
+
 FORMAT = "cgmm"
 VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
 
 
-def save(path, parameters, lower_bounds, converged, settings):
+def save(
+    path: str | os.PathLike[str],
+    parameters: Parameters,
+    lower_bounds: Array,
+    converged: bool,
+    settings: Mapping[str, object],
+) -> None:
     """Write parameters, history (iterations,) and the settings that JSON can hold to path, atomically."""
     header = {
         "format": FORMAT,
@@ -24,7 +37,7 @@ def save(path, parameters, lower_bounds, converged, settings):
         "converged": converged,
         "settings": _plain(settings),
     }
-    arrays = {
+    arrays: dict[str, Any] = {
         "weights": parameters.weights,
         "means": parameters.means,
         "covariances": parameters.covariances,
@@ -49,7 +62,7 @@ def save(path, parameters, lower_bounds, converged, settings):
         raise
 
 
-def load(path):
+def load(path: str | os.PathLike[str]) -> tuple[Parameters, Array, bool, dict[str, Any]]:
     """Parameters, history, converged and settings of a file; ValueError names it and what is wrong with it."""
     with open(path, "rb") as file:
         try:
@@ -63,9 +76,9 @@ def load(path):
             raise ValueError(f"{os.fspath(path)} cannot be loaded as a cgmm model: {error}") from error
 
 
-def _plain(settings):
+def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
     """Those of the settings that JSON can hold."""
-    plain = {}
+    plain: dict[str, Any] = {}
     for name, value in settings.items():
         value = value.item() if isinstance(value, np.generic) else value
         value = list(value) if isinstance(value, tuple | set | frozenset) else value
@@ -75,7 +88,7 @@ def _plain(settings):
     return plain
 
 
-def _settings(header):
+def _settings(header: Mapping[str, Any]) -> dict[str, Any]:
     settings = header.get("settings")
     if not isinstance(settings, dict):
         raise ValueError("its header is damaged: settings")
@@ -84,7 +97,7 @@ def _settings(header):
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
-def _mode(path):
+def _mode(path: str) -> int | None:
     """The permissions of the file at path; None if there is none, and a new one gets what the umask leaves.
 
     To ask for the umask is to set it, for all threads.
@@ -95,7 +108,7 @@ def _mode(path):
         return None
 
 
-def _read(file):
+def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
     if file.read(2) != b"PK":
         raise ValueError("it is not an npz file")
     file.seek(0)
@@ -122,14 +135,14 @@ def _read(file):
         return header, {name: _array(archive, name) for name in ARRAYS}
 
 
-def _array(archive, name):
+def _array(archive: Mapping[str, Any], name: str) -> Any:
     array = archive[name]
     if not isinstance(array, np.ndarray):
         raise ValueError(f"its {name} is not an array")
     return array
 
 
-def _parameters(header, arrays):
+def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Parameters:
     """The saved precisions_cholesky is what predicts, to the bit; it must belong to the covariances."""
     family = validation.check_choice("covariance_type", header.get("covariance_type"), FAMILIES)
     if arrays["means"].ndim != 2 or 0 in arrays["means"].shape:

@@ -3,14 +3,22 @@
 A conjugate prior adds to the sufficient statistics, and the M-step finds the maximum of the posterior density.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cgmm import validation
 from cgmm.covariance import FAMILIES
 from cgmm.statistics import of_labels
+
+if TYPE_CHECKING:
+    from cgmm.covariance import AnyFamily
+    from cgmm.parameters import Parameters
+    from cgmm.statistics import SufficientStatistics
+    from cgmm.types import Array, ArrayLike, Rows
 
 LEAST_LOG = -1e300  # of a density: one less is no number
 
@@ -41,11 +49,11 @@ class Prior:
 
     weight_concentration: float = 1.0
     mean_precision: float = 0.01
-    mean: object = None
+    mean: ArrayLike | None = None
     degrees_of_freedom: float | None = None
-    covariance: object = None
+    covariance: ArrayLike | None = None
 
-    def conjugate(self, X, row_weights, family, k, exponent=0):
+    def conjugate(self, X: Rows, row_weights: Array | None, family: AnyFamily, k: int, exponent: int = 0) -> Conjugate:
         """The Conjugate for these rows, whose weights are 2^exponent times row_weights.
 
         ValueError or TypeError names a parameter that cannot be used.
@@ -75,11 +83,11 @@ class Prior:
 class Joined(NamedTuple):
     """Statistics with a prior's: what the weights are in proportion to, masses, moments and counts."""
 
-    weights: np.ndarray
-    masses: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    counts: np.ndarray
+    weights: Array
+    masses: Array
+    first: Array
+    second: Array
+    counts: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,11 +100,11 @@ class Conjugate:
 
     concentration: float
     precision: float
-    mean: np.ndarray
-    scale: np.ndarray
+    mean: Array
+    scale: Array
     counts: float
 
-    def times_power_of_two(self, exponent):
+    def times_power_of_two(self, exponent: int) -> Conjugate:
         """That of rows whose weights are 2^exponent as large."""
         return replace(
             self,
@@ -106,7 +114,7 @@ class Conjugate:
             counts=np.ldexp(self.counts, exponent),
         )
 
-    def join(self, statistics, family):
+    def join(self, statistics: SufficientStatistics, family: AnyFamily) -> Joined:
         """Joined of the rows seen and those never seen."""
         offsets = self.mean - statistics.shift
         precisions = np.full(len(offsets), self.precision)
@@ -118,7 +126,7 @@ class Conjugate:
             family.counts(statistics.n_k, offsets.shape[1]) + self.counts,
         )
 
-    def log_density(self, parameters):
+    def log_density(self, parameters: Parameters) -> float:
         """The logarithm of the prior's density at some parameters, but for a constant."""
         family, root = parameters.family, parameters.root
         with np.errstate(over="ignore"):

@@ -1,11 +1,17 @@
 """When a pass leaves negligible components out, and what guides it: see docs/pruning.md."""
 
+from __future__ import annotations
+
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cgmm import _kernels
+
+if TYPE_CHECKING:
+    from cgmm.parameters import Parameters
+    from cgmm.types import Array, Rows
 
 DIMENSIONS = _kernels.GUIDE_DIMENSIONS
 STEPS = 4  # of the iteration that finds it
@@ -25,12 +31,12 @@ class Pruning:
     1, 2, 4, 8, … Without `moments`, the passes are those that only evaluate.
     """
 
-    def __init__(self, X, moments=True):
+    def __init__(self, X: Rows, moments: bool = True) -> None:
         self.iteration, self.pays, self.moments = 0, False, moments
         self.possible = len(X) >= LEAST_ROWS and os.environ.get("CGMM_PRUNE") != "0"
         self.rows = X
 
-    def guide(self, parameters):
+    def guide(self, parameters: Parameters) -> Guide | None:
         """The Guide of the next pass, or None for a dense one."""
         self.iteration += 1
         if not self.possible or parameters.k < LEAST_COMPONENTS:
@@ -50,13 +56,13 @@ class Pruning:
             self.pays = _kernels.share_of_work(sample, density, moment, guide, n) < WORTH
         return guide if self.pays else None
 
-    def observe(self, share, n_k, weights):
+    def observe(self, share: float, n_k: Array, weights: Array) -> bool:
         """Take note of the share of the dense work that the last pass did; True if the pass must be repeated.
 
         What a pruned pass leaves out is negligible for the rows. For a component that hardly any row belongs to it
         may be all there is: then the pass is repeated without pruning.
         """
-        starved = np.any((n_k < STARVED * n_k.sum()) & (weights > 0))
+        starved = bool(np.any((n_k < STARVED * n_k.sum()) & (weights > 0)))
         self.pays = self.pays and share < WORTH and not starved
         return starved
 
@@ -67,11 +73,11 @@ class Guide(NamedTuple):
     directions : ndarray (m,d);  roots : ndarray (k,m,m), P = L⁻¹ of no less than the images' covariances.
     """
 
-    directions: np.ndarray
-    roots: np.ndarray
+    directions: Array
+    roots: Array
 
 
-def guide_of(parameters, dtype):
+def guide_of(parameters: Parameters, dtype: np.dtype[np.floating[Any]]) -> Guide:
     """The Guide of a mixture for rows of that type.
 
     Its covariances are larger than the images' by the square of what rounding may do to an image: by rounding,
@@ -87,7 +93,7 @@ def guide_of(parameters, dtype):
     return Guide(directions, _kernels.roots(covariances)[0])
 
 
-def principal_directions(parameters):
+def principal_directions(parameters: Parameters) -> Array:
     """(m,d): the principal directions of the means, in units of the spread within components.
 
     By subspace iteration (Golub and Van Loan 2013, section 8.2), made orthonormal by the Cholesky factor of its

@@ -1,13 +1,21 @@
 """What a fit says: lines or a bar while it runs, warnings when it ends."""
 
+from __future__ import annotations
+
 import warnings
 from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cgmm.em import IterationState
 from cgmm.protocol import kin
 from cgmm.validation import ConvergenceWarning, DegenerateError, DegenerateWarning
+
+if TYPE_CHECKING:
+    from cgmm.em import Fit, Settings
+    from cgmm.parameters import Parameters
+    from cgmm.types import Callback
 
 
 class Reporter:
@@ -16,13 +24,14 @@ class Reporter:
     verbose 1 shows a bar if tqdm is installed; without it, and from 2 on, there are lines.
     """
 
-    def __init__(self, verbose, interval, callback, max_iter):
+    def __init__(self, verbose: int, interval: int, callback: Callback | None, max_iter: int) -> None:
         self.lines = verbose and (verbose > 1 or find_spec("tqdm") is None)
         self.bars = verbose and not self.lines
         self.interval, self.callback, self.max_iter = interval, callback, max_iter
-        self.restart, self.bar = 0, None
+        self.restart = 0
+        self.bar: Any = None
 
-    def begin(self, restart):
+    def begin(self, restart: int) -> None:
         self.restart = restart
         if self.lines:
             print(f"Start {restart}")
@@ -31,7 +40,7 @@ class Reporter:
 
             self.bar = tqdm(total=self.max_iter, desc=f"Start {restart}", unit="iteration")
 
-    def iteration(self, iteration, log_likelihood, change, parameters):
+    def iteration(self, iteration: int, log_likelihood: float, change: float, parameters: Parameters) -> bool:
         """Called after each iteration; True when the callback asks to stop."""
         if self.lines and iteration % self.interval == 0:
             print(f"  Iteration {iteration}: log-likelihood is {log_likelihood:.8g} a row (change {change:.3g})")
@@ -43,7 +52,7 @@ class Reporter:
         state = IterationState(iteration, log_likelihood, change, parameters, self.restart)
         return bool(self.callback(state))
 
-    def end(self, fit):
+    def end(self, fit: Fit) -> None:
         self.close()
         if self.lines:
             how = "converged" if fit.converged else "did not converge"
@@ -52,27 +61,27 @@ class Reporter:
                 f"log-likelihood is {fit.lower_bound:.8g} a row"
             )
 
-    def close(self):
+    def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
 
-def told(fit):
+def told(fit: Fit) -> str:
     """What is degenerate in a fit, as text, each component once; empty if nothing is."""
-    causes = {}
+    causes: dict[int, list[str]] = {}
     for repair in sorted(fit.degenerate, key=lambda repair: (repair.component, repair.iteration)):
         causes.setdefault(repair.component, []).append(f"(iteration {repair.iteration}): {repair.cause}")
     return "; ".join(f"component {c} {', '.join(told)}" for c, told in causes.items())
 
 
-def check_degenerate(fit):
+def check_degenerate(fit: Fit) -> None:
     """DegenerateError of what is degenerate in a fit."""
     if fit.degenerate:
         raise DegenerateError(f"{told(fit)}. {ADVICE}")
 
 
-def warn(fit, settings, on_degenerate):
+def warn(fit: Fit, settings: Settings, on_degenerate: str) -> None:
     """Warn once of a fit that was cut short, and once of what was repaired in it."""
     if fit.degenerate and on_degenerate == "warn":
         warnings.warn(f"{told(fit)}. It was repaired, and the fit went on. {ADVICE}", DegenerateWarning, stacklevel=4)

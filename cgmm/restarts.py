@@ -1,13 +1,24 @@
 """Restarts: many starts of different kinds, run short; only the promising are carried to convergence."""
 
+from __future__ import annotations
+
 from itertools import cycle, islice
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cgmm import em, initialize
 from cgmm.parameters import Parameters
 from cgmm.statistics import EMPTY
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from cgmm.covariance import AnyFamily
+    from cgmm.degenerate import Repair
+    from cgmm.initialize import Problem
+    from cgmm.report import Reporter
+    from cgmm.types import Array, Method, Rows, Sample
 
 SHORT = 10  # iterations of a start that may be carried on
 CARRIED = 4  # one in so many starts is
@@ -37,11 +48,15 @@ class Search:
     The first start is run to its end, so that more starts never end worse than one.
     """
 
-    def __init__(self, problem, settings, rng, reporter):
+    def __init__(self, problem: Problem, settings: em.Settings, rng: np.random.Generator, reporter: Reporter) -> None:
         self.problem, self.settings, self.rng, self.reporter = problem, settings, rng, reporter
-        self.best, self.winner, self.restarts, self.stopped = None, None, [], False
+        self.restarts: list[Restart] = []
+        self.best: em.Fit  # of those that were carried
+        self.winner, self.stopped = 0, False
 
-    def carry(self, kind, parameters, repairs, lower_bound=-np.inf):
+    def carry(
+        self, kind: str, parameters: Parameters, repairs: Sequence[Repair], lower_bound: float = -np.inf
+    ) -> em.Fit:
         """Run EM to its end, and keep it if it is the best."""
         self.reporter.begin(len(self.restarts))
         problem = self.problem
@@ -56,12 +71,12 @@ class Search:
         )
         self.reporter.end(fit)
         self.stopped = fit.stopped
-        if self.best is None or _rank(fit) > _rank(self.best):
+        if not self.restarts or _rank(fit) > _rank(self.best):
             self.best, self.winner = fit, len(self.restarts)
         self.restarts.append(Restart(kind, fit.lower_bound, len(fit.lower_bounds), fit.converged, True))
         return fit
 
-    def further(self, count, kinds, given):
+    def further(self, count: int, kinds: Mapping[str, Method], given: Mapping[str, Array]) -> None:
         """`count` more starts: of the kinds (name → method) in turn, and of the best fit, split and merged."""
         splits = count // SPLIT if count + 1 >= SPLIT_FROM and not given and self.problem.k > 1 else 0
         if count and not self.stopped:
@@ -70,7 +85,7 @@ class Search:
             if not self.stopped:
                 self._split_and_merge()
 
-    def _fresh(self, count, kinds, given):
+    def _fresh(self, count: int, kinds: Mapping[str, Method], given: Mapping[str, Array]) -> None:
         problem = self.problem
         rows = initialize.sample_rows(problem.X, problem.row_weights, problem.k, self.rng)
         tries = []
@@ -84,11 +99,11 @@ class Search:
             else:
                 self.restarts.append(Restart(kind, short.lower_bound, 0, short.converged, False))
 
-    def _short(self, start, rows):
+    def _short(self, start: Parameters, rows: Sample) -> em.Fit:
         settings = self.settings._replace(max_iter=min(SHORT, self.settings.max_iter))
         return em.run(rows[0], start, rows[1], settings)
 
-    def _split_and_merge(self):
+    def _split_and_merge(self) -> None:
         problem = self.problem
         rows = initialize.sample_rows(problem.X, problem.row_weights, problem.k, self.rng)
         least, bounds = self.settings.floor(problem.X.shape[1]), (rows[0].min(axis=0), rows[0].max(axis=0))
@@ -96,12 +111,14 @@ class Search:
         self.carry("split and merge", short.parameters, [])
 
 
-def _rank(fit):
+def _rank(fit: em.Fit) -> tuple[bool, float]:
     """Fits that hold a covariance from below, or lost a component, stand below those that do not."""
     return not fit.degenerate, fit.lower_bound
 
 
-def split_and_merge(parameters, least, bounds, rng):
+def split_and_merge(
+    parameters: Parameters, least: Array, bounds: tuple[Rows, Rows], rng: np.random.Generator
+) -> Parameters:
     """Two components of a mixture merged into one, and a third split along its longest axis (Ueda, Nakano,
     Ghahramani and Hinton, SMEM algorithm for mixture models, 2000), near pairs drawn the more often.
 
@@ -139,13 +156,13 @@ def split_and_merge(parameters, least, bounds, rng):
     return Parameters.held(family, weights / weights.sum(), means, covariances, least)
 
 
-def _one(parameters, c):
+def _one(parameters: Parameters, c: int) -> Array:
     """The covariance (d,d) of a component."""
     family, d = parameters.family, parameters.d
     return family.expand(family.take(parameters.covariances, [c]), 1, d)[0]
 
 
-def _put(family, covariances, c, full):
+def _put(family: AnyFamily, covariances: Array, c: int, full: Array) -> None:
     """Give a component the covariance of its family that is nearest to `full` (d,d); one that is shared stays."""
     if family.per_component:
         covariances[c] = family.compact(full)

@@ -1,13 +1,25 @@
 """Sufficient statistics: what an expectation pass leaves behind, and what adds up."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cgmm import _kernels, validation
 from cgmm.config import threads
 from cgmm.parameters import distances_to
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cgmm.covariance import AnyFamily
+    from cgmm.gmm import GMM
+    from cgmm.parameters import Parameters
+    from cgmm.pruning import Pruning
+    from cgmm.types import Array, ArrayLike, Labels, Moment, Rows
 
 EMPTY = np.finfo(np.float64).tiny / np.finfo(np.float64).eps  # below it quotients lose their digits
 
@@ -38,34 +50,34 @@ class SufficientStatistics:
         Which second moments they are: "full", "diag", "radial" or "pooled".
     """
 
-    n_k: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
+    n_k: Array
+    first: Array
+    second: Array
     log_likelihood: float
     total_weight: float
-    shift: np.ndarray
-    moment: str
+    shift: Array
+    moment: Moment
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for array in (self.n_k, self.first, self.second, self.shift):
             array.flags.writeable = False
 
     @property
-    def lower_bound(self):
+    def lower_bound(self) -> float:
         """Mean log-likelihood of a row; NaN without any weight."""
         return self.log_likelihood / self.total_weight if self.total_weight else np.nan
 
     @property
-    def empty(self):
+    def empty(self) -> Labels:
         """Components (indices) that no row belongs to: nothing can be divided by their weight."""
         return (self.n_k < EMPTY).nonzero()[0]
 
     @property
-    def divisor(self):
+    def divisor(self) -> Array:
         """n_k, or for the empty components what can be divided by."""
         return np.maximum(self.n_k, EMPTY)
 
-    def __add__(self, other):
+    def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
         if not isinstance(other, SufficientStatistics):
             return NotImplemented
         if self.moment != other.moment or not np.array_equal(self.shift, other.shift):
@@ -83,26 +95,32 @@ class SufficientStatistics:
             self.moment,
         )
 
-    def times_power_of_two(self, exponent):
+    def times_power_of_two(self, exponent: int) -> SufficientStatistics:
         """The statistics of rows whose weights are 2^exponent as large."""
-        sums = self.n_k, self.first, self.second, self.log_likelihood, self.total_weight
-        return SufficientStatistics(*(np.ldexp(value, exponent) for value in sums), self.shift, self.moment)
+        sums = ("n_k", "first", "second", "log_likelihood", "total_weight")
+        return replace(self, **{name: np.ldexp(getattr(self, name), exponent) for name in sums})
 
 
-def block_statistics(X, parameters, row_weights=None, n_threads=None, pruning=None):
+def block_statistics(
+    X: Rows,
+    parameters: Parameters,
+    row_weights: Array | None = None,
+    n_threads: int | None = None,
+    pruning: Pruning | None = None,
+) -> SufficientStatistics:
     """`expectation` on rows, weights and parameters that are known to be good.
 
     `pruning` (cgmm.pruning.Pruning) decides whether negligible components are left out; None: none is.
     """
     density, moment, n_threads = parameters.density, parameters.family.moment, threads(n_threads)
-    guide = pruning and pruning.guide(parameters)
+    guide = None if pruning is None else pruning.guide(parameters)
     sums, share = _kernels.expectation(X, density, moment, row_weights, n_threads, guide)
-    if guide is not None and pruning.observe(share, sums[0], parameters.weights):
+    if pruning is not None and guide is not None and pruning.observe(share, sums[0], parameters.weights):
         sums, _ = _kernels.expectation(X, density, moment, row_weights, n_threads)
     return SufficientStatistics(*sums, moment)
 
 
-def expectation(model, X, sample_weight=None):
+def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None) -> SufficientStatistics:
     """The sufficient statistics of a block of rows under a fitted mixture: one E-step.
 
     Parameters
@@ -130,7 +148,9 @@ def expectation(model, X, sample_weight=None):
     return found.times_power_of_two(exponent) if exponent else found
 
 
-def of_labels(X, labels, k, family, row_weights=None):
+def of_labels(
+    X: Rows, labels: Labels, k: int, family: AnyFamily, row_weights: Array | None = None
+) -> SufficientStatistics:
     """Statistics of rows that each belong to one component, about that component's mean."""
     order = labels.argsort(kind="stable")
     bounds = labels.searchsorted(np.arange(k + 1), sorter=order)
@@ -138,13 +158,15 @@ def of_labels(X, labels, k, family, row_weights=None):
     return _of_parts(((X.take(order[a:b], axis=0), weights[a:b]) for a, b in pairwise(bounds)), X, family)
 
 
-def of_responsibilities(X, responsibilities, k, family, row_weights=None):
+def of_responsibilities(
+    X: Rows, responsibilities: Array, k: int, family: AnyFamily, row_weights: Array | None = None
+) -> SufficientStatistics:
     """Statistics of rows with given responsibilities (n,k), about each component's mean."""
     columns = responsibilities.T
     return _of_parts(((X, r if row_weights is None else r * row_weights) for r in columns), X, family)
 
 
-def _of_parts(parts, X, family):
+def _of_parts(parts: Iterable[tuple[Rows, Array]], X: Rows, family: AnyFamily) -> SufficientStatistics:
     """Statistics from each component's rows and their weights; an empty one's shift is the mean of X."""
     found = []
     for rows, weights in parts:
@@ -155,8 +177,8 @@ def _of_parts(parts, X, family):
             shift = np.einsum("i,ij->j", weights, rows, dtype=np.float64) / total
         density = distances_to(shift[np.newaxis], shift)
         found.append(_kernels.expectation(rows, density, family.moment, np.ascontiguousarray(weights))[0])
-    n_k, first, second, _, totals, shift = zip(*found, strict=True)
-    second = np.sum(second, axis=0) if family.moment == "pooled" else np.concatenate(second)
+    n_k, first, seconds, _, totals, shift = zip(*found, strict=True)
+    second = np.sum(seconds, axis=0) if family.moment == "pooled" else np.concatenate(seconds)
     return SufficientStatistics(
         np.concatenate(n_k),
         np.concatenate(first),
