@@ -1,7 +1,10 @@
 """The loop: expectation → maximise → converged?"""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -10,7 +13,12 @@ from cgmm.config import threads
 from cgmm.degenerate import EMPTIED, SINGULAR, Repair
 from cgmm.parameters import Fixed, Parameters
 from cgmm.pruning import Pruning
-from cgmm.statistics import EMPTY, block_statistics
+from cgmm.statistics import EMPTY, SufficientStatistics, block_statistics
+
+if TYPE_CHECKING:
+    from cgmm.covariance import AnyFamily
+    from cgmm.prior import Conjugate
+    from cgmm.types import Array, Mask, Observer, Rows
 
 
 class Settings(NamedTuple):
@@ -25,13 +33,13 @@ class Settings(NamedTuple):
     reg_covar: float = 0.0
     fixed: Fixed = Fixed()
     n_threads: int | None = None
-    least: np.ndarray | None = None
+    least: Array | None = None
     eps: float = degenerate.EPS
-    prior: object = None
+    prior: Conjugate | None = None
     prune: bool = True
     reseed: bool = True
 
-    def floor(self, d):
+    def floor(self, d: int) -> Array:
         return np.full(d, degenerate.SMALLEST) if self.least is None else self.least
 
 
@@ -62,28 +70,28 @@ class Fit:
     """
 
     parameters: Parameters
-    lower_bounds: np.ndarray
+    lower_bounds: Array
     converged: bool
-    n_k: np.ndarray | None = None
-    repairs: tuple = ()
-    singular: tuple = ()
-    starved: tuple = ()
+    n_k: Array | None = None
+    repairs: tuple[Repair, ...] = ()
+    singular: tuple[int, ...] = ()
+    starved: tuple[int, ...] = ()
     stopped: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for array in (self.lower_bounds, self.n_k):
             if array is not None:
                 array.flags.writeable = False
 
-    def __reduce__(self):
+    def __reduce__(self) -> tuple[Any, ...]:
         return Fit, tuple(vars(self).values())
 
     @property
-    def lower_bound(self):
+    def lower_bound(self) -> float:
         return self.lower_bounds[-1] if len(self.lower_bounds) else -np.inf
 
     @property
-    def degenerate(self):
+    def degenerate(self) -> tuple[Repair, ...]:
         """What a user is to be told of: what is not as EM alone would have it at the end."""
         lasting = {SINGULAR: self.singular, EMPTIED: self.starved}
         return tuple(
@@ -93,13 +101,20 @@ class Fit:
         )
 
 
-def maximise(statistics, family, previous=None, settings=None, iteration=0):
+def maximise(
+    statistics: SufficientStatistics,
+    family: AnyFamily,
+    previous: Parameters | None = None,
+    settings: Settings | None = None,
+    iteration: int = 0,
+) -> tuple[Parameters, list[Repair]]:
     """The M-step: parameters from statistics, and what had to be repaired.
 
     A component without rows keeps its previous mean and covariance, with weight zero. A prior counts as rows.
     """
     settings = settings or Settings()
     fixed, prior = settings.fixed, settings.prior
+    last: Any = previous  # there is one where something is fixed
     n_k, first, second, shift = statistics.n_k, statistics.first, statistics.second, statistics.shift
     d = shift.shape[1]
     weights, mass, counts, empty = n_k, n_k, family.counts(n_k, d), statistics.empty
@@ -110,31 +125,31 @@ def maximise(statistics, family, previous=None, settings=None, iteration=0):
     if len(empty):
         mass, counts = np.maximum(mass, EMPTY), np.maximum(counts, EMPTY)
     offsets = first / mass[:, None]
-    weights = _shares(weights, previous and previous.weights, fixed.weights)
+    weights = _shares(weights, last and last.weights, fixed.weights)
     means = shift + offsets
     if len(empty) and previous is not None:
         means[empty] = previous.means[empty]
     if fixed.means is not None:
-        means[fixed.means] = previous.means[fixed.means]
+        means[fixed.means] = last.means[fixed.means]
     if fixed.covariances is not None and fixed.covariances.all():
-        return Parameters(family, weights, means, previous.covariances, previous.root), repairs
+        return Parameters(family, weights, means, last.covariances, last.root), repairs
     second = second - family.scatter(mass, offsets)
     if fixed.means is not None:
         second += family.scatter(mass, np.where(fixed.means[:, None], offsets - (means - shift), 0.0))
     covariances = second / counts
     if len(empty):
-        covariances = family.keep(covariances, empty, previous and previous.covariances)
+        covariances = family.keep(covariances, empty, last and last.covariances)
     least = degenerate.exact_to(settings.floor(d), offsets, means, settings.eps)
     covariances, root, held = family.hold(covariances, least, settings.reg_covar, threads(settings.n_threads))
     if fixed.covariances is not None:
         held = [c for c in held if not fixed.covariances[c]]
-        covariances[fixed.covariances] = previous.covariances[fixed.covariances]
-        root[fixed.covariances] = previous.root[fixed.covariances]
+        covariances[fixed.covariances] = last.covariances[fixed.covariances]
+        root[fixed.covariances] = last.root[fixed.covariances]
     repairs += [Repair(iteration, c, SINGULAR) for c in held]
     return Parameters(family, weights, means, covariances, root), repairs
 
 
-def _shares(n_k, previous, fixed):
+def _shares(n_k: Array, previous: Any, fixed: Mask | None) -> Array:
     """Weights (k,) in proportion to n_k, but for those that are fixed."""
     if fixed is None:
         return n_k / n_k.sum()
@@ -145,7 +160,15 @@ def _shares(n_k, previous, fixed):
     return weights + max(1.0 - weights.sum(), 0.0) * free / free.sum()
 
 
-def run(X, parameters, row_weights, settings, lower_bound=-np.inf, repairs=(), observe=None):
+def run(
+    X: Rows,
+    parameters: Parameters,
+    row_weights: Array | None,
+    settings: Settings,
+    lower_bound: float = -np.inf,
+    repairs: Sequence[Repair] = (),
+    observe: Observer | None = None,
+) -> Fit:
     """EM from `parameters` until the mean log-likelihood changes by less than tol.
 
     `lower_bound` is that of an earlier run which this one continues; `repairs` those of the start. `observe` is
@@ -175,7 +198,8 @@ def run(X, parameters, row_weights, settings, lower_bound=-np.inf, repairs=(), o
         lower_bound, n_k, before = objective, statistics.n_k, parameters
         lower_bounds.append(lower_bound)
         parameters, held = maximise(statistics, parameters.family, parameters, settings, iteration)
-        starved, begun = reseeding.due(statistics), []
+        starved = reseeding.due(statistics)
+        begun: list[Repair] = []
         if starved:
             parameters, begun = reseed(X, parameters, row_weights, settings, starved, iteration)
         for repair in held + begun:
@@ -190,7 +214,14 @@ def run(X, parameters, row_weights, settings, lower_bound=-np.inf, repairs=(), o
     return Fit(parameters, np.array(lower_bounds), bool(converged), n_k, repairs, singular, starved, bool(stopped))
 
 
-def reseed(X, parameters, row_weights, settings, starved, iteration):
+def reseed(
+    X: Rows,
+    parameters: Parameters,
+    row_weights: Array | None,
+    settings: Settings,
+    starved: list[int],
+    iteration: int,
+) -> tuple[Parameters, list[Repair]]:
     """Parameters with the starved components begun again at the rows that are explained worst; and Repairs.
 
     Where some iterations from there do not raise the likelihood, the parameters stay as they are.

@@ -1,8 +1,12 @@
 """The estimator: parameters and verbs; nothing numeric in it."""
 
+from __future__ import annotations
+
+import os
 import sys
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar, cast
 
 import numpy as np
 
@@ -11,9 +15,33 @@ from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.diagnostics import Diagnostics
 from cgmm.parameters import Parameters
+from cgmm.prior import Prior
 from cgmm.protocol import Estimator
 from cgmm.pruning import Pruning
 from cgmm.validation import NotFittedError
+
+if TYPE_CHECKING:
+    from cgmm.types import (
+        Array,
+        ArrayLike,
+        Callback,
+        CovarianceType,
+        FixedParameters,
+        Init,
+        Labels,
+        Method,
+        Names,
+        OnDegenerate,
+        Rows,
+        Seed,
+    )
+
+T = TypeVar("T")
+
+
+def _reads(read: Callable[[Any], T]) -> T:
+    """A property, of the type that it reads."""
+    return cast(T, property(read))
 
 
 class GMM(Estimator):
@@ -108,28 +136,28 @@ class GMM(Estimator):
 
     def __init__(
         self,
-        n_components=1,
+        n_components: int = 1,
         *,
-        covariance_type="full",
-        tol=1e-3,
-        reg_covar=1e-6,
-        max_iter=100,
-        n_init=1,
-        init_params="kmeans",
-        weights_init=None,
-        means_init=None,
-        precisions_init=None,
-        random_state=None,
-        warm_start=False,
-        verbose=0,
-        verbose_interval=10,
-        responsibilities_init=None,
-        fixed=(),
-        prior=None,
-        on_degenerate="warn",
-        n_threads=None,
-        callback=None,
-    ):
+        covariance_type: CovarianceType = "full",
+        tol: float = 1e-3,
+        reg_covar: float = 1e-6,
+        max_iter: int = 100,
+        n_init: int = 1,
+        init_params: Init = "kmeans",
+        weights_init: ArrayLike | None = None,
+        means_init: ArrayLike | None = None,
+        precisions_init: ArrayLike | None = None,
+        random_state: Seed = None,
+        warm_start: bool = False,
+        verbose: int = 0,
+        verbose_interval: int = 10,
+        responsibilities_init: ArrayLike | None = None,
+        fixed: FixedParameters = (),
+        prior: Prior | Literal["default"] | None = None,
+        on_degenerate: OnDegenerate = "warn",
+        n_threads: int | None = None,
+        callback: Callback | None = None,
+    ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
         self.tol = tol
@@ -152,7 +180,9 @@ class GMM(Estimator):
         self.callback = callback
 
     @classmethod
-    def from_parameters(cls, weights, means, covariances, covariance_type="full"):
+    def from_parameters(
+        cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, covariance_type: CovarianceType = "full"
+    ) -> Self:
         """A mixture of given parameters, ready to use as if fitted.
 
         Parameters
@@ -187,7 +217,7 @@ class GMM(Estimator):
         model._state = _State(em.Fit(parameters, np.empty(0), converged=True))
         return model
 
-    def fit(self, X, y=None, sample_weight=None):
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate the parameters.
 
         Parameters
@@ -218,27 +248,27 @@ class GMM(Estimator):
         self._learn(X, sample_weight)
         return self
 
-    def fit_predict(self, X, y=None, sample_weight=None):
+    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
         """``fit`` and then ``predict`` on the same rows; labels (n,)."""
         return self._rows(X, state=self._learn(X, sample_weight)).evaluate("labels")
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Labels:
         """The most probable component of each row of X (n,d); integers (n,)."""
         return self._rows(X).evaluate("labels")
 
-    def predict_proba(self, X):
+    def predict_proba(self, X: ArrayLike) -> Array:
         """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
         return self._rows(X).evaluate("responsibilities")
 
-    def score_samples(self, X):
+    def score_samples(self, X: ArrayLike) -> Array:
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
         return self._rows(X).evaluate("log_likelihood")
 
-    def score(self, X, y=None, sample_weight=None):
+    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
         return self._rows(X, sample_weight).mean_log_likelihood()
 
-    def sample(self, n_samples=1):
+    def sample(self, n_samples: int = 1) -> tuple[Array, Labels]:
         """Draw rows from the mixture.
 
         Parameters
@@ -260,19 +290,19 @@ class GMM(Estimator):
         noise = rng.standard_normal((n, parameters.d))
         return parameters.means[labels] + parameters.family.colour(parameters.root, labels, noise), labels
 
-    def bic(self, X, sample_weight=None):
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978).
 
         Row weights (n,) count rows: n is their sum.
         """
         return self._rows(X, sample_weight).bic()
 
-    def aic(self, X, sample_weight=None):
+    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
         rows = self._rows(X, sample_weight)
         return -2.0 * rows.log_likelihood() + 2.0 * rows.parameters.n_parameters
 
-    def icl(self, X, sample_weight=None):
+    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood of X (n,d), smaller is better.
 
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
@@ -280,7 +310,7 @@ class GMM(Estimator):
         rows = self._rows(X, sample_weight)
         return rows.bic() - 2.0 * rows.log_certainty()
 
-    def save(self, path):
+    def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
 
         The file is a versioned npz archive without pickle. Of the constructor's arguments it keeps those that
@@ -291,7 +321,7 @@ class GMM(Estimator):
         persistence.save(path, fit.parameters, fit.lower_bounds, fit.converged, settings)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | os.PathLike[str]) -> Self:
         """The model of a file that ``save`` wrote; it predicts bit-identically.
 
         Raises
@@ -308,38 +338,38 @@ class GMM(Estimator):
         model._state = _State(em.Fit(parameters, lower_bounds, converged))
         return model
 
-    weights_ = property(lambda self: self._parameters.weights)
-    means_ = property(lambda self: self._parameters.means)
-    covariances_ = property(lambda self: self._parameters.covariances)
-    precisions_ = property(lambda self: self._parameters.precisions)
-    precisions_cholesky_ = property(lambda self: self._parameters.precisions_cholesky)
-    n_features_in_ = property(lambda self: self._parameters.d)
-    converged_ = property(lambda self: self._fitted().fit.converged)
-    n_iter_ = property(lambda self: len(self._fitted().fit.lower_bounds))
-    lower_bound_ = property(lambda self: self._fitted().fit.lower_bound)
-    lower_bounds_ = property(lambda self: self._fitted().fit.lower_bounds)
-    _parameters = property(lambda self: self._fitted().fit.parameters)
+    weights_: Array = _reads(lambda self: self._parameters.weights)
+    means_: Array = _reads(lambda self: self._parameters.means)
+    covariances_: Array = _reads(lambda self: self._parameters.covariances)
+    precisions_: Array = _reads(lambda self: self._parameters.precisions)
+    precisions_cholesky_: Array = _reads(lambda self: self._parameters.precisions_cholesky)
+    n_features_in_: int = _reads(lambda self: self._parameters.d)
+    converged_: bool = _reads(lambda self: self._fitted().fit.converged)
+    n_iter_: int = _reads(lambda self: len(self._fitted().fit.lower_bounds))
+    lower_bound_: float = _reads(lambda self: self._fitted().fit.lower_bound)
+    lower_bounds_: Array = _reads(lambda self: self._fitted().fit.lower_bounds)
+    _parameters: Parameters = _reads(lambda self: self._fitted().fit.parameters)
 
     @property
-    def feature_names_in_(self):
+    def feature_names_in_(self) -> Names:
         names = self._fitted().names
         if names is None:
             raise AttributeError("feature_names_in_ is only there after a fit on a data frame with string names")
         return names
 
     @property
-    def diagnostics_(self):
+    def diagnostics_(self) -> Diagnostics:
         state = self._fitted()
         return Diagnostics(state.fit, state.restarts, state.winner, state.exponent)
 
-    def _n_parameters(self):
+    def _n_parameters(self) -> int:
         """Free parameters, under the name that scikit-learn's users know."""
         return self._parameters.n_parameters
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return "_state" in vars(self)
 
-    def _fitted(self):
+    def _fitted(self) -> _State:
         """The _State of the last fit: a verb reads it once, so that a fit in another thread does not matter."""
         try:
             return vars(self)["_state"]
@@ -350,20 +380,20 @@ class GMM(Estimator):
                 "estimator."
             ) from None
 
-    def _threads(self):
+    def _threads(self) -> int:
         return threads(validation.check_threads(self.n_threads))
 
-    def _learn(self, X, sample_weight):
+    def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> _State:
         """Fit, and the _State that the estimator has from now on."""
         known = self._check_settings()
         names = protocol.feature_names(X)
-        X = validation.check_rows(X, n_threads=known.n_threads)
+        X = validation.check_rows(X, n_threads=threads(known.n_threads))
         state, on_degenerate = self._search(X, sample_weight, names, known)
         self._state = state
         report.warn(state.fit, known, on_degenerate)
         return state
 
-    def _rows(self, X, sample_weight=None, state=None):
+    def _rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None, state: _State | None = None) -> _Rows:
         """Checked rows, with their weights, beside the parameters of that state, or of the last fit."""
         state = state or self._fitted()
         warning = protocol.check_feature_names(protocol.feature_names(X), state.names)
@@ -377,7 +407,7 @@ class GMM(Estimator):
         row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
         return _Rows(X, row_weights, exponent, parameters, n_threads)
 
-    def _check_settings(self):
+    def _check_settings(self) -> em.Settings:
         """The constructor's arguments that steer EM, checked."""
         return em.Settings(
             tol=validation.check_real("tol", self.tol),
@@ -386,7 +416,9 @@ class GMM(Estimator):
             n_threads=self._threads(),
         )
 
-    def _search(self, X, sample_weight, names, settings):
+    def _search(
+        self, X: Rows, sample_weight: ArrayLike | None, names: Names | None, settings: em.Settings
+    ) -> tuple[_State, str]:
         """The _State of the best fit, and on_degenerate; changes nothing of the estimator."""
         k = validation.check_count("n_components", self.n_components)
         family = validation.check_choice("covariance_type", self.covariance_type, FAMILIES)
@@ -402,12 +434,13 @@ class GMM(Estimator):
         row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
         validation.check_enough_rows(X, row_weights, k, "n_components")
         prior = validation.check_prior(self.prior)
-        if prior is not None and exponent < 0:  # beside a prior of order one, not the prior beside them
+        # beside a prior of order one, not the prior beside them
+        if prior is not None and row_weights is not None and exponent < 0:
             row_weights, exponent = np.ldexp(row_weights, max(exponent, LEAST_EXPONENT)), 0
         settings = settings._replace(
             fixed=fixed,
             least=degenerate.least_variances(X),
-            prior=prior and prior.conjugate(X, row_weights, family, k, exponent),
+            prior=None if prior is None else prior.conjugate(X, row_weights, family, k, exponent),
         )
         rng = validation.check_random_state(self.random_state)
         reporter = report.Reporter(
@@ -443,7 +476,7 @@ class GMM(Estimator):
             report.check_degenerate(search.best)
         return _State(search.best, names, tuple(search.restarts), search.winner, exponent), on_degenerate
 
-    def _first(self, search, method, given):
+    def _first(self, search: restarts.Search, method: Method, given: Mapping[str, Array]) -> None:
         """The first start of a fit: that of init_params, or of what is given."""
         problem, kind, rows = search.problem, str(self.init_params), None
         if self.responsibilities_init is not None:
@@ -464,8 +497,8 @@ class _State(NamedTuple):
     """
 
     fit: em.Fit
-    names: np.ndarray | None = None
-    restarts: tuple = ()
+    names: Names | None = None
+    restarts: tuple[restarts.Restart, ...] = ()
     winner: int = 0
     exponent: int = 0
 
@@ -476,34 +509,34 @@ class _Rows(NamedTuple):
     exponent : the weights are 2^−exponent times the user's
     """
 
-    X: np.ndarray
-    row_weights: np.ndarray | None
+    X: Rows
+    row_weights: Array | None
     exponent: int
     parameters: Parameters
     n_threads: int
 
     @property
-    def count(self):
+    def number(self) -> float:
         """The number of rows: the sum of their weights."""
         return self._sum(np.ones(len(self.X)))
 
-    def evaluate(self, what):
+    def evaluate(self, what: Any) -> Any:
         """A value for each row."""
         guide = Pruning(self.X, moments=False).guide(self.parameters)
         return _kernels.evaluate(self.X, self.parameters.density, what, self.n_threads, guide)
 
-    def log_likelihood(self):
+    def log_likelihood(self) -> float:
         """Σ_i w_i log p(x_i)."""
         return self._sum(self.evaluate("log_likelihood"))
 
-    def mean_log_likelihood(self):
+    def mean_log_likelihood(self) -> float:
         rows = self._replace(exponent=0)
-        return rows.log_likelihood() / rows.count
+        return rows.log_likelihood() / rows.number
 
-    def bic(self):
-        return -2.0 * self.log_likelihood() + self.parameters.n_parameters * float(np.log(self.count))
+    def bic(self) -> float:
+        return -2.0 * self.log_likelihood() + self.parameters.n_parameters * float(np.log(self.number))
 
-    def log_certainty(self):
+    def log_certainty(self) -> float:
         """Σ_i w_i log max_c r_ic."""
         total = 0.0
         for start in range(0, len(self.X), ROWS_AT_A_TIME):
@@ -514,7 +547,7 @@ class _Rows(NamedTuple):
             total += rows._sum(np.log(rows.evaluate("responsibilities").max(axis=1)))
         return total
 
-    def _sum(self, values):
+    def _sum(self, values: Array) -> float:
         if self.row_weights is None:
             return float(values.sum())
         counted = self.row_weights > 0  # a row of weight zero may have no finite value

@@ -4,12 +4,18 @@ An estimator of its world has get_params and set_params, tags, routed metadata, 
 classes of errors and warnings.
 """
 
+from __future__ import annotations
+
 import inspect
 import sys
 from functools import cache
 from html import escape
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from cgmm.types import Names
 
 ROUTED = ("fit", "score")  # methods to which meta-estimators may route sample_weight
 
@@ -20,20 +26,22 @@ UNCHANGED = "$UNCHANGED$"  # scikit-learn's mark of a request that stays as it i
 class Kin:
     """An error or a warning that scikit-learn has, too: copied or unpickled, it is of both if scikit-learn is there."""
 
-    def __reduce__(self):
+    args: tuple[Any, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
         return _revived, (getattr(self, "ours", type(self)), self.args), vars(self)
 
 
-def _revived(ours, args):
+def _revived(ours: Any, args: tuple[Any, ...]) -> Any:
     return kin(ours)(*args)
 
 
 @cache
-def _joined(ours, theirs):
+def _joined(ours: Any, theirs: Any) -> Any:
     return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "ours": ours})
 
 
-def kin(ours):
+def kin(ours: Any) -> Any:
     """A class of errors or warnings; once scikit-learn is there, that which is also its class of the same name."""
     exceptions = sys.modules.get("sklearn.exceptions")
     theirs = getattr(exceptions, ours.__name__, None)
@@ -43,16 +51,16 @@ def kin(ours):
 class Estimator:
     """What scikit-learn, and its users, expect of every estimator."""
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name; if deep, as name__inner those of arguments that have their own."""
-        found = {}
+        found: dict[str, Any] = {}
         for name in self._defaults():
             found[name] = value = getattr(self, name)
             if deep and hasattr(value, "get_params") and not isinstance(value, type):
                 found |= {f"{name}__{inner}": own for inner, own in value.get_params().items()}
         return found
 
-    def set_params(self, **params):
+    def set_params(self, **params: Any) -> Self:
         """Change constructor arguments, by name or name__inner; ValueError names one that does not exist.
 
         Returns
@@ -61,7 +69,7 @@ class Estimator:
             With none of its own changed if an argument does not exist.
         """
         known = self.get_params(deep=False)
-        nested = {}
+        nested: dict[str, dict[str, Any]] = {}
         for key, value in params.items():
             name, _, inner = key.partition("__")
             if name not in known or (inner and not hasattr(params.get(name, known[name]), "set_params")):
@@ -77,18 +85,18 @@ class Estimator:
         return self
 
     @classmethod
-    def _defaults(cls):
+    def _defaults(cls) -> dict[str, Any]:
         """The constructor's arguments and their defaults, but for **those that a subclass passes on."""
         arguments = inspect.signature(cls).parameters.values()
         return {own.name: own.default for own in arguments if own.kind != own.VAR_KEYWORD}
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         defaults = self._defaults()
         told = {name: repr(getattr(self, name)) for name in defaults}
         changed = [f"{name}={text}" for name, text in told.items() if text != repr(defaults[name])]
         return f"{type(self).__name__}({', '.join(changed)})"
 
-    def _repr_html_(self):
+    def _repr_html_(self) -> str:
         """What a notebook shows: scikit-learn's diagram once it is there and shows its own so, or the text."""
         sklearn = sys.modules.get("sklearn")
         if sklearn is None or sklearn.get_config()["display"] != "diagram":
@@ -97,13 +105,13 @@ class Estimator:
 
         return estimator_html_repr(self)
 
-    def _get_params_html(self, *args, **kwargs):  # which they are depends on scikit-learn's version
+    def _get_params_html(self, *args: Any, **kwargs: Any) -> Any:  # which they are depends on scikit-learn's version
         """The table of arguments in scikit-learn's diagram, the changed ones first."""
         from sklearn.base import BaseEstimator
 
         return BaseEstimator._get_params_html(self, *args, **kwargs)
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         from sklearn.base import BaseEstimator, DensityMixin
 
         class Density(DensityMixin, BaseEstimator):
@@ -111,7 +119,7 @@ class Estimator:
 
         return Density().__sklearn_tags__()
 
-    def get_metadata_routing(self):
+    def get_metadata_routing(self) -> Any:
         """scikit-learn's MetadataRequest: which methods ask a meta-estimator for sample_weight."""
         from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
@@ -122,18 +130,18 @@ class Estimator:
             getattr(request, method).add_request(param="sample_weight", alias=None)
         return request
 
-    def set_fit_request(self, *, sample_weight=UNCHANGED):
+    def set_fit_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
         """Ask meta-estimators to route sample_weight to ``fit``: True, False, None or another name for it.
 
         As in scikit-learn, with ``sklearn.set_config(enable_metadata_routing=True)``.
         """
         return self._set_request("fit", sample_weight)
 
-    def set_score_request(self, *, sample_weight=UNCHANGED):
+    def set_score_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
         """Ask meta-estimators to route sample_weight to ``score``: see set_fit_request."""
         return self._set_request("score", sample_weight)
 
-    def _set_request(self, method, request):
+    def _set_request(self, method: str, request: bool | str | None) -> Self:
         sklearn = sys.modules.get("sklearn")  # who has not imported it has not enabled it
         if sklearn is None or not sklearn.get_config().get("enable_metadata_routing", False):
             raise RuntimeError(
@@ -147,7 +155,7 @@ class Estimator:
         return self
 
 
-def feature_names(X):
+def feature_names(X: object) -> Names | None:
     """The names of a data frame's columns, (d,) of str objects; None if it is not a frame or they are not names."""
     columns = getattr(X, "column_names", getattr(X, "columns", None))  # Arrow's tables hold values in columns
     if columns is None or not hasattr(X, "shape"):
@@ -166,7 +174,7 @@ def feature_names(X):
     return names
 
 
-def check_feature_names(names, fitted):
+def check_feature_names(names: Names | None, fitted: Names | None) -> str | None:
     """Compare the names of a frame's columns with those of the fit, either None.
 
     Returns a warning to give, or None; ValueError says how they differ.

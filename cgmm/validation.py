@@ -1,15 +1,26 @@
 """The public edge: every check of what a user hands over, once."""
 
+from __future__ import annotations
+
 import math
 import numbers
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from cgmm import _kernels
 from cgmm.parameters import Fixed
 from cgmm.protocol import Kin
+
+if TYPE_CHECKING:
+    from cgmm.covariance import AnyFamily
+    from cgmm.parameters import Parameters
+    from cgmm.prior import Prior
+    from cgmm.types import Array, Callback, Parts, Rows
+
+T = TypeVar("T")
 
 LARGEST_SINGLE = 1e15  # of a float32 value: beyond it sums of squares of a block may overflow, and
 SMALLEST_SINGLE = 1e-15  # of what a float32 column holds: below it squares underflow; both are computed in float64
@@ -38,17 +49,18 @@ class NotFittedError(Kin, ValueError, AttributeError):
     """The model is used before fit."""
 
 
-def check_count(name, value, least=1, most=None):
+def check_count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise InvalidParameterError(f"{name} must be an integer, not {value!r}")
-    if value < least:
+    number = int(value)
+    if number < least:
         raise InvalidParameterError(f"{name} must be at least {least}, not {value}")
-    if most is not None and value > most:
+    if most is not None and number > most:
         raise InvalidParameterError(f"{name} must be at most {most}, not {value}")
-    return int(value)
+    return number
 
 
-def check_real(name, value, least=0.0):
+def check_real(name: str, value: Any, least: float = 0.0) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise InvalidParameterError(f"{name} must be a number, not {value!r}")
     try:
@@ -60,29 +72,29 @@ def check_real(name, value, least=0.0):
     return number
 
 
-def check_flag(name, value):
+def check_flag(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise InvalidParameterError(f"{name} must be True or False, not {value!r}")
     return bool(value)
 
 
-def check_choice(name, value, choices):
+def check_choice(name: str, value: object, choices: Mapping[str, T]) -> T:
     """choices[value]; ValueError lists the choices."""
     if not isinstance(value, str) or value not in choices:
         raise InvalidParameterError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
     return choices[value]
 
 
-def check_threads(value):
+def check_threads(value: object) -> int | None:
     return None if value is None else check_count("n_threads", value, most=MAX_THREADS)
 
 
-def check_fixed(fixed, family, k):
+def check_fixed(fixed: Any, family: AnyFamily, k: int) -> Fixed:
     """em.Fixed from names, or from a mapping of names to masks (k,) or to True or False."""
     if isinstance(fixed, str):
         fixed = (fixed,)
     try:
-        masks = dict(fixed) if isinstance(fixed, Mapping) else dict.fromkeys(fixed, True)
+        masks: dict[Any, Any] = dict(fixed) if isinstance(fixed, Mapping) else dict.fromkeys(fixed, True)
     except TypeError:
         raise InvalidParameterError(f"fixed must be a collection of names, or masks by name, not {fixed!r}") from None
     for name, value in masks.items():
@@ -99,7 +111,7 @@ def check_fixed(fixed, family, k):
     return Fixed(**masks)
 
 
-def check_prior(prior):
+def check_prior(prior: object) -> Prior | None:
     """A Prior or None."""
     from cgmm.prior import Prior
 
@@ -110,17 +122,17 @@ def check_prior(prior):
     raise InvalidParameterError(f"prior must be None, 'default' or a cgmm.Prior, not {prior!r}")
 
 
-def check_verbose(verbose):
+def check_verbose(verbose: object) -> int:
     return int(verbose) if isinstance(verbose, bool | np.bool_) else check_count("verbose", verbose, least=0)
 
 
-def check_callback(callback):
+def check_callback(callback: Callback | None) -> Callback | None:
     if callback is not None and not callable(callback):
         raise InvalidParameterError(f"callback must be callable or None, not {callback!r}")
     return callback
 
 
-def check_random_state(random_state):
+def check_random_state(random_state: Any) -> np.random.Generator:
     """A Generator: the caller's own, or one seeded from an int, a RandomState or NumPy's global state."""
     if isinstance(random_state, np.random.Generator):
         return random_state
@@ -137,7 +149,7 @@ def check_random_state(random_state):
     )
 
 
-def check_rows(X, n_features=None, n_threads=1):
+def check_rows(X: Any, n_features: int | None = None, n_threads: int = 1) -> Rows:
     """X as a float32 or float64 array (n,d), not copied when it is one already; finite.
 
     float32 whose squares float32 cannot hold becomes float64. TypeError or ValueError says what is wrong, and where
@@ -168,17 +180,17 @@ def check_rows(X, n_features=None, n_threads=1):
     return X
 
 
-def largest_of(n, d):
+def largest_of(n: int, d: int) -> float:
     """The largest value in X (n,d) such that the sum of the squares of all differences is a number."""
     return math.sqrt(sys.float_info.max / (4.0 * n * d))
 
 
-def _has_small_column(X):
+def _has_small_column(X: Rows) -> bool:
     reach = np.abs(X[:: -(-len(X) // SCALE_ROWS)]).max(axis=0)
     return bool(np.count_nonzero((reach > 0) & (reach < SMALLEST_SINGLE)))
 
 
-def check_weights(sample_weight, n, some=True):
+def check_weights(sample_weight: object, n: int, some: bool = True) -> Array | None:
     """Row weights (n,) float64, or None; `some` of them positive."""
     if sample_weight is None:
         return None
@@ -201,7 +213,7 @@ def check_weights(sample_weight, n, some=True):
     return weights
 
 
-def of_order_one(weights):
+def of_order_one(weights: Array | None) -> tuple[Array | None, int]:
     """Weights / 2^e and e, so that the largest is in [½, 1): float32 can hold them, and no digit is lost."""
     if weights is None:
         return None, 0
@@ -209,14 +221,14 @@ def of_order_one(weights):
     return np.ldexp(weights, -exponent), exponent
 
 
-def check_enough_rows(X, row_weights, k, name):
+def check_enough_rows(X: Rows, row_weights: Array | None, k: int, name: str) -> None:
     n = len(X) if row_weights is None else int(np.count_nonzero(row_weights))
     if n < k:
         counted = "rows" if row_weights is None else "rows of positive weight"
         raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {n} {counted}")
 
 
-def check_start_array(name, value, shape, unknown=False, kind=""):
+def check_start_array(name: str, value: object, shape: tuple[int, ...], unknown: bool = False, kind: str = "") -> Array:
     """A private float64 copy of `value`, of that shape and finite; if `unknown`, components may be all NaN."""
     array = np.array(check_array(name, value), dtype=np.float64, order="C")
     if array.shape != shape:
@@ -229,7 +241,7 @@ def check_start_array(name, value, shape, unknown=False, kind=""):
     return array
 
 
-def check_mixture_weights(name, value, k, unknown=False):
+def check_mixture_weights(name: str, value: object, k: int, unknown: bool = False) -> Array:
     weights = check_start_array(name, value, (k,), unknown)
     known = weights[~np.isnan(weights)]
     if (known < 0).any():
@@ -243,7 +255,7 @@ def check_mixture_weights(name, value, k, unknown=False):
     return weights
 
 
-def check_matrices(name, value, family, k, d, unknown=False):
+def check_matrices(name: str, value: object, family: AnyFamily, k: int, d: int, unknown: bool = False) -> Array:
     """Covariances or precisions of a family: shape, symmetry and positive definiteness."""
     matrices = check_start_array(name, value, family.shape(k, d), unknown and family.per_component, family.name)
     known = ~np.isnan(matrices).reshape(len(matrices), -1).any(axis=1)
@@ -259,13 +271,13 @@ def check_matrices(name, value, family, k, d, unknown=False):
     return matrices
 
 
-def _parameter(name, kind=""):
+def _parameter(name: str, kind: str = "") -> str:
     """An argument in an error's words, which are scikit-learn's."""
     told = f"{kind} precision" if name == "precisions_init" else name.removesuffix("_init")
     return f"The parameter {told!r}" if told == name else f"{name}: The parameter {told!r}"
 
 
-def check_scale(name, value, family, d):
+def check_scale(name: str, value: object, family: AnyFamily, d: int) -> Array:
     """The scale of a prior: a covariance in the family's form, or a variance for all."""
     array = np.array(check_array(name, value), dtype=np.float64)
     if array.shape == () and family.scale_shape(d) == (d,):
@@ -278,13 +290,21 @@ def check_scale(name, value, family, d):
     return array
 
 
-def _is_definite(family, stack):
+def _is_definite(family: AnyFamily, stack: Array) -> bool:
     if stack.ndim == 3:
         return not _kernels.roots(np.ascontiguousarray(stack))[1].any()
-    return (stack > 0).all()
+    return bool((stack > 0).all())
 
 
-def check_given(family, k, d, weights_init, means_init, precisions_init, largest):
+def check_given(
+    family: AnyFamily,
+    k: int,
+    d: int,
+    weights_init: object,
+    means_init: object,
+    precisions_init: object,
+    largest: float,
+) -> dict[str, Array]:
     """The start's parameters that the user gives, by name: weights, means, covariances; NaN where unknown.
 
     Means may be as large as rows: `largest`.
@@ -315,7 +335,7 @@ def check_given(family, k, d, weights_init, means_init, precisions_init, largest
     return given
 
 
-def check_fixed_given(fixed, given):
+def check_fixed_given(fixed: Fixed, given: Mapping[str, Array]) -> None:
     """That what is fixed is given."""
     for name, mask in fixed._asdict().items():
         if mask is None:
@@ -329,7 +349,7 @@ def check_fixed_given(fixed, given):
             raise ValueError(f"{START_ARGUMENTS[name]}[{c}] is unknown (NaN), but fixed[{name!r}] keeps it")
 
 
-def check_responsibilities(name, value, n, k):
+def check_responsibilities(name: str, value: object, n: int, k: int) -> Parts:
     """Labels (n,) of 0 … k−1 as intp, or responsibilities (n,k), non-negative and each row summing to one."""
     array = check_array(name, value)
     if array.shape == (n,):
@@ -346,7 +366,7 @@ def check_responsibilities(name, value, n, k):
     return array
 
 
-def check_continues(parameters, family, k, d):
+def check_continues(parameters: Parameters, family: AnyFamily, k: int, d: int) -> None:
     """That warm_start can go on from the parameters of the last fit."""
     last = (parameters.family.name, parameters.k, parameters.d)
     if last != (family.name, k, d):
@@ -356,7 +376,7 @@ def check_continues(parameters, family, k, d):
         )
 
 
-def check_array(name, value):
+def check_array(name: str, value: Any) -> Rows:
     """An array of float32 or float64 in native order, aligned; copied only if it is something else."""
     if np.ma.isMaskedArray(value) and value.mask.any():
         raise ValueError(f"{name} is masked, and cgmm would see what the mask hides: fill or drop those rows")
@@ -379,7 +399,7 @@ def check_array(name, value):
         raise type(error)(f"{name} must be numeric: {error}") from None
 
 
-def _first_not_within(name, array, largest=sys.float_info.max, rows=65536):
+def _first_not_within(name: str, array: Rows, largest: float = sys.float_info.max, rows: int = 65536) -> str:
     """Say where the first NaN, infinity or value too large stands; a part at a time, so that little memory is taken."""
     for start in range(0, len(array), rows):
         bad = np.argwhere(~(np.abs(array[start : start + rows]) <= largest))
