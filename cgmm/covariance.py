@@ -95,7 +95,7 @@ class Matrices(Family):
         stack = np.ascontiguousarray(self.stacked(covariances))
         least = self.least(least)
         most = least if least.ndim == 1 else least.max(axis=0)
-        roots, suspects = _kernels.held_roots(stack, most, reg_covar, n_threads)
+        roots, suspects = _kernels.held_roots(stack, most, _rounding(stack.shape[-1]), reg_covar, n_threads)
         held: list[int] = []
         for c in np.flatnonzero(suspects) if np.count_nonzero(suspects) else ():
             stack[c], roots[c], lifted = _lift(stack[c], least if least.ndim == 1 else least[c], reg_covar)
@@ -420,6 +420,11 @@ AnyFamily: TypeAlias = Full | Tied | Diag | Spherical
 FAMILIES: dict[str, AnyFamily] = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
 
 
+def _rounding(d: int) -> float:
+    """What is left of a variance by the rounding of a d×d matrix, relative to it."""
+    return 8 * d**2 * EPS
+
+
 def _lift(S: Array, least: Array, reg_covar: float) -> tuple[Array, Array, bool]:
     """S with no variance below least, see Matrices.hold, plus reg_covar; its P; and whether one was below.
 
@@ -428,8 +433,9 @@ def _lift(S: Array, least: Array, reg_covar: float) -> tuple[Array, Array, bool]
     variances themselves: from the matrix, the smallest would be known to its rounding only.
     """
     S = np.where(np.isfinite(S), S, 0.0)
-    d = len(S)
-    least = np.maximum(least, 8 * d**2 * EPS * S.diagonal())
+    d, most = len(S), np.sqrt(np.maximum(S.diagonal(), 0.0))
+    S = np.clip(S, -most * most[:, None], most * most[:, None])  # as a covariance is, but for rounding
+    least = np.maximum(least, _rounding(d) * S.diagonal())
     unit = np.sqrt(least)
     values, axes = np.linalg.eigh(S / unit / unit[:, None])
     lowest = max(1.0, 8 * d * EPS * values[-1])

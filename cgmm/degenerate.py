@@ -19,10 +19,12 @@ EMPTIED = "no row belongs to it"
 SINGULAR = "its covariance is singular"
 EPS = float(np.finfo(np.float64).eps)
 SMALLEST = 1e-300  # of a variance: its inverse is a number
-RELATIVE = 1e-12  # of the data's variance: a standard deviation of 1e-6 of theirs
+RELATIVE = 1e-18  # of the data's variance: a standard deviation of 1e-9 of theirs
+BLOCK = 4096  # rows looked at once
 SAMPLE = 256  # rows that show the data's scale
 MEAN_ROUNDING = 1000  # units of a mean's rounding that a standard deviation is no less than
 STARVED = 1e-8  # of a row: a component of less weight explains nothing
+LEAST_LOG = -1e300  # of a prior's density for a row: a number, though the density may be zero
 LOOK_AHEAD = 20  # iterations in which a component that began again must have raised the likelihood
 ROUNDING = 1e-11  # relative: by more the likelihood does not fall
 MOST_EXACT = 1e10  # of Parameters.reach: beyond it log-densities lose more than that
@@ -38,27 +40,44 @@ class Repair(NamedTuple):
     row: int | None = None
 
 
-def least_variances(X: Rows) -> Array:
+def least_variances(X: Rows, row_weights: Array | None = None) -> Array:
     """The variances (d,) below which none falls: RELATIVE of the data's own, and no less than X is exact to.
 
-    Their scale is the distance between the quartiles of some rows, which no outlier moves; where those are equal,
-    the standard deviation of the rows. Where nothing varies, only rounding counts.
+    Their scale is the distance between the quartiles of some rows of positive weight, which no outlier moves; where
+    those are equal, the standard deviation of the rows. Where nothing varies, only rounding counts.
     """
-    rows = np.sort(X[:: -(-len(X) // SAMPLE)], axis=0).astype(np.float64)
+    if row_weights is None:
+        some = X[:: -(-len(X) // SAMPLE)]
+    else:
+        counted = np.flatnonzero(row_weights > 0)
+        some = X[counted[:: -(-len(counted) // SAMPLE)]]
+    rows = np.sort(some, axis=0).astype(np.float64)
     m = len(rows)
     low, middle, high = rows[m // 4], rows[m // 2], rows[m - 1 - m // 4]
     scale = (high - low) / 1.35  # that of a normal distribution, about
-    flat = ~(scale > 0)
-    if np.count_nonzero(flat):
-        chosen = X[:, flat]
-        scale[flat] = (chosen - chosen[0]).std(axis=0, dtype=np.float64)
+    flat = np.flatnonzero(~(scale > 0))
+    if len(flat):
+        scale[flat] = _deviations(X, flat, middle[flat], row_weights)
     exact = 4 * np.finfo(X.dtype).eps * np.abs(middle)
     least = np.maximum(RELATIVE * scale**2, exact**2)
     nothing = least < SMALLEST
-    if np.count_nonzero(nothing):  # a column of zeros: as exact as the others; or of numbers below 1e-144
+    if np.count_nonzero(nothing):  # a column of zeros: as exact as the others; or of numbers below 1e-141
         others = least[~nothing].mean() if not nothing.all() else SMALLEST
         least[nothing] = np.where(scale[nothing] > 0, SMALLEST, others)
     return least
+
+
+def _deviations(X: Rows, columns: Labels, about: Array, row_weights: Array | None) -> Array:
+    """The standard deviations of some columns of the rows of positive weight; a block of rows at a time."""
+    sums, squares, count = np.zeros(len(columns)), np.zeros(len(columns)), 0
+    for start in range(0, len(X), BLOCK):
+        rows = X[start : start + BLOCK, columns] - about
+        if row_weights is not None:
+            rows = rows[row_weights[start : start + BLOCK] > 0]
+        sums += rows.sum(axis=0)
+        squares += (rows**2).sum(axis=0)
+        count += len(rows)
+    return np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0.0))
 
 
 def exact_to(least: Array, offsets: Array, means: Array, eps: float) -> Array:
@@ -74,7 +93,7 @@ def exact_to(least: Array, offsets: Array, means: Array, eps: float) -> Array:
 
 
 class Reseeding:
-    """Which components are to begin again elsewhere, for no row belongs to them; each once in a run.
+    """Which components are to begin again elsewhere, where that is `possible`, for no row belongs to them; each once.
 
     A component far from all rows may recover by itself, for its moments are quotients: it is due when it had less
     than STARVED in two iterations, or so little that nothing can be divided by it.
@@ -97,7 +116,7 @@ class Reseeding:
         due = sorted(((starving & self.starving) | lost) - self.done)
         self.starving = starving
         self.done.update(due)
-        return due if self.possible else []
+        return due
 
 
 def log_likelihoods(X: Rows, parameters: Parameters, n_threads: int | None) -> Array:

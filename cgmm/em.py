@@ -175,6 +175,7 @@ def run(
     called with the iteration's number, mean log-likelihood, change and parameters, and stops the run by
     returning True.
     """
+    lower_bounds: list[float] = []
     lower_bounds, converged, stopped, n_k, before = [], False, False, None, parameters
     found = {(repair.component, repair.cause): repair for repair in repairs}
     singular = tuple(repair.component for repair in repairs if repair.cause == SINGULAR)
@@ -189,10 +190,10 @@ def run(
         statistics = block_statistics(X, parameters, row_weights, settings.n_threads, pruning)
         objective = statistics.lower_bound
         if settings.prior is not None:
-            objective += settings.prior.log_density(parameters) / statistics.total_weight
+            objective += max(settings.prior.log_density(parameters) / statistics.total_weight, degenerate.LEAST_LOG)
         change = objective - lower_bound
         fell = change < -degenerate.ROUNDING * max(1.0, abs(objective))
-        if fell and (singular or parameters.reach > degenerate.MOST_EXACT):
+        if fell and lower_bounds and (singular or parameters.reach > degenerate.MOST_EXACT):
             parameters, converged = before, True  # rounding is all that is left
             break
         lower_bound, n_k, before = objective, statistics.n_k, parameters
@@ -200,7 +201,9 @@ def run(
         parameters, held = maximise(statistics, parameters.family, parameters, settings, iteration)
         starved = reseeding.due(statistics)
         begun: list[Repair] = []
-        if starved:
+        if starved and not reseeding.possible:
+            begun = [Repair(iteration, c, EMPTIED) for c in starved]
+        elif starved:
             parameters, begun = reseed(X, parameters, row_weights, settings, starved, iteration)
         for repair in held + begun:
             found.setdefault((repair.component, repair.cause), repair)

@@ -314,7 +314,7 @@ class GMM(Estimator):
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
 
         The file is a versioned npz archive without pickle. Of the constructor's arguments it keeps those that
-        JSON can hold (not callbacks, generators or start arrays).
+        JSON can hold (not callbacks, generators, priors, start arrays or masks).
         """
         fit = self._fitted().fit
         settings = self.get_params(deep=False)
@@ -389,8 +389,8 @@ class GMM(Estimator):
         names = protocol.feature_names(X)
         X = validation.check_rows(X, n_threads=threads(known.n_threads))
         state, on_degenerate = self._search(X, sample_weight, names, known)
-        self._state = state
         report.warn(state.fit, known, on_degenerate)
+        self._state = state
         return state
 
     def _rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None, state: _State | None = None) -> _Rows:
@@ -439,7 +439,7 @@ class GMM(Estimator):
             row_weights, exponent = np.ldexp(row_weights, max(exponent, LEAST_EXPONENT)), 0
         settings = settings._replace(
             fixed=fixed,
-            least=degenerate.least_variances(X),
+            least=degenerate.least_variances(X, row_weights),
             prior=None if prior is None else prior.conjugate(X, row_weights, family, k, exponent),
         )
         rng = validation.check_random_state(self.random_state)
@@ -468,17 +468,21 @@ class GMM(Estimator):
                 )
                 validation.check_fixed_given(fixed, given)
                 self._first(search, method, given)
-                kinds = initialize.KINDS if varied else {str(self.init_params): method}
-                search.further(n_init - 1, kinds, given)
+                kinds = initialize.KINDS if varied else {self._kind(): method}
+                search.further(n_init - 1, kinds, given, whole=callable(self.init_params))
         finally:
             reporter.close()
         if on_degenerate == "raise":
             report.check_degenerate(search.best)
         return _State(search.best, names, tuple(search.restarts), search.winner, exponent), on_degenerate
 
+    def _kind(self) -> str:
+        """The name of init_params."""
+        return str(getattr(self.init_params, "__name__", self.init_params))
+
     def _first(self, search: restarts.Search, method: Method, given: Mapping[str, Array]) -> None:
         """The first start of a fit: that of init_params, or of what is given."""
-        problem, kind, rows = search.problem, str(self.init_params), None
+        problem, kind, rows = search.problem, self._kind(), None
         if self.responsibilities_init is not None:
             kind = "responsibilities_init"
             method = initialize.of_parts(

@@ -16,9 +16,9 @@ from cgmm.config import threads
 from cgmm.covariance import FAMILIES, AnyFamily
 from cgmm.degenerate import SINGULAR, Repair, least_variances
 from cgmm.em import Settings, maximise
-from cgmm.kmeans import lloyd, nearest, plus_plus, random_rows
+from cgmm.kmeans import lloyd, moderate, nearest, plus_plus, random_rows
 from cgmm.parameters import Fixed, Parameters
-from cgmm.validation import check_responsibilities, check_start_array
+from cgmm.validation import check_array, check_responsibilities, check_start_array
 
 if TYPE_CHECKING:
     from cgmm.types import Array, Labels, Method, Parts, Rows, Sample
@@ -109,9 +109,9 @@ def _alike(found: Parameters, given: Mapping[str, Any]) -> Labels:
     known = np.flatnonzero(~np.isnan(means[:, 0]))
     scale = np.sqrt(found.family.variances(found.covariances, found.k, found.d).mean(axis=0))
     with np.errstate(over="ignore"):
-        distances = np.minimum((((means[known, None] - found.means[None]) / scale) ** 2).sum(axis=-1), FAR)
+        distances = [(((means[c] - found.means) / scale) ** 2).sum(axis=1) for c in known]
     taken = np.empty(len(known), dtype=int)
-    rows, columns = linear_sum_assignment(distances)
+    rows, columns = linear_sum_assignment(np.minimum(distances, FAR).reshape(len(known), found.k))
     taken[rows] = columns
     order[known] = taken
     order[np.isnan(means[:, 0])] = np.setdiff1d(np.arange(found.k), taken)
@@ -136,7 +136,7 @@ def _seeds(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None,
 
 
 def _kmeans(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
-    tries = SAMPLE_TRIES if len(X) >= SAMPLE_ROWS else 1
+    X, tries = moderate(X, n_threads)[0], SAMPLE_TRIES if len(X) >= SAMPLE_ROWS else 1
     results = (
         lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, 1e-4, row_weights, n_threads) for _ in range(tries)
     )
@@ -144,10 +144,12 @@ def _kmeans(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None
 
 
 def _plus_plus(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
+    X = moderate(X, n_threads)[0]
     return nearest(X, _seeds(X, k, rng, row_weights, n_threads), n_threads)
 
 
 def _random_rows(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
+    X = moderate(X, n_threads)[0]
     return nearest(X, random_rows(X, k, rng, row_weights), n_threads)
 
 
@@ -171,9 +173,12 @@ def of_function(function: Callable[..., Any]) -> Method:
 
     def method(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Parts:
         found = function(X, k, np.random.RandomState(rng.integers(2**32, dtype=np.uint64)))
-        shape = np.shape(found)
+        found = check_array("what init_params returned", found)
+        shape = found.shape
         if shape == (k, X.shape[1]) and not (shape == (len(X), k) and np.allclose(np.sum(found, axis=1), 1)):
-            return nearest(X, check_start_array("what init_params returned", found, shape), n_threads)
+            centers = check_start_array("what init_params returned", found, shape)
+            X, scale = moderate(X, n_threads)
+            return nearest(X, np.ldexp(centers, -scale), n_threads)
         return check_responsibilities("what init_params returned", found, len(X), k)
 
     return method

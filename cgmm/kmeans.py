@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cgmm.types import Array, ArrayLike, Labels, Rows, Seed
 
 
+LARGEST = 1e140  # of rows as they are: the kernels cut squared distances at 1e300
+
+
 class KMeansResult(NamedTuple):
     """A partition by k-means.
 
@@ -83,11 +86,12 @@ def kmeans(
     row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
     validation.check_enough_rows(X, row_weights, k, "n_clusters")
     rng = validation.check_random_state(random_state)
+    X, scale = moderate(X, n_threads)
     seeds: Callable[..., Array]
     if isinstance(init, str):
         seeds = validation.check_choice("init", init, SEEDS)
     else:
-        given = validation.check_start_array("init", init, (k, X.shape[1]))
+        given = np.ldexp(validation.check_start_array("init", init, (k, X.shape[1])), -scale)
         seeds, restarts = (lambda *_: given), 1
 
     results = (
@@ -95,8 +99,16 @@ def kmeans(
     )
     best = min(results, key=lambda result: result.inertia)
     with np.errstate(over="ignore"):
-        history = np.ldexp(best.inertia_history, exponent)
-    return best._replace(inertia=float(history[-1]), inertia_history=history)
+        history = np.ldexp(best.inertia_history, exponent + 2 * scale)
+    return best._replace(centers=np.ldexp(best.centers, scale), inertia=float(history[-1]), inertia_history=history)
+
+
+def moderate(X: Rows, n_threads: int = 1) -> tuple[Rows, int]:
+    """Rows times 2^−e, and e, so that their squared distances are numbers for the kernels: mostly the rows, and 0."""
+    if _kernels.all_within(X, LARGEST, n_threads):
+        return X, 0
+    exponent = int(np.frexp(np.abs(X).max())[1])
+    return np.ldexp(X, -exponent), exponent
 
 
 def lloyd(
@@ -182,9 +194,14 @@ def _passed(reach: Array, target: float) -> int:
 def random_rows(
     X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None = None, n_threads: int = 1
 ) -> Array:
-    """k distinct rows (k,d) of positive weight."""
-    usable = np.arange(len(X)) if row_weights is None else np.flatnonzero(row_weights > 0)
-    return np.ascontiguousarray(X[np.sort(rng.choice(usable, k, replace=False))], dtype=np.float64)
+    """k distinct rows (k,d), drawn in proportion to their weights."""
+    shares = None
+    if row_weights is not None:
+        shares = row_weights / row_weights.sum()
+        if np.count_nonzero(shares) < k:  # some are lost beside others
+            shares = (row_weights > 0) / np.count_nonzero(row_weights)
+    rows = np.sort(rng.choice(len(X), k, replace=False, p=shares))
+    return np.ascontiguousarray(X[rows], dtype=np.float64)
 
 
 SEEDS = {"k-means++": plus_plus, "random": random_rows}

@@ -12,6 +12,7 @@ import numpy as np
 
 from cgmm import validation
 from cgmm.covariance import FAMILIES
+from cgmm.degenerate import least_variances
 from cgmm.statistics import of_labels
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from cgmm.parameters import Parameters
     from cgmm.statistics import SufficientStatistics
     from cgmm.types import Array, ArrayLike, Rows
-
-LEAST_LOG = -1e300  # of a density: one less is no number
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +43,7 @@ class Prior:
         ν > 0. Default: d + 2.
     covariance : array-like, optional
         Λ: (d, d) for full and tied, (d,) or a number for diag, a number for spherical. Default: the covariance of the
-        rows (n − 1 in the denominator; its diagonal where n ≤ d), or the mean of its diagonal, over k^(2/d).
+        rows (n − 1 in the denominator; its diagonal where it is singular), or the mean of its diagonal, over k^(2/d).
     """
 
     weight_concentration: float = 1.0
@@ -73,7 +72,7 @@ class Prior:
         else:
             n = np.ldexp(rows.n_k[0], exponent)
             spread = rows.second[0] / rows.n_k[0] * (n / max(n - 1, 1))
-            if len(X) <= d:
+            if FAMILIES["full"].hold(spread[np.newaxis].copy(), least_variances(X, row_weights), 0.0)[2]:
                 spread = np.diag(spread.diagonal())
             scale = family.default_scale(spread) / k ** (2 / d)
         counts = family.prior_counts(degrees, k, d, bool(kappa))
@@ -134,4 +133,4 @@ class Conjugate:
         with np.errstate(over="ignore"):
             covariances = self.counts * family.log_root(root).sum() - 0.5 * (parameters.precisions * second).sum()
         weights = np.maximum(parameters.weights, np.finfo(float).tiny)  # a start's may be zero
-        return max(float(covariances + self.concentration * np.log(weights).sum()), LEAST_LOG)
+        return float(covariances + self.concentration * np.log(weights).sum())

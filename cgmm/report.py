@@ -72,7 +72,9 @@ def told(fit: Fit) -> str:
     causes: dict[int, list[str]] = {}
     for repair in sorted(fit.degenerate, key=lambda repair: (repair.component, repair.iteration)):
         causes.setdefault(repair.component, []).append(f"(iteration {repair.iteration}): {repair.cause}")
-    return "; ".join(f"component {c} {', '.join(told)}" for c, told in causes.items())
+    listed = [f"component {c} {', '.join(told)}" for c, told in causes.items()]
+    more = [f"and {len(listed) - MOST_TOLD} more (see diagnostics_)"] if len(listed) > MOST_TOLD else []
+    return "; ".join(listed[:MOST_TOLD] + more)
 
 
 def check_degenerate(fit: Fit) -> None:
@@ -97,6 +99,7 @@ def warn(fit: Fit, settings: Settings, on_degenerate: str) -> None:
         )
 
 
+MOST_TOLD = 8  # components in a warning
 ADVICE = (
     "Fewer components, a larger reg_covar, a prior or another covariance_type may suit these data better "
     "(on_degenerate says what to do about it)."

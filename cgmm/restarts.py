@@ -76,32 +76,38 @@ class Search:
         self.restarts.append(Restart(kind, fit.lower_bound, len(fit.lower_bounds), fit.converged, True))
         return fit
 
-    def further(self, count: int, kinds: Mapping[str, Method], given: Mapping[str, Array]) -> None:
-        """`count` more starts: of the kinds (name → method) in turn, and of the best fit, split and merged."""
+    def further(self, count: int, kinds: Mapping[str, Method], given: Mapping[str, Array], whole: bool = False) -> None:
+        """`count` more starts: of the kinds (name → method) in turn, and of the best fit, split and merged.
+
+        whole : the methods see all rows, not a sample
+        """
+        if len(given) == 3 and not any(np.isnan(value).any() for value in given.values()):
+            return  # they would all be the same
         splits = count // SPLIT if count + 1 >= SPLIT_FROM and not given and self.problem.k > 1 else 0
         if count and not self.stopped:
-            self._fresh(count - splits, kinds, given)
+            self._fresh(count - splits, kinds, given, whole)
         for _ in range(splits):
             if not self.stopped:
                 self._split_and_merge()
 
-    def _fresh(self, count: int, kinds: Mapping[str, Method], given: Mapping[str, Array]) -> None:
+    def _fresh(self, count: int, kinds: Mapping[str, Method], given: Mapping[str, Array], whole: bool) -> None:
         problem = self.problem
         rows = initialize.sample_rows(problem.X, problem.row_weights, problem.k, self.rng)
         tries = []
         for kind, method in islice(cycle(kinds.items()), count):
-            start, repairs = initialize.start(problem, method, self.rng, self.settings, given, rows)
-            tries.append((self._short(start, rows), kind, start, repairs))
+            seen = (problem.X, problem.row_weights) if whole else rows
+            start, repairs = initialize.start(problem, method, self.rng, self.settings, given, seen)
+            tries.append((self._short(start, rows, repairs), kind))
         tries.sort(key=lambda tried: _rank(tried[0]), reverse=True)
-        for at, (short, kind, _, repairs) in enumerate(tries):
+        for at, (short, kind) in enumerate(tries):
             if at < -(-count // CARRIED) and not self.stopped:
-                self.carry(kind, short.parameters, repairs)
+                self.carry(kind, short.parameters, [r._replace(iteration=0) for r in short.repairs if r.row is None])
             else:
                 self.restarts.append(Restart(kind, short.lower_bound, 0, short.converged, False))
 
-    def _short(self, start: Parameters, rows: Sample) -> em.Fit:
+    def _short(self, start: Parameters, rows: Sample, repairs: Sequence[Repair] = ()) -> em.Fit:
         settings = self.settings._replace(max_iter=min(SHORT, self.settings.max_iter))
-        return em.run(rows[0], start, rows[1], settings)
+        return em.run(rows[0], start, rows[1], settings, repairs=repairs)
 
     def _split_and_merge(self) -> None:
         problem = self.problem
@@ -129,11 +135,9 @@ def split_and_merge(
         np.array(value) for value in (parameters.weights, parameters.means, parameters.covariances)
     )
     spread = np.sqrt(np.einsum("c,cj->j", weights, family.variances(covariances, *means.shape)))
-    firsts, seconds = np.triu_indices(k, 1)
-    gaps = (means[firsts] - means[seconds]) / np.maximum(spread, np.sqrt(least))
-    closeness = 1.0 / (1e-3 + (gaps**2).sum(axis=1))
-    pair = rng.choice(len(firsts), p=closeness / closeness.sum())
-    a, b = firsts[pair], seconds[pair]
+    scaled = means / np.maximum(spread, np.sqrt(least))
+    closeness = np.triu([1.0 / (1e-3 + ((scaled - scaled[c]) ** 2).sum(axis=1)) for c in range(k)], 1).ravel()
+    a, b = divmod(int(rng.choice(k * k, p=closeness / closeness.sum())), k)
     others = np.setdiff1d(np.arange(k), [a, b])
     if len(others):
         p = weights[others] + 1e-3

@@ -152,6 +152,8 @@ def of_labels(
     X: Rows, labels: Labels, k: int, family: AnyFamily, row_weights: Array | None = None
 ) -> SufficientStatistics:
     """Statistics of rows that each belong to one component, about that component's mean."""
+    if k == 1:
+        return _of_parts([(X, np.ones(len(X)) if row_weights is None else row_weights)], X, family)
     order = labels.argsort(kind="stable")
     bounds = labels.searchsorted(np.arange(k + 1), sorter=order)
     weights = np.ones(len(X)) if row_weights is None else row_weights.take(order)

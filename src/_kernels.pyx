@@ -395,9 +395,11 @@ def roots(const double[:, :, ::1] covariances, int n_threads=1):
     return factors, failed
 
 
-def held_roots(double[:, :, ::1] covariances, const double[::1] least, double added, int n_threads=1):
+def held_roots(double[:, :, ::1] covariances, const double[::1] least, double relative, double added,
+               int n_threads=1):
     """P of each covariance (m,d,d) with `added` on its diagonal; and which of them (m,) bool may have a variance below
-    least (d,) but for what is added, or have no P: these covariances stay as they are, the others get it.
+    least (d,) or `relative` of their own, but for what is added, or have no P: these covariances stay as they are, the
+    others get it.
 
     Σ_ij P_ij² (least_j + added) ≤ 1 is enough to be sure that Σ − diag(least) is positive semidefinite.
     """
@@ -416,7 +418,7 @@ def held_roots(double[:, :, ::1] covariances, const double[::1] least, double ad
     take_roots(&covariances[0, 0, 0], factors, failed, n_threads)
     with nogil:
         for c in range(m):
-            suspect[c] = suspect[c] or not reach(d, &P[c, 0, 0], &least[0], added) <= 1
+            suspect[c] = suspect[c] or not reach(d, &P[c, 0, 0], &least[0], &diagonal[c, 0], relative, added) <= 1
             if suspect[c]:
                 for j in range(d):
                     covariances[c, j, j] = diagonal[c, j]
@@ -447,13 +449,14 @@ cdef take_roots(const double *covariances, double[:, :, ::1] P, failed, int n_th
                 memset(&P[c, 0, 0], 0, d * d * sizeof(double))
 
 
-cdef double reach(Py_ssize_t d, const double *P, const double *least, double added) noexcept nogil:
-    """Σ_ij P_ij² (least_j + added) of a lower triangular P (d,d)."""
+cdef double reach(Py_ssize_t d, const double *P, const double *least, const double *own, double relative,
+                  double added) noexcept nogil:
+    """Σ_ij P_ij² (max(least_j, relative · own_j) + added) of a lower triangular P (d,d)."""
     cdef double total = 0.0
     cdef Py_ssize_t i, j
     for i in range(d):
         for j in range(i + 1):
-            total += P[i * d + j] * P[i * d + j] * (least[j] + added)
+            total += P[i * d + j] * P[i * d + j] * (max(least[j], relative * own[j]) + added)
     return total
 
 

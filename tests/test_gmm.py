@@ -107,6 +107,30 @@ def test_warm_start_continues():
         model.set_params(n_components=5).fit(CLOUD)
 
 
+def test_warm_start_on_other_rows():
+    """Of which the last fit's likelihood says nothing: not even where a component has no spread."""
+    tight = np.concatenate([np.zeros((50, 2)), CLOUD[:100] + 9])
+    model = fit(tight, 2, reg_covar=0, warm_start=True, on_degenerate="repair")
+    model.fit(3 * CLOUD)
+    assert model.n_iter_ > 1 and np.isfinite(model.lower_bound_)
+    assert np.all(np.diff(model.lower_bounds_) >= -1e-10)
+
+
+@pytest.mark.parametrize("distance", [1e7, 1e8])
+def test_clusters_far_apart_keep_their_spread(distance):
+    """The floor is far below what double precision tells apart."""
+    X = np.concatenate([CLUSTERS[:40], CLUSTERS[:40] + distance])
+    near = np.cov(CLUSTERS[:40].T, bias=True)
+    for covariance in fit(X, 2).covariances_:
+        assert_allclose(covariance, near, atol=1e-5)
+
+
+def test_starts_that_are_given_in_full_are_one():
+    weights, means, _, precisions = start("full")
+    model = fit(CLUSTERS, 4, n_init=9, weights_init=weights, means_init=means, precisions_init=precisions)
+    assert len(model.diagnostics_.restarts) == 1
+
+
 def test_random_states():
     def means(random_state):
         return fit(random_state=random_state, max_iter=0, init_params="random").means_

@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import reference
 from cgmm import KMeansResult, _kernels, kmeans
 from cgmm.parameters import distances_to
+from problems import clusters
 
 X = np.random.RandomState(0).randn(500, 3) * [1, 2, 5]
 SEEDS = ("k-means++", "random")
@@ -183,3 +184,13 @@ def test_it_ends_when_no_label_changes():
     result = kmeans(X, 8, tol=0.0, random_state=0)
     assert result.n_iter < 100
     assert_array_equal(result.labels, np.argmin(reference.squared_distances(X, result.centers), axis=1))
+
+
+@pytest.mark.parametrize("init", ["k-means++", "random"])
+def test_far_beyond_what_kernels_square(init):
+    """Powers of two change no bit but the exponents', up to the largest values that are accepted."""
+    X = clusters(300, 5, 4)
+    near, far = (kmeans(rows, 4, init=init, random_state=0) for rows in (X, np.ldexp(X, 497)))
+    assert_array_equal(far.labels, near.labels)
+    assert_array_equal(far.centers, np.ldexp(near.centers, 497))
+    assert_array_equal(far.inertia_history, np.ldexp(near.inertia_history, 994))

@@ -125,6 +125,27 @@ def test_zero_weight_is_absence(family, init, n):
 
 
 @families
+def test_rows_of_weight_zero_have_no_scale(family):
+    """Neither the floor under the covariances nor a prior sees them, however far they are."""
+    near = clusters(400, 2, 2)
+    X = np.concatenate([near, 1e9 * np.random.default_rng(0).standard_normal((2000, 2))])
+    w = np.repeat([1.0, 0.0], [400, 2000])
+    for prior in (None, "default"):
+        model = GMM(2, covariance_type=family, prior=prior, random_state=0)
+        assert_same_fit(model.fit(X, sample_weight=w), GMM(**model.get_params()).fit(near), 1e-10)
+
+
+def test_random_rows_are_drawn_by_their_weights():
+    """A row of nearly all the weight is drawn nearly always."""
+    X = np.arange(100.0)[:, np.newaxis]
+    w = np.full(100, 1e-9)
+    w[[17, 60]] = 1.0
+    for seed in range(20):
+        found = cgmm.kmeans(X, 2, init="random", max_iter=0, sample_weight=w, random_state=seed)
+        assert found.centers.ravel().tolist() == [17.0, 60.0]
+
+
+@families
 def test_scale_of_weights(family):
     X = clusters(500, 3, 3)
     w = np.random.default_rng(0).uniform(0.5, 2, size=500)

@@ -34,7 +34,7 @@ PASSES = {
     "closer": lambda: _kernels.closer(ROWS, DISTANCES, np.empty(len(ROWS)), np.empty((K, len(ROWS)))),
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
     "roots": lambda: _kernels.roots(MATRICES),
-    "held_roots": lambda: _kernels.held_roots(MATRICES, np.ones(64), 0.0),
+    "held_roots": lambda: _kernels.held_roots(MATRICES, np.ones(64), 0.0, 0.0),
     "grams": lambda: _kernels.grams(MATRICES),
     "fma_rate": lambda: _kernels.fma_rate("f8", 1, 10**6),
 }

@@ -105,6 +105,17 @@ def test_a_prior_counts_as_rows(family):
 
 
 @families
+def test_few_rows_count_by_their_weights(family):
+    """The default prior is that of the repeated rows, also where the rows are fewer than the features."""
+    X = np.random.default_rng(0).standard_normal((4, 4))
+    arguments = {"covariance_type": family, "prior": "default", "random_state": 0, "tol": 0, "max_iter": 5}
+    weighted = GMM(1, **arguments).fit(X, sample_weight=np.full(4, 2))
+    repeated = GMM(1, **arguments).fit(np.repeat(X, 2, axis=0))
+    assert_allclose(weighted.covariances_, repeated.covariances_, rtol=1e-9)
+    assert_allclose(weighted.lower_bound_, repeated.lower_bound_, rtol=1e-9)
+
+
+@families
 def test_no_rows_but_the_priors(family):
     """Where rows weigh next to nothing, means are the prior's, and covariances its mode."""
     X, m = clusters(30, 2, 2), np.array([3.0, 4.0])

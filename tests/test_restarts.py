@@ -148,6 +148,19 @@ def test_a_function_is_called_for_each_start(family):
     assert len(set(calls)) == 4
 
 
+def test_a_function_sees_all_rows_each_time():
+    """Also those of weight zero, and those that a start would leave out: its labels are of the rows given to it."""
+    X = np.tile(CLOUD, (60, 1))
+    weights, sizes = np.arange(len(X)) % 2, []
+
+    def init(rows, n_components, random_state):
+        sizes.append(len(rows))
+        return random_state.randint(n_components, size=len(rows))
+
+    GMM(2, init_params=init, n_init=3, random_state=0).fit(X, sample_weight=weights)
+    assert sizes == [len(X)] * 3
+
+
 # What is known of some components
 
 
