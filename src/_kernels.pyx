@@ -176,6 +176,10 @@ cdef class _Pass:
         work.mixture.means = self.parameters + means_size
         work.mixture.log_norm = self.parameters + 2 * means_size
         work.mixture.factor = <char *> work.mixture.log_norm + align(k * real)
+        guard(work.mixture.means)
+        guard(work.mixture.log_norm)
+        guard(work.mixture.factor)
+        guard(<char *> work.mixture.factor + factor_size)
         work.whitener = NULL
         work.kernels.convert(&means[0, 0], k * d, work.centre, d, <void *> work.means)
         work.kernels.convert(&log_norm[0], k, NULL, 1, <void *> work.mixture.log_norm)

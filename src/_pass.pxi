@@ -1,5 +1,19 @@
 # A pass over the rows, nogil: blocks and chunks of them, threads, scratch, sums in order. Part of _kernels.pyx.
 
+cdef extern from *:
+    """
+    #ifdef __SANITIZE_ADDRESS__
+    #include <sanitizer/asan_interface.h>
+    #define CGMM_GAP 64
+    #else
+    #define CGMM_GAP 0
+    #define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address))
+    #endif
+    """
+    const Py_ssize_t CGMM_GAP    # bytes after each part of a memory, which ASan does not let anyone touch
+    void ASAN_POISON_MEMORY_REGION(void *, size_t) noexcept nogil
+
+
 cdef struct Sums:
     # Where each part of a chunk's partial sums begins, in doubles.
     Py_ssize_t n_k
@@ -61,7 +75,20 @@ cdef struct Work:
 
 
 cdef Py_ssize_t align(Py_ssize_t size) noexcept nogil:
-    return (size + 63) & ~<Py_ssize_t>63
+    return ((size + 63) & ~<Py_ssize_t>63) + CGMM_GAP
+
+
+cdef void guard(const void *end) noexcept nogil:
+    """Close the gap before the end of an aligned part."""
+    ASAN_POISON_MEMORY_REGION(<char *> end - CGMM_GAP, CGMM_GAP)
+
+
+cdef void guard_scratch(const Work *work, char *memory) noexcept nogil:
+    cdef const Py_ssize_t *parts = <const Py_ssize_t *> &work.scratch
+    cdef size_t part
+    for part in range(1, sizeof(Scratch) // sizeof(Py_ssize_t)):
+        if parts[part]:    # those of a pruned chunk may be missing
+            guard(memory + parts[part])
 
 
 cdef void lay_out(Work *work) noexcept nogil:
@@ -377,6 +404,8 @@ cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
         with gil:
             raise MemoryError("no memory for the scratch of a pass over the data")
     cdef double *partials = <double *> (memory + work.scratch.size * threads)
+    for part in range(threads if CGMM_GAP else 0):
+        guard_scratch(work, memory + part * work.scratch.size)
     memset(totals, 0, size * sizeof(double))
     parts = (size + 4095) // 4096
     adders = <int> min(<Py_ssize_t> threads, parts)
