@@ -31,7 +31,7 @@ class BuildKernels(build_ext):
                 source.write_text(OPENMP_PROGRAM)
                 try:
                     objects = self.compiler.compile([str(source)], output_dir=folder, extra_postargs=flags)
-                    self.compiler.link_executable(objects, "probe", output_dir=folder, extra_postargs=flags)
+                    self.compiler.link_shared_object(objects, "probe", output_dir=folder, extra_postargs=flags)
                 except (CompileError, LinkError):
                     continue
                 return flags
