@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Components, CovarianceType, Form, Labels, Moment
 
 EPS = float(np.finfo(np.float64).eps)
+BLOCK = 64  # features: OpenBLAS takes threads for a product of more than 2^18 multiply-adds
 
 
 class Whitening(NamedTuple):
@@ -470,12 +471,23 @@ def _sharpen(roots: Array, covariances: Array) -> Array:
     L = np.array([_solve(P, identity).T for P in scaled])
     a = (L + 1.5 * 2.0**27) - 1.5 * 2.0**27
     r = L - a
-    cross = a @ np.swapaxes(r, 1, 2)
-    left = covariances * scale[:, :, None] * scale[:, None, :] - a @ np.swapaxes(a, 1, 2)
+    cross = _product(a, np.swapaxes(r, 1, 2))
+    left = covariances * scale[:, :, None] * scale[:, None, :] - _product(a, np.swapaxes(a, 1, 2))
     left -= cross + np.swapaxes(cross, 1, 2)
-    left -= r @ np.swapaxes(r, 1, 2)
-    inverses, failed = _kernels.roots(identity + scaled @ left @ np.swapaxes(scaled, 1, 2))
-    return np.where(failed[:, None, None], roots, inverses @ roots)
+    left -= _product(r, np.swapaxes(r, 1, 2))
+    inverses, failed = _kernels.roots(identity + _product(_product(scaled, left), np.swapaxes(scaled, 1, 2)))
+    return np.where(failed[:, None, None], roots, _product(inverses, roots))
+
+
+def _product(A: Array, B: Array) -> Array:
+    """A B (k,d,d), by blocks so small that a BLAS takes no threads for one: its bits might depend on them."""
+    product = np.zeros(A.shape)
+    cuts = [slice(start, start + BLOCK) for start in range(0, A.shape[-1], BLOCK)]
+    for rows in cuts:
+        for columns in cuts:
+            for part in cuts:
+                product[:, rows, columns] += A[:, rows, part] @ B[:, part, columns]
+    return product
 
 
 def _solve(root: Array, noise: Array) -> Array:
