@@ -7,6 +7,7 @@ import gc
 import json
 import os
 import sys
+import warnings
 
 import numpy as np
 import pytest
@@ -123,6 +124,22 @@ def test_fit_predict_labels_by_its_own_fit():
     expected = model.fit_predict(X)
     found = at_each_line(lambda: vars(model).update(other), lambda: model.fit_predict(X))
     assert all(error is None and np.array_equal(labels, expected) for labels, error in found)
+
+
+def test_a_fit_warns_of_itself():
+    """Not of another that ends at the same time, which has converged."""
+    X = clusters(60, 2, 3)
+    model, other = GMM(3, random_state=0, max_iter=1, n_threads=1), fit_of(GMM(2, random_state=0).fit(X))
+
+    def messages():
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model.fit(X)
+        return [str(warning.message) for warning in caught]
+
+    expected = messages()
+    assert len(expected) == 1
+    assert all(found == (expected, None) for found in at_each_line(lambda: vars(model).update(other), messages))
 
 
 def test_a_warm_start_goes_on_from_one_fit():
