@@ -7,6 +7,7 @@ from typing import Any
 
 from cgmm import _kernels
 
+MOST_THREADS = 256
 _forked = False
 
 
@@ -32,11 +33,12 @@ def select_target(name: str) -> None:
 def threads(n_threads: int | None = None) -> int:
     """Threads to use: `n_threads`, or all that the process may use (affinity and OMP_NUM_THREADS respected).
 
-    A forked child of this process uses one.
+    A forked child of this process uses one; and none uses more than MOST_THREADS, for OpenMP ends a process that may
+    not start as many as it asks for.
     """
     if _forked:
         return 1
-    return _kernels.usable_threads() if n_threads is None else n_threads
+    return min(_kernels.usable_threads() if n_threads is None else n_threads, MOST_THREADS)
 
 
 def show_config() -> dict[str, Any]:

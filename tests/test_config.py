@@ -8,7 +8,7 @@ import sys
 import pytest
 
 import cgmm
-from cgmm import _kernels
+from cgmm import _kernels, config
 
 TARGETS = _kernels.available_targets()
 
@@ -127,3 +127,8 @@ print([os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 def test_a_forked_child_neither_hangs_nor_differs(tmp_path, n_threads):
     output = fresh(FORK, tmp_path, n_threads, OMP_NUM_THREADS=None).stdout.splitlines()
     assert output[-1] == "[0, 0]"
+
+
+def test_no_more_threads_than_a_process_may_start():
+    assert config.threads(2**31 - 1) == config.MOST_THREADS
+    assert config.threads(3) == 3
