@@ -422,8 +422,8 @@ FAMILIES: dict[str, AnyFamily] = {family.name: family for family in (Full(), Tie
 
 
 def _rounding(d: int) -> float:
-    """What is left of a variance by the rounding of a d×d matrix, relative to it."""
-    return 8 * d**2 * EPS
+    """What the rounding of a d×d matrix may leave of a variance, relative to it."""
+    return 128 * d**2 * EPS
 
 
 def _lift(S: Array, least: Array, reg_covar: float) -> tuple[Array, Array, bool]:
@@ -436,7 +436,10 @@ def _lift(S: Array, least: Array, reg_covar: float) -> tuple[Array, Array, bool]
     S = np.where(np.isfinite(S), S, 0.0)
     d, most = len(S), np.sqrt(np.maximum(S.diagonal(), 0.0))
     S = np.clip(S, -most * most[:, None], most * most[:, None])  # as a covariance is, but for rounding
-    least = np.maximum(least, _rounding(d) * S.diagonal())
+    own = np.maximum(_rounding(d) * S.diagonal() / 16.0, np.finfo(float).tiny)
+    least = np.maximum(
+        least, 16.0 ** np.ceil(np.log2(own) / 4.0)
+    )  # in steps: a floor that moves lets the likelihood fall
     unit = np.sqrt(least)
     values, axes = np.linalg.eigh(S / unit / unit[:, None])
     lowest = max(1.0, 8 * d * EPS * values[-1])
