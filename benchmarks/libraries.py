@@ -68,6 +68,7 @@ class Cgmm(Library):
     def prepare(self, problem, X, start, threads):
         from cgmm import em
         from cgmm.covariance import FAMILIES
+        from cgmm.data import InMemory
         from cgmm.parameters import Parameters
 
         threadpool_limits(threads)
@@ -75,7 +76,7 @@ class Cgmm(Library):
 
         def run(iterations):
             settings = em.Settings(tol=0.0, max_iter=iterations, reg_covar=0.0, n_threads=threads, prune=self.prune)
-            fit = em.run(X, parameters, None, settings)
+            fit = em.run(InMemory(X), parameters, settings)
             if fit.repairs:
                 raise ValueError(f"repaired: {fit.repairs[0]}")
             found = fit.parameters

@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 import report
 from cgmm import em, initialize, kmeans
 from cgmm.covariance import FAMILIES
+from cgmm.data import InMemory
 from cgmm.statistics import of_labels
 from machine import facts
 
@@ -45,8 +46,10 @@ def arguments(argv=None):
 def default_start(X, problem, family, seed, n_threads):
     """What GMM(k, random_state=seed).fit(X) starts from."""
     method, rng = initialize.METHODS["kmeans"], np.random.default_rng(seed)
-    whole = initialize.Problem(X, None, problem.k, family)
-    return initialize.start(whole, method, rng, em.Settings(reg_covar=REG_COVAR, n_threads=n_threads))[0]
+    rows = InMemory(X).sample(initialize.sample_size(problem.k, X.shape[1]), rng)
+    return initialize.start(
+        rows, problem.k, family, method, rng, em.Settings(reg_covar=REG_COVAR, n_threads=n_threads)
+    )[0]
 
 
 def full_start(X, problem, family, seed, n_threads):
@@ -60,14 +63,14 @@ def measure(problem, X, options):
     family = FAMILIES[problem.covariance_type]
     few = em.Settings(0.0, TIMED_ITERATIONS, REG_COVAR, n_threads=options.threads)
     settings = em.Settings(options.tol, options.max_iter, REG_COVAR, n_threads=options.threads)
-    em.run(X, default_start(X, problem, family, 0, options.threads), None, few)
+    em.run(InMemory(X), default_start(X, problem, family, 0, options.threads), few)
     seeds = []
     for seed in range(options.seeds):
         record = {"seed": seed}
         for name, begin in (("default", default_start), ("full", full_start)):
             start, seconds = report.timed(begin, X, problem, family, seed, options.threads)
-            _, several = report.timed(em.run, X, start, None, few)
-            fit = em.run(X, start, None, settings)
+            _, several = report.timed(em.run, InMemory(X), start, few)
+            fit = em.run(InMemory(X), start, settings)
             record[name] = {
                 "start_seconds": seconds,
                 "iteration_seconds": several / TIMED_ITERATIONS,

@@ -1,10 +1,11 @@
 """Gaussian mixture models by EM, at the speed that the machine allows."""
 
 from cgmm.config import show_config
+from cgmm.evaluation import expectation
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
 from cgmm.prior import Prior
-from cgmm.statistics import SufficientStatistics, expectation
+from cgmm.statistics import SufficientStatistics
 from cgmm.validation import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 
 __version__ = "0.1.0"

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.config import threads
 from cgmm.parameters import Parameters
 
 if TYPE_CHECKING:
+    from cgmm.data import Data
     from cgmm.em import Settings
     from cgmm.statistics import SufficientStatistics
     from cgmm.types import Array, Labels, Rows
@@ -20,7 +20,6 @@ SINGULAR = "its covariance is singular"
 EPS = float(np.finfo(np.float64).eps)
 SMALLEST = 1e-300  # of a variance: its inverse is a number
 RELATIVE = 1e-18  # of the data's variance: a standard deviation of 1e-9 of theirs
-BLOCK = 4096  # rows looked at once
 SAMPLE = 256  # rows that show the data's scale
 MEAN_ROUNDING = 1000  # units of a mean's rounding that a standard deviation is no less than
 STARVED = 1e-8  # of a row: a component of less weight explains nothing
@@ -40,25 +39,20 @@ class Repair(NamedTuple):
     row: int | None = None
 
 
-def least_variances(X: Rows, row_weights: Array | None = None) -> Array:
+def least_variances(data: Data) -> Array:
     """The variances (d,) below which none falls: RELATIVE of the data's own, and no less than X is exact to.
 
     Their scale is the distance between the quartiles of some rows of positive weight, which no outlier moves; where
     those are equal, the standard deviation of the rows. Where nothing varies, only rounding counts.
     """
-    if row_weights is None:
-        some = X[:: -(-len(X) // SAMPLE)]
-    else:
-        counted = np.flatnonzero(row_weights > 0)
-        some = X[counted[:: -(-len(counted) // SAMPLE)]]
-    rows = np.sort(some, axis=0).astype(np.float64)
+    rows = np.sort(data.spread(SAMPLE), axis=0).astype(np.float64)
     m = len(rows)
     low, middle, high = rows[m // 4], rows[m // 2], rows[m - 1 - m // 4]
     scale = (high - low) / 1.35  # that of a normal distribution, about
     flat = np.flatnonzero(~(scale > 0))
     if len(flat):
-        scale[flat] = _deviations(X, flat, middle[flat], row_weights)
-    exact = 4 * np.finfo(X.dtype).eps * np.abs(middle)
+        scale[flat] = _deviations(data, flat, middle[flat])
+    exact = 4 * np.finfo(data.dtype).eps * np.abs(middle)
     least = np.maximum(RELATIVE * scale**2, exact**2)
     nothing = least < SMALLEST
     if np.count_nonzero(nothing):  # a column of zeros: as exact as the others; or of numbers below 1e-141
@@ -67,13 +61,13 @@ def least_variances(X: Rows, row_weights: Array | None = None) -> Array:
     return least
 
 
-def _deviations(X: Rows, columns: Labels, about: Array, row_weights: Array | None) -> Array:
-    """The standard deviations of some columns of the rows of positive weight; a block of rows at a time."""
+def _deviations(data: Data, columns: Labels, about: Array) -> Array:
+    """The standard deviations of some columns of the rows of positive weight."""
     sums, squares, count = np.zeros(len(columns)), np.zeros(len(columns)), 0
-    for start in range(0, len(X), BLOCK):
-        rows = X[start : start + BLOCK, columns] - about
+    for _, piece, row_weights in data.pieces():
+        rows = piece[:, columns] - about
         if row_weights is not None:
-            rows = rows[row_weights[start : start + BLOCK] > 0]
+            rows = rows[row_weights > 0]
         sums += rows.sum(axis=0)
         squares += (rows**2).sum(axis=0)
         count += len(rows)
@@ -99,8 +93,8 @@ class Reseeding:
     than STARVED in two iterations, or so little that nothing can be divided by it.
     """
 
-    def __init__(self, X: Rows, row_weights: Array | None, settings: Settings) -> None:
-        self.n = len(X)
+    def __init__(self, n: int, settings: Settings) -> None:
+        self.n = n
         free = all(mask is None for mask in settings.fixed)
         self.possible = settings.reseed and free and settings.prior is None
         self.starving: frozenset[int] = frozenset()
@@ -119,27 +113,10 @@ class Reseeding:
         return due
 
 
-def log_likelihoods(X: Rows, parameters: Parameters, n_threads: int | None) -> Array:
-    """The log-likelihood of each row (n,)."""
-    return _kernels.evaluate(X, parameters.density, "log_likelihood", threads(n_threads))
-
-
-def worst_rows(X: Rows, row_weights: Array | None, log_likelihoods: Array, count: int) -> Labels:
-    """Up to `count` different rows of the least likelihoods, the worst first."""
-    if row_weights is not None:
-        log_likelihoods = np.where(row_weights > 0, log_likelihoods, np.inf)
-    m = min(len(log_likelihoods), 4 * count)
-    rows = np.argpartition(log_likelihoods, m - 1)[:m]
-    rows = rows[np.lexsort((rows, log_likelihoods[rows]))]
-    rows = rows[np.isfinite(log_likelihoods[rows])]
-    _, firsts = np.unique(X[rows], axis=0, return_index=True)
-    return rows[np.sort(firsts)][:count]
-
-
-def begin_at_rows(X: Rows, parameters: Parameters, components: list[int], rows: Labels, least: Array) -> Parameters:
-    """Parameters with the components at those rows, of the mean weight and covariance of the others."""
+def begin_at_rows(rows: Rows, parameters: Parameters, components: list[int], least: Array) -> Parameters:
+    """Parameters with the components at those rows (m,d), of the mean weight and covariance of the others."""
     family, k = parameters.family, parameters.k
     means, covariances = parameters.means.copy(), family.keep(parameters.covariances.copy(), components, None)
     weights = parameters.weights * (1 - len(components) / k)
-    weights[components], means[components] = 1 / k, X[rows]
+    weights[components], means[components] = 1 / k, rows
     return Parameters.held(family, weights / weights.sum(), means, covariances, least)

@@ -13,12 +13,13 @@ from cgmm.config import threads
 from cgmm.degenerate import EMPTIED, SINGULAR, Repair
 from cgmm.parameters import Fixed, Parameters
 from cgmm.pruning import Pruning
-from cgmm.statistics import EMPTY, SufficientStatistics, block_statistics
+from cgmm.statistics import EMPTY, SufficientStatistics
 
 if TYPE_CHECKING:
     from cgmm.covariance import AnyFamily
+    from cgmm.data import Data
     from cgmm.prior import Conjugate
-    from cgmm.types import Array, Mask, Observer, Rows
+    from cgmm.types import Array, Mask, Observer
 
 
 class Settings(NamedTuple):
@@ -161,9 +162,8 @@ def _shares(n_k: Array, previous: Any, fixed: Mask | None) -> Array:
 
 
 def run(
-    X: Rows,
+    data: Data,
     parameters: Parameters,
-    row_weights: Array | None,
     settings: Settings,
     lower_bound: float = -np.inf,
     repairs: Sequence[Repair] = (),
@@ -179,15 +179,15 @@ def run(
     lower_bounds, converged, stopped, n_k, before = [], False, False, None, parameters
     found = {(repair.component, repair.cause): repair for repair in repairs}
     singular = tuple(repair.component for repair in repairs if repair.cause == SINGULAR)
-    pruning = Pruning(X) if settings.prune else None
-    reseeding = degenerate.Reseeding(X, row_weights, settings)
-    if X.dtype == np.float32:
+    pruning = Pruning(data) if settings.prune else None
+    reseeding = degenerate.Reseeding(data.n, settings)
+    if data.dtype == np.float32:
         settings = settings._replace(eps=float(np.finfo(np.float32).eps))
     for iteration in range(1, settings.max_iter + 1):
-        if X.dtype == np.float32 and parameters.needs_double:
-            X = X.astype(np.float64)
+        if data.dtype == np.float32 and parameters.needs_double:
+            data = data.widened()
             settings = settings._replace(eps=degenerate.EPS)
-        statistics = block_statistics(X, parameters, row_weights, settings.n_threads, pruning)
+        statistics = data.statistics(parameters, settings.n_threads, pruning)
         objective = statistics.lower_bound
         if settings.prior is not None:
             objective += max(settings.prior.log_density(parameters) / statistics.total_weight, degenerate.LEAST_LOG)
@@ -204,7 +204,7 @@ def run(
         if starved and not reseeding.possible:
             begun = [Repair(iteration, c, EMPTIED) for c in starved]
         elif starved:
-            parameters, begun = reseed(X, parameters, row_weights, settings, starved, iteration)
+            parameters, begun = reseed(data, parameters, settings, starved, iteration)
         for repair in held + begun:
             found.setdefault((repair.component, repair.cause), repair)
         singular = tuple(repair.component for repair in held if repair.cause == SINGULAR)
@@ -218,9 +218,8 @@ def run(
 
 
 def reseed(
-    X: Rows,
+    data: Data,
     parameters: Parameters,
-    row_weights: Array | None,
     settings: Settings,
     starved: list[int],
     iteration: int,
@@ -229,14 +228,12 @@ def reseed(
 
     Where some iterations from there do not raise the likelihood, the parameters stay as they are.
     """
-    log_likelihoods = degenerate.log_likelihoods(X, parameters, settings.n_threads)
-    before = float(np.average(log_likelihoods, weights=row_weights))
-    rows = degenerate.worst_rows(X, row_weights, log_likelihoods, len(starved))
+    rows, indices, before = data.worst(parameters, len(starved), settings.n_threads)
     starved, left = starved[: len(rows)], starved[len(rows) :]
-    begun = degenerate.begin_at_rows(X, parameters, starved, rows, settings.floor(X.shape[1]))
-    ahead = run(X, begun, row_weights, settings._replace(max_iter=degenerate.LOOK_AHEAD, tol=0.0, reseed=False))
+    begun = degenerate.begin_at_rows(rows, parameters, starved, settings.floor(data.d))
+    ahead = run(data, begun, settings._replace(max_iter=degenerate.LOOK_AHEAD, tol=0.0, reseed=False))
     if not ahead.lower_bound > before + degenerate.LEAST_GAIN * max(1.0, abs(before)):
         return parameters, [Repair(iteration, c, EMPTIED) for c in starved + left]
     cause = "no row belonged to it, and it began again at row {}"
-    moved = [Repair(iteration, c, cause.format(row), int(row)) for c, row in zip(starved, rows, strict=True)]
+    moved = [Repair(iteration, c, cause.format(row), int(row)) for c, row in zip(starved, indices, strict=True)]
     return ahead.parameters, moved + [Repair(iteration, c, EMPTIED) for c in left]

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeVar, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 import numpy as np
 
-from cgmm import _kernels, degenerate, em, initialize, persistence, protocol, report, restarts, validation
+from cgmm import em, fitting, persistence, protocol, report, validation
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
+from cgmm.data import InMemory
 from cgmm.diagnostics import Diagnostics
+from cgmm.evaluation import Evaluation
+from cgmm.fitting import State
 from cgmm.parameters import Parameters
 from cgmm.prior import Prior
 from cgmm.protocol import Estimator
-from cgmm.pruning import Pruning
 from cgmm.validation import NotFittedError
 
 if TYPE_CHECKING:
@@ -29,10 +30,8 @@ if TYPE_CHECKING:
         FixedParameters,
         Init,
         Labels,
-        Method,
         Names,
         OnDegenerate,
-        Rows,
         Seed,
     )
 
@@ -214,7 +213,7 @@ class GMM(Estimator):
             validation.check_matrices("covariances", covariances, family, *shape),
         )
         model = cls(shape[0], covariance_type=covariance_type)
-        model._state = _State(em.Fit(parameters, np.empty(0), converged=True))
+        model._state = State(em.Fit(parameters, np.empty(0), converged=True))
         return model
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
@@ -250,23 +249,23 @@ class GMM(Estimator):
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
         """``fit`` and then ``predict`` on the same rows; labels (n,)."""
-        return self._rows(X, state=self._learn(X, sample_weight)).evaluate("labels")
+        return self._evaluation(X, state=self._learn(X, sample_weight)).evaluate("labels")
 
     def predict(self, X: ArrayLike) -> Labels:
         """The most probable component of each row of X (n,d); integers (n,)."""
-        return self._rows(X).evaluate("labels")
+        return self._evaluation(X).evaluate("labels")
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
-        return self._rows(X).evaluate("responsibilities")
+        return self._evaluation(X).evaluate("responsibilities")
 
     def score_samples(self, X: ArrayLike) -> Array:
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
-        return self._rows(X).evaluate("log_likelihood")
+        return self._evaluation(X).evaluate("log_likelihood")
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
-        return self._rows(X, sample_weight).mean_log_likelihood()
+        return self._evaluation(X, sample_weight).mean_log_likelihood()
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Labels]:
         """Draw rows from the mixture.
@@ -295,20 +294,18 @@ class GMM(Estimator):
 
         Row weights (n,) count rows: n is their sum.
         """
-        return self._rows(X, sample_weight).bic()
+        return self._evaluation(X, sample_weight).bic()
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        rows = self._rows(X, sample_weight)
-        return -2.0 * rows.log_likelihood() + 2.0 * rows.parameters.n_parameters
+        return self._evaluation(X, sample_weight).aic()
 
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood of X (n,d), smaller is better.
 
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
         """
-        rows = self._rows(X, sample_weight)
-        return rows.bic() - 2.0 * rows.log_certainty()
+        return self._evaluation(X, sample_weight).icl()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
@@ -335,7 +332,7 @@ class GMM(Estimator):
         known = cls._defaults()
         model = cls(**{name: value for name, value in settings.items() if name in known})
         model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
-        model._state = _State(em.Fit(parameters, lower_bounds, converged))
+        model._state = State(em.Fit(parameters, lower_bounds, converged))
         return model
 
     weights_: Array = _reads(lambda self: self._parameters.weights)
@@ -369,8 +366,8 @@ class GMM(Estimator):
     def __sklearn_is_fitted__(self) -> bool:
         return "_state" in vars(self)
 
-    def _fitted(self) -> _State:
-        """The _State of the last fit: a verb reads it once, so that a fit in another thread does not matter."""
+    def _fitted(self) -> State:
+        """The State of the last fit: a verb reads it once, so that a fit in another thread does not matter."""
         try:
             return vars(self)["_state"]
         except KeyError:
@@ -380,185 +377,27 @@ class GMM(Estimator):
                 "estimator."
             ) from None
 
-    def _threads(self) -> int:
-        return threads(validation.check_threads(self.n_threads))
-
-    def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> _State:
-        """Fit, and the _State that the estimator has from now on."""
-        known = self._check_settings()
-        names = protocol.feature_names(X)
-        X = validation.check_rows(X, n_threads=threads(known.n_threads))
-        state, on_degenerate = self._search(X, sample_weight, names, known)
-        report.warn(state.fit, known, on_degenerate)
+    def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> State:
+        """Fit, and the State that the estimator has from now on."""
+        settings = fitting.settings_of(self)
+        prepared = fitting.prepare(X, sample_weight, settings.n_threads)
+        state = fitting.fit(self, prepared, vars(self).get("_state"))
+        report.warn(state.fit, settings, self.on_degenerate)
         self._state = state
         return state
 
-    def _rows(self, X: ArrayLike, sample_weight: ArrayLike | None = None, state: _State | None = None) -> _Rows:
+    def _evaluation(
+        self, X: ArrayLike, sample_weight: ArrayLike | None = None, state: State | None = None
+    ) -> Evaluation:
         """Checked rows, with their weights, beside the parameters of that state, or of the last fit."""
         state = state or self._fitted()
         warning = protocol.check_feature_names(protocol.feature_names(X), state.names)
         if warning:
             warnings.warn(warning, UserWarning, stacklevel=3)
-        n_threads = self._threads()
+        n_threads = threads(validation.check_threads(self.n_threads))
         parameters = state.fit.parameters
         X = validation.check_rows(X, parameters.d, n_threads)
         if X.dtype == np.float32 and parameters.needs_double:
             X = X.astype(np.float64)
-        row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
-        return _Rows(X, row_weights, exponent, parameters, n_threads)
-
-    def _check_settings(self) -> em.Settings:
-        """The constructor's arguments that steer EM, checked."""
-        return em.Settings(
-            tol=validation.check_real("tol", self.tol),
-            max_iter=validation.check_count("max_iter", self.max_iter, least=0),
-            reg_covar=validation.check_real("reg_covar", self.reg_covar),
-            n_threads=self._threads(),
-        )
-
-    def _search(
-        self, X: Rows, sample_weight: ArrayLike | None, names: Names | None, settings: em.Settings
-    ) -> tuple[_State, str]:
-        """The _State of the best fit, and on_degenerate; changes nothing of the estimator."""
-        k = validation.check_count("n_components", self.n_components)
-        family = validation.check_choice("covariance_type", self.covariance_type, FAMILIES)
-        fixed = validation.check_fixed(self.fixed, family, k)
-        n_init = validation.check_count("n_init", self.n_init, most=sys.maxsize)
-        on_degenerate = validation.check_choice("on_degenerate", self.on_degenerate, ON_DEGENERATE)
-        varied = self.init_params == "kmeans"
-        if callable(self.init_params):
-            method = initialize.of_function(self.init_params)
-        else:
-            method = validation.check_choice("init_params", self.init_params, initialize.METHODS)
-        continued = validation.check_flag("warm_start", self.warm_start) and self.__sklearn_is_fitted__()
-        row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
-        validation.check_enough_rows(X, row_weights, k, "n_components")
-        prior = validation.check_prior(self.prior)
-        # beside a prior of order one, not the prior beside them
-        if prior is not None and row_weights is not None and exponent < 0:
-            row_weights, exponent = np.ldexp(row_weights, max(exponent, LEAST_EXPONENT)), 0
-        settings = settings._replace(
-            fixed=fixed,
-            least=degenerate.least_variances(X, row_weights),
-            prior=None if prior is None else prior.conjugate(X, row_weights, family, k, exponent),
-        )
-        rng = validation.check_random_state(self.random_state)
-        reporter = report.Reporter(
-            validation.check_verbose(self.verbose),
-            validation.check_count("verbose_interval", self.verbose_interval),
-            validation.check_callback(self.callback),
-            settings.max_iter,
-        )
-        problem = initialize.Problem(X, row_weights, k, family)
-        search = restarts.Search(problem, settings, rng, reporter)
-        try:
-            if continued:
-                last = self._fitted().fit
-                validation.check_continues(last.parameters, family, k, X.shape[1])
-                search.carry("warm start", last.parameters, [], last.lower_bound)
-            else:
-                given = validation.check_given(
-                    family,
-                    k,
-                    X.shape[1],
-                    self.weights_init,
-                    self.means_init,
-                    self.precisions_init,
-                    validation.largest_of(*X.shape),
-                )
-                validation.check_fixed_given(fixed, given)
-                self._first(search, method, given)
-                kinds = initialize.KINDS if varied else {self._kind(): method}
-                search.further(n_init - 1, kinds, given, whole=callable(self.init_params))
-        finally:
-            reporter.close()
-        if on_degenerate == "raise":
-            report.check_degenerate(search.best)
-        return _State(search.best, names, tuple(search.restarts), search.winner, exponent), on_degenerate
-
-    def _kind(self) -> str:
-        """The name of init_params."""
-        return str(getattr(self.init_params, "__name__", self.init_params))
-
-    def _first(self, search: restarts.Search, method: Method, given: Mapping[str, Array]) -> None:
-        """The first start of a fit: that of init_params, or of what is given."""
-        problem, kind, rows = search.problem, self._kind(), None
-        if self.responsibilities_init is not None:
-            kind = "responsibilities_init"
-            method = initialize.of_parts(
-                validation.check_responsibilities(kind, self.responsibilities_init, len(problem.X), problem.k)
-            )
-        if kind == "responsibilities_init" or callable(self.init_params):
-            rows = problem.X, problem.row_weights
-        start, repairs = initialize.start(problem, method, search.rng, search.settings, given, rows)
-        search.carry(kind, start, repairs)
-
-
-class _State(NamedTuple):
-    """What a fit leaves in the estimator, as one value.
-
-    names : feature names or None;  exponent : the fit's row weights were 2^−exponent times the user's
-    """
-
-    fit: em.Fit
-    names: Names | None = None
-    restarts: tuple[restarts.Restart, ...] = ()
-    winner: int = 0
-    exponent: int = 0
-
-
-class _Rows(NamedTuple):
-    """Rows that are known to be good, their weights or None, and the parameters that evaluate them.
-
-    exponent : the weights are 2^−exponent times the user's
-    """
-
-    X: Rows
-    row_weights: Array | None
-    exponent: int
-    parameters: Parameters
-    n_threads: int
-
-    @property
-    def number(self) -> float:
-        """The number of rows: the sum of their weights."""
-        return self._sum(np.ones(len(self.X)))
-
-    def evaluate(self, what: Any) -> Any:
-        """A value for each row."""
-        guide = Pruning(self.X, moments=False).guide(self.parameters)
-        return _kernels.evaluate(self.X, self.parameters.density, what, self.n_threads, guide)
-
-    def log_likelihood(self) -> float:
-        """Σ_i w_i log p(x_i)."""
-        return self._sum(self.evaluate("log_likelihood"))
-
-    def mean_log_likelihood(self) -> float:
-        rows = self._replace(exponent=0)
-        return rows.log_likelihood() / rows.number
-
-    def bic(self) -> float:
-        return -2.0 * self.log_likelihood() + self.parameters.n_parameters * float(np.log(self.number))
-
-    def log_certainty(self) -> float:
-        """Σ_i w_i log max_c r_ic."""
-        total = 0.0
-        for start in range(0, len(self.X), ROWS_AT_A_TIME):
-            part = slice(start, start + ROWS_AT_A_TIME)
-            rows = self._replace(
-                X=self.X[part], row_weights=None if self.row_weights is None else self.row_weights[part]
-            )
-            total += rows._sum(np.log(rows.evaluate("responsibilities").max(axis=1)))
-        return total
-
-    def _sum(self, values: Array) -> float:
-        if self.row_weights is None:
-            return float(values.sum())
-        counted = self.row_weights > 0  # a row of weight zero may have no finite value
-        with np.errstate(over="ignore"):
-            return float(np.ldexp((self.row_weights[counted] * values[counted]).sum(), self.exponent))
-
-
-LEAST_EXPONENT = -60  # rows that weigh less beside a prior's are nothing to doubles
-ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
-ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where only a sum of them is wanted
+        weights = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
+        return Evaluation(InMemory(X, *weights), parameters, n_threads)

@@ -7,13 +7,14 @@ the parameters that it estimates are about to be improved anyway.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cgmm import statistics
 from cgmm.config import threads
-from cgmm.covariance import FAMILIES, AnyFamily
+from cgmm.covariance import FAMILIES
+from cgmm.data import InMemory
 from cgmm.degenerate import SINGULAR, Repair, least_variances
 from cgmm.em import Settings, maximise
 from cgmm.kmeans import lloyd, moderate, nearest, plus_plus, random_rows
@@ -21,7 +22,8 @@ from cgmm.parameters import Fixed, Parameters
 from cgmm.validation import check_array, check_responsibilities, check_start_array
 
 if TYPE_CHECKING:
-    from cgmm.types import Array, Labels, Method, Parts, Rows, Sample
+    from cgmm.covariance import AnyFamily
+    from cgmm.types import Array, Labels, Method, Parts, Rows
 
 SAMPLE_ROWS = 16384  # at least
 SAMPLE_TRIES = 3  # of k-means on so many rows, for the best: beside a fit they are cheap
@@ -32,35 +34,30 @@ FAR = 1e300  # of a squared distance: a number, beyond which all are alike
 WHITENED_FEATURES = 32  # beyond it a start's rows are no more whitened, but only scaled
 
 
-class Problem(NamedTuple):
-    """What is to be fitted: rows (n,d), their weights (n,) or None, components, family."""
-
-    X: Rows
-    row_weights: Array | None
-    k: int
-    family: AnyFamily
+def sample_size(k: int, d: int) -> int:
+    """The rows that a start looks at."""
+    return max(SAMPLE_ROWS, SAMPLE_PER_PARAMETER * k * d)
 
 
 def start(
-    problem: Problem,
+    rows: InMemory,
+    k: int,
+    family: AnyFamily,
     method: Method,
     rng: np.random.Generator,
     settings: Settings,
     given: Mapping[str, Any] | None = None,
-    sampled: Sample | None = None,
 ) -> tuple[Parameters, list[Repair]]:
-    """Parameters by a method, and what had to be repaired in them.
+    """Parameters of a mixture of these rows by a method, and what had to be repaired in them.
 
     method : function (X, k, rng, row_weights, n_threads) → labels (n,) or responsibilities (n,k)
     given : those of weights, means and covariances that the user gives, NaN where unknown; they replace the start's
-    sampled : the rows to start from, with their weights, when they are drawn already
     """
-    given, family, k = given or {}, problem.family, problem.k
+    given = given or {}
     complete = [name for name, value in given.items() if not np.isnan(value).any()]
     if len(complete) == 3:
         return Parameters.build(family, **given), []
-    X, row_weights = sampled or sample_rows(problem.X, problem.row_weights, k, rng)
-    found, repairs = of_partition(X, row_weights, k, family, method, rng, settings)
+    found, repairs = of_partition(rows, k, family, method, rng, settings)
     if not given:
         return found, repairs
     order = _alike(found, given)
@@ -82,8 +79,7 @@ def start(
 
 
 def of_partition(
-    X: Rows,
-    row_weights: Array | None,
+    rows: InMemory,
     k: int,
     family: AnyFamily,
     method: Method,
@@ -92,9 +88,9 @@ def of_partition(
 ) -> tuple[Parameters, list[Repair]]:
     """Parameters of the partition of these rows by a method, and what had to be repaired in them."""
     n_threads = threads(settings.n_threads)
-    parts: Any = method(X, k, rng, row_weights, n_threads)
+    parts: Any = method(rows.X, k, rng, rows.row_weights, n_threads)
     build = statistics.of_labels if parts.ndim == 1 else statistics.of_responsibilities
-    sums = build(X, parts, k, family, row_weights)
+    sums = build(rows.X, parts, k, family, rows.row_weights)
     return maximise(sums, family, settings=settings._replace(fixed=Fixed()))
 
 
@@ -116,18 +112,6 @@ def _alike(found: Parameters, given: Mapping[str, Any]) -> Labels:
     order[known] = taken
     order[np.isnan(means[:, 0])] = np.setdiff1d(np.arange(found.k), taken)
     return order
-
-
-def sample_rows(X: Rows, row_weights: Array | None, k: int, rng: np.random.Generator) -> Sample:
-    """The rows of positive weight, or as many of them as a start looks at, in their order."""
-    rows: Any = len(X) if row_weights is None else np.flatnonzero(row_weights > 0)
-    count = rows if row_weights is None else len(rows)
-    size = max(SAMPLE_ROWS, SAMPLE_PER_PARAMETER * k * X.shape[1])
-    if count > size:
-        rows = np.sort(rng.choice(rows, size, replace=False, shuffle=False))
-    elif count == len(X):
-        return X, row_weights
-    return np.ascontiguousarray(X[rows]), None if row_weights is None else row_weights[rows]
 
 
 def _seeds(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Array:
@@ -162,7 +146,7 @@ def _whitened(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | No
     """k-means of rows in units of their own spread: of their covariance, or where d is large of each column's."""
     family = FAMILIES["full" if X.shape[1] <= WHITENED_FEATURES else "diag"]
     one = statistics.of_labels(X, np.zeros(len(X), dtype=np.intp), 1, family, row_weights)
-    whole, _ = maximise(one, family, settings=Settings(least=least_variances(X)))
+    whole, _ = maximise(one, family, settings=Settings(least=least_variances(InMemory(X))))
     centred, root = X - whole.means[0], whole.root[0]
     Y = centred * root if root.ndim == 1 else np.einsum("ij,lj->il", centred, root)  # the same bits for any BLAS
     return _kmeans(np.ascontiguousarray(Y), k, rng, row_weights, n_threads)

@@ -84,7 +84,8 @@ def kmeans(
     tol = validation.check_real("tol", tol)
     X = validation.check_rows(X, n_threads=n_threads)
     row_weights, exponent = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
-    validation.check_enough_rows(X, row_weights, k, "n_clusters")
+    counted = len(X) if row_weights is None else int(np.count_nonzero(row_weights))
+    validation.check_enough_rows(len(X), counted, k, "n_clusters")
     rng = validation.check_random_state(random_state)
     X, scale = moderate(X, n_threads)
     seeds: Callable[..., Array]

@@ -13,13 +13,13 @@ import numpy as np
 from cgmm import validation
 from cgmm.covariance import FAMILIES
 from cgmm.degenerate import least_variances
-from cgmm.statistics import of_labels
 
 if TYPE_CHECKING:
     from cgmm.covariance import AnyFamily
+    from cgmm.data import Data
     from cgmm.parameters import Parameters
     from cgmm.statistics import SufficientStatistics
-    from cgmm.types import Array, ArrayLike, Rows
+    from cgmm.types import Array, ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,27 +52,26 @@ class Prior:
     degrees_of_freedom: float | None = None
     covariance: ArrayLike | None = None
 
-    def conjugate(self, X: Rows, row_weights: Array | None, family: AnyFamily, k: int, exponent: int = 0) -> Conjugate:
-        """The Conjugate for these rows, whose weights are 2^exponent times row_weights.
+    def conjugate(self, data: Data, family: AnyFamily, k: int, exponent: int = 0) -> Conjugate:
+        """The Conjugate for these rows, whose weights are 2^exponent times those of the data.
 
         ValueError or TypeError names a parameter that cannot be used.
         """
-        d = X.shape[1]
+        d = data.d
         alpha = validation.check_real("prior.weight_concentration", self.weight_concentration, least=1.0)
         kappa = validation.check_real("prior.mean_precision", self.mean_precision)
         degrees = d + 2.0
         if self.degrees_of_freedom is not None:
             degrees = validation.check_real("prior.degrees_of_freedom", self.degrees_of_freedom)
-        rows = of_labels(X, np.zeros(len(X), dtype=np.intp), 1, FAMILIES["full"], row_weights)
-        mean = rows.shift[0] + rows.first[0] / rows.n_k[0]
+        n, mean, spread = data.moments()
         if self.mean is not None:
             mean = validation.check_start_array("prior.mean", self.mean, (d,))
         if self.covariance is not None:
             scale = validation.check_scale("prior.covariance", self.covariance, family, d)
         else:
-            n = np.ldexp(rows.n_k[0], exponent)
-            spread = rows.second[0] / rows.n_k[0] * (n / max(n - 1, 1))
-            if FAMILIES["full"].hold(spread[np.newaxis].copy(), least_variances(X, row_weights), 0.0)[2]:
+            n = np.ldexp(n, exponent)
+            spread *= n / max(n - 1, 1)
+            if FAMILIES["full"].hold(spread[np.newaxis].copy(), least_variances(data), 0.0)[2]:
                 spread = np.diag(spread.diagonal())
             scale = family.default_scale(spread) / k ** (2 / d)
         counts = family.prior_counts(degrees, k, d, bool(kappa))

@@ -10,8 +10,9 @@ import numpy as np
 from cgmm import _kernels
 
 if TYPE_CHECKING:
+    from cgmm.data import Data
     from cgmm.parameters import Parameters
-    from cgmm.types import Array, Rows
+    from cgmm.types import Array
 
 DIMENSIONS = _kernels.GUIDE_DIMENSIONS
 STEPS = 4  # of the iteration that finds it
@@ -31,10 +32,10 @@ class Pruning:
     1, 2, 4, 8, … Without `moments`, the passes are those that only evaluate.
     """
 
-    def __init__(self, X: Rows, moments: bool = True) -> None:
+    def __init__(self, data: Data, moments: bool = True) -> None:
         self.iteration, self.pays, self.moments = 0, False, moments
-        self.possible = len(X) >= LEAST_ROWS and os.environ.get("CGMM_PRUNE") != "0"
-        self.rows = X
+        self.possible = data.n >= LEAST_ROWS and os.environ.get("CGMM_PRUNE") != "0"
+        self.data = data
 
     def guide(self, parameters: Parameters) -> Guide | None:
         """The Guide of the next pass, or None for a dense one."""
@@ -49,10 +50,10 @@ class Pruning:
             return None
         if not self.pays and _kernels.least_share(density, moment) > WORTH:
             return None
-        guide = guide_of(parameters, self.rows.dtype)
+        guide = guide_of(parameters, self.data.dtype)
         if not self.pays:
-            n = len(self.rows)
-            sample = self.rows[:: n // min(max(PROBE_LEAST, n // PROBE_PART), PROBE_MOST)]
+            n = self.data.n
+            sample = self.data.spread(min(max(PROBE_LEAST, n // PROBE_PART), PROBE_MOST))
             self.pays = _kernels.share_of_work(sample, density, moment, guide, n) < WORTH
         return guide if self.pays else None
 

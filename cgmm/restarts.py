@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cgmm.covariance import AnyFamily
+    from cgmm.data import Data, InMemory
     from cgmm.degenerate import Repair
-    from cgmm.initialize import Problem
     from cgmm.report import Reporter
-    from cgmm.types import Array, Method, Rows, Sample
+    from cgmm.types import Array, Method, Rows
 
 SHORT = 10  # iterations of a start that may be carried on
 CARRIED = 4  # one in so many starts is
@@ -33,6 +33,7 @@ class Restart(NamedTuple):
     log_likelihood : mean of a row (nats), at the end, or where it was given up (there of a sample of many rows)
     n_iter : iterations of all rows
     carried : whether it was carried on until it converged or max_iter ended it
+    lower_bounds : (n_iter,) mean log-likelihood of a row in each of them
     """
 
     kind: str
@@ -40,6 +41,16 @@ class Restart(NamedTuple):
     n_iter: int
     converged: bool
     carried: bool
+    lower_bounds: Array
+
+
+class Problem(NamedTuple):
+    """What is to be fitted: rows and their weights, components, family, and where starts come from, by their kinds."""
+
+    data: Data
+    k: int
+    family: AnyFamily
+    kinds: Mapping[str, Method]
 
 
 class Search:
@@ -53,17 +64,30 @@ class Search:
         self.restarts: list[Restart] = []
         self.best: em.Fit  # of those that were carried
         self.winner, self.stopped = 0, False
+        self._sample: InMemory | None = None
 
-    def carry(
-        self, kind: str, parameters: Parameters, repairs: Sequence[Repair], lower_bound: float = -np.inf
-    ) -> em.Fit:
+    def sample(self) -> InMemory:
+        """The rows that starts look at."""
+        if self._sample is None:
+            data = self.problem.data
+            self._sample = data.sample(initialize.sample_size(self.problem.k, data.d), self.rng)
+        return self._sample
+
+    def begin(
+        self, method: Method, given: Mapping[str, Array], rows: InMemory | None = None
+    ) -> tuple[Parameters, list[Repair]]:
+        """Parameters by a method and what is given, from the sample or those rows; and what had to be repaired."""
+        problem = self.problem
+        return initialize.start(
+            rows or self.sample(), problem.k, problem.family, method, self.rng, self.settings, given
+        )
+
+    def carry(self, kind: str, parameters: Parameters, repairs: Sequence[Repair], lower_bound: float = -np.inf) -> None:
         """Run EM to its end, and keep it if it is the best."""
         self.reporter.begin(len(self.restarts))
-        problem = self.problem
         fit = em.run(
-            problem.X,
+            self.problem.data,
             parameters,
-            problem.row_weights,
             self.settings,
             lower_bound=lower_bound,
             repairs=repairs,
@@ -73,47 +97,42 @@ class Search:
         self.stopped = fit.stopped
         if not self.restarts or _rank(fit) > _rank(self.best):
             self.best, self.winner = fit, len(self.restarts)
-        self.restarts.append(Restart(kind, fit.lower_bound, len(fit.lower_bounds), fit.converged, True))
-        return fit
+        history = fit.lower_bounds
+        self.restarts.append(Restart(kind, fit.lower_bound, len(history), fit.converged, True, history))
 
-    def further(self, count: int, kinds: Mapping[str, Method], given: Mapping[str, Array], whole: bool = False) -> None:
-        """`count` more starts: of the kinds (name → method) in turn, and of the best fit, split and merged.
+    def further(self, count: int, given: Mapping[str, Array], rows: InMemory | None = None) -> None:
+        """`count` more starts: of the problem's kinds in turn, and of the best fit, split and merged.
 
-        whole : the methods see all rows, not a sample
+        rows : those from which the kinds' methods start, if not from the sample
         """
         if len(given) == 3 and not any(np.isnan(value).any() for value in given.values()):
             return  # they would all be the same
         splits = count // SPLIT if count + 1 >= SPLIT_FROM and not given and self.problem.k > 1 else 0
         if count and not self.stopped:
-            self._fresh(count - splits, kinds, given, whole)
+            self._fresh(count - splits, given, rows)
         for _ in range(splits):
             if not self.stopped:
                 self._split_and_merge()
 
-    def _fresh(self, count: int, kinds: Mapping[str, Method], given: Mapping[str, Array], whole: bool) -> None:
-        problem = self.problem
-        rows = initialize.sample_rows(problem.X, problem.row_weights, problem.k, self.rng)
+    def _fresh(self, count: int, given: Mapping[str, Array], rows: InMemory | None) -> None:
         tries = []
-        for kind, method in islice(cycle(kinds.items()), count):
-            seen = (problem.X, problem.row_weights) if whole else rows
-            start, repairs = initialize.start(problem, method, self.rng, self.settings, given, seen)
-            tries.append((self._short(start, rows, repairs), kind))
+        for kind, method in islice(cycle(self.problem.kinds.items()), count):
+            tries.append((self._short(*self.begin(method, given, rows)), kind))
         tries.sort(key=lambda tried: _rank(tried[0]), reverse=True)
         for at, (short, kind) in enumerate(tries):
             if at < -(-count // CARRIED) and not self.stopped:
                 self.carry(kind, short.parameters, [r._replace(iteration=0) for r in short.repairs if r.row is None])
             else:
-                self.restarts.append(Restart(kind, short.lower_bound, 0, short.converged, False))
+                self.restarts.append(Restart(kind, short.lower_bound, 0, short.converged, False, np.empty(0)))
 
-    def _short(self, start: Parameters, rows: Sample, repairs: Sequence[Repair] = ()) -> em.Fit:
+    def _short(self, start: Parameters, repairs: Sequence[Repair] = ()) -> em.Fit:
         settings = self.settings._replace(max_iter=min(SHORT, self.settings.max_iter))
-        return em.run(rows[0], start, rows[1], settings, repairs=repairs)
+        return em.run(self.sample(), start, settings, repairs=repairs)
 
     def _split_and_merge(self) -> None:
-        problem = self.problem
-        rows = initialize.sample_rows(problem.X, problem.row_weights, problem.k, self.rng)
-        least, bounds = self.settings.floor(problem.X.shape[1]), (rows[0].min(axis=0), rows[0].max(axis=0))
-        short = self._short(split_and_merge(self.best.parameters, least, bounds, self.rng), rows)
+        rows = self.sample()
+        least, bounds = self.settings.floor(rows.d), (rows.X.min(axis=0), rows.X.max(axis=0))
+        short = self._short(split_and_merge(self.best.parameters, least, bounds, self.rng))
         self.carry("split and merge", short.parameters, [])
 
 

@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cgmm import _kernels, validation
-from cgmm.config import threads
+from cgmm import _kernels
 from cgmm.parameters import distances_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cgmm.covariance import AnyFamily
-    from cgmm.gmm import GMM
-    from cgmm.parameters import Parameters
-    from cgmm.pruning import Pruning
-    from cgmm.types import Array, ArrayLike, Labels, Moment, Rows
+    from cgmm.types import Array, Labels, Moment, Rows
 
 EMPTY = np.finfo(np.float64).tiny / np.finfo(np.float64).eps  # below it quotients lose their digits
 
@@ -99,53 +95,6 @@ class SufficientStatistics:
         """The statistics of rows whose weights are 2^exponent as large."""
         sums = ("n_k", "first", "second", "log_likelihood", "total_weight")
         return replace(self, **{name: np.ldexp(getattr(self, name), exponent) for name in sums})
-
-
-def block_statistics(
-    X: Rows,
-    parameters: Parameters,
-    row_weights: Array | None = None,
-    n_threads: int | None = None,
-    pruning: Pruning | None = None,
-) -> SufficientStatistics:
-    """`expectation` on rows, weights and parameters that are known to be good.
-
-    `pruning` (cgmm.pruning.Pruning) decides whether negligible components are left out; None: none is.
-    """
-    density, moment, n_threads = parameters.density, parameters.family.moment, threads(n_threads)
-    guide = None if pruning is None else pruning.guide(parameters)
-    sums, share = _kernels.expectation(X, density, moment, row_weights, n_threads, guide)
-    if pruning is not None and guide is not None and pruning.observe(share, sums[0], parameters.weights):
-        sums, _ = _kernels.expectation(X, density, moment, row_weights, n_threads)
-    return SufficientStatistics(*sums, moment)
-
-
-def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None) -> SufficientStatistics:
-    """The sufficient statistics of a block of rows under a fitted mixture: one E-step.
-
-    Parameters
-    ----------
-    model : GMM
-        Fitted, or made by ``GMM.from_parameters``.
-    X : array-like of shape (n, d)
-        Rows; float32 and float64 arrays are not copied.
-    sample_weight : array-like of shape (n,), optional
-        Non-negative row weights; all may be zero.
-
-    Returns
-    -------
-    SufficientStatistics
-
-    Raises
-    ------
-    ValueError, TypeError
-        X or sample_weight cannot be used, or X has other features than the model.
-    """
-    rows = model._rows(X)
-    weights = validation.check_weights(sample_weight, len(rows.X), some=False)
-    row_weights, exponent = validation.of_order_one(weights)
-    found = block_statistics(rows.X, rows.parameters, row_weights, model.n_threads)
-    return found.times_power_of_two(exponent) if exponent else found
 
 
 def of_labels(

@@ -34,6 +34,5 @@ Moment: TypeAlias = Literal["full", "diag", "radial", "pooled"]  # what the kern
 Form: TypeAlias = Literal["triangular", "diagonal", "isotropic"]  # of a whitening factor
 Components: TypeAlias = Labels | list[int]
 Parts: TypeAlias = Labels | Array  # labels (n,) or responsibilities (n,k)
-Sample: TypeAlias = tuple[Rows, Array | None]  # rows and their weights
 Method: TypeAlias = Callable[[Rows, int, np.random.Generator, Array | None, int], Parts]  # of a start
 Observer: TypeAlias = Callable[[int, float, float, Parameters], bool]

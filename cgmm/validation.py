@@ -221,10 +221,10 @@ def of_order_one(weights: Array | None) -> tuple[Array | None, int]:
     return np.ldexp(weights, -exponent), exponent
 
 
-def check_enough_rows(X: Rows, row_weights: Array | None, k: int, name: str) -> None:
-    n = len(X) if row_weights is None else int(np.count_nonzero(row_weights))
+def check_enough_rows(rows: int, n: int, k: int, name: str) -> None:
+    """That of so many rows n, those of positive weight, are enough."""
     if n < k:
-        counted = "rows" if row_weights is None else "rows of positive weight"
+        counted = "rows" if n == rows else "rows of positive weight"
         raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {n} {counted}")
 
 

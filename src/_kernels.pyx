@@ -82,6 +82,8 @@ def end_idle_threads():
 
 include "_pass.pxi"
 
+PART = MOST_CHUNK    # rows: no chunk crosses its multiples
+
 
 cdef Py_ssize_t bind(Work *work, X) except -1:
     """Point the work at the rows of X."""
@@ -244,16 +246,17 @@ cdef class _Pass:
         self.work.kernels.widen(self.work.means, self.work.k * self.work.d, &relative[0, 0])
         return means
 
-    cdef double share(self, sums):
-        """The share of the dense work that the pass did."""
+    cdef double share(self, sums, Py_ssize_t rows):
+        """The share of the dense work that a pass over so many rows did."""
         cdef Work *work = &self.work
         if not work.guided:
             return 1.0
-        return float(sums[2]) / (<double> work.n * dense_work(work.mixture.form, work.moment, work.d, work.k))
+        return float(sums[2]) / (<double> rows * dense_work(work.mixture.form, work.moment, work.d, work.k))
 
-    cdef run(self, int n_threads):
-        """The sums (work.sums.size,)."""
-        sums = np.empty(self.work.sums.size)
+    cdef run(self, int n_threads, sums=None):
+        """The sums (work.sums.size,), added to those of earlier parts, if there are."""
+        if sums is None:
+            sums = np.zeros(self.work.sums.size)
         cdef double[::1] totals = sums
         with nogil:
             run(&self.work, n_threads, &totals[0])
@@ -287,33 +290,57 @@ cdef pooled_second(double[::1] sums, const Work *work, relative):
     return (scatter + scatter.T) / 2
 
 
-def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=None):
-    """One E-step over the rows of X: (n_k, first, second, log-likelihood, total weight, shift), and the share of
-    the dense work that was done.
+cdef class Expectation:
+    """One E-step, over rows that come in parts: the same bits for any cut at multiples of PART rows.
 
-    X (n,d) float32 or float64, any strides; density as cgmm.parameters.Density; moment "full" (k,d,d),
-    "diag" (k,d), "radial" (k,) for an isotropic density, or "pooled" (d,d); row_weights (n,) float64 or None;
-    guide, cgmm.pruning.Guide, to leave out negligible components, or None.
+    density as cgmm.parameters.Density; moment "full" (k,d,d), "diag" (k,d), "radial" (k,) for an isotropic density,
+    or "pooled" (d,d); guide, cgmm.pruning.Guide, to leave out negligible components, or None; n: the rows of all
+    parts.
     """
-    cdef _Pass work = _Pass(X, density, row_weights, moment, None, guide)
-    flat = work.run(n_threads)
-    cdef double[::1] sums = flat
-    cdef Py_ssize_t d = work.work.d, k = work.work.k
-    cdef Sums at = work.work.sums
-    relative = work.relative_means()
-    n_k = flat[at.n_k:at.n_k + k].copy()
-    first = flat[at.first:at.second].reshape(k, d).copy()
-    if work.work.moment == FULL:
-        second = unpack_tiles(&sums[at.second], k, d)
-    elif work.work.moment == DIAG:
-        second = flat[at.second:at.overlap].reshape(k, d).copy()
-    else:    # first moments are about the centre
-        first -= n_k[:, None] * relative
-        if work.work.moment == POOLED:
-            second = pooled_second(sums, &work.work, relative)
-        else:
-            second = flat[at.second:at.overlap] / np.asarray(density.factor) ** 2
-    return (n_k, first, second, float(flat[0]), float(flat[1]), density.centre + relative), work.share(flat)
+    cdef object density, moment, guide, flat
+    cdef Py_ssize_t n, rows
+    cdef _Pass last
+
+    def __init__(self, density, moment, guide, Py_ssize_t n):
+        self.density, self.moment, self.guide, self.n = density, moment, guide, n
+
+    def add(self, X, row_weights=None, int n_threads=1):
+        """Rows X (m,d) float32 or float64, any strides; row_weights (m,) float64 or None."""
+        self.last = _Pass(X, self.density, row_weights, self.moment, None, self.guide, self.n)
+        if self.flat is None:
+            self.flat = np.zeros(self.last.work.sums.size)
+        self.last.run(n_threads, self.flat)
+        self.rows += self.last.work.n
+
+    def result(self):
+        """(n_k, first, second, log-likelihood, total weight, shift), and the share of the dense work that was done."""
+        cdef const Work *work = &self.last.work
+        cdef double[::1] sums = self.flat
+        cdef Py_ssize_t d = work.d, k = work.k
+        cdef Sums at = work.sums
+        flat = self.flat
+        relative = self.last.relative_means()
+        n_k = flat[at.n_k:at.n_k + k].copy()
+        first = flat[at.first:at.second].reshape(k, d).copy()
+        if work.moment == FULL:
+            second = unpack_tiles(&sums[at.second], k, d)
+        elif work.moment == DIAG:
+            second = flat[at.second:at.overlap].reshape(k, d).copy()
+        else:    # first moments are about the centre
+            first -= n_k[:, None] * relative
+            if work.moment == POOLED:
+                second = pooled_second(sums, work, relative)
+            else:
+                second = flat[at.second:at.overlap] / np.asarray(self.density.factor) ** 2
+        found = n_k, first, second, float(flat[0]), float(flat[1]), self.density.centre + relative
+        return found, self.last.share(flat, self.rows)
+
+
+def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=None):
+    """The result of an Expectation over rows that are all at hand."""
+    cdef Expectation whole = Expectation(density, moment, guide, len(X))
+    whole.add(X, row_weights, n_threads)
+    return whole.result()
 
 
 def least_share(density, moment):
@@ -328,7 +355,7 @@ def least_share(density, moment):
 def share_of_work(X, density, moment, guide, Py_ssize_t stands_for):
     """The share of the dense work that a pass with this guide does over as many rows as X stands for."""
     cdef _Pass work = _Pass(X, density, None, moment, None, guide, stands_for)
-    return work.share(work.run(1))
+    return work.share(work.run(1), work.work.n)
 
 
 def evaluate(X, density, output, int n_threads=1, guide=None):

@@ -14,6 +14,10 @@ cdef extern from *:
     void ASAN_POISON_MEMORY_REGION(void *, size_t) noexcept nogil
 
 
+cdef enum:
+    MOST_CHUNK = 8192    # rows in a chunk
+
+
 cdef struct Sums:
     # Where each part of a chunk's partial sums begins, in doubles.
     Py_ssize_t n_k
@@ -59,7 +63,7 @@ cdef struct Work:
     const void *means             # REAL (k,d), relative to the centre
     Py_ssize_t chunk              # rows in a chunk
     bint guided                   # or every component is evaluated
-    Py_ssize_t stands_for         # rows that these are a sample of, or 0
+    Py_ssize_t stands_for         # rows that these are part of, or a sample; or 0
     double margin                 # of screen
     const void *guide             # REAL, see project
     cgmm_mixture nearest          # the images of the means, to guess by
@@ -96,7 +100,7 @@ cdef void lay_out(Work *work) noexcept nogil:
     cdef Py_ssize_t d = work.d, k = work.k
     cdef Py_ssize_t real = work.kernels.itemsize, block = cgmm_block_rows(d, k, real)
     cdef Py_ssize_t data_panel, component_panel
-    while block > work.kernels.group and block >= 2 * work.n:    # few rows: little scratch
+    while block > work.kernels.group and block >= 2 * max(work.n, work.stands_for):    # few rows: little scratch
         block //= 2
     data_panel = align(block * cgmm_pad4(d) * real)
     component_panel = align(block * cgmm_pad4(k) * real)
@@ -134,7 +138,7 @@ cdef void lay_out(Work *work) noexcept nogil:
     work.chunk = CGMM_CHUNK_ROWS
     if not work.guided:
         return
-    while work.chunk < 128 * k and work.chunk < 8192 and 8 * work.chunk <= max(work.n, work.stands_for):
+    while work.chunk < 128 * k and work.chunk < MOST_CHUNK and 8 * work.chunk <= max(work.n, work.stands_for):
         work.chunk *= 2
     scratch.floor = scratch.images + align(block * CGMM_GUIDE * real)
     scratch.found = scratch.floor + align(block * real)
@@ -392,7 +396,7 @@ cdef Py_ssize_t work_estimate(const Work *work) noexcept nogil:
 
 
 cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
-    """The pass: totals (work.sums.size) receives the sums over all chunks, in their order."""
+    """The pass: the sums over all chunks are added to totals (work.sums.size), in their order."""
     cdef Py_ssize_t chunks = (work.n + work.chunk - 1) // work.chunk
     cdef Py_ssize_t size = work.sums.size
     cdef Py_ssize_t first, last, chunk, part, parts
@@ -406,7 +410,6 @@ cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
     cdef double *partials = <double *> (memory + work.scratch.size * threads)
     for part in range(threads if CGMM_GAP else 0):
         guard_scratch(work, memory + part * work.scratch.size)
-    memset(totals, 0, size * sizeof(double))
     parts = (size + 4095) // 4096
     adders = <int> min(<Py_ssize_t> threads, parts)
     first = 0

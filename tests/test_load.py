@@ -39,6 +39,7 @@ PASSES = {
     "fma_rate": lambda: _kernels.fma_rate("f8", 1, 10**6),
 }
 OTHERS = {
+    "Expectation",  # of which expectation is one part
     "sum_of_squares",
     "available_targets",
     "target",

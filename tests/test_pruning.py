@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from cgmm import GMM, _kernels, em, initialize, pruning
 from cgmm.covariance import FAMILIES
+from cgmm.data import InMemory
 from cgmm.parameters import Parameters
 
 PRUNABLE = ("full", "diag", "spherical")
@@ -137,7 +138,7 @@ def test_work_is_left_out(target, family):
 
 def fit(X, parameters, n_threads=2, prune=True):
     settings = em.Settings(tol=0.0, max_iter=12, reg_covar=1e-6, n_threads=n_threads, prune=prune)
-    return em.run(X, parameters, None, settings)
+    return em.run(InMemory(X), parameters, settings)
 
 
 @pytest.fixture(scope="module", params=PRUNABLE)
@@ -146,8 +147,8 @@ def run(request):
     rng = np.random.default_rng(2)
     X, _ = rows_of("separated", 12000, 64, 96, rng)
     family = FAMILIES[request.param]
-    problem = initialize.Problem(X, None, 96, family)
-    start, _ = initialize.start(problem, initialize.METHODS["kmeans"], rng, em.Settings(reg_covar=1e-6, n_threads=2))
+    settings = em.Settings(reg_covar=1e-6, n_threads=2)
+    start, _ = initialize.start(InMemory(X), 96, family, initialize.METHODS["kmeans"], rng, settings)
     return X, start
 
 

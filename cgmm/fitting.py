@@ -1,0 +1,144 @@
+"""A fit: from what the user gives to the state of a fitted estimator."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cgmm import degenerate, em, initialize, protocol, report, restarts, validation
+from cgmm.config import threads
+from cgmm.covariance import FAMILIES
+from cgmm.data import Data, InMemory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cgmm.gmm import GMM
+    from cgmm.types import Array, ArrayLike, Method, Names
+
+LEAST_EXPONENT = -60  # rows that weigh less beside a prior's are nothing to doubles
+ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
+
+
+class State(NamedTuple):
+    """What a fit leaves in the estimator, as one value.
+
+    names : feature names or None;  exponent : the fit's row weights were 2^−exponent times the user's
+    """
+
+    fit: em.Fit
+    names: Names | None = None
+    restarts: tuple[restarts.Restart, ...] = ()
+    winner: int = 0
+    exponent: int = 0
+
+
+class Prepared(NamedTuple):
+    """Rows of the user's that are known to be good, the names of their features or None, and least_variances."""
+
+    data: Data
+    names: Names | None
+    least: Array
+
+
+def prepare(X: Any, sample_weight: ArrayLike | None, n_threads: int | None) -> Prepared:
+    """The rows and weights of a fit, checked; ValueError or TypeError says what is wrong with them, and where."""
+    names = protocol.feature_names(X)
+    X = validation.check_rows(X, n_threads=threads(n_threads))
+    data = InMemory(X, *validation.of_order_one(validation.check_weights(sample_weight, len(X))))
+    return Prepared(data, names, degenerate.least_variances(data))
+
+
+def settings_of(model: GMM) -> em.Settings:
+    """The constructor's arguments that steer EM, checked."""
+    return em.Settings(
+        tol=validation.check_real("tol", model.tol),
+        max_iter=validation.check_count("max_iter", model.max_iter, least=0),
+        reg_covar=validation.check_real("reg_covar", model.reg_covar),
+        n_threads=threads(validation.check_threads(model.n_threads)),
+    )
+
+
+def fit(
+    model: GMM, prepared: Prepared, last: State | None = None, share: Callable[[Method], Method] | None = None
+) -> State:
+    """The State of the best fit of a model's arguments; changes nothing of the estimator.
+
+    last : the state that warm_start continues, if there is one;  share : makes of a start's method one that fits share
+    """
+    settings, data = settings_of(model), prepared.data
+    k = validation.check_count("n_components", model.n_components)
+    family = validation.check_choice("covariance_type", model.covariance_type, FAMILIES)
+    fixed = validation.check_fixed(model.fixed, family, k)
+    n_init = validation.check_count("n_init", model.n_init, most=sys.maxsize)
+    validation.check_choice("on_degenerate", model.on_degenerate, ON_DEGENERATE)
+    first, method = _method(model)
+    kinds = initialize.KINDS if first == "kmeans" else {first: method}
+    if share is not None:
+        method, kinds = share(method), {kind: share(other) for kind, other in kinds.items()}
+    continued = validation.check_flag("warm_start", model.warm_start) and last is not None
+    validation.check_enough_rows(data.n, data.counted, k, "n_components")
+    prior = validation.check_prior(model.prior)
+    if prior is not None and data.exponent < 0:  # beside a prior of order one, not the prior beside them
+        data = data.scaled(max(data.exponent, LEAST_EXPONENT))
+    settings = settings._replace(
+        fixed=fixed,
+        least=prepared.least,
+        prior=None if prior is None else prior.conjugate(data, family, k, data.exponent),
+    )
+    rng = validation.check_random_state(model.random_state)
+    reporter = report.Reporter(
+        validation.check_verbose(model.verbose),
+        validation.check_count("verbose_interval", model.verbose_interval),
+        validation.check_callback(model.callback),
+        settings.max_iter,
+    )
+    search = restarts.Search(restarts.Problem(data, k, family, kinds), settings, rng, reporter)
+    try:
+        if continued and last is not None:
+            validation.check_continues(last.fit.parameters, family, k, data.d)
+            search.carry("warm start", last.fit.parameters, [], last.fit.lower_bound)
+        else:
+            given = _given(model, search)
+            rows = data.whole() if callable(model.init_params) else None
+            if model.responsibilities_init is not None:
+                _from_parts(model, search, given)
+            else:
+                search.carry(first, *search.begin(method, given, rows))
+            search.further(n_init - 1, given, rows)
+    finally:
+        reporter.close()
+    if model.on_degenerate == "raise":
+        report.check_degenerate(search.best)
+    return State(search.best, prepared.names, tuple(search.restarts), search.winner, data.exponent)
+
+
+def _method(model: GMM) -> tuple[str, Method]:
+    """The name and the method of init_params."""
+    if callable(model.init_params):
+        return str(getattr(model.init_params, "__name__", model.init_params)), initialize.of_function(model.init_params)
+    return model.init_params, validation.check_choice("init_params", model.init_params, initialize.METHODS)
+
+
+def _given(model: GMM, search: restarts.Search) -> Mapping[str, Array]:
+    """The start's parameters that the user gives."""
+    problem = search.problem
+    n, k, d = problem.data.n, problem.k, problem.data.d
+    given = validation.check_given(
+        problem.family,
+        k,
+        d,
+        model.weights_init,
+        model.means_init,
+        model.precisions_init,
+        validation.largest_of(n, d),
+    )
+    validation.check_fixed_given(search.settings.fixed, given)
+    return given
+
+
+def _from_parts(model: GMM, search: restarts.Search, given: Mapping[str, Array]) -> None:
+    """The first start from the user's labels or responsibilities of all rows."""
+    kind, rows = "responsibilities_init", search.problem.data.whole()
+    parts = validation.check_responsibilities(kind, model.responsibilities_init, rows.n, search.problem.k)
+    search.carry(kind, *search.begin(initialize.of_parts(parts), given, rows))
