@@ -5,6 +5,7 @@ from cgmm.evaluation import expectation
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
 from cgmm.prior import Prior
+from cgmm.selection import Selection, select
 from cgmm.statistics import SufficientStatistics
 from cgmm.validation import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 
@@ -17,8 +18,10 @@ __all__ = [
     "KMeansResult",
     "NotFittedError",
     "Prior",
+    "Selection",
     "SufficientStatistics",
     "expectation",
     "kmeans",
+    "select",
     "show_config",
 ]

@@ -45,15 +45,24 @@ class Evaluation(NamedTuple):
         return evaluation.log_likelihood() / evaluation.number
 
     def bic(self) -> float:
-        return -2.0 * self.log_likelihood() + self.parameters.n_parameters * float(np.log(self.number))
+        return self._penalised(self.log_likelihood(), float(np.log(self.number)))
 
     def aic(self) -> float:
-        return -2.0 * self.log_likelihood() + 2.0 * self.parameters.n_parameters
+        return self._penalised(self.log_likelihood(), 2.0)
 
     def icl(self) -> float:
-        return self.bic() - 2.0 * self.log_certainty()
+        return self.bic() - 2.0 * self._log_certainty()
 
-    def log_certainty(self) -> float:
+    def criteria(self) -> tuple[float, float, float, float]:
+        """Log-likelihood, AIC, BIC and ICL."""
+        log_likelihood = self.log_likelihood()
+        bic = self._penalised(log_likelihood, float(np.log(self.number)))
+        return log_likelihood, self._penalised(log_likelihood, 2.0), bic, bic - 2.0 * self._log_certainty()
+
+    def _penalised(self, log_likelihood: float, parameter: float) -> float:
+        return -2.0 * log_likelihood + parameter * self.parameters.n_parameters
+
+    def _log_certainty(self) -> float:
         """Σ_i w_i log max_c r_ic."""
         total = 0.0
         for start in range(0, self.data.n, ROWS_AT_A_TIME):

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cgmm import degenerate, em, initialize, protocol, report, restarts, validation
+from cgmm import degenerate, em, initialize, protocol, report, validation
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.data import Data, InMemory
+from cgmm.restarts import Problem, Restart, Search
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Self
 
     from cgmm.gmm import GMM
     from cgmm.types import Array, ArrayLike, Method, Names
@@ -28,9 +30,14 @@ class State(NamedTuple):
 
     fit: em.Fit
     names: Names | None = None
-    restarts: tuple[restarts.Restart, ...] = ()
+    restarts: tuple[Restart, ...] = ()
     winner: int = 0
     exponent: int = 0
+
+    @classmethod
+    def of(cls, search: Search, names: Names | None) -> Self:
+        """What a search found."""
+        return cls(search.best, names, tuple(search.restarts), search.winner, search.problem.data.exponent)
 
 
 class Prepared(NamedTuple):
@@ -59,12 +66,23 @@ def settings_of(model: GMM) -> em.Settings:
     )
 
 
-def fit(
-    model: GMM, prepared: Prepared, last: State | None = None, share: Callable[[Method], Method] | None = None
-) -> State:
+def fit(model: GMM, prepared: Prepared, last: State | None = None) -> State:
     """The State of the best fit of a model's arguments; changes nothing of the estimator.
 
-    last : the state that warm_start continues, if there is one;  share : makes of a start's method one that fits share
+    last : the state that warm_start continues, if there is one
+    """
+    found = search(model, prepared, last)
+    if model.on_degenerate == "raise":
+        report.check_degenerate(found.best)
+    return State.of(found, prepared.names)
+
+
+def search(
+    model: GMM, prepared: Prepared, last: State | None = None, share: Callable[[Method], Method] | None = None
+) -> Search:
+    """The starts of a model's arguments, run.
+
+    share : makes of a start's method one that several searches share
     """
     settings, data = settings_of(model), prepared.data
     k = validation.check_count("n_components", model.n_components)
@@ -93,24 +111,22 @@ def fit(
         validation.check_callback(model.callback),
         settings.max_iter,
     )
-    search = restarts.Search(restarts.Problem(data, k, family, kinds), settings, rng, reporter)
+    found = Search(Problem(data, k, family, kinds), settings, rng, reporter)
     try:
         if continued and last is not None:
             validation.check_continues(last.fit.parameters, family, k, data.d)
-            search.carry("warm start", last.fit.parameters, [], last.fit.lower_bound)
+            found.carry("warm start", last.fit.parameters, [], last.fit.lower_bound)
         else:
-            given = _given(model, search)
+            given = _given(model, found)
             rows = data.whole() if callable(model.init_params) else None
             if model.responsibilities_init is not None:
-                _from_parts(model, search, given)
+                _from_parts(model, found, given)
             else:
-                search.carry(first, *search.begin(method, given, rows))
-            search.further(n_init - 1, given, rows)
+                found.carry(first, *found.begin(method, given, rows))
+            found.further(n_init - 1, given, rows)
     finally:
         reporter.close()
-    if model.on_degenerate == "raise":
-        report.check_degenerate(search.best)
-    return State(search.best, prepared.names, tuple(search.restarts), search.winner, data.exponent)
+    return found
 
 
 def _method(model: GMM) -> tuple[str, Method]:
@@ -120,7 +136,7 @@ def _method(model: GMM) -> tuple[str, Method]:
     return model.init_params, validation.check_choice("init_params", model.init_params, initialize.METHODS)
 
 
-def _given(model: GMM, search: restarts.Search) -> Mapping[str, Array]:
+def _given(model: GMM, search: Search) -> Mapping[str, Array]:
     """The start's parameters that the user gives."""
     problem = search.problem
     n, k, d = problem.data.n, problem.k, problem.data.d
@@ -137,7 +153,7 @@ def _given(model: GMM, search: restarts.Search) -> Mapping[str, Array]:
     return given
 
 
-def _from_parts(model: GMM, search: restarts.Search, given: Mapping[str, Array]) -> None:
+def _from_parts(model: GMM, search: Search, given: Mapping[str, Array]) -> None:
     """The first start from the user's labels or responsibilities of all rows."""
     kind, rows = "responsibilities_init", search.problem.data.whole()
     parts = validation.check_responsibilities(kind, model.responsibilities_init, rows.n, search.problem.k)

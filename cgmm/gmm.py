@@ -213,8 +213,7 @@ class GMM(Estimator):
             validation.check_matrices("covariances", covariances, family, *shape),
         )
         model = cls(shape[0], covariance_type=covariance_type)
-        model._state = State(em.Fit(parameters, np.empty(0), converged=True))
-        return model
+        return model._with(State(em.Fit(parameters, np.empty(0), converged=True)))
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate the parameters.
@@ -332,8 +331,7 @@ class GMM(Estimator):
         known = cls._defaults()
         model = cls(**{name: value for name, value in settings.items() if name in known})
         model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
-        model._state = State(em.Fit(parameters, lower_bounds, converged))
-        return model
+        return model._with(State(em.Fit(parameters, lower_bounds, converged)))
 
     weights_: Array = _reads(lambda self: self._parameters.weights)
     means_: Array = _reads(lambda self: self._parameters.means)
@@ -376,6 +374,11 @@ class GMM(Estimator):
                 f"This {name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
                 "estimator."
             ) from None
+
+    def _with(self, state: State) -> Self:
+        """Itself, of that state."""
+        self._state = state
+        return self
 
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> State:
         """Fit, and the State that the estimator has from now on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -18,6 +18,40 @@ if TYPE_CHECKING:
     from cgmm.types import Callback
 
 
+def _shown(verbose: int) -> tuple[bool, bool]:
+    """Whether there are bars, and whether there are lines."""
+    lines = bool(verbose) and (verbose > 1 or find_spec("tqdm") is None)
+    return bool(verbose) and not lines, lines
+
+
+class Progress:
+    """Shows how many of some steps are done: a bar or lines as of Reporter."""
+
+    def __init__(self, verbose: int, total: int) -> None:
+        bar, self.lines = _shown(verbose)
+        self.done, self.total = 0, total
+        self.bar: Any = None
+        if bar:
+            from tqdm.auto import tqdm
+
+            self.bar = tqdm(total=total)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def step(self, name: str) -> None:
+        self.done += 1
+        if self.lines:
+            print(f"{self.done} of {self.total}: {name}")
+        if self.bar is not None:
+            self.bar.set_description(name, refresh=False)
+            self.bar.update()
+
+
 class Reporter:
     """Shows the progress of a fit's restarts and passes it on to the user's callback.
 
@@ -25,8 +59,7 @@ class Reporter:
     """
 
     def __init__(self, verbose: int, interval: int, callback: Callback | None, max_iter: int) -> None:
-        self.lines = verbose and (verbose > 1 or find_spec("tqdm") is None)
-        self.bars = verbose and not self.lines
+        self.bars, self.lines = _shown(verbose)
         self.interval, self.callback, self.max_iter = interval, callback, max_iter
         self.restart = 0
         self.bar: Any = None
@@ -83,20 +116,27 @@ def check_degenerate(fit: Fit) -> None:
         raise DegenerateError(f"{told(fit)}. {ADVICE}")
 
 
-def warn(fit: Fit, settings: Settings, on_degenerate: str) -> None:
-    """Warn once of a fit that was cut short, and once of what was repaired in it."""
-    if fit.degenerate and on_degenerate == "warn":
-        warnings.warn(f"{told(fit)}. It was repaired, and the fit went on. {ADVICE}", DegenerateWarning, stacklevel=4)
+def faults(fit: Fit, settings: Settings) -> list[tuple[str, type[Warning]]]:
+    """What is to be warned of in a fit: what was repaired in it, and that it was cut short."""
+    found: list[tuple[str, type[Warning]]] = []
+    if fit.degenerate:
+        found.append((f"{told(fit)}. It was repaired, and the fit went on. {ADVICE}", DegenerateWarning))
     if not fit.converged and not fit.stopped and len(fit.lower_bounds):
         with np.errstate(invalid="ignore"):
             change = abs(np.diff(fit.lower_bounds[-2:]))[0] if len(fit.lower_bounds) > 1 else np.inf
-        warnings.warn(
+        text = (
             "Best performing initialization did not converge. Try different init parameters, or increase max_iter, "
             f"tol, or check for degenerate data: max_iter={settings.max_iter} ended it while the mean log-likelihood "
-            f"still changed by {change:.3g} an iteration (tol={settings.tol:g}).",
-            kin(ConvergenceWarning),
-            stacklevel=4,
+            f"still changed by {change:.3g} an iteration (tol={settings.tol:g})."
         )
+        found.append((text, kin(ConvergenceWarning)))
+    return found
+
+
+def warn(fit: Fit, settings: Settings, on_degenerate: str) -> None:
+    for text, category in faults(fit, settings):
+        if category is not DegenerateWarning or on_degenerate == "warn":
+            warnings.warn(text, category, stacklevel=4)
 
 
 MOST_TOLD = 8  # components in a warning

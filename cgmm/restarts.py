@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from cgmm.data import Data, InMemory
     from cgmm.degenerate import Repair
     from cgmm.report import Reporter
-    from cgmm.types import Array, Method, Rows
+    from cgmm.types import Array, Labels, Method, Rows
 
 SHORT = 10  # iterations of a start that may be carried on
 CARRIED = 4  # one in so many starts is
 SPLIT = 4  # and one in so many is a split and a merger of the best fit so far
 SPLIT_FROM = 5  # starts; with fewer there is none
+NEAR = 12  # splits or mergers of another fit that are tried
 
 
 class Restart(NamedTuple):
@@ -130,10 +131,32 @@ class Search:
         return em.run(self.sample(), start, settings, repairs=repairs)
 
     def _split_and_merge(self) -> None:
+        start = split_and_merge(self.best.parameters, *self._limits(), self.rng)
+        self.carry("split and merge", self._short(start).parameters, [])
+
+    def split_of(self, fewer: Parameters) -> None:
+        """One more start: the best of the splits of a mixture of one component fewer."""
+        self.carry(f"split of {fewer.k} components", self._best_split(fewer).parameters, [])
+
+    def merger_of(self, more: Parameters | None = None) -> None:
+        """One more start: the best of the mergers of a mixture of one component more; by default, of a
+        split of the best fit."""
+        if more is None:
+            more = self._best_split(self.best.parameters).parameters
+        least = self._limits()[0]
+        order = np.argsort(-_closeness(more, least), kind="stable")[: min(NEAR, more.k * (more.k - 1) // 2)]
+        starts = (merge(more, *divmod(int(pair), more.k), least) for pair in order)
+        short = max(map(self._short, starts), key=_rank)
+        self.carry(f"merger of {more.k} components", short.parameters, [])
+
+    def _best_split(self, parameters: Parameters) -> em.Fit:
+        order = np.argsort(-parameters.weights, kind="stable")[:NEAR]
+        return max((self._short(split(parameters, c, *self._limits())) for c in order), key=_rank)
+
+    def _limits(self) -> tuple[Array, tuple[Rows, Rows]]:
+        """The least variances (d,), and the least and largest row (d,) between which a split leaves means."""
         rows = self.sample()
-        least, bounds = self.settings.floor(rows.d), (rows.X.min(axis=0), rows.X.max(axis=0))
-        short = self._short(split_and_merge(self.best.parameters, least, bounds, self.rng))
-        self.carry("split and merge", short.parameters, [])
+        return self.settings.floor(rows.d), (rows.X.min(axis=0), rows.X.max(axis=0))
 
 
 def _rank(fit: em.Fit) -> tuple[bool, float]:
@@ -147,36 +170,68 @@ def split_and_merge(
     """Two components of a mixture merged into one, and a third split along its longest axis (Ueda, Nakano,
     Ghahramani and Hinton, SMEM algorithm for mixture models, 2000), near pairs drawn the more often.
 
+    Of two components, the lighter is dropped and the heavier split. Arguments as of `split`.
+    """
+    k = parameters.k
+    closeness = _closeness(parameters, least)
+    a, b = divmod(int(rng.choice(k * k, p=closeness / closeness.sum())), k)
+    if k == 2:
+        heavier = [int(parameters.weights.argmax())]
+        covariances = parameters.family.take(parameters.covariances, heavier)
+        return split(_of(parameters, np.ones(1), parameters.means[heavier], covariances, least), 0, least, bounds)
+    merged = merge(parameters, a, b, least)
+    p = merged.weights[:-1] + 1e-3
+    return split(merged, int(rng.choice(k - 2, p=p / p.sum())), least, bounds)
+
+
+def merge(parameters: Parameters, a: int, b: int, least: Array) -> Parameters:
+    """The mixture with components a and b as one, the last, of their mean and covariance."""
+    others = np.setdiff1d(np.arange(parameters.k), [a, b])
+    weights, means = parameters.weights, parameters.means
+    weight = weights[a] + weights[b]
+    share, gap = weights[a] / max(weight, EMPTY), means[a] - means[b]
+    covariance = share * _one(parameters, a) + (1 - share) * _one(parameters, b)
+    covariance += share * (1 - share) * gap[:, None] * gap
+    return _of(
+        parameters,
+        np.append(weights[others], weight),
+        np.vstack([means[others], share * means[a] + (1 - share) * means[b]]),
+        _with(parameters, others, [covariance]),
+        least,
+    )
+
+
+def split(parameters: Parameters, c: int, least: Array, bounds: tuple[Rows, Rows]) -> Parameters:
+    """The mixture with component c as two, the last, along its longest axis.
+
     least : (d,) below it no variance falls;  bounds : (d,) and (d,), between which means stay: those of the rows
     """
-    family, k = parameters.family, parameters.k
-    weights, means, covariances = (
-        np.array(value) for value in (parameters.weights, parameters.means, parameters.covariances)
-    )
-    spread = np.sqrt(np.einsum("c,cj->j", weights, family.variances(covariances, *means.shape)))
-    scaled = means / np.maximum(spread, np.sqrt(least))
-    closeness = np.triu([1.0 / (1e-3 + ((scaled - scaled[c]) ** 2).sum(axis=1)) for c in range(k)], 1).ravel()
-    a, b = divmod(int(rng.choice(k * k, p=closeness / closeness.sum())), k)
-    others = np.setdiff1d(np.arange(k), [a, b])
-    if len(others):
-        p = weights[others] + 1e-3
-        c = rng.choice(others, p=p / p.sum())
-        share = weights[a] / max(weights[a] + weights[b], EMPTY)
-        gap = means[a] - means[b]
-        merged = share * _one(parameters, a) + (1 - share) * _one(parameters, b)
-        _put(family, covariances, a, merged + share * (1 - share) * gap[:, None] * gap)
-        means[a], weights[a] = share * means[a] + (1 - share) * means[b], weights[a] + weights[b]
-    else:  # of two, one is dropped and the heavier split
-        a, b = (b, a) if weights[b] > weights[a] else (a, b)
-        c, weights[a] = a, weights[a] + weights[b]
+    others = np.setdiff1d(np.arange(parameters.k), [c])
+    weights, means = parameters.weights, parameters.means
     whole = _one(parameters, c)
     values, axes = np.linalg.eigh(whole)
     step = np.sqrt(max(values[-1], 0.0) / 2) * axes[:, -1]
-    for part, at in ((b, means[c] - step), (c, means[c] + step)):
-        means[part] = np.clip(at, *bounds)
-        _put(family, covariances, part, whole - step[:, None] * step)
-    weights[b] = weights[c] = weights[c] / 2
-    return Parameters.held(family, weights / weights.sum(), means, covariances, least)
+    halves = np.clip([means[c] - step, means[c] + step], *bounds)
+    return _of(
+        parameters,
+        np.append(weights[others], [weights[c] / 2, weights[c] / 2]),
+        np.vstack([means[others], halves]),
+        _with(parameters, others, [whole - step[:, None] * step] * 2),
+        least,
+    )
+
+
+def _closeness(parameters: Parameters, least: Array) -> Array:
+    """How close each pair of components is (k·k,), in units of the spread within; zero for all but a < b."""
+    k = parameters.k
+    variances = parameters.family.variances(parameters.covariances, k, parameters.d)
+    spread = np.sqrt(np.einsum("c,cj->j", parameters.weights, variances))
+    scaled = parameters.means / np.maximum(spread, np.sqrt(least))
+    return np.triu([1.0 / (1e-3 + ((scaled - scaled[c]) ** 2).sum(axis=1)) for c in range(k)], 1).ravel()
+
+
+def _of(like: Parameters, weights: Array, means: Array, covariances: Array, least: Array) -> Parameters:
+    return Parameters.held(like.family, weights / weights.sum(), means, np.array(covariances), least)
 
 
 def _one(parameters: Parameters, c: int) -> Array:
@@ -185,7 +240,9 @@ def _one(parameters: Parameters, c: int) -> Array:
     return family.expand(family.take(parameters.covariances, [c]), 1, d)[0]
 
 
-def _put(family: AnyFamily, covariances: Array, c: int, full: Array) -> None:
-    """Give a component the covariance of its family that is nearest to `full` (d,d); one that is shared stays."""
-    if family.per_component:
-        covariances[c] = family.compact(full)
+def _with(parameters: Parameters, others: Labels, more: list[Array]) -> Array:
+    """The covariances of those components and, nearest to more (d,d), of the family; a shared one stays."""
+    family = parameters.family
+    if not family.per_component:
+        return parameters.covariances
+    return np.concatenate([parameters.covariances[others], [family.compact(full) for full in more]])

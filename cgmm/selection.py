@@ -1,0 +1,272 @@
+"""Choosing a model: numbers of components and covariance families, compared by an information criterion."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from html import escape
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from cgmm import fitting, report, validation
+from cgmm.config import threads
+from cgmm.covariance import FAMILIES
+from cgmm.evaluation import Evaluation
+from cgmm.gmm import GMM
+
+if TYPE_CHECKING:
+    from cgmm.em import Settings
+    from cgmm.prior import Prior
+    from cgmm.restarts import Search
+    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Method, Parts, Rows, Seed
+
+CRITERIA = {name: name for name in ("bic", "aic", "icl")}
+
+
+class Candidate(NamedTuple):
+    """One fit of a selection.
+
+    log_likelihood : of all rows (nats);  aic, bic, icl : smaller is better;  seconds : of the fit
+    warnings : what GMM.fit would have warned of
+    """
+
+    n_components: int
+    covariance_type: CovarianceType
+    n_parameters: int
+    log_likelihood: float
+    aic: float
+    bic: float
+    icl: float
+    seconds: float
+    converged: bool
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """What `select` found.
+
+    Attributes
+    ----------
+    table : tuple of Candidate
+        A row for each candidate, in the order of the arguments: first by covariance type, then by components.
+    criterion : {"bic", "aic", "icl"}
+    winner : int
+        The row of the smallest criterion; among those without a degenerate component, if there are.
+    best : GMM
+        The winner's model, fitted.
+    """
+
+    table: tuple[Candidate, ...]
+    criterion: str
+    winner: int
+    best: GMM
+
+    def to_pandas(self) -> Any:
+        """The table as a pandas.DataFrame."""
+        import pandas as pd
+
+        return pd.DataFrame(self.table, columns=Candidate._fields)
+
+    def plot(self, ax: Any = None, **options: Any) -> Any:
+        """The criterion over the number of components, a line for each family: see cgmm.plot.selection."""
+        from cgmm import plot
+
+        return plot.selection(self, ax=ax, **options)
+
+    def __repr__(self) -> str:
+        lines = [*self._lines()]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
+        return "\n".join(line.rstrip() for line in text)
+
+    def _repr_html_(self) -> str:
+        head, *lines = self._lines()
+        tags = ["th" if at == self.winner else "td" for at in range(len(lines))]
+        cells = ("".join(f"<{t}>{escape(cell)}</{t}>" for cell in line) for t, line in zip(tags, lines, strict=True))
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>{body}</table>"
+
+    def _lines(self) -> list[tuple[str, ...]]:
+        """Cells of text; the last column marks the winner, and what was warned of."""
+        lines: list[tuple[str, ...]] = [("family", "k", "parameters", "log L", "AIC", "BIC", "ICL", "seconds", "")]
+        for at, row in enumerate(self.table):
+            criteria = (f"{value:.2f}" for value in (row.aic, row.bic, row.icl))
+            told = ["best"] * (at == self.winner) + ["warned"] * bool(row.warnings)
+            lines.append(
+                (
+                    row.covariance_type,
+                    str(row.n_components),
+                    str(row.n_parameters),
+                    f"{row.log_likelihood:.2f}",
+                    *criteria,
+                    f"{row.seconds:.3g}",
+                    ", ".join(told),
+                )
+            )
+        return lines
+
+
+def select(
+    X: ArrayLike,
+    n_components: int | Iterable[int] = range(1, 10),
+    covariance_types: CovarianceType | Collection[CovarianceType] = ("full", "tied", "diag", "spherical"),
+    *,
+    criterion: Literal["bic", "aic", "icl"] = "bic",
+    n_init: int = 10,
+    sample_weight: ArrayLike | None = None,
+    random_state: Seed = None,
+    tol: float = 1e-6,
+    max_iter: int = 1000,
+    reg_covar: float = 1e-6,
+    init_params: Init = "kmeans",
+    prior: Prior | Literal["default"] | None = None,
+    n_threads: int | None = None,
+    verbose: int = 0,
+) -> Selection:
+    """Fit mixtures of several sizes and covariance families, and choose one by an information criterion.
+
+    Each candidate is ``GMM(k, covariance_type=…, n_init=…, random_state=…).fit(X)``, or better: it starts also from the
+    fit of k − 1 components with one split, and from that of k + 1 with two merged. What the fits would all do anew,
+    such as checks and k-means, is done once.
+
+    Parameters
+    ----------
+    X : array-like of shape (n, d)
+        Rows.
+    n_components : int or iterable of int, default=range(1, 10)
+        Numbers of components.
+    covariance_types : str or collection of str, default: all four
+    criterion : {"bic", "aic", "icl"}, default="bic"
+        Schwarz's (1978), Akaike's (1974), or the integrated completed likelihood (Biernacki, Celeux and Govaert 2000),
+        which asks for components that are apart. The smallest wins.
+    n_init : int, default=10
+        Starts of each candidate.
+    sample_weight : array-like of shape (n,), optional
+        Row weights, which count rows.
+    random_state, tol, max_iter, reg_covar, init_params, prior, n_threads
+        As of GMM; the defaults of tol and max_iter are closer, for criteria of fits that have not converged cannot be
+        compared.
+    verbose : int, default=0
+        1: a bar if tqdm is installed. 2 or more, or without it: a line for each candidate.
+
+    Returns
+    -------
+    Selection
+
+    Raises
+    ------
+    ValueError, TypeError
+        X, sample_weight or an argument cannot be used; nothing was fitted.
+    """
+    validation.check_choice("criterion", criterion, CRITERIA)
+    sizes, families = _sizes(n_components), _families(covariance_types)
+    arguments: dict[str, Any] = {
+        "n_init": n_init,
+        "random_state": _seed(random_state),
+        "tol": tol,
+        "max_iter": max_iter,
+        "reg_covar": reg_covar,
+        "init_params": init_params,
+        "prior": prior,
+        "n_threads": n_threads,
+    }
+    models = {family: [GMM(k, covariance_type=family, **arguments) for k in sizes] for family in families}
+    settings = fitting.settings_of(models[families[0]][0])
+    prepared = fitting.prepare(X, sample_weight, settings.n_threads)
+    shared, table = _Shared(), []
+    least, winner, best = (True, np.inf), -1, models[families[0]][0]
+    with report.Progress(validation.check_verbose(verbose), len(sizes) * len(families)) as progress:
+        for path in models.values():
+            for model, search, seconds in _searches(path, prepared, shared, progress):
+                table.append(_candidate(model, search, seconds, settings))
+                rank = bool(search.best.degenerate), getattr(table[-1], criterion)
+                if rank < least:
+                    least, winner, best = rank, len(table) - 1, model
+                    best._with(fitting.State.of(search, prepared.names))
+    return Selection(tuple(table), criterion, winner, best)
+
+
+def _searches(
+    models: list[GMM], prepared: fitting.Prepared, shared: _Shared, progress: report.Progress
+) -> list[tuple[GMM, Search, float]]:
+    """The searches of one family's models, of ever more components, with the seconds of each."""
+    found: list[tuple[GMM, Search, float]] = []
+    for model in models:
+        start = perf_counter()
+        search = fitting.search(model, prepared, share=shared)
+        if found and search.problem.k == found[-1][1].problem.k + 1:
+            search.split_of(found[-1][1].best.parameters)
+        found.append((model, search, perf_counter() - start))
+        progress.step(f"{model.covariance_type} {model.n_components}")
+    more: Search | None = None
+    for at, (model, search, seconds) in reversed(list(enumerate(found))):
+        start = perf_counter()
+        if search.problem.k > 1:
+            search.merger_of(more.best.parameters if more and more.problem.k == search.problem.k + 1 else None)
+        found[at] = model, search, seconds + perf_counter() - start
+        more = search
+    return found
+
+
+def _candidate(model: GMM, search: Search, seconds: float, settings: Settings) -> Candidate:
+    fit = search.best
+    known = Evaluation(search.problem.data.whole(), fit.parameters, threads(settings.n_threads))
+    return Candidate(
+        model.n_components,
+        model.covariance_type,
+        fit.parameters.n_parameters,
+        *known.criteria(),
+        seconds,
+        fit.converged,
+        tuple(text for text, _ in report.faults(fit, settings)),
+    )
+
+
+class _Shared:
+    """Makes of a start's method one that remembers what it found from each state of the generator.
+
+    Searches for as many components begin from the same state and rows, whatever their family.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[Any, Any] = {}
+
+    def __call__(self, method: Method) -> Method:
+        def remembered(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Parts:
+            key = method, k, str(rng.bit_generator.state)
+            if key not in self.found:
+                self.found[key] = method(X, k, rng, row_weights, n_threads), rng.bit_generator.state
+            parts, rng.bit_generator.state = self.found[key]
+            return parts
+
+        return remembered
+
+
+def _sizes(n_components: Any) -> list[int]:
+    """Numbers of components, ascending."""
+    given = [n_components] if np.ndim(n_components) == 0 and not isinstance(n_components, range) else n_components
+    sizes = sorted({validation.check_count("n_components", k) for k in given})
+    if not sizes:
+        raise validation.InvalidParameterError("n_components must name at least one number of components")
+    return sizes
+
+
+def _families(covariance_types: Any) -> list[Any]:
+    given = [covariance_types] if isinstance(covariance_types, str) else list(covariance_types)
+    for name in given:
+        validation.check_choice("covariance_types", name, FAMILIES)
+    if not given:
+        raise validation.InvalidParameterError(f"covariance_types must name at least one of {list(FAMILIES)}")
+    return list(dict.fromkeys(given))
+
+
+def _seed(random_state: Any) -> int:
+    """One seed for all candidates."""
+    if isinstance(random_state, numbers.Integral):
+        validation.check_random_state(random_state)
+        return int(random_state)
+    return int(validation.check_random_state(random_state).integers(2**63))
