@@ -1,5 +1,6 @@
 """Gaussian mixture models by EM, at the speed that the machine allows."""
 
+from cgmm import plot
 from cgmm.config import show_config
 from cgmm.evaluation import expectation
 from cgmm.gmm import GMM
@@ -22,6 +23,7 @@ __all__ = [
     "SufficientStatistics",
     "expectation",
     "kmeans",
+    "plot",
     "select",
     "show_config",
 ]

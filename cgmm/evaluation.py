@@ -11,12 +11,14 @@ from cgmm.data import InMemory
 from cgmm.pruning import Pruning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from cgmm.gmm import GMM
     from cgmm.parameters import Parameters
     from cgmm.statistics import SufficientStatistics
     from cgmm.types import Array, ArrayLike
 
-ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where only a sum of them is wanted
+ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where not each of them is wanted
 
 
 class Evaluation(NamedTuple):
@@ -64,11 +66,12 @@ class Evaluation(NamedTuple):
 
     def _log_certainty(self) -> float:
         """Σ_i w_i log max_c r_ic."""
-        total = 0.0
+        return sum(part._sum(np.log(part.evaluate("responsibilities").max(axis=1))) for part in self.parts())
+
+    def parts(self) -> Iterator[Evaluation]:
+        """Of so few rows at a time that the values of all components fit into memory."""
         for start in range(0, self.data.n, ROWS_AT_A_TIME):
-            part = self._replace(data=self.data.cut(slice(start, start + ROWS_AT_A_TIME)))
-            total += part._sum(np.log(part.evaluate("responsibilities").max(axis=1)))
-        return total
+            yield self._replace(data=self.data.cut(slice(start, start + ROWS_AT_A_TIME)))
 
     def _sum(self, values: Array) -> float:
         row_weights = self.data.row_weights

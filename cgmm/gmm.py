@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 import numpy as np
 
-from cgmm import em, fitting, persistence, protocol, report, validation
+from cgmm import em, fitting, persistence, plot, protocol, report, validation
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.data import InMemory
@@ -305,6 +305,13 @@ class GMM(Estimator):
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
         """
         return self._evaluation(X, sample_weight).icl()
+
+    def plot(self, X: ArrayLike, ax: Any = None, **options: Any) -> Any:
+        """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
+
+        See ``cgmm.plot.model``, which takes the options and chooses. It needs matplotlib: ``pip install 'cgmm[plot]'``.
+        """
+        return plot.model(self, X, ax=ax, **options)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.

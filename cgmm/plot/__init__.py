@@ -1,0 +1,27 @@
+"""Pictures of mixtures (matplotlib, imported when a function is called: ``pip install 'cgmm[plot]'``).
+
+Each function draws into `ax`, or pyplot's current axes, and returns its artists, to be restyled. ``model`` chooses by
+itself.
+"""
+
+from cgmm.plot.curves import density, history, selection
+from cgmm.plot.planes import contours, ellipses, legend, means, scatter, uncertainty
+from cgmm.plot.view import directions
+from cgmm.plot.wholes import model, pairs, plane, projection
+
+__all__ = [
+    "contours",
+    "density",
+    "directions",
+    "ellipses",
+    "history",
+    "legend",
+    "means",
+    "model",
+    "pairs",
+    "plane",
+    "projection",
+    "scatter",
+    "selection",
+    "uncertainty",
+]

@@ -1,0 +1,276 @@
+"""Pictures of curves: densities of one feature, the history of a fit, the choice of a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cgmm import validation
+from cgmm.plot.planes import counted, weights_of
+from cgmm.plot.style import (
+    FAINT,
+    INK,
+    MARKERS,
+    MOST_IN_LEGEND,
+    axes,
+    component_label,
+    name_axes,
+    note,
+    note_hidden,
+    palette,
+)
+from cgmm.plot.view import view_of
+
+if TYPE_CHECKING:
+    from cgmm.gmm import GMM
+    from cgmm.types import Array, ArrayLike
+
+MOST_BINS = 150
+TALLEST = 2.5  # times the highest bar, of a curve that is shown whole
+
+
+class DensityArtists(NamedTuple):
+    """What ``density`` draws.
+
+    histogram : StepPatch or None
+    components : list of Line2D, a weighted density each
+    mixture : Line2D, their sum
+    responsibilities : list of Line2D, empty unless asked for
+    """
+
+    histogram: Any
+    components: list[Any]
+    mixture: Any
+    responsibilities: list[Any]
+
+
+def density(
+    model: GMM,
+    X: ArrayLike | None = None,
+    *,
+    feature: int | str | None = None,
+    bins: int | str = "auto",
+    components: bool = True,
+    responsibilities: bool = False,
+    ax: Any = None,
+    sample_weight: ArrayLike | None = None,
+    colors: ArrayLike | None = None,
+    legend: bool = True,
+) -> DensityArtists:
+    """A histogram of one feature, the density of each component times its weight, and their sum, the mixture.
+
+    Parameters
+    ----------
+    model : GMM
+        Fitted.
+    X : array-like (n, d), optional
+        Rows of the histogram, whose area is one. Far outliers are left out of the picture, and their number is noted.
+    feature : int or str, optional
+        Which, by index or name, of a model of several; the curves are then its marginals. May be left out if d = 1.
+    bins : int or str, default="auto"
+        Number of bars, or a rule of ``numpy.histogram_bin_edges``; by a rule, 150 bars at most.
+    components : bool, default=True
+        Draw each component.
+    responsibilities : bool, default=False
+        Also draw each component's responsibility for a value of the feature, from 0 at the foot of the axes to 1 at the
+        highest density.
+    ax : matplotlib Axes, optional
+        Default: the current.
+    sample_weight : array-like (n,), optional
+        Weights of the rows in the histogram.
+    colors : k colours, optional
+        Of the components. Default: Okabe and Ito's; for more than eight components, viridis.
+    legend : bool, default=True
+
+    Returns
+    -------
+    DensityArtists
+        (histogram, components, mixture, responsibilities)
+    """
+    view, ax = view_of(model, None if feature is None else [feature], 1), axes(ax)
+    colours = palette(view.k, colors)
+    histogram, top = None, np.inf
+    low, high = (float(end[0]) for end in view.frame())
+    if X is not None:
+        rows = counted(model._evaluation(X, sample_weight))
+        values = rows.data.X @ view.basis[0]
+        low, high = (float(end[0]) for end in view.frame(values[:, None]))
+        heights, edges, hidden = _bars(values, weights_of(rows), bins, (low, high))
+        histogram = ax.stairs(heights, edges, fill=True, color="#cfcfcf", zorder=1)
+        top = heights.max()
+        note_hidden(ax, hidden)
+        spare = 0.08 * (high - low)
+        low, high = low - spare, high + spare
+    x = view.grid(0, low, high)
+    each = view.densities(x[:, None])
+    total = each.sum(axis=0)
+    top = min(total.max(), TALLEST * top)
+    drawn = []
+    if components:
+        drawn = [
+            ax.plot(x, each[c], color=colours[c], linewidth=1.8, label=component_label(c, view.weights[c]))[0]
+            for c in range(view.k)
+        ]
+    (mixture,) = ax.plot(x, total, color=INK, linewidth=2.2, label="mixture", zorder=2.1)
+    shares = []
+    if responsibilities:
+        share = top * np.divide(each, total, out=np.zeros_like(each), where=total > 0)
+        shares = [ax.plot(x, share[c], color=colours[c], linewidth=1.2, linestyle=":")[0] for c in range(view.k)]
+        shares[0].set_label(f"responsibilities (1 at {top:.2g})")
+    if total.max() > top:
+        note(ax, f"the density reaches {total.max():.3g}")
+    ax.set_ylim(0, 1.06 * max(top, 0 if histogram is None else heights.max()), auto=None)
+    name_axes(ax, (*view.names, "density"))
+    if legend and view.k <= MOST_IN_LEGEND:
+        ax.legend(fontsize="small")
+    return DensityArtists(histogram, drawn, mixture, shares)
+
+
+def _bars(values: Any, weights: Array, bins: Any, limits: tuple[float, float]) -> tuple[Array, Array, int]:
+    """Heights and edges of bars between the limits, of area one with the rows outside; and the number of these."""
+    low, high = limits if limits[1] > limits[0] else (limits[0] - 0.5, limits[1] + 0.5)
+    inside = (values >= low) & (values <= high)
+    if isinstance(bins, str):
+        edges = np.histogram_bin_edges(values[inside].astype(float), "sqrt" if len(values) < 3 else bins, (low, high))
+        bins = min(len(edges) - 1, MOST_BINS)
+    heights, edges = np.histogram(values[inside], bins, (low, high), weights=weights[inside])
+    return heights / weights.sum() / np.diff(edges), edges, len(values) - int(np.count_nonzero(inside))
+
+
+class HistoryArtists(NamedTuple):
+    """What ``history`` draws.
+
+    kept : Line2D of the fit that the model is
+    others : list of Line2D, of the other starts that were carried to their end
+    short : PathCollection of the starts that were given up, or None
+    """
+
+    kept: Any
+    others: list[Any]
+    short: Any
+
+
+def history(model: GMM, *, restarts: bool = True, ax: Any = None, **style: Any) -> HistoryArtists:
+    """The mean log-likelihood of a row over the iterations: of the fit that was kept, and of the other starts.
+
+    Parameters
+    ----------
+    model : GMM
+        Fitted with ``fit``.
+    restarts : bool, default=True
+        Draw the other starts too: those that were carried to their end as lines, those that were given up after a
+        short run as crosses at iteration zero.
+    ax : matplotlib Axes, optional
+        Default: the current.
+    **style
+        For ``Axes.plot`` of the fit that was kept.
+
+    Returns
+    -------
+    HistoryArtists
+        (kept, others, short)
+    """
+    kept = model.lower_bounds_
+    if not len(kept):
+        raise ValueError("the model has no history: it was not fitted, or with max_iter=0")
+    ax, diagnostics = axes(ax), model.diagnostics_
+    others, short = [], None
+    if restarts:
+        rest = [start for at, start in enumerate(diagnostics.restarts) if at != diagnostics.winner]
+        told = "other starts"
+        for start in rest:
+            if start.carried:
+                others += _history_line(ax, start.lower_bounds, color=FAINT, linewidth=1, alpha=0.8, label=told)
+                told = "_"
+        given_up = [start.log_likelihood for start in rest if not start.carried]
+        if given_up:
+            short = ax.scatter(
+                np.zeros(len(given_up)), given_up, marker="x", s=24, color=FAINT, linewidths=1, label="given up early"
+            )
+    plain = {"color": palette(1)[0], "linewidth": 2.2, "label": "kept", "zorder": 2.5}
+    (line,) = _history_line(ax, kept, **plain | style)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    name_axes(ax, ("iteration", "mean log-likelihood of a row (nats)"))
+    if others or short:
+        ax.legend(fontsize="small", loc="lower right")
+    return HistoryArtists(line, others, short)
+
+
+def _history_line(ax: Any, lower_bounds: Array, **style: Any) -> list[Any]:
+    marker = "o" if len(lower_bounds) <= 40 else ""
+    return ax.plot(np.arange(1, len(lower_bounds) + 1), lower_bounds, **{"marker": marker, "markersize": 3.5} | style)
+
+
+class SelectionArtists(NamedTuple):
+    """What ``selection`` draws.
+
+    lines : dict of Line2D by covariance family
+    best : Line2D, a ring about the winner
+    label : Annotation that names it
+    """
+
+    lines: dict[str, Any]
+    best: Any
+    label: Any
+
+
+def selection(chosen: Any, *, criterion: str | None = None, ax: Any = None, **style: Any) -> SelectionArtists:
+    """A criterion over the number of components, a line for each covariance family, the best candidate marked.
+
+    Parameters
+    ----------
+    chosen : cgmm.Selection
+    criterion : {"bic", "aic", "icl"}, optional
+        Default: that of the selection. The smaller the better.
+    ax : matplotlib Axes, optional
+        Default: the current.
+    **style
+        For ``Axes.plot`` of all lines.
+
+    Returns
+    -------
+    SelectionArtists
+        (lines, best, label)
+    """
+    name = criterion or chosen.criterion
+    validation.check_choice("criterion", name, {"bic": 0, "aic": 0, "icl": 0})
+    ax = axes(ax)
+    table = [candidate for candidate in chosen.table if np.isfinite(getattr(candidate, name))]
+    best = min(table, key=lambda candidate: getattr(candidate, name))
+    least = getattr(best, name)
+    lines = {}
+    for at, family in enumerate(dict.fromkeys(candidate.covariance_type for candidate in table)):
+        points = sorted((c.n_components, getattr(c, name)) for c in table if c.covariance_type == family)
+        wins = family == best.covariance_type
+        plain = {
+            "color": palette(at + 1)[at],
+            "marker": MARKERS[at % len(MARKERS)],
+            "markersize": 6,
+            "linewidth": 2.4 if wins else 1.4,
+            "label": family,
+            "zorder": 2.2 if wins else 2,
+        }
+        (lines[family],) = ax.plot(*np.transpose(points), **plain | style)
+    ring = {"markersize": 16, "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.6}
+    (mark,) = ax.plot(best.n_components, least, "o", zorder=3, **ring)
+    label = ax.annotate(
+        f"{best.covariance_type}, k = {best.n_components}: {least:.5g}", (best.n_components, least), (0, -14),
+        textcoords="offset points", ha="center", va="top", color=INK, fontweight="bold", fontsize="small",
+    )  # fmt: skip
+    _limit_criterion(ax, np.array([getattr(candidate, name) for candidate in table]))
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    name_axes(ax, ("components k", name.upper()))
+    ax.legend(fontsize="small", loc="upper right")
+    return SelectionArtists(lines, mark, label)
+
+
+def _limit_criterion(ax: Any, values: Array) -> None:
+    """Limits in which the better half of the candidates can be told apart; what is above is counted."""
+    least = values.min()
+    top = min(values.max(), least + 2 * (np.median(values) - least))
+    width = (top - least) or 1.0
+    ax.set_ylim(least - 0.16 * width, top + 0.06 * width)
+    above = int(np.count_nonzero(values > top + 0.06 * width))
+    if above:
+        note(ax, f"{above} of {len(values)} models above")
