@@ -5,7 +5,8 @@ itself.
 """
 
 from cgmm.plot.curves import density, history, selection
-from cgmm.plot.planes import contours, ellipses, legend, means, scatter, uncertainty
+from cgmm.plot.planes import contours, ellipses, legend, means
+from cgmm.plot.points import scatter, uncertainty
 from cgmm.plot.view import directions
 from cgmm.plot.wholes import model, pairs, plane, projection
 

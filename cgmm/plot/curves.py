@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cgmm import validation
-from cgmm.plot.planes import counted, weights_of
+from cgmm.plot.points import counted, weights_of
 from cgmm.plot.style import (
     FAINT,
     INK,
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cgmm.gmm import GMM
     from cgmm.types import Array, ArrayLike
 
-MOST_BINS = 150
+BARS = 8, 150  # at least and at most
 TALLEST = 2.5  # times the highest bar, of a curve that is shown whole
 
 
@@ -50,7 +50,7 @@ def density(
     X: ArrayLike | None = None,
     *,
     feature: int | str | None = None,
-    bins: int | str = "auto",
+    bins: int | str | None = None,
     components: bool = True,
     responsibilities: bool = False,
     ax: Any = None,
@@ -68,8 +68,8 @@ def density(
         Rows of the histogram, whose area is one. Far outliers are left out of the picture, and their number is noted.
     feature : int or str, optional
         Which, by index or name, of a model of several; the curves are then its marginals. May be left out if d = 1.
-    bins : int or str, default="auto"
-        Number of bars, or a rule of ``numpy.histogram_bin_edges``; by a rule, 150 bars at most.
+    bins : int or str, optional
+        Number of bars, or a rule of ``numpy.histogram_bin_edges``. Default: 1.5 √n, but from 8 to 150.
     components : bool, default=True
         Draw each component.
     responsibilities : bool, default=False
@@ -112,7 +112,7 @@ def density(
             ax.plot(x, each[c], color=colours[c], linewidth=1.8, label=component_label(c, view.weights[c]))[0]
             for c in range(view.k)
         ]
-    (mixture,) = ax.plot(x, total, color=INK, linewidth=2.2, label="mixture", zorder=2.1)
+    (mixture,) = ax.plot(x, total, color=INK, linewidth=3.4, label="mixture", zorder=1.9)
     shares = []
     if responsibilities:
         share = top * np.divide(each, total, out=np.zeros_like(each), where=total > 0)
@@ -120,6 +120,7 @@ def density(
         shares[0].set_label(f"responsibilities (1 at {top:.2g})")
     if total.max() > top:
         note(ax, f"the density reaches {total.max():.3g}")
+    ax.margins(x=0)
     ax.set_ylim(0, 1.06 * max(top, 0 if histogram is None else heights.max()), auto=None)
     name_axes(ax, (*view.names, "density"))
     if legend and view.k <= MOST_IN_LEGEND:
@@ -129,12 +130,11 @@ def density(
 
 def _bars(values: Any, weights: Array, bins: Any, limits: tuple[float, float]) -> tuple[Array, Array, int]:
     """Heights and edges of bars between the limits, of area one with the rows outside; and the number of these."""
-    low, high = limits if limits[1] > limits[0] else (limits[0] - 0.5, limits[1] + 0.5)
-    inside = (values >= low) & (values <= high)
-    if isinstance(bins, str):
-        edges = np.histogram_bin_edges(values[inside].astype(float), "sqrt" if len(values) < 3 else bins, (low, high))
-        bins = min(len(edges) - 1, MOST_BINS)
-    heights, edges = np.histogram(values[inside], bins, (low, high), weights=weights[inside])
+    inside = (values >= limits[0]) & (values <= limits[1])
+    if bins is None:
+        bins = int(np.clip(1.5 * np.sqrt(len(values)), *BARS))
+    edges = np.histogram_bin_edges(values[inside], bins, limits)
+    heights, _ = np.histogram(values[inside], edges, weights=weights[inside])
     return heights / weights.sum() / np.diff(edges), edges, len(values) - int(np.count_nonzero(inside))
 
 
@@ -153,6 +153,8 @@ class HistoryArtists(NamedTuple):
 
 def history(model: GMM, *, restarts: bool = True, ax: Any = None, **style: Any) -> HistoryArtists:
     """The mean log-likelihood of a row over the iterations: of the fit that was kept, and of the other starts.
+
+    The kept fit need not end highest: one without a DegenerateWarning is preferred to one with it.
 
     Parameters
     ----------
@@ -254,9 +256,13 @@ def selection(chosen: Any, *, criterion: str | None = None, ax: Any = None, **st
         (lines[family],) = ax.plot(*np.transpose(points), **plain | style)
     ring = {"markersize": 16, "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.6}
     (mark,) = ax.plot(best.n_components, least, "o", zorder=3, **ring)
+    sizes = np.array([candidate.n_components for candidate in table])
+    place = (best.n_components - sizes.min()) / max(np.ptp(sizes), 1)
     label = ax.annotate(
-        f"{best.covariance_type}, k = {best.n_components}: {least:.5g}", (best.n_components, least), (0, -14),
-        textcoords="offset points", ha="center", va="top", color=INK, fontweight="bold", fontsize="small",
+        f"{best.covariance_type}, k = {best.n_components}: {least:.5g}", (best.n_components, least),
+        (10 * (1 - 2 * place), -14), textcoords="offset points", va="top",
+        ha="left" if place < 0.25 else "right" if place > 0.75 else "center",
+        color=INK, fontweight="bold", fontsize="small",
     )  # fmt: skip
     _limit_criterion(ax, np.array([getattr(candidate, name) for candidate in table]))
     ax.xaxis.get_major_locator().set_params(integer=True)

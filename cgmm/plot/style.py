@@ -49,6 +49,13 @@ def palette(k: int, colors: ArrayLike | None = None) -> Array:
     return rgb[:k]
 
 
+def doubt_colours() -> Any:
+    """A colormap from a faint grey, for what is sure, to a dark red; its lightness falls evenly."""
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("doubt", ["#dcdcdc", "#E69F00", "#D55E00", "#6b1400"])
+
+
 def point_area(n: int) -> float:
     """Of a marker (points²): the more rows, the smaller."""
     return float(np.clip(440 / np.sqrt(n), 4, 60))
@@ -60,7 +67,7 @@ def point_alpha(n: int) -> float:
 
 def component_label(c: int, weight: float) -> str:
     """A component and its weight in per cent."""
-    return f"{c}: {weight:.2g}" if 0 < weight < 0.005 else f"{c}: {weight:.0%}"
+    return f"{c}: {100 * weight:.2g}%" if weight < 0.095 else f"{c}: {weight:.0%}"
 
 
 def name_axes(ax: Any, names: Sequence[str]) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 CENTRAL = 0.96  # share of the rows that a picture is laid out for
 NOTABLE = 0.01  # weight of a component whose mean is always in the picture
+SPIRAL = 4000  # points that stand for a mixture
+GOLDEN = np.pi * (3 - np.sqrt(5))  # the angle (radians) that spreads points on a spiral evenly
 GRID = 200  # points of a regular grid along an axis
 DETAIL = 400  # and points more, shared by the components, about their means
 
@@ -41,13 +43,37 @@ class View(NamedTuple):
         least = np.finfo(float).eps * values[:, -1:] + np.finfo(float).tiny
         return axes * np.sqrt(np.maximum(values, least))[:, None, :]
 
+    def peaks(self) -> Array:
+        """π_c times the highest density of each component (k,)."""
+        volumes = np.abs(np.linalg.det(self.roots())) * (2 * np.pi) ** (self.means.shape[1] / 2)
+        return self.weights / volumes
+
     def densities(self, points: Array) -> Array:
         """π_c N(A x | μ_c, Σ_c) of each component at points (n,m); (k,n)."""
-        roots = self.roots()
-        whitened = np.linalg.inv(roots) @ (points - self.means[:, None, :]).swapaxes(1, 2)
-        volumes = np.abs(np.linalg.det(roots)) * (2 * np.pi) ** (points.shape[1] / 2)
+        whitened = np.linalg.inv(self.roots()) @ (points - self.means[:, None, :]).swapaxes(1, 2)
         with np.errstate(under="ignore"):
-            return (self.weights / volumes)[:, None] * np.exp(-0.5 * (whitened**2).sum(axis=1))
+            return self.peaks()[:, None] * np.exp(-0.5 * (whitened**2).sum(axis=1))
+
+    def levels(self, probabilities: Array) -> Array:
+        """The densities, ascending, above which a mixture of two features holds these shares of its probability.
+
+        They are quantiles of the density at points that are distributed as the mixture is (Hyndman 1996, "Computing
+        and graphing highest density regions"); the points of a component are on a spiral.
+        """
+        counts = np.ceil(SPIRAL * self.weights).astype(int)
+        levels = [(np.arange(count) + 0.5) / max(count, 1) for count in counts]
+        radii, turns = [np.sqrt(-2 * np.log1p(-p)) for p in levels], [GOLDEN * np.arange(count) for count in counts]
+        circles = [r[:, None] * np.stack([np.cos(t), np.sin(t)], axis=1) for r, t in zip(radii, turns, strict=True)]
+        points = np.concatenate([mu + z @ R.T for mu, R, z in zip(self.means, self.roots(), circles, strict=True)])
+        shares = np.repeat(self.weights / np.maximum(counts, 1), counts)
+        density = self.densities(points).sum(axis=0)
+        order = density.argsort()[::-1]
+        held = shares[order].cumsum() / shares.sum()
+        return np.unique(density[order[np.searchsorted(held, probabilities)]])
+
+    def notable(self) -> Array:
+        """The means (·,m) of the components of NOTABLE weight."""
+        return self.means[self.weights >= NOTABLE * self.weights.max()]
 
     def frame(self, points: Rows | None = None) -> tuple[Array, Array]:
         """The lowest and highest values (m,) to be shown of points (n,m), or, without any, of the mixture.
@@ -57,8 +83,11 @@ class View(NamedTuple):
         """
         shown = self._quantiles() if points is None else points
         low, high = np.transpose([_reach(shown[:, j]) for j in range(shown.shape[1])])
-        means = self.means[self.weights >= NOTABLE * self.weights.max()]
-        return np.minimum(low, means.min(axis=0)), np.maximum(high, means.max(axis=0))
+        means = self.notable()
+        low, high = np.minimum(low, means.min(axis=0)), np.maximum(high, means.max(axis=0))
+        sigma = np.sqrt(self.covariances.diagonal(axis1=1, axis2=2).max(axis=0))
+        some = np.where(high > low, 0.0, np.maximum(4 * sigma, 1e-6 * np.abs(low)))  # all rows are the same there
+        return low - some, high + some
 
     def _quantiles(self) -> Array:
         """About a thousand points (·,m) distributed as the mixture is along each axis."""
@@ -131,25 +160,28 @@ def _other_picture(d: int, m: int) -> str:
 
 
 def _reach(values: Rows) -> tuple[float, float]:
-    """The ends of values (n,), or of what is shown of them."""
-    low, high = float(values.min()), float(values.max())
+    """The ends of values (n,), or of those that are shown."""
     tail = (1 - CENTRAL) / 2
-    left = float(np.quantile(values, tail, method="higher"))
-    right = float(np.quantile(values, 1 - tail, method="lower"))
+    left = np.quantile(values, tail, method="higher")
+    right = np.quantile(values, 1 - tail, method="lower")
     width = right - left
-    return (max(low, left - width), min(high, right + width)) if width > 0 else (low, high)
+    if width > 0:
+        values = values[(values >= left - width) & (values <= right + width)]
+    return float(values.min()), float(values.max())
 
 
 def directions(model: GMM) -> Array:
-    """Two directions (2, d) along which the components of a mixture differ most.
+    """Two directions (2, d) along which the components of a mixture are farthest apart, for their spread.
 
-    Those of Scrucca (2010), "Dimension reduction for model-based clustering", Statistics and Computing 20: with μ
-    and Σ the mean and covariance of the mixture, the leading eigenvectors v of M v = λ Σ v, where
+    They are Fisher's linear discriminants of the mixture (Hastie, Tibshirani and Friedman, The Elements of Statistical
+    Learning, 2009, section 4.3.3): a maximises aᵀBa / aᵀWa, with
 
-        M = B Σ⁻¹ B + Σ_c π_c (Σ_c − W) Σ⁻¹ (Σ_c − W),  B = Σ_c π_c (μ_c − μ)(μ_c − μ)ᵀ,  W = Σ_c π_c Σ_c.
+        B = Σ_c π_c (μ_c − μ)(μ_c − μ)ᵀ,  W = Σ_c π_c Σ_c,  μ = Σ_c π_c μ_c.
 
-    With equal covariances they are Fisher's linear discriminants. Where the components do not differ, as with
-    k = 1, they are principal components of the standardised features.
+    Where the means tell no directions apart, as all but one if k = 2, those in which the covariances differ most are
+    taken: of large Σ_c π_c (Σ_c − W) Σ⁻¹ (Σ_c − W), Σ = B + W (Scrucca 2010, "Dimension reduction for model-based
+    clustering", Statistics and Computing 20); and where these do not either, as if k = 1, principal components of
+    the standardised features.
 
     Parameters
     ----------
@@ -176,12 +208,13 @@ def directions(model: GMM) -> Array:
     whiten = (axes / np.sqrt(values)) @ axes.T / unit  # symmetric root, of the correlations
     B = whiten @ between @ whiten.T
     apart = whiten @ (covariances - within) @ whiten.T
-    M = B @ B + np.einsum("c,cij->ij", weights, apart @ apart) + TIE * (axes * values) @ axes.T
-    leading = np.linalg.eigh(M)[1][:, :-3:-1].T @ whiten
+    spread = np.einsum("c,cij->ij", weights, apart @ apart)
+    sought = B + TIE * spread / max(np.trace(spread), 1.0) + TIE**2 * (axes * values) @ axes.T
+    leading = np.linalg.eigh(sought)[1][:, :-3:-1].T @ whiten
     scaled = leading * unit
     strongest = np.abs(scaled).argmax(axis=1)
     return leading * np.sign(scaled[[0, 1], strongest])[:, None]
 
 
 FLAT = 1e-12  # of the largest variance: below it there is none
-TIE = 1e-9  # of a principal component's variance: it decides where nothing else does
+TIE = 1e-5  # of what decides where means do not; and of this, where nothing else does

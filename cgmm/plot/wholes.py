@@ -8,6 +8,7 @@ import numpy as np
 
 from cgmm.plot import planes
 from cgmm.plot.curves import density
+from cgmm.plot.points import scatter
 from cgmm.plot.style import MOST_IN_LEGEND, axes, pyplot
 from cgmm.plot.view import directions, view_of
 
@@ -69,7 +70,7 @@ def plane(
     ax = axes(ax)
     rows: list[Any] = []
     if X is not None:
-        rows = planes.scatter(model, X, by=by, features=features, ax=ax, sample_weight=sample_weight, colors=colors)
+        rows = scatter(model, X, by=by, features=features, ax=ax, sample_weight=sample_weight, colors=colors)
     outlines = planes.ellipses(model, probabilities, features=features, ax=ax, colors=colors)
     means = planes.means(model, features=features, ax=ax)
     small = legend and model._parameters.k <= MOST_IN_LEGEND
@@ -162,7 +163,7 @@ def pairs(
             cells[row, column] = plane(model, X, features=pair, by=by, probabilities=probabilities, ax=ax, **shared)
     _tidy(grid)
     if legend and model._parameters.k <= MOST_IN_LEGEND:
-        planes.legend(model, ax=grid[0, 0], colors=colors, loc="upper left", bbox_to_anchor=(1.05, 1.0))
+        planes.legend(model, ax=figure, colors=colors, loc="upper right")
     return PairsArtists(figure, grid, tuple(int(j) for j in chosen), cells)
 
 
