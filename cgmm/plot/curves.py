@@ -117,7 +117,7 @@ def density(
     if responsibilities:
         share = top * np.divide(each, total, out=np.zeros_like(each), where=total > 0)
         shares = [ax.plot(x, share[c], color=colours[c], linewidth=1.2, linestyle=":")[0] for c in range(view.k)]
-        shares[0].set_label(f"responsibilities (1 at {top:.2g})")
+        shares[0].set_label("responsibilities")
     if total.max() > top:
         note(ax, f"the density reaches {total.max():.3g}")
     ax.margins(x=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from cgmm.plot.style import (
 from cgmm.plot.view import View, view_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cgmm.gmm import GMM
     from cgmm.types import Array, ArrayLike
@@ -59,11 +60,10 @@ def ellipses(
         One for each component, in which each probability has a polygon.
     """
     view, ax = view_of(model, features, 2), axes(ax)
-    radii = np.sqrt(-2 * np.log1p(-check_probabilities(probabilities)))
+    radii = [np.sqrt(-2 * np.log1p(-check_probabilities(probabilities)))] * view.k
     name_axes(ax, view.names)
-    reach = radii.max() * np.sqrt(view.covariances.diagonal(axis1=1, axis2=2))
-    make_room(ax, view, np.concatenate([view.means - reach, view.means + reach]))
-    return _polygons(ax, view, [radii] * view.k, palette(view.k, colors), style)
+    make_room(ax, view, radii)
+    return _polygons(ax, view, radii, palette(view.k, colors), style)
 
 
 def contours(
@@ -106,19 +106,35 @@ def contours(
     colours = palette(view.k, colors)
     heights = view.levels(shares) if levels is None else np.sort(np.asarray(levels, dtype=np.float64).ravel())
     name_axes(ax, view.names)
-    low, high = make_room(ax, view)
+    radii = _radii(view, heights)
     if of == "components":
-        with np.errstate(divide="ignore"):
-            squares = 2 * np.log(view.peaks()[:, None] / heights)
-        radii = [np.sqrt(row[row > 0]) for row in squares]
+        make_room(ax, view, radii)
         return _polygons(ax, view, radii, colours, {"facecolor": "none", "linewidth": 1.2} | style)
-    x, y = (view.grid(j, low[j], high[j]) for j in range(2))
+    make_room(ax, view, _radii(view, heights / min(view.k, 2)))  # where two components overlap it is twice as high
+    x, y = view.grid(0, *sorted(ax.get_xlim())), view.grid(1, *sorted(ax.get_ylim()))
     points = np.stack(np.meshgrid(x, y), axis=2).reshape(-1, 2)
     density = view.densities(points).sum(axis=0).reshape(len(y), len(x))
     reached = heights[heights < density.max()]
     if not len(reached):
         raise ValueError(f"no level is reached: the highest density is {density.max():.3g}")
-    return [ax.contour(x, y, density, **{"levels": reached, "colors": INK, "linewidths": 1.2} | style)]
+    with steady(ax):
+        return [ax.contour(x, y, density, **{"levels": reached, "colors": INK, "linewidths": 1.2} | style)]
+
+
+def _radii(view: View, heights: Array) -> list[Array]:
+    """The Mahalanobis distances at which each component's weighted density has those heights."""
+    with np.errstate(divide="ignore"):
+        squares = 2 * np.log(view.peaks()[:, None] / heights)
+    return [np.sqrt(row[row > 0]) for row in squares]
+
+
+@contextmanager
+def steady(ax: Any) -> Iterator[None]:
+    """What is drawn meanwhile does not change the limits."""
+    limits = ax.dataLim.frozen()
+    yield
+    ax.dataLim.set(limits)
+    ax.autoscale_view(tight=False)
 
 
 def check_probabilities(probabilities: Sequence[float]) -> Array:
@@ -143,18 +159,20 @@ def _polygons(ax: Any, view: View, radii: Sequence[Array], colours: Array, style
     return artists
 
 
-def make_room(ax: Any, view: View, points: Array | None = None) -> tuple[Array, Array]:
-    """Widen the limits to hold points (·,2), or the mixture, within reason: by ROOM widths of what is there already,
-    or of the mixture, at most. What they now hold of it, from low (2,) to high (2,)."""
-    around = view.frame()
-    low, high = around if points is None else (points.min(axis=0), points.max(axis=0))
+def make_room(ax: Any, view: View, radii: Sequence[Array]) -> None:
+    """Widen the limits to hold each component's ellipses at those Mahalanobis distances, within reason: by ROOM widths
+    of what is there already, or of the mixture, at most, and only for components that matter."""
+    frame = np.array(view.frame())
+    reach = np.array([row.max(initial=0.0) for row in radii])[:, None]
+    sizes = reach * np.sqrt(view.covariances.diagonal(axis1=1, axis2=2))
+    matters = view.notable()
+    low, high = (view.means - sizes)[matters].min(axis=0), (view.means + sizes)[matters].max(axis=0)
     there = ax.dataLim.get_points()
-    least, most = there if ax.has_data() and np.isfinite(there).all() else around
-    room = ROOM * np.where(most > least, most - least, high - low)
-    low, high = np.clip(low, least - room, most + room), np.clip(high, least - room, most + room)
+    least, most = there if ax.has_data() and np.isfinite(there).all() else frame
+    room = ROOM * np.where(most > least, most - least, frame[1] - frame[0])
+    low, high = np.clip([low, high], least - room, most + room)
     ax.update_datalim([low, high])
     ax.autoscale_view()
-    return low, high
 
 
 def means(model: GMM, *, features: Any = None, ax: Any = None, **style: Any) -> Any:
@@ -175,15 +193,11 @@ def means(model: GMM, *, features: Any = None, ax: Any = None, **style: Any) -> 
     """
     view, ax = view_of(model, features, 2), axes(ax)
     name_axes(ax, view.names)
-    make_room(ax, view, view.notable())
-    limits = ax.dataLim.frozen()
+    make_room(ax, view, [np.zeros(1)] * view.k)
     size = 110 if view.k <= MOST_IN_LEGEND else 50
-    crosses = ax.scatter(
-        *view.means.T,
-        **{"marker": "P", "s": size, "color": INK, "edgecolors": "white", "linewidths": 1.2, "zorder": 3} | style,
-    )
-    ax.dataLim.set(limits)  # a mean that is far away does not change them
-    return crosses
+    plain = {"marker": "P", "s": size, "color": INK, "edgecolors": "white", "linewidths": 1.2, "zorder": 3}
+    with steady(ax):
+        return ax.scatter(*view.means.T, **plain | style)
 
 
 def legend(model: GMM, *, ax: Any = None, colors: ArrayLike | None = None, **style: Any) -> Any:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from cgmm.gmm import GMM
     from cgmm.parameters import Parameters
-    from cgmm.types import Array, Rows
+    from cgmm.types import Array, Mask, Rows
 
 CENTRAL = 0.96  # share of the rows that a picture is laid out for
 NOTABLE = 0.01  # weight of a component whose mean is always in the picture
@@ -71,9 +71,9 @@ class View(NamedTuple):
         held = shares[order].cumsum() / shares.sum()
         return np.unique(density[order[np.searchsorted(held, probabilities)]])
 
-    def notable(self) -> Array:
-        """The means (·,m) of the components of NOTABLE weight."""
-        return self.means[self.weights >= NOTABLE * self.weights.max()]
+    def notable(self) -> Mask:
+        """Which components (k,) have NOTABLE weight."""
+        return self.weights >= NOTABLE * self.weights.max()
 
     def frame(self, points: Rows | None = None) -> tuple[Array, Array]:
         """The lowest and highest values (m,) to be shown of points (n,m), or, without any, of the mixture.
@@ -83,7 +83,7 @@ class View(NamedTuple):
         """
         shown = self._quantiles() if points is None else points
         low, high = np.transpose([_reach(shown[:, j]) for j in range(shown.shape[1])])
-        means = self.notable()
+        means = self.means[self.notable()]
         low, high = np.minimum(low, means.min(axis=0)), np.maximum(high, means.max(axis=0))
         sigma = np.sqrt(self.covariances.diagonal(axis1=1, axis2=2).max(axis=0))
         some = np.where(high > low, 0.0, np.maximum(4 * sigma, 1e-6 * np.abs(low)))  # all rows are the same there
