@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, ArrayLike
 
 ANGLES = np.linspace(0, 2 * np.pi, 181)
-ROOM = 0.5  # widths of what is there already, by which ellipses may widen the limits
+ROOM = 1.0  # widths of what is there already, by which ellipses may widen the limits at each end
 
 
 def ellipses(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Mask, Rows
 
 CENTRAL = 0.96  # share of the rows that a picture is laid out for
+FEW = 10  # rows: of fewer, none is an outlier
 NOTABLE = 0.01  # weight of a component whose mean is always in the picture
 SPIRAL = 4000  # points that stand for a mixture
 GOLDEN = np.pi * (3 - np.sqrt(5))  # the angle (radians) that spreads points on a spiral evenly
@@ -101,7 +102,7 @@ class View(NamedTuple):
     def grid(self, j: int, low: float, high: float) -> Array:
         """Points from low to high along axis j, the denser where a component is narrow."""
         sigma = np.sqrt(self.covariances[:, j, j])
-        steps = np.linspace(-4, 4, max(DETAIL // self.k, 5))
+        steps = np.linspace(-4, 4, max(DETAIL // self.k, 5) | 1)  # the mean among them
         fine = (self.means[:, j, None] + sigma[:, None] * steps).ravel()
         return np.unique(np.concatenate([np.linspace(low, high, GRID), fine[(fine > low) & (fine < high)]]))
 
@@ -161,6 +162,8 @@ def _other_picture(d: int, m: int) -> str:
 
 def _reach(values: Rows) -> tuple[float, float]:
     """The ends of values (n,), or of those that are shown."""
+    if len(values) < FEW:
+        return float(values.min()), float(values.max())
     tail = (1 - CENTRAL) / 2
     left = np.quantile(values, tail, method="higher")
     right = np.quantile(values, 1 - tail, method="lower")

@@ -1,0 +1,586 @@
+"""Pictures: each is drawn, and its artists hold what they should."""
+
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.colors import to_rgb, to_rgba
+from matplotlib.image import AxesImage
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.integrate import trapezoid
+
+import reference
+from cgmm import GMM, NotFittedError, plot
+from cgmm.plot.style import MOST_POINTS, OKABE_ITO, palette
+from datasets import compact
+
+families = pytest.mark.parametrize("family", reference.FAMILIES)
+RANDOM = np.random.RandomState(0)
+WEIGHTS = np.array([0.5, 0.3, 0.2])
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    yield
+    plt.close("all")
+
+
+def mixture(d, family="full", k=3, distance=8.0):
+    """k components, some distance apart."""
+    random = np.random.RandomState(d)
+    factors = random.randn(k, d, d)
+    covariances = compact(factors @ factors.transpose(0, 2, 1) + np.eye(d), family)
+    weights = WEIGHTS if k == 3 else np.full(k, 1 / k)
+    return GMM.from_parameters(weights, distance * random.randn(k, d), covariances, family)
+
+
+def rows(model, n=300):
+    return model.set_params(random_state=1).sample(n)[0]
+
+
+def full(model):
+    """Covariances (k,d,d) of any family."""
+    family = model._parameters.family
+    return family.expand(model.covariances_, *model.means_.shape)
+
+
+def squared_distances(points, mean, covariance):
+    offsets = points - mean
+    return np.einsum("ij,ij->i", offsets, np.linalg.solve(covariance, offsets.T).T)
+
+
+def drawn():
+    """Draw the current figure, as saving it would."""
+    plt.gcf().canvas.draw()
+
+
+def polygons(collection):
+    return [path.vertices for path in collection.get_paths()]
+
+
+# One feature
+
+
+@families
+def test_density_curves(family):
+    model = mixture(1, family)
+    X = rows(model)
+    artists = plot.density(model, X, responsibilities=True)
+    drawn()
+    x, total = artists.mixture.get_data()
+    each = np.array([line.get_ydata() for line in artists.components])
+    assert_allclose(each.sum(axis=0), total, rtol=1e-12)
+    assert_allclose(np.log(total), model.score_samples(x[:, None]), rtol=1e-9)
+    shares = np.array([line.get_ydata() for line in artists.responsibilities])
+    assert_allclose(shares / shares.sum(axis=0).max(), model.predict_proba(x[:, None]).T, atol=1e-9)
+    whole = plot.density(model, ax=plt.figure().gca())
+    assert_allclose(  # but for the tails: 3.3 standard deviations are drawn
+        [trapezoid(line.get_ydata(), line.get_xdata()) for line in whole.components], model.weights_, rtol=5e-3
+    )
+
+
+@pytest.mark.parametrize("weights", [None, np.arange(300) % 3], ids=["unweighted", "weighted"])
+def test_histogram(weights):
+    model = mixture(1)
+    X = rows(model)
+    values, edges, _ = plot.density(model, X, bins=20, sample_weight=weights).histogram.get_data()
+    counted = slice(None) if weights is None else weights > 0
+    assert edges[0] == X[counted].min() and edges[-1] == X[counted].max()
+    assert_allclose(values, np.histogram(X[:, 0], edges, weights=weights, density=True)[0], rtol=1e-12)
+
+
+def test_density_of_a_feature_is_the_marginal():
+    model = mixture(3)
+    artists = plot.density(model, rows(model), feature=1)
+    x, y = artists.components[2].get_data()
+    expected = reference_density(x, model.means_[2, 1], model.covariances_[2, 1, 1])
+    assert_allclose(y, model.weights_[2] * expected, rtol=1e-9, atol=1e-300)
+
+
+def reference_density(x, mean, variance):
+    return np.exp(-((x - mean) ** 2) / (2 * variance)) / np.sqrt(2 * np.pi * variance)
+
+
+def test_a_narrow_component_is_drawn_to_its_top_and_does_not_flatten_the_histogram():
+    model = GMM.from_parameters([0.99, 0.01], [[0.0], [0.123]], [[[1.0]], [[1e-10]]])
+    X = np.random.RandomState(0).randn(1000, 1)
+    artists = plot.density(model, X)
+    assert artists.mixture.get_ydata().max() > 390
+    bars = artists.histogram.get_data().values
+    assert plt.gca().get_ylim()[1] < 3 * bars.max()
+
+
+def test_an_outlier_does_not_set_the_limits_but_counts():
+    X = np.concatenate([np.random.RandomState(0).randn(99, 1), [[1e6]]])
+    model = GMM.from_parameters([1.0], [[0.0]], [[[1.0]]])
+    values, edges, _ = plot.density(model, X).histogram.get_data()
+    assert edges[-1] < 5 and plt.gca().get_xlim()[1] < 5
+    assert_allclose((values * np.diff(edges)).sum(), 0.99)
+    assert "1 row outside" in [text.get_text() for text in plt.gca().texts]
+
+
+def test_one_value_only():
+    model = GMM.from_parameters([1.0], [[3.0]], [[[1e-6]]])
+    artists = plot.density(model, np.full((50, 1), 3.0))
+    drawn()
+    low, high = plt.gca().get_xlim()
+    assert 3 - 0.01 < low < 3 < high < 3.01
+    assert_allclose(artists.mixture.get_ydata().max(), 1e3 / np.sqrt(2 * np.pi))
+
+
+# Two features
+
+
+@families
+def test_ellipses_hold_their_probability(family):
+    model = mixture(2, family)
+    artists = plot.ellipses(model, (0.5, 0.9, 0.99))
+    drawn()
+    assert len(artists) == 3
+    for c, artist in enumerate(artists):
+        for outline, share in zip(polygons(artist), (0.5, 0.9, 0.99), strict=True):
+            squared = squared_distances(outline, model.means_[c], full(model)[c])
+            assert_allclose(1 - np.exp(-squared / 2), share, rtol=1e-9)
+        assert to_rgb(artist.get_edgecolor()[0]) == to_rgb(OKABE_ITO[c])
+
+
+@families
+def test_ellipses_of_chosen_features_are_marginal(family):
+    model = mixture(4, family)
+    for c, artist in enumerate(plot.ellipses(model, (0.9,), features=(3, 1))):
+        covariance = full(model)[c][np.ix_([3, 1], [3, 1])]
+        squared = squared_distances(polygons(artist)[0], model.means_[c, [3, 1]], covariance)
+        assert_allclose(squared, -2 * np.log(0.1), rtol=1e-9)
+
+
+def test_a_flat_component_is_a_line():
+    u = np.array([1.0, 2.0])
+    model = GMM.from_parameters([1.0], [[0.0, 0.0]], [np.outer(u, u) + 1e-12 * np.eye(2)])
+    (artist,) = plot.ellipses(model)
+    assert np.abs(polygons(artist)[1] @ [2.0, -1.0]).max() < 1e-5
+    assert_allclose(np.abs(polygons(artist)[1] @ u).max(), 5 * np.sqrt(-2 * np.log(0.1)), rtol=1e-3)
+
+
+@families
+def test_scatter_by_label(family):
+    model = mixture(2, family)
+    X = rows(model)
+    artists = plot.scatter(model, X)
+    drawn()
+    labels = model.predict(X)
+    for c, artist in enumerate(artists):
+        assert_array_equal(artist.get_offsets(), X[labels == c])
+        assert_allclose(to_rgb(artist.get_facecolor()[0]), to_rgb(OKABE_ITO[c]))
+        assert f"{model.weights_[c]:.0%}" in artist.get_label()
+    assert len({artist.get_paths()[0].vertices.tobytes() for artist in artists}) == 3
+
+
+def test_scatter_by_responsibility_blends():
+    model = mixture(2, distance=1.0)
+    X = rows(model)
+    (artist,) = plot.scatter(model, X, by="responsibility")
+    drawn()
+    responsibilities = model.predict_proba(X)
+    assert responsibilities.max(axis=1).min() < 0.6
+    colours = np.array([to_rgb(colour) for colour in OKABE_ITO[:3]])
+    assert_allclose(artist.get_facecolor()[:, :3], responsibilities @ colours, atol=1e-12)
+
+
+def test_weights_are_areas_and_rows_without_are_not_drawn():
+    model = mixture(2)
+    X, weights = rows(model), np.arange(300) % 3
+    (artist,) = plot.scatter(model, X, by="responsibility", sample_weight=weights)
+    assert_array_equal(artist.get_offsets(), X[weights > 0])
+    sizes = artist.get_sizes()
+    assert_allclose(sizes / sizes.min(), weights[weights > 0])
+
+
+@pytest.mark.parametrize("by", ["label", "responsibility"])
+def test_many_rows_are_an_image(by):
+    model = mixture(2, distance=2.0)
+    X = rows(model, MOST_POINTS + 1)
+    (image,) = plot.scatter(model, X, by=by)
+    drawn()
+    assert isinstance(image, AxesImage)
+    pixels = np.asarray(image.get_array())
+    left, right, bottom, top = image.get_extent()
+    side = len(pixels)
+    assert pixels.shape == (side, side, 4) and side <= 300
+    shade = palette(3)[model.predict(X)] if by == "label" else model.predict_proba(X) @ palette(3)
+    columns = np.minimum((X[:, 0] - left) / (right - left) * side, side - 1).astype(int)
+    lines = np.minimum((X[:, 1] - bottom) / (top - bottom) * side, side - 1).astype(int)
+    counts = np.zeros((side, side))
+    np.add.at(counts, (lines, columns), 1)
+    at = np.unravel_index(counts.argmax(), counts.shape)
+    inside = (lines == at[0]) & (columns == at[1])
+    assert_allclose(pixels[at][:3], shade[inside].mean(axis=0), rtol=1e-9)
+    assert_array_equal(pixels[..., 3] > 0, counts > 0)
+    assert pixels[..., 3].max() == 1.0
+    assert len(plot.scatter(model, X[:MOST_POINTS], ax=plt.figure().gca())) == 3
+
+
+def test_far_rows_and_huge_covariances_do_not_set_the_limits():
+    X = np.concatenate([np.random.RandomState(0).randn(200, 2), [[1e5, 0]]])
+    model = GMM.from_parameters(
+        [0.9, 0.095, 0.005], [[0, 0], [0, 0], [1e5, 0]], [np.eye(2), 1e8 * np.eye(2), np.eye(2)]
+    )
+    model.plot(X)
+    drawn()
+    (left, right), (bottom, top) = plt.gca().get_xlim(), plt.gca().get_ylim()
+    assert -12 < left < -2 and 2 < right < 12 and -12 < bottom < -2 and 2 < top < 12
+
+
+def test_ellipses_beyond_the_rows_are_in_the_picture():
+    X = np.random.RandomState(0).randn(4, 2)
+    artists = plot.plane(GMM(1).fit(X), X, probabilities=(0.5, 0.95))
+    drawn()
+    (left, right), (bottom, top) = plt.gca().get_xlim(), plt.gca().get_ylim()
+    points = np.concatenate([outline for artist in artists.ellipses for outline in polygons(artist)])
+    assert (points > [left, bottom]).all() and (points < [right, top]).all()
+
+
+@families
+def test_contours_of_components_are_where_their_density_is_the_level(family):
+    model = mixture(2, family)
+    artists = plot.contours(model, "components", levels=[1e-4, 1e-3])
+    drawn()
+    for c, artist in enumerate(artists):
+        one = GMM.from_parameters([1.0], model.means_[[c]], full(model)[[c]])
+        for outline, level in zip(polygons(artist), (1e-4, 1e-3), strict=True):
+            assert_allclose(model.weights_[c] * np.exp(one.score_samples(outline)), level, rtol=1e-9)
+
+
+def test_contours_of_the_mixture_hold_their_probability():
+    model = mixture(2, distance=2.0)
+    X = rows(model, 20_000)
+    (artist,) = plot.contours(model, probabilities=(0.2, 0.5, 0.9))
+    drawn()
+    densities = np.exp(model.score_samples(X))
+    held = [(densities > level).mean() for level in artist.levels]
+    assert_allclose(held, [0.9, 0.5, 0.2], atol=0.015)  # four standard errors of a share of 20 000
+    for level, path in zip(artist.levels, artist.get_paths(), strict=True):
+        assert_allclose(np.exp(model.score_samples(path.vertices)), level, rtol=0.05)  # linear between points
+
+
+def test_means_and_legend():
+    model = mixture(2)
+    assert_array_equal(plot.means(model).get_offsets(), model.means_)
+    legend = plot.legend(model)
+    drawn()
+    assert [text.get_text() for text in legend.get_texts()] == ["0: 50%", "1: 30%", "2: 20%"]
+
+
+def test_a_component_without_weight_is_drawn():
+    model = GMM.from_parameters([0.0, 1.0], [[9.0, 9.0], [0.0, 0.0]], [np.eye(2)] * 2)
+    X = RANDOM.randn(50, 2)
+    assert len(model.plot(X).ellipses) == 2
+    assert [len(polygons(artist)) for artist in plot.contours(model, "components")] == [0, 5]
+    plot.contours(model)
+    plot.uncertainty(model, X)
+    drawn()
+
+
+# Uncertainty
+
+
+def test_uncertainty_in_the_plane():
+    model = mixture(2, distance=1.0)
+    X = rows(model)
+    (artist,) = plot.uncertainty(model, X)
+    drawn()
+    doubt = 1 - model.predict_proba(X).max(axis=1)
+    order = np.argsort(doubt, kind="stable")
+    assert_array_equal(artist.get_offsets(), X[order])
+    assert_allclose(artist.get_array(), doubt[order], atol=1e-14)
+    assert (np.diff(artist.get_sizes()) >= 0).all()
+
+
+def test_uncertainty_of_many_rows_is_their_mean():
+    model = mixture(2, distance=1.0)
+    X = rows(model, MOST_POINTS + 1)
+    (image,) = plot.uncertainty(model, X)
+    drawn()
+    pixels = np.ma.filled(image.get_array(), np.nan)
+    doubt = 1 - model.predict_proba(X).max(axis=1)
+    assert np.nanmin(pixels) >= 0 and np.nanmax(pixels) <= doubt.max() + 1e-12
+
+
+def test_uncertainty_curves():
+    model = mixture(3, distance=1.0)
+    X = rows(model)
+    lines = plot.uncertainty(model, X)
+    drawn()
+    labels, doubt = model.predict(X), 1 - model.predict_proba(X).max(axis=1)
+    for c, line in zip(np.unique(labels), lines, strict=True):
+        own = np.sort(doubt[labels == c])
+        assert_allclose(line.get_ydata(), own, atol=1e-14)
+        assert_allclose(line.get_xdata(), np.arange(1, len(own) + 1) / len(own))
+
+
+# More features
+
+
+@families
+def test_pairs(family):
+    model = mixture(3, family)
+    X = rows(model)
+    figure, axes, features, cells = plot.pairs(model, X)
+    drawn()
+    assert features == (0, 1, 2) and axes.shape == (3, 3) and figure is plt.gcf()
+    assert [axes[at] is None for at in ((0, 1), (0, 2), (1, 2))] == [True] * 3
+    for j in range(3):
+        x, y = cells[j, j].components[0].get_data()
+        variance = full(model)[0, j, j]
+        assert_allclose(y, 0.5 * reference_density(x, model.means_[0, j], variance), rtol=1e-9, atol=1e-300)
+    labels = model.predict(X)
+    assert_array_equal(cells[2, 1].rows[0].get_offsets(), X[labels == 0][:, [1, 2]])
+    assert_allclose(axes[2, 0].get_xlim(), axes[0, 0].get_xlim())
+    assert_allclose(axes[2, 1].get_ylim(), axes[2, 2].get_xlim())
+    assert axes[2, 1].get_xlabel() == "feature 1" and axes[2, 0].get_ylabel() == "feature 2"
+
+
+def test_pairs_of_many_features_are_those_in_which_the_components_differ():
+    means = np.zeros((2, 9))
+    means[1, [0, 2, 3, 5, 7, 8]] = 4
+    model = GMM.from_parameters([0.5, 0.5], means, [np.eye(9)] * 2)
+    assert plot.pairs(model, rows(model, 50)).features == (0, 2, 3, 5, 7, 8)
+    assert plot.pairs(model, features=(4, 1)).features == (4, 1)
+
+
+def separated(d=10):
+    """Three components that differ in a plane (2,d) of d features only, and vary much more elsewhere."""
+    random = np.random.RandomState(3)
+    axes = np.linalg.qr(random.randn(d, d))[0].T
+    corners = np.array([[0.0, 0], [6, 0], [0, 6]])
+    spread = axes.T * np.r_[1.0, 1.0, np.full(d - 2, 100.0)] @ axes
+    return GMM.from_parameters(WEIGHTS, corners @ axes[:2], spread, "tied"), axes[:2]
+
+
+def test_projection_finds_the_plane_that_separates():
+    model, plane = separated()
+    directions = plot.directions(model)
+    unit = np.linalg.qr(directions.T)[0].T
+    assert_allclose(np.linalg.svd(unit @ plane.T)[1], 1.0, rtol=1e-6)  # cosines of the angles between the planes
+
+
+@families
+def test_projection_is_at_least_as_good_as_others(family):
+    """Fisher's criterion of the first direction is no less than that of any other, tried at random."""
+    model = mixture(5, family, k=4)
+    weights, means = model.weights_, model.means_
+    within = np.einsum("c,cij->ij", weights, full(model))
+    between = np.cov(means.T, aweights=weights, bias=True)
+
+    def criterion(a):
+        return np.einsum("...i,ij,...j", a, between, a) / np.einsum("...i,ij,...j", a, within, a)
+
+    directions = plot.directions(model)
+    others = np.random.RandomState(0).randn(10_000, 5)
+    first = criterion(directions[0])
+    near = directions[0] + 0.01 * np.abs(directions[0]).max() * others
+    assert criterion(others).max() < first
+    assert criterion(near).max() < first * (1 + 1e-4)  # the tie-break's share
+    assert_allclose(directions @ (within + between) @ directions.T, np.eye(2), atol=1e-9)
+
+
+def test_directions_where_means_do_not_differ():
+    shapes = [np.diag([1.0, 9, 1, 4]), np.diag([1.0, 1, 1, 2])]
+    directions = plot.directions(GMM.from_parameters([0.5, 0.5], np.zeros((2, 4)), shapes))
+    assert_allclose(np.abs(directions / np.linalg.norm(directions, axis=1)[:, None])[:, [1, 3]], np.eye(2), atol=1e-4)
+    correlated = np.array([[1, 0.9, 0, 0], [0.9, 1, 0, 0], [0, 0, 1, 0.5], [0, 0, 0.5, 1]])
+    directions = plot.directions(GMM.from_parameters([1.0], np.zeros((1, 4)), [correlated]))
+    unit = directions / np.linalg.norm(directions, axis=1)[:, None]
+    assert_allclose(unit, np.array([[1, 1, 0, 0], [0, 0, 1, 1]]) / np.sqrt(2), atol=1e-6)
+
+
+@families
+def test_ellipses_of_a_projection_are_exact(family):
+    model = mixture(6, family)
+    X = rows(model)
+    directions = plot.directions(model)
+    artists = plot.projection(model, X)
+    drawn()
+    labels = model.predict(X)
+    for c in range(3):
+        covariance = directions @ full(model)[c] @ directions.T
+        for outline, share in zip(polygons(artists.ellipses[c]), (0.5, 0.9), strict=True):
+            squared = squared_distances(outline, directions @ model.means_[c], covariance)
+            assert_allclose(squared, -2 * np.log1p(-share), rtol=1e-9)
+        shown = np.asarray(artists.rows[c].get_offsets())
+        assert len(shown) and set(map(tuple, shown.round(9))) <= set(
+            map(tuple, (X[labels == c] @ directions.T).round(9))
+        )
+
+
+@pytest.mark.parametrize(("d", "kind"), [(1, "Density"), (2, "Plane"), (3, "Pairs"), (6, "Pairs"), (7, "Plane")])
+def test_model_chooses_by_the_number_of_features(d, kind):
+    model = mixture(d)
+    assert type(model.plot(rows(model, 60))).__name__ == f"{kind}Artists"
+    drawn()
+
+
+def test_model_draws_into_the_axes_that_it_is_given():
+    model = mixture(4)
+    _, (left, right) = plt.subplots(1, 2)
+    artists = model.plot(rows(model, 60), ax=left)
+    assert artists.means.axes is left and not right.has_data() and len(plt.get_fignums()) == 1
+    assert model.plot(rows(model, 60), ax=right, features=(2, 0)).means.get_offsets().shape == (3, 2)
+    assert right.get_xlabel() == "feature 2"
+
+
+@pytest.mark.parametrize("k", [1, 9, 20])
+@pytest.mark.parametrize("d", [1, 2, 3, 8])
+def test_any_number_of_components_and_few_rows(d, k):
+    model = mixture(d, k=k)
+    for n in (1, 2, 10):
+        model.plot(rows(model, n))
+        drawn()
+        plt.close("all")
+
+
+# History and selection
+
+
+def test_history_is_that_of_the_fit():
+    X = np.random.RandomState(0).standard_t(4, size=(400, 2))
+    model = GMM(4, n_init=12, random_state=0, tol=1e-5, max_iter=500).fit(X)
+    artists = plot.history(model)
+    drawn()
+    assert_array_equal(artists.kept.get_ydata(), model.lower_bounds_)
+    assert_array_equal(artists.kept.get_xdata(), np.arange(1, model.n_iter_ + 1))
+    diagnostics = model.diagnostics_
+    others = [start for i, start in enumerate(diagnostics.restarts) if i != diagnostics.winner]
+    carried = [start.lower_bounds for start in others if start.carried]
+    assert len(carried) > 1
+    for line, bounds in zip(artists.others, carried, strict=True):
+        assert_array_equal(line.get_ydata(), bounds)
+    given_up = [start.log_likelihood for start in others if not start.carried]
+    assert_array_equal(np.asarray(artists.short.get_offsets())[:, 1], given_up)
+    alone = plot.history(model, restarts=False)
+    assert alone.others == [] and alone.short is None
+
+
+def test_history_of_what_was_not_fitted():
+    with pytest.raises(ValueError, match="no history"):
+        plot.history(mixture(2))
+
+
+def candidates(values):
+    """A selection of (family, k, value of BIC)."""
+    table = [SimpleNamespace(covariance_type=f, n_components=k, bic=v, aic=-v, icl=v) for f, k, v in values]
+    return SimpleNamespace(table=tuple(table), criterion="bic")
+
+
+def test_selection_shows_the_table():
+    values = [("full", 1, 30.0), ("full", 2, 10.0), ("full", 3, 14.0), ("diag", 1, 40.0), ("diag", 2, 12.0)]
+    artists = plot.selection(candidates(values))
+    drawn()
+    assert set(artists.lines) == {"full", "diag"}
+    assert_array_equal(artists.lines["full"].get_xydata(), [[1, 30], [2, 10], [3, 14]])
+    assert_array_equal(artists.lines["diag"].get_xydata(), [[1, 40], [2, 12]])
+    assert_array_equal(artists.best.get_xydata(), [[2, 10]])
+    assert artists.label.get_text() == "full, k = 2: 10"
+    other = plot.selection(candidates(values), criterion="aic", ax=plt.figure().gca())
+    assert_array_equal(other.best.get_xydata(), [[1, -40]])
+
+
+def test_selection_tells_the_good_apart_beside_the_hopeless():
+    plot.selection(candidates([("full", k, value) for k, value in enumerate([1e6, 20.0, 10.0, 12.0, 15.0], start=1)]))
+    bottom, top = plt.gca().get_ylim()
+    assert bottom < 10 and 20 < top < 40
+    assert "1 of 5 models above" in [text.get_text() for text in plt.gca().texts]
+
+
+# The edge
+
+
+def test_names_of_features_are_labels():
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(rows(mixture(3)), columns=["length", "width", "height"])
+    model = GMM(2, random_state=0).fit(X)
+    plot.scatter(model, X, features=("height", "width"))
+    assert (plt.gca().get_xlabel(), plt.gca().get_ylabel()) == ("height", "width")
+    with pytest.raises(ValueError, match="no feature 'depth', only length, width, height"):
+        plot.means(model, features=("depth", "width"))
+
+
+def test_labels_that_are_there_stay():
+    model = mixture(2)
+    plt.gca().set_xlabel("mine")
+    plot.means(model)
+    assert (plt.gca().get_xlabel(), plt.gca().get_ylabel()) == ("mine", "feature 1")
+
+
+def test_styles_and_colours_are_the_callers():
+    model = mixture(2)
+    X = rows(model)
+    artists = plot.ellipses(model, colors=["red", "green", "blue", "black"], linewidth=5)
+    assert [to_rgb(artist.get_edgecolor()[0]) for artist in artists] == [to_rgb(c) for c in ("red", "green", "blue")]
+    assert artists[0].get_linewidth()[0] == 5
+    assert plot.scatter(model, X, s=7, color="grey")[1].get_sizes()[0] == 7
+    assert to_rgba(plot.means(model, color="red").get_facecolor()[0]) == to_rgba("red")
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda: plot.means(mixture(3)), "has 3: choose two with features=.0, 1., or call cgmm.plot.pairs"),
+        (lambda: plot.ellipses(mixture(1)), "call cgmm.plot.density"),
+        (lambda: plot.projection(mixture(1)), "call cgmm.plot.density"),
+        (lambda: plot.density(mixture(2)), "has 2: choose one with feature="),
+        (lambda: plot.means(mixture(3), features=(0, 3)), "no feature 3: the model has 3"),
+        (lambda: plot.means(mixture(3), features=(0, -3)), "2 different ones"),
+        (lambda: plot.means(mixture(3), features=(0, 1, 2)), "2 different ones"),
+        (lambda: plot.means(mixture(3), features=(0, 1.5)), "index or name"),
+        (lambda: plot.means(mixture(3), features=np.ones((2, 3))), "full rank"),
+        (lambda: plot.scatter(mixture(2), np.zeros((5, 2)), by="colour"), "by must be one of 'label'"),
+        (lambda: plot.contours(mixture(2), "everything"), "of must be one of"),
+        (lambda: plot.contours(mixture(2), levels=[1e9]), "no level is reached"),
+        (lambda: plot.ellipses(mixture(2), (50,)), "between 0 and 1"),
+        (lambda: plot.ellipses(mixture(2), colors=["red"]), "1 colours for 3 components"),
+        (lambda: plot.scatter(mixture(2), np.zeros((5, 3))), "X has 3 features"),
+        (lambda: plot.selection(candidates([("full", 1, 1.0)]), criterion="mdl"), "criterion must be one of"),
+    ],
+)  # fmt: skip
+def test_unusable_input_is_told(draw, message):
+    with pytest.raises(ValueError, match=message):
+        draw()
+
+
+def test_a_model_that_is_not_fitted():
+    X = np.zeros((5, 2))
+    for draw in (
+        lambda model: model.plot(X),
+        lambda model: plot.scatter(model, X),
+        lambda model: plot.density(model),
+        plot.pairs,
+        plot.projection,
+        plot.means,
+        plot.legend,
+        plot.history,
+    ):
+        with pytest.raises(NotFittedError):
+            draw(GMM(2))
+
+
+def run(code):
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
+def test_matplotlib_is_imported_when_a_picture_is_drawn():
+    found = run("import sys, cgmm; cgmm.plot.scatter; print('matplotlib' in sys.modules)")
+    assert found.stdout.strip() == "False", found.stderr
+
+
+def test_without_matplotlib_the_extra_is_named():
+    code = "import sys; sys.modules['matplotlib'] = None; import cgmm; "
+    draw = "cgmm.GMM.from_parameters([1.0], [[0.0]], [[[1.0]]]).plot([[0.0], [1.0]])"
+    found = run(code + draw)
+    assert found.stderr.strip().endswith("ImportError: pictures need matplotlib: pip install 'cgmm[plot]'")
