@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from types import SimpleNamespace
 
 import matplotlib
 
@@ -17,8 +16,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy.integrate import trapezoid
 
 import reference
-from cgmm import GMM, NotFittedError, plot
+from cgmm import GMM, NotFittedError, Selection, plot, select
 from cgmm.plot.style import MOST_POINTS, OKABE_ITO, palette
+from cgmm.selection import Candidate
 from datasets import compact
 
 families = pytest.mark.parametrize("family", reference.FAMILIES)
@@ -472,30 +472,55 @@ def test_history_of_what_was_not_fitted():
         plot.history(mixture(2))
 
 
-def candidates(values):
+def candidates(values, winner, warned=()):
     """A selection of (family, k, value of BIC)."""
-    table = [SimpleNamespace(covariance_type=f, n_components=k, bic=v, aic=-v, icl=v) for f, k, v in values]
-    return SimpleNamespace(table=tuple(table), criterion="bic")
+    table = [
+        Candidate(k, family, 0, 0.0, -value, value, value, 0.0, True, ("a fault",) if at in warned else ())
+        for at, (family, k, value) in enumerate(values)
+    ]
+    return Selection(tuple(table), "bic", winner, GMM())
 
 
 def test_selection_shows_the_table():
     values = [("full", 1, 30.0), ("full", 2, 10.0), ("full", 3, 14.0), ("diag", 1, 40.0), ("diag", 2, 12.0)]
-    artists = plot.selection(candidates(values))
+    artists = plot.selection(candidates(values, 1))
     drawn()
-    assert set(artists.lines) == {"full", "diag"}
+    assert set(artists.lines) == {"full", "diag"} and artists.warned is None
     assert_array_equal(artists.lines["full"].get_xydata(), [[1, 30], [2, 10], [3, 14]])
     assert_array_equal(artists.lines["diag"].get_xydata(), [[1, 40], [2, 12]])
     assert_array_equal(artists.best.get_xydata(), [[2, 10]])
-    assert artists.label.get_text() == "full, k = 2: 10"
-    other = plot.selection(candidates(values), criterion="aic", ax=plt.figure().gca())
+    assert artists.label.get_text() == "full, k = 2: 10.0"
+    other = plot.selection(candidates(values, 1), criterion="aic", ax=plt.figure().gca())
     assert_array_equal(other.best.get_xydata(), [[1, -40]])
 
 
+def test_selection_marks_the_winner_that_was_not_warned_of():
+    values = [("full", 1, 30.0), ("full", 2, 10.0), ("full", 3, -1e5)]
+    for criterion in ("bic", "icl"):
+        artists = plot.selection(candidates(values, 1, warned=[2]), criterion=criterion, ax=plt.figure().gca())
+        drawn()
+        assert_array_equal(artists.best.get_xydata(), [[2, 10]])
+        assert_array_equal(artists.warned.get_xydata(), [[3, -1e5]])
+        bottom, top = plt.gca().get_ylim()
+        assert 0 < bottom < 10 and 30 < top < 40
+
+
 def test_selection_tells_the_good_apart_beside_the_hopeless():
-    plot.selection(candidates([("full", k, value) for k, value in enumerate([1e6, 20.0, 10.0, 12.0, 15.0], start=1)]))
+    values = [("full", k, value) for k, value in enumerate([1e6, 20.0, 10.0, 12.0, 15.0], start=1)]
+    plot.selection(candidates(values, 2))
     bottom, top = plt.gca().get_ylim()
     assert bottom < 10 and 20 < top < 40
-    assert "1 of 5 models above" in [text.get_text() for text in plt.gca().texts]
+    assert "1 of 5 models outside" in [text.get_text() for text in plt.gca().texts]
+
+
+def test_a_selection_that_was_made():
+    X = rows(mixture(2), 200)
+    chosen = select(X, range(1, 4), ("full", "diag"), n_init=2, random_state=0)
+    artists = chosen.plot(ax=plt.gca())
+    drawn()
+    winner = chosen.table[chosen.winner]
+    assert_array_equal(artists.best.get_xydata(), [[winner.n_components, winner.bic]])
+    assert_array_equal(artists.lines["full"].get_ydata(), [row.bic for row in chosen.table[:3]])
 
 
 # The edge
@@ -546,7 +571,7 @@ def test_styles_and_colours_are_the_callers():
         (lambda: plot.ellipses(mixture(2), (50,)), "between 0 and 1"),
         (lambda: plot.ellipses(mixture(2), colors=["red"]), "1 colours for 3 components"),
         (lambda: plot.scatter(mixture(2), np.zeros((5, 3))), "X has 3 features"),
-        (lambda: plot.selection(candidates([("full", 1, 1.0)]), criterion="mdl"), "criterion must be one of"),
+        (lambda: plot.selection(candidates([("full", 1, 1.0)], 0), criterion="mdl"), "criterion must be one of"),
     ],
 )  # fmt: skip
 def test_unusable_input_is_told(draw, message):

@@ -24,9 +24,11 @@ from cgmm.plot.view import view_of
 
 if TYPE_CHECKING:
     from cgmm.gmm import GMM
+    from cgmm.selection import Selection
     from cgmm.types import Array, ArrayLike
 
 BARS = 8, 150  # at least and at most
+CRITERIA = {name: name for name in ("bic", "aic", "icl")}
 TALLEST = 2.5  # times the highest bar, of a curve that is shown whole
 
 
@@ -208,23 +210,28 @@ class SelectionArtists(NamedTuple):
     """What ``selection`` draws.
 
     lines : dict of Line2D by covariance family
-    best : Line2D, a ring about the winner
+    best : Line2D, a ring about the best candidate
     label : Annotation that names it
+    warned : Line2D, hollow markers of fits that were warned of, or None
     """
 
     lines: dict[str, Any]
     best: Any
     label: Any
+    warned: Any
 
 
-def selection(chosen: Any, *, criterion: str | None = None, ax: Any = None, **style: Any) -> SelectionArtists:
+def selection(chosen: Selection, *, criterion: str | None = None, ax: Any = None, **style: Any) -> SelectionArtists:
     """A criterion over the number of components, a line for each covariance family, the best candidate marked.
+
+    The axes show the better half of the candidates and something above; how many are outside is noted.
 
     Parameters
     ----------
     chosen : cgmm.Selection
     criterion : {"bic", "aic", "icl"}, optional
-        Default: that of the selection. The smaller the better.
+        Default: that of the selection, whose winner is then marked; otherwise, the smallest of the fits that were not
+        warned of. The smaller the better.
     ax : matplotlib Axes, optional
         Default: the current.
     **style
@@ -233,18 +240,17 @@ def selection(chosen: Any, *, criterion: str | None = None, ax: Any = None, **st
     Returns
     -------
     SelectionArtists
-        (lines, best, label)
+        (lines, best, label, warned)
     """
-    name = criterion or chosen.criterion
-    validation.check_choice("criterion", name, {"bic": 0, "aic": 0, "icl": 0})
+    name = validation.check_choice("criterion", criterion or chosen.criterion, CRITERIA)
     ax = axes(ax)
-    table = [candidate for candidate in chosen.table if np.isfinite(getattr(candidate, name))]
-    best = min(table, key=lambda candidate: getattr(candidate, name))
-    least = getattr(best, name)
+    table = [Point(c.n_components, getattr(c, name), c.covariance_type, bool(c.warnings)) for c in chosen.table]
+    best = table[chosen.winner]
+    if name != chosen.criterion:
+        best = min(table, key=lambda point: (point.warned, point.value))
     lines = {}
-    for at, family in enumerate(dict.fromkeys(candidate.covariance_type for candidate in table)):
-        points = sorted((c.n_components, getattr(c, name)) for c in table if c.covariance_type == family)
-        wins = family == best.covariance_type
+    for at, family in enumerate(dict.fromkeys(point.family for point in table)):
+        wins = family == best.family
         plain = {
             "color": palette(at + 1)[at],
             "marker": MARKERS[at % len(MARKERS)],
@@ -253,30 +259,48 @@ def selection(chosen: Any, *, criterion: str | None = None, ax: Any = None, **st
             "label": family,
             "zorder": 2.2 if wins else 2,
         }
+        points = sorted(point[:2] for point in table if point.family == family)
         (lines[family],) = ax.plot(*np.transpose(points), **plain | style)
+    warned = None
+    if any(point.warned for point in table):
+        points = [point[:2] for point in table if point.warned]
+        hollow = {"markersize": 3.5, "color": "white", "markeredgewidth": 0, "zorder": 2.3}
+        (warned,) = ax.plot(*np.transpose(points), "o", **hollow)
+        note(ax, "hollow: the fit was warned of", left=True)
     ring = {"markersize": 16, "markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.6}
-    (mark,) = ax.plot(best.n_components, least, "o", zorder=3, **ring)
-    sizes = np.array([candidate.n_components for candidate in table])
-    place = (best.n_components - sizes.min()) / max(np.ptp(sizes), 1)
-    label = ax.annotate(
-        f"{best.covariance_type}, k = {best.n_components}: {least:.5g}", (best.n_components, least),
-        (10 * (1 - 2 * place), -14), textcoords="offset points", va="top",
-        ha="left" if place < 0.25 else "right" if place > 0.75 else "center",
-        color=INK, fontweight="bold", fontsize="small",
-    )  # fmt: skip
-    _limit_criterion(ax, np.array([getattr(candidate, name) for candidate in table]))
+    (mark,) = ax.plot(best.k, best.value, "o", zorder=3, **ring)
+    _limit_criterion(ax, np.array([point.value for point in table]), best.value)
     ax.xaxis.get_major_locator().set_params(integer=True)
     name_axes(ax, ("components k", name.upper()))
-    ax.legend(fontsize="small", loc="upper right")
-    return SelectionArtists(lines, mark, label)
+    ax.legend(fontsize="small")
+    return SelectionArtists(lines, mark, _name_best(ax, best, [point.k for point in table]), warned)
 
 
-def _limit_criterion(ax: Any, values: Array) -> None:
-    """Limits in which the better half of the candidates can be told apart; what is above is counted."""
-    least = values.min()
-    top = min(values.max(), least + 2 * (np.median(values) - least))
-    width = (top - least) or 1.0
-    ax.set_ylim(least - 0.16 * width, top + 0.06 * width)
-    above = int(np.count_nonzero(values > top + 0.06 * width))
-    if above:
-        note(ax, f"{above} of {len(values)} models above")
+class Point(NamedTuple):
+    """A candidate in the picture of a selection."""
+
+    k: int
+    value: float
+    family: str
+    warned: bool
+
+
+def _name_best(ax: Any, best: Point, sizes: list[int]) -> Any:
+    """Its family, k and value below it, to the side where there is room."""
+    place = (best.k - min(sizes)) / max(max(sizes) - min(sizes), 1)
+    return ax.annotate(
+        f"{best.family}, k = {best.k}: {best.value:.1f}", (best.k, best.value), (10 * (1 - 2 * place), -14),
+        textcoords="offset points", va="top", ha="left" if place < 0.25 else "right" if place > 0.75 else "center",
+        color=INK, fontweight="bold", fontsize="small",
+    )  # fmt: skip
+
+
+def _limit_criterion(ax: Any, values: Array, best: float) -> None:
+    """Limits in which the better half of the candidates can be told apart; those outside are counted."""
+    top = min(values.max(), best + 2 * (np.median(values) - best)) if np.median(values) > best else values.max()
+    width = (top - best) or 1.0
+    low, high = best - 0.16 * width, top + 0.06 * width
+    ax.set_ylim(low, high)
+    outside = int(np.count_nonzero((values < low) | (values > high)))
+    if outside:
+        note(ax, f"{outside} of {len(values)} models outside")

@@ -77,11 +77,12 @@ def name_axes(ax: Any, names: Sequence[str]) -> None:
             put(name)
 
 
-def note(ax: Any, text: str) -> None:
-    """Say something small above the right end of the axes."""
+def note(ax: Any, text: str, left: bool = False) -> None:
+    """Say something small above the right end of the axes, or the left."""
+    end = 0 if left else 1
     ax.annotate(
-        text, (1, 1), (0, 3), xycoords="axes fraction", textcoords="offset points",
-        ha="right", va="bottom", fontsize="x-small", color=FAINT,
+        text, (end, 1), (0, 3), xycoords="axes fraction", textcoords="offset points",
+        ha="left" if left else "right", va="bottom", fontsize="x-small", color=FAINT,
     )  # fmt: skip
 
 
