@@ -316,12 +316,12 @@ class GMM(Estimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
 
-        The file is a versioned npz archive without pickle. Of the constructor's arguments it keeps those that
-        JSON can hold (not callbacks, generators, priors, start arrays or masks).
+        The file is a versioned npz archive without pickle, with the names of the features. Of the constructor's
+        arguments it keeps those that JSON can hold (not callbacks, generators, priors, start arrays or masks).
         """
-        fit = self._fitted().fit
-        settings = self.get_params(deep=False)
-        persistence.save(path, fit.parameters, fit.lower_bounds, fit.converged, settings)
+        state, settings = self._fitted(), self.get_params(deep=False)
+        fit = state.fit
+        persistence.save(path, fit.parameters, fit.lower_bounds, fit.converged, state.names, settings)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -334,11 +334,11 @@ class GMM(Estimator):
         ValueError
             It is damaged, not cgmm's or of a newer version; the message names the file and the fault.
         """
-        parameters, lower_bounds, converged, settings = persistence.load(path)
+        parameters, lower_bounds, converged, names, settings = persistence.load(path)
         known = cls._defaults()
         model = cls(**{name: value for name, value in settings.items() if name in known})
         model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
-        return model._with(State(em.Fit(parameters, lower_bounds, converged)))
+        return model._with(State(em.Fit(parameters, lower_bounds, converged), names))
 
     weights_: Array = _reads(lambda self: self._parameters.weights)
     means_: Array = _reads(lambda self: self._parameters.means)

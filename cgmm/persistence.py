@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Mapping
@@ -12,10 +11,11 @@ import numpy as np
 
 from cgmm import validation
 from cgmm.covariance import FAMILIES
+from cgmm.files import write_whole
 from cgmm.parameters import Parameters
 
 if TYPE_CHECKING:
-    from cgmm.types import Array
+    from cgmm.types import Array, Names
 
 FORMAT = "cgmm"
 VERSION = 1
@@ -27,14 +27,16 @@ def save(
     parameters: Parameters,
     lower_bounds: Array,
     converged: bool,
+    names: Names | None,
     settings: Mapping[str, object],
 ) -> None:
-    """Write parameters, history (iterations,) and the settings that JSON can hold to path, atomically."""
+    """Write parameters, history (iterations,), names and the settings that JSON can hold to path, atomically."""
     header = {
         "format": FORMAT,
         "version": VERSION,
         "covariance_type": parameters.family.name,
         "converged": converged,
+        "feature_names": None if names is None else list(names),
         "settings": _plain(settings),
     }
     arrays: dict[str, Any] = {
@@ -44,32 +46,21 @@ def save(
         "precisions_cholesky": parameters.precisions_cholesky,
         "lower_bounds": lower_bounds,
     }
-    path = os.path.realpath(path)
-    old_mode = _mode(path)
-    mode = 0o666 if old_mode is None else old_mode
-    partial = os.path.join(os.path.dirname(path), f".cgmm-{os.urandom(8).hex()}.part")
-    try:
-        with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
-            np.savez(file, header=np.array(json.dumps(header)), **arrays)
-            file.flush()
-            os.fsync(file.fileno())
-        if old_mode is not None:
-            os.chmod(partial, mode)
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(partial)
-        raise
+    write_whole(path, lambda file: np.savez(file, header=np.array(json.dumps(header)), **arrays))
 
 
-def load(path: str | os.PathLike[str]) -> tuple[Parameters, Array, bool, dict[str, Any]]:
-    """Parameters, history, converged and settings of a file; ValueError names it and what is wrong with it."""
+def load(path: str | os.PathLike[str]) -> tuple[Parameters, Array, bool, Names | None, dict[str, Any]]:
+    """Parameters, history, converged, feature names and settings of a file.
+
+    ValueError names the file and what is wrong with it.
+    """
     with open(path, "rb") as file:
         try:
             header, arrays = _read(file)
             parameters = _parameters(header, arrays)
             settings = _settings(header)
-            return parameters, arrays["lower_bounds"], header["converged"], settings
+            names = _names(header, parameters.d)
+            return parameters, arrays["lower_bounds"], header["converged"], names, settings
         except MemoryError:
             raise
         except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
@@ -97,15 +88,14 @@ def _settings(header: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
-def _mode(path: str) -> int | None:
-    """The permissions of the file at path; None if there is none, and a new one gets what the umask leaves.
-
-    To ask for the umask is to set it, for all threads.
-    """
-    try:
-        return os.stat(path).st_mode & 0o777
-    except FileNotFoundError:
+def _names(header: Mapping[str, Any], d: int) -> Names | None:
+    """Those of the features (d,), which files of older versions lack."""
+    names = header.get("feature_names")
+    if names is None:
         return None
+    if not isinstance(names, list) or len(names) != d or not all(isinstance(name, str) for name in names):
+        raise ValueError("its header is damaged: feature_names")
+    return np.array(names, dtype=object)
 
 
 def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
