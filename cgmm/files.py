@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
 from typing import BinaryIO
@@ -33,6 +34,22 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object
         with contextlib.suppress(OSError):
             os.unlink(partial)
         raise
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """That a file may be made at path, before the work whose result it shall hold; OSError says why not."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(path):
+        fault, named = errno.EISDIR, os.fspath(path)
+    elif os.path.exists(path) and not os.path.isfile(path):
+        return
+    elif not os.path.isdir(folder):
+        fault, named = errno.ENOENT, folder
+    elif not os.access(folder, os.W_OK):
+        fault, named = errno.EACCES, folder
+    else:
+        return
+    raise OSError(fault, os.strerror(fault), named)
 
 
 def _mode(path: str) -> int | None:

@@ -1,0 +1,245 @@
+"""What may be asked of the command line."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, RawDescriptionHelpFormatter
+from argparse import _ArgumentGroup as ArgumentGroup
+from collections.abc import Callable
+
+from cgmm import __version__, commands
+from cgmm.covariance import FAMILIES
+from cgmm.initialize import METHODS
+from cgmm.output import STANDARD_OUTPUT
+
+DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
+CRITERIA = ("bic", "aic", "icl")
+THREADS = "how many to use; results do not depend on it (default: all)"
+DATA = """\
+DATA is text (CSV, TSV, cells separated by semicolons or spaces; gzip may have
+packed it), npy, npz or Parquet: its first bytes tell. "-" is standard input,
+text or npy. In text, empty lines and lines that begin with # are no rows."""
+VALUES = """\
+Rows are read, and what is found for each is written, a block at a time, in
+constant memory. The columns are those of the model's features if both model
+and data have names. A name stands above the values if DATA has names, so that
+"paste -d," puts the two side by side. Values have all their digits."""
+
+
+def parser() -> ArgumentParser:
+    """That of the command line; what it parses has `run`, the function of the command."""
+    whole = ArgumentParser(
+        prog="cgmm",
+        description="Gaussian mixture models: fit, choose, apply and look at them.",
+        epilog="cgmm COMMAND --help tells of a command's options, with examples.",
+    )
+    whole.add_argument("--version", action="version", version=f"cgmm {__version__}")
+    add = whole.add_subparsers(metavar="COMMAND", required=True).add_parser
+
+    def command(run: Callable[..., None], help: str, description: str, *examples: str) -> ArgumentParser:
+        added = add(
+            run.__name__,
+            help=help,
+            description=f"{help[0].upper()}{help[1:]}.\n\n{description}".strip(),
+            epilog="\n".join(["examples:", *(f"  cgmm {run.__name__} {example}" for example in examples)]),
+            formatter_class=RawDescriptionHelpFormatter,
+        )
+        added.set_defaults(run=run)
+        added.add_argument("--debug", action="store_true", help="show where in the program an error arose")
+        return added
+
+    fit = command(
+        commands.fit,
+        "fit a mixture, and save it",
+        DATA,
+        "data.csv -k 3 -o model.npz",
+        "data.csv -k 3 --covariance diag --columns length,width --weights count -o model.npz",
+        "rows.npy -k 20 --n-init 10 --seed 1 -o model.npz",
+        "- -k 3 < data.csv",
+    )
+    fit.add_argument("data", metavar="DATA")
+    fit.add_argument("-k", "--components", type=_count(1), required=True, metavar="K", help="number of components")
+    fit.add_argument("--covariance", choices=FAMILIES, default="full", help="covariance family (default: full)")
+    _add_learning(fit)
+
+    select = command(
+        commands.select,
+        "fit mixtures of several sizes and families, and save the best",
+        DATA,
+        "data.csv -o best.npz",
+        "data.csv -k 1-5,10 --covariance full,tied --criterion icl -o best.npz",
+    )
+    select.add_argument("data", metavar="DATA")
+    select.add_argument(
+        "-k", "--components", type=_counts, default="1-9", metavar="RANGE", help="numbers of components (default: 1-9)"
+    )
+    select.add_argument(
+        "--covariance",
+        type=_families,
+        default=tuple(FAMILIES),
+        metavar="LIST",
+        help="covariance families (default: all)",
+    )
+    select.add_argument("--criterion", choices=CRITERIA, default="bic", help="the smallest wins (default: bic)")
+    _add_learning(select)
+
+    predict = command(
+        commands.predict,
+        "the most probable component of each row",
+        f"{DATA}\n\n{VALUES}",
+        "model.npz data.csv",
+        "model.npz data.csv -o labels.csv",
+        "model.npz big.npy -o labels.npy",
+        "model.npz data.csv | paste -d, data.csv - > labelled.csv",
+    )
+    _add_applying(predict)
+
+    responsibilities = command(
+        commands.responsibilities,
+        "the probability of each component given each row",
+        f"{DATA}\n\n{VALUES}",
+        "model.npz data.csv -o probabilities.csv",
+    )
+    _add_applying(responsibilities)
+
+    score = command(
+        commands.score,
+        "the log-likelihood of each row, in nats",
+        f"{DATA}\n\n{VALUES}\nTheir mean is told on standard error.",
+        "model.npz data.csv -o scores.npy",
+        "model.npz data.csv --mean",
+    )
+    _add_weights(_add_applying(score))
+    score.add_argument("--mean", action="store_true", help="print the mean of all rows, and nothing else")
+
+    sample = command(
+        commands.sample,
+        "draw rows from the mixture",
+        "They are ordered by component.",
+        "model.npz -n 1000 --seed 0 -o rows.csv",
+    )
+    sample.add_argument("model", metavar="MODEL")
+    sample.add_argument("-n", "--rows", type=_count(1), default=1, metavar="N", help="how many (default: 1)")
+    sample.add_argument("--seed", type=_count(0), metavar="SEED", help="the same seed, the same rows (default: others)")
+    _add_rows_output(sample)
+
+    info = command(commands.info, "what a model is", "", "model.npz", "model.npz --json")
+    info.add_argument("model", metavar="MODEL")
+    info.add_argument("--json", action="store_true", help="all parameters, with all their digits, as JSON")
+
+    plot = command(
+        commands.plot,
+        "draw a model and its rows",
+        f"{DATA}\n\nOf more than {commands.MOST_DRAWN} rows a sample is drawn.",
+        "model.npz data.csv -o picture.png",
+        "model.npz data.csv -o picture.pdf",
+    )
+    plot.add_argument("model", metavar="MODEL")
+    plot.add_argument("data", metavar="DATA")
+    plot.add_argument(
+        "-o",
+        "--output",
+        type=_file,
+        required=True,
+        metavar="FILE",
+        help="its ending tells the format: .png, .pdf, .svg",
+    )
+    plot.add_argument("--dpi", type=_count(1), default=150, help="dots per inch (default: 150)")
+    plot.add_argument("--seed", type=_count(0), default=0, help="of the sample (default: 0)")
+    plot.add_argument("--threads", type=_count(1), help=THREADS)
+    _add_reading(plot)
+    return whole
+
+
+def _add_learning(command: ArgumentParser) -> None:
+    command.add_argument("-o", "--output", type=_file, metavar="MODEL", help="file of the model, .npz")
+    learning = command.add_argument_group("how it is fitted")
+    learning.add_argument("--n-init", type=_count(1), metavar="N", help="starts; the best is kept")
+    learning.add_argument("--seed", type=_count(0), default=0, help="the same seed, the same model (default: 0)")
+    learning.add_argument("--tol", type=float, help="converged when the log-likelihood of a row changes by less")
+    learning.add_argument("--max-iter", type=_count(0), metavar="N", help="EM iterations at most")
+    learning.add_argument("--reg-covar", type=float, metavar="VARIANCE", help="added to all variances")
+    learning.add_argument("--init", choices=METHODS, help="the first start")
+    learning.add_argument("--prior", choices=["default"], help="keep covariances from degenerating, as mclust does")
+    learning.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
+    learning.add_argument("--verbose", action="store_true", help="tell on standard error how the fit goes")
+    _add_weights(_add_reading(command))
+
+
+def _add_applying(command: ArgumentParser) -> ArgumentGroup:
+    command.add_argument("model", metavar="MODEL", help="file that fit or select wrote")
+    command.add_argument("data", metavar="DATA")
+    _add_rows_output(command)
+    command.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
+    return _add_reading(command)
+
+
+def _add_rows_output(command: ArgumentParser) -> None:
+    command.add_argument(
+        "-o",
+        "--output",
+        default=STANDARD_OUTPUT,
+        metavar="FILE",
+        help="where to: NumPy's format if it ends in .npy, else text; written whole or not at all (default: standard "
+        "output)",
+    )
+
+
+def _add_reading(command: ArgumentParser) -> ArgumentGroup:
+    reading = command.add_argument_group("how the data are read")
+    reading.add_argument(
+        "--columns", metavar="LIST", help='which: names ("length,width"), or numbers from 0 and ranges ("0,2-4")'
+    )
+    reading.add_argument("--header", action=BooleanOptionalAction, help="the first row of text holds names")
+    reading.add_argument(
+        "--delimiter", type=_delimiter, metavar="MARK", help='between cells of text: a character, "tab" or "space"'
+    )
+    reading.add_argument("--array", metavar="NAME", help="which array of an npz file")
+    return reading
+
+
+def _add_weights(reading: ArgumentGroup) -> None:
+    reading.add_argument("--weights", metavar="COLUMN", help="column of row weights, by name or number")
+
+
+def _count(least: int) -> Callable[[str], int]:
+    """The type of whole numbers, at least so large."""
+
+    def count(text: str) -> int:
+        if not re.fullmatch(r"\d+", text, re.ASCII) or int(text) < least:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        return int(text)
+
+    return count
+
+
+def _counts(text: str) -> list[int]:
+    """Of "1-3,5": 1, 2, 3, 5."""
+    found: list[int] = []
+    for part in text.split(","):
+        ends = [_count(1)(end) for end in part.split("-")]
+        if len(ends) > 2 or ends[0] > ends[-1]:
+            raise ArgumentTypeError(f"{part!r} is not a range of numbers such as 1-9")
+        found += range(ends[0], ends[-1] + 1)
+    return found
+
+
+def _families(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in FAMILIES:
+            raise ArgumentTypeError(f"{name!r} is not one of {', '.join(FAMILIES)}")
+    return names
+
+
+def _delimiter(text: str) -> str:
+    mark = DELIMITERS.get(text, text)
+    if len(mark) != 1 or mark in '"#\r\n':
+        raise ArgumentTypeError(f"{text!r} is not one character that may stand between cells")
+    return mark
+
+
+def _file(text: str) -> str:
+    if text == STANDARD_OUTPUT:
+        raise ArgumentTypeError("this is written to a file, not to standard output")
+    return text

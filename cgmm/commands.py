@@ -1,0 +1,236 @@
+"""What each command of the command line does with its arguments."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import sys
+from argparse import Namespace
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cgmm import progress, summary
+from cgmm.files import check_writable, write_whole
+from cgmm.gmm import GMM
+from cgmm.output import STANDARD_OUTPUT, write_rows
+from cgmm.tables import Block, Frame, Table, gather, open_reader
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cgmm.readers import Reader
+    from cgmm.types import Array, Rows
+
+MOST_VALUES = 1 << 23  # of responsibilities held at once
+MOST_DRAWN = 100_000  # rows in a picture: of more, a sample
+
+
+def fit(args: Namespace) -> None:
+    """Fit a mixture, print what it is, save it."""
+    table, data = _learned_from(args)
+    model = GMM(args.components, covariance_type=args.covariance, verbose=2 * args.verbose, **_settings(args))
+    start = perf_counter()
+    with progress.iterations() as callback, contextlib.redirect_stdout(sys.stderr):
+        model.set_params(callback=callback)
+        model.fit(_framed(data.rows, table.names), sample_weight=data.weights)
+    seconds = perf_counter() - start
+    _conclude(args, model.set_params(verbose=0, callback=None), table, data, seconds)
+
+
+def select(args: Namespace) -> None:
+    """Fit mixtures of several sizes and families, print how they compare, save the best."""
+    from cgmm.selection import select
+
+    table, data = _learned_from(args)
+    start = perf_counter()
+    with contextlib.redirect_stdout(sys.stderr):
+        selection = select(
+            _framed(data.rows, table.names),
+            args.components,
+            args.covariance,
+            criterion=args.criterion,
+            sample_weight=data.weights,
+            verbose=2 if args.verbose else int(progress.possible()),
+            **_settings(args),
+        )
+    seconds = perf_counter() - start
+    print(selection, end="\n\n")
+    _conclude(args, selection.best.set_params(verbose=0), table, data, seconds)
+
+
+def predict(args: Namespace) -> None:
+    """Write the label of each row."""
+    model, table = _applied_to(args)
+    _write(args, table, ["label"], (model.predict(_named(model, block.rows)) for block in _watched(args, table)))
+
+
+def responsibilities(args: Namespace) -> None:
+    """Write the responsibilities of each row."""
+    model, table = _applied_to(args)
+    k = model.n_components
+    step = max(1, MOST_VALUES // k)
+
+    def values() -> Iterator[Any]:
+        for block in _watched(args, table):
+            for start in range(0, len(block.rows), step):
+                yield model.predict_proba(_named(model, block.rows[start : start + step]))
+
+    _write(args, table, [f"component_{c}" for c in range(k)], values())
+
+
+def score(args: Namespace) -> None:
+    """Write the log-likelihood of each row, and tell their mean."""
+    model, table = _applied_to(args)
+    sums: list[tuple[float, float]] = []
+
+    def values() -> Iterator[Any]:
+        for block in _watched(args, table):
+            found = model.score_samples(_named(model, block.rows))
+            sums.append(_weighted(found, block.weights))
+            yield found
+
+    if args.mean:
+        for _ in values():
+            pass
+    else:
+        _write(args, table, ["log_likelihood"], values())
+    total, weight = map(math.fsum, zip(*sums, strict=True)) if sums else (0.0, 0.0)
+    if not weight:
+        raise ValueError(f"{args.data} has no rows" + (" of positive weight" if sums else ""))
+    if args.mean:
+        print(total / weight)
+    else:
+        print(f"mean log-likelihood of a row: {total / weight:.10g}", file=sys.stderr)
+
+
+def sample(args: Namespace) -> None:
+    """Write rows drawn from the mixture, ordered by component."""
+    _check_output(args)
+    model = GMM.load(args.model)
+    rows, _ = model.set_params(random_state=args.seed).sample(args.rows)
+    write_rows(args.output, summary.feature_names(model), [rows])
+
+
+def info(args: Namespace) -> None:
+    """Print what a model is."""
+    model = GMM.load(args.model)
+    print(summary.as_json(model) if args.json else summary.as_text(model))
+
+
+def plot(args: Namespace) -> None:
+    """Draw the model and the rows."""
+    model, table = _applied_to(args)
+    rows = _some(table, np.random.default_rng(args.seed))
+    try:
+        import matplotlib
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib: pip install 'cgmm[plot]'") from error
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    pyplot.figure()
+    model.plot(_named(model, rows))
+    kind = PurePath(args.output).suffix[1:] or "png"
+    try:
+        write_whole(args.output, lambda file: pyplot.gcf().savefig(file, format=kind, dpi=args.dpi))
+    finally:
+        pyplot.close()
+
+
+def _learned_from(args: Namespace) -> tuple[Table, Block]:
+    """The table of a fit, and all its rows."""
+    _check_output(args)
+    table = Table(_reader(args), args.columns, args.weights)
+    return table, gather(table, progress.watched(table.blocks()))
+
+
+def _applied_to(args: Namespace) -> tuple[GMM, Table]:
+    """A saved model, and the table to which it is applied: its own columns, if both know their names."""
+    _check_output(args)
+    model, reader = GMM.load(args.model).set_params(n_threads=args.threads), _reader(args)
+    columns = args.columns
+    if columns is None and reader.names is not None:
+        columns = summary.feature_names(model)
+    table = Table(reader, columns, getattr(args, "weights", None))
+    if table.d != model.n_features_in_:
+        raise ValueError(
+            f"{args.data} has {table.d} columns, but the model {model.n_features_in_} features: "
+            "choose as many with --columns"
+        )
+    return model, table
+
+
+def _reader(args: Namespace) -> Reader:
+    return open_reader(args.data, args.header, args.delimiter, args.array)
+
+
+def _settings(args: Namespace) -> dict[str, Any]:
+    """The arguments of GMM that fit and select share, but for those that are left to its defaults."""
+    names = {
+        "n_init": args.n_init,
+        "tol": args.tol,
+        "max_iter": args.max_iter,
+        "reg_covar": args.reg_covar,
+        "init_params": args.init,
+        "prior": args.prior,
+        "random_state": args.seed,
+        "n_threads": args.threads,
+    }
+    return {name: value for name, value in names.items() if value is not None}
+
+
+def _framed(rows: Rows, names: Sequence[str] | None) -> Any:
+    return rows if names is None else Frame(rows, names)
+
+
+def _named(model: GMM, rows: Rows) -> Any:
+    """Rows under the names that a model gives to its features."""
+    return _framed(rows, summary.feature_names(model))
+
+
+def _weighted(values: Array, weights: Array | None) -> tuple[float, float]:
+    """Σ w v and Σ w; a row of weight zero may have no finite value."""
+    if weights is None:
+        return float(values.sum()), float(len(values))
+    counted = weights > 0
+    return float(weights[counted] @ values[counted]), float(weights.sum())
+
+
+def _some(table: Table, rng: np.random.Generator) -> Rows:
+    """All rows, or MOST_DRAWN of them in their order: those to which the smallest of random keys fall."""
+    rows, keys = np.empty((0, table.d)), np.empty(0)
+    for block in progress.watched(table.blocks()):
+        rows = np.concatenate([rows, block.rows])
+        keys = np.concatenate([keys, rng.random(len(block.rows))])
+        if len(keys) > MOST_DRAWN:
+            kept = np.sort(np.argpartition(keys, MOST_DRAWN)[:MOST_DRAWN])
+            rows, keys = rows[kept], keys[kept]
+    return rows
+
+
+def _watched(args: Namespace, table: Table) -> Iterator[Block]:
+    """The blocks of a table, under a bar that does not disturb what is printed."""
+    visible = args.output != STANDARD_OUTPUT or not sys.stdout.isatty()
+    return progress.watched(table.blocks(), visible)
+
+
+def _write(args: Namespace, table: Table, names: Sequence[str], blocks: Iterable[Any]) -> None:
+    """The values of all rows; under names if the data have names."""
+    write_rows(args.output, None if table.names is None else names, blocks)
+
+
+def _conclude(args: Namespace, model: GMM, table: Table, data: Block, seconds: float) -> None:
+    """Save what was fitted, and tell what it is."""
+    if args.output is not None:
+        model.save(args.output)
+    print(summary.of_fit(model, _framed(data.rows, table.names), data.weights, seconds))
+
+
+def _check_output(args: Namespace) -> None:
+    """That the result can be written, before there is one."""
+    if args.output not in (None, STANDARD_OUTPUT):
+        check_writable(args.output)

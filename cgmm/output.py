@@ -1,0 +1,67 @@
+"""Values for rows, written block by block: as text, or as a NumPy file whose length is known at the end only."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cgmm.files import write_whole
+
+STANDARD_OUTPUT = "-"
+NUMBERS_AT_A_TIME = 1 << 16  # as Python's own, which take ten times the memory of an array's
+
+
+def write_rows(path: str, names: Sequence[str] | None, blocks: Iterable[NDArray[Any]]) -> None:
+    """Write blocks (m,) or (m,d) to a file, whole or not at all, or to standard output as they come ("-").
+
+    A file whose name ends in .npy is NumPy's; any other is text, with tabs if its name ends in .tsv and commas
+    otherwise, numbers with as many digits as they need to be read back exactly, and the names, if any, above them.
+    """
+    if path == STANDARD_OUTPUT:
+        sys.stdout.flush()
+        write_text(sys.stdout.buffer, names, blocks)
+    elif path.endswith(".npy"):
+        write_whole(path, lambda file: write_npy(file, blocks))
+    else:
+        write_whole(path, lambda file: write_text(file, names, blocks, "\t" if path.endswith(".tsv") else ","))
+
+
+def write_text(
+    file: BinaryIO, names: Sequence[str] | None, blocks: Iterable[NDArray[Any]], delimiter: str = ","
+) -> None:
+    if names is not None:
+        line = io.StringIO()
+        csv.writer(line, delimiter=delimiter, lineterminator="\n").writerow(names)
+        file.write(line.getvalue().encode())
+    for block in blocks:
+        table = block.reshape(len(block), math.prod(block.shape[1:]))
+        step = max(1, NUMBERS_AT_A_TIME // table.shape[1])
+        for start in range(0, len(table), step):
+            rows = table[start : start + step].tolist()
+            file.write("".join(delimiter.join(map(repr, row)) + "\n" for row in rows).encode())
+
+
+def write_npy(file: BinaryIO, blocks: Iterable[NDArray[Any]]) -> None:
+    """The header is written again at the end, with the length: NumPy leaves room for it to grow."""
+    if not file.seekable():
+        raise OSError("a NumPy file cannot be written to a pipe: choose text")
+    n, block = 0, np.empty(0)
+    for block in blocks:
+        if n == 0:
+            _write_header(file, block, 0)
+        file.write(np.ascontiguousarray(block).data)
+        n += len(block)
+    file.seek(0)
+    _write_header(file, block, n)
+
+
+def _write_header(file: BinaryIO, block: NDArray[Any], n: int) -> None:
+    descr = np.lib.format.dtype_to_descr(block.dtype)
+    np.lib.format.write_array_header_1_0(file, {"descr": descr, "fortran_order": False, "shape": (n, *block.shape[1:])})

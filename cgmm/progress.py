@@ -1,0 +1,51 @@
+"""Bars on a terminal, if tqdm is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cgmm.em import IterationState
+    from cgmm.tables import Block
+    from cgmm.types import Callback
+
+
+def possible() -> bool:
+    """Whether somebody sees standard error, and there is tqdm to draw on it."""
+    return sys.stderr.isatty() and find_spec("tqdm") is not None
+
+
+def watched(blocks: Iterable[Block], visible: bool = True) -> Iterator[Block]:
+    """The blocks, counted by a bar."""
+    with _bar(" rows", visible) as bar:
+        for block in blocks:
+            yield block
+            if bar is not None:
+                bar.update(len(block.rows))
+
+
+@contextlib.contextmanager
+def iterations() -> Iterator[Callback | None]:
+    """A callback of GMM that shows a fit's iterations, or None."""
+    with _bar(" iterations", visible=True) as bar:
+
+        def show(state: IterationState) -> None:
+            bar.set_description(f"start {state.restart}, log-likelihood {state.log_likelihood:.6g}", refresh=False)
+            bar.update()
+
+        yield None if bar is None else show
+
+
+@contextlib.contextmanager
+def _bar(unit: str, visible: bool) -> Iterator[Any]:
+    if not (visible and possible()):
+        yield None
+        return
+    from tqdm import tqdm
+
+    with tqdm(unit=unit, unit_scale=True, leave=False) as bar:
+        yield bar

@@ -1,0 +1,194 @@
+"""Tables of numbers in files, read a block of rows at a time.
+
+A reader (cgmm/readers.py) knows one format; a Table chooses columns of it and checks their values.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cgmm.readers import STANDARD_INPUT, NpyReader, NpzReader, ParquetReader, Reader, TableError, magic
+from cgmm.text import TextReader
+
+if TYPE_CHECKING:
+    from cgmm.types import Array, Rows
+
+MOST_TOLD = 12  # names in an error
+
+
+class Block(NamedTuple):
+    """Some rows (m,d), float32 or float64, and their weights (m,) or None."""
+
+    rows: Rows
+    weights: Array | None
+
+
+class Frame(NamedTuple):
+    """Rows (n,d) under names, as a data frame has them."""
+
+    rows: Rows
+    columns: Sequence[str]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.rows.shape
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        return np.array(self.rows, dtype) if copy else np.asarray(self.rows, dtype)
+
+
+class Table:
+    """Chosen columns of a file, and one of weights.
+
+    Parameters
+    ----------
+    reader : cgmm.readers.Reader
+    columns : str or sequence of str, optional
+        Names, or numbers from 0 and ranges of them ("0,2-4"). Default: all but that of the weights.
+    weights : str, optional
+        The column of row weights, by name or number.
+
+    Attributes
+    ----------
+    names : tuple of str, or None
+        Of the chosen columns; None if the file has none.
+    d : int
+        Their number.
+
+    Raises
+    ------
+    TableError
+        A column does not exist, or is chosen twice.
+    """
+
+    def __init__(self, reader: Reader, columns: str | Sequence[str] | None = None, weights: str | None = None) -> None:
+        self._reader = reader
+        self._weights = [] if weights is None else self._find(weights)
+        if len(self._weights) > 1:
+            raise TableError(f"{reader.path}: one column of weights is needed, not {weights!r}")
+        if columns is None:
+            self._columns = [j for j in range(reader.width) if j not in self._weights]
+        else:
+            items = next(csv.reader([columns], skipinitialspace=True)) if isinstance(columns, str) else columns
+            self._columns = [j for item in items for j in self._find(item)]
+        self.names = None if reader.names is None else tuple(reader.names[j] for j in self._columns)
+        self.d = len(self._columns)
+        self._check_columns(chosen=columns is not None)
+
+    def blocks(self) -> Iterator[Block]:
+        """The rows from the first to the last; TableError names the file and the place of a value that cannot be used.
+
+        Standard input can be read once only.
+        """
+        for values, place in self._reader.read(self._columns + self._weights):
+            self._check_finite(values, place)
+            if not self._weights:
+                yield Block(values, None)
+                continue
+            weights = values[:, self.d].astype(np.float64)
+            if (weights < 0).any():
+                i = int(np.argmax(weights < 0))
+                raise self._fault(place(i), self._weights[0], f"the weight {weights[i]} is negative")
+            yield Block(values[:, : self.d], weights)
+
+    def _find(self, item: str) -> list[int]:
+        """The columns that one name, number or range means."""
+        names, width = self._reader.names or (), self._reader.width
+        found = [j for j, name in enumerate(names) if name == item]
+        if len(found) > 1:
+            raise TableError(f"{self._reader.path} has {len(found)} columns named {item!r}: choose one by its number")
+        match = re.fullmatch(r"(\d+)(?:-(\d+))?", item, re.ASCII)
+        if not found and match:
+            first, last = int(match[1]), int(match[2] or match[1])
+            found = list(range(first, last + 1)) if first <= last < width else []
+        if not found:
+            raise TableError(f"{self._reader.path} has no column {item!r}; it has {self._all_columns()}")
+        return found
+
+    def _all_columns(self) -> str:
+        names, width = self._reader.names, self._reader.width
+        if names is None:
+            return "the column 0" if width == 1 else f"the columns 0 to {width - 1}, without names"
+        more = f" and {width - MOST_TOLD} more" if width > MOST_TOLD else ""
+        return ", ".join(map(repr, names[:MOST_TOLD])) + more
+
+    def _check_columns(self, chosen: bool) -> None:
+        path, columns = self._reader.path, self._columns + self._weights
+        if not self._columns:
+            raise TableError(f"{path}: no column is left beside that of the weights")
+        for j in columns:
+            if columns.count(j) > 1:
+                raise TableError(f"{path}: {self._reader.told(j)} is chosen twice")
+        if self.names is None:
+            return
+        for name in self.names:
+            if not chosen and not name:
+                raise TableError(f"{path}: a column without a name may hold row labels: choose columns with --columns")
+            if self.names.count(name) > 1:
+                raise TableError(f"{path}: two columns are named {name!r}: choose columns with --columns, by number")
+
+    def _check_finite(self, values: Rows, place: Any) -> None:
+        if np.isfinite(values).all():
+            return
+        i, at = map(int, np.argwhere(~np.isfinite(values))[0])
+        column = (self._columns + self._weights)[at]
+        raise self._fault(place(i), column, f"{values[i, at]} is not a finite number: fill it, or drop the row")
+
+    def _fault(self, place: str, column: int, told: str) -> TableError:
+        return TableError(f"{self._reader.path}, {place}, {self._reader.told(column)}: {told}")
+
+
+def open_reader(
+    path: str, header: bool | None = None, delimiter: str | None = None, array: str | None = None
+) -> Reader:
+    """The reader of a file, whose format is told by its first bytes.
+
+    Parameters
+    ----------
+    path : str
+        Of text (CSV, TSV and their like, which gzip may have packed), npy, npz or Parquet. "-" is standard input: text
+        or npy.
+    header : bool, optional
+        Whether the first row of text holds names. Default: it does if none of its cells is a number.
+    delimiter : str, optional
+        Between the cells of text. Default: the first of tab, semicolon, comma and space that the first row has.
+    array : str, optional
+        The name of one in an npz archive.
+
+    Raises
+    ------
+    OSError, TableError
+        The file cannot be read.
+    """
+    first = magic(path)
+    if first.startswith(b"\x93NUMPY"):
+        return NpyReader(path)
+    if first.startswith((b"PK", b"PAR1")) and path == STANDARD_INPUT:
+        raise TableError("standard input must be text or npy: write it to a file first")
+    if first.startswith(b"PK"):
+        return NpzReader(path, array)
+    if first.startswith(b"PAR1"):
+        return ParquetReader(path)
+    return TextReader(path, header, delimiter)
+
+
+def gather(table: Table, blocks: Iterator[Block]) -> Block:
+    """All blocks of a table as one, at the cost of one in memory; TableError if there is no row."""
+    rows, weights = np.empty((0, table.d)), np.empty(0)
+    for block in blocks:
+        n, m = len(rows), len(block.rows)
+        if n == 0:
+            rows = rows.astype(block.rows.dtype)
+        rows.resize((n + m, table.d), refcheck=False)  # moved by the system's page tables, once large
+        rows[n:] = block.rows
+        if block.weights is not None:
+            weights.resize(n + m, refcheck=False)
+            weights[n:] = block.weights
+    if not len(rows):
+        raise TableError("there are no rows in the data")
+    return Block(rows, weights if len(weights) else None)
