@@ -121,7 +121,7 @@ class NpzReader(Reader):
     """An array of a NumPy archive, held in memory."""
 
     def __init__(self, path: str, name: str | None) -> None:
-        with _naming(path), np.load(path, allow_pickle=False) as archive:
+        with _naming(path), open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             names = archive.files
             if name is None and len(names) != 1:
                 raise TableError(f"{path} holds {len(names)} arrays ({', '.join(names)}): choose one with --array")

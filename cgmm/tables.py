@@ -126,9 +126,9 @@ class Table:
                 raise TableError(f"{path}: {self._reader.told(j)} is chosen twice")
         if self.names is None:
             return
+        if "" in self.names and not chosen:
+            raise TableError(f"{path}: a column without a name may hold row labels: choose columns with --columns")
         for name in self.names:
-            if not chosen and not name:
-                raise TableError(f"{path}: a column without a name may hold row labels: choose columns with --columns")
             if self.names.count(name) > 1:
                 raise TableError(f"{path}: two columns are named {name!r}: choose columns with --columns, by number")
 

@@ -7,7 +7,7 @@ import io
 import math
 import re
 from collections.abc import Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
@@ -33,23 +33,23 @@ class TextReader(Reader):
 
     def __init__(self, path: str, header: bool | None, delimiter: str | None) -> None:
         self._passes = Passes(path, _blocks)
-        first = next(filter(ROW.match, self._passes.first or []), None)
-        if first is None:
+        if self._passes.first is None:
             raise TableError(f"{path} is empty")
         super().__init__(path, 0)
+        first = self._passes.first.rows[0]
         self._delimiter = delimiter or next((mark for mark in DELIMITERS if mark in first.strip()), ",")
         cells = next(self._split([first]))
         self._has_header = not any(map(_is_number, cells)) if header is None else header
         self.width, self.names = len(cells), tuple(cells) if self._has_header else None
 
     def read(self, columns: Sequence[int]) -> Iterator[tuple[Rows, Place]]:
-        first_line, to_skip = 1, int(self._has_header)
-        for lines in self._passes:
-            rows = list(filter(ROW.match, lines))[to_skip:]
-            block = _Block(rows, lines, first_line, to_skip)
-            if rows:
+        blocks = iter(self._passes)
+        if self._has_header:
+            first = next(blocks)
+            blocks = chain([first._replace(rows=first.rows[1:], header=1)], blocks)
+        for block in blocks:
+            if block.rows:
                 yield self._parse(block, columns), block.place
-            first_line, to_skip = first_line + len(lines), 0
 
     def _parse(self, block: _Block, columns: Sequence[int]) -> Rows:
         if any(width != self.width for width in self._widths(block.rows)):
@@ -80,7 +80,9 @@ class TextReader(Reader):
         for i, cells in enumerate(self._split(block.rows)):
             place = f"{self.path}, {block.place(i)}"
             if len(cells) != self.width:
-                return TableError(f"{place}: {len(cells)} cells, but the first line has {self.width}")
+                return TableError(
+                    f"{place}: {len(cells)} cell{'s' * (len(cells) != 1)}, not {self.width} as in the first"
+                )
             for j in columns:
                 if not _is_number(cells[j]):
                     hint = f"; {CHOOSE}" if i == 0 and block.first_line == 1 else ""
@@ -94,18 +96,23 @@ class _Block(NamedTuple):
     rows: list[str]
     lines: list[str]
     first_line: int
-    header: int
+    header: int = 0
 
     def place(self, i: int) -> str:
         numbers = (number for number, line in enumerate(self.lines, self.first_line) if ROW.match(line))
         return f"line {next(islice(numbers, self.header + i, None))}"
 
 
-def _blocks(file: BinaryIO) -> Iterator[list[str]]:
+def _blocks(file: BinaryIO) -> Iterator[_Block]:
+    """The lines of a file, where there are rows among them."""
+    first_line = 1
     text = io.TextIOWrapper(file, encoding="utf-8-sig")
     try:
         while lines := text.readlines(BLOCK_CHARACTERS):
-            yield lines
+            rows = list(filter(ROW.match, lines))
+            if rows:
+                yield _Block(rows, lines, first_line)
+            first_line += len(lines)
     finally:
         text.detach()  # who opened the file closes it
 
