@@ -11,9 +11,9 @@ from cgmm import __version__, commands
 from cgmm.covariance import FAMILIES
 from cgmm.initialize import METHODS
 from cgmm.output import STANDARD_OUTPUT
+from cgmm.selection import CRITERIA
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
-CRITERIA = ("bic", "aic", "icl")
 THREADS = "how many to use; results do not depend on it (default: all)"
 DATA = """\
 DATA is text (CSV, TSV, cells separated by semicolons or spaces; gzip may have

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgmm import progress, summary
+from cgmm import progress, selection, summary
 from cgmm.files import check_writable, write_whole
 from cgmm.gmm import GMM
 from cgmm.output import STANDARD_OUTPUT, write_rows
@@ -43,12 +43,10 @@ def fit(args: Namespace) -> None:
 
 def select(args: Namespace) -> None:
     """Fit mixtures of several sizes and families, print how they compare, save the best."""
-    from cgmm.selection import select
-
     table, data = _learned_from(args)
     start = perf_counter()
     with contextlib.redirect_stdout(sys.stderr):
-        selection = select(
+        found = selection.select(
             _framed(data.rows, table.names),
             args.components,
             args.covariance,
@@ -58,8 +56,8 @@ def select(args: Namespace) -> None:
             **_settings(args),
         )
     seconds = perf_counter() - start
-    print(selection, end="\n\n")
-    _conclude(args, selection.best.set_params(verbose=0), table, data, seconds)
+    print(found, end="\n\n")
+    _conclude(args, found.best.set_params(verbose=0), table, data, seconds)
 
 
 def predict(args: Namespace) -> None:
@@ -123,8 +121,6 @@ def info(args: Namespace) -> None:
 
 def plot(args: Namespace) -> None:
     """Draw the model and the rows."""
-    model, table = _applied_to(args)
-    rows = _some(table, np.random.default_rng(args.seed))
     try:
         import matplotlib
     except ImportError as error:
@@ -132,6 +128,8 @@ def plot(args: Namespace) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    model, table = _applied_to(args)
+    rows = _some(table, np.random.default_rng(args.seed))
     pyplot.figure()
     model.plot(_named(model, rows))
     kind = PurePath(args.output).suffix[1:] or "png"

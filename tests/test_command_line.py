@@ -1,0 +1,535 @@
+"""The command line does what the Python interface does, to the bit, and ends as a command should."""
+
+import contextlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import cgmm
+from cgmm import GMM, commands, readers, text
+from cgmm.__main__ import main
+from datasets import DATA, table
+from programs import FOLDER, SECONDS
+
+FAITHFUL = str(DATA / "faithful.csv")
+X = table("faithful")
+NAMES = ["eruptions", "waiting"]
+PATH = os.pathsep.join(filter(None, (FOLDER, os.environ.get("PYTHONPATH"))))
+
+
+@pytest.fixture
+def run(capsysbinary):
+    """Runs a command in this process: its exit code, what it prints, and what it says of errors."""
+
+    def run(*arguments):
+        try:
+            code = main([str(argument) for argument in arguments])
+        except SystemExit as end:
+            code = end.code
+        printed, errors = capsysbinary.readouterr()
+        return code, printed.decode(), errors.decode()
+
+    return run
+
+
+@pytest.fixture
+def done(run):
+    """Runs a command that must succeed and say nothing of errors: what it prints."""
+
+    def done(*arguments):
+        code, printed, errors = run(*arguments)
+        assert (code, errors) == (0, "")
+        return printed
+
+    return done
+
+
+@pytest.fixture
+def model(tmp_path):
+    """A fitted model, and its file."""
+    model = GMM(2, random_state=0).fit(X)
+    model.save(tmp_path / "model.npz")
+    return model
+
+
+@pytest.fixture
+def blocks_of_a_few(monkeypatch):
+    monkeypatch.setattr(text, "BLOCK_CHARACTERS", 300)
+    monkeypatch.setattr(readers, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(commands, "MOST_VALUES", 20)
+
+
+def numbers(printed, skiprows=0):
+    return np.loadtxt(io.StringIO(printed), delimiter=",", skiprows=skiprows)
+
+
+def same_model(found, expected):
+    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_"):
+        assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+# fit
+
+
+def test_fit(tmp_path, done):
+    printed = done("fit", FAITHFUL, "-k", 2, "-o", tmp_path / "model.npz")
+    expected = GMM(2, random_state=0).fit(X)
+    found = GMM.load(tmp_path / "model.npz")
+    same_model(found, expected)
+    assert list(found.feature_names_in_) == NAMES
+    assert found.verbose == 0
+    told = dict(line.split(maxsplit=1) for line in printed.split("\n\n")[0].splitlines())
+    assert told["rows"] == "272"
+    assert told["components"] == "2, full"
+    assert told["features"] == "2 (eruptions, waiting)"
+    assert told["fit"] == f"converged in {expected.n_iter_} iterations"
+    assert_allclose(float(told["log-likelihood"].split()[0]), expected.score(X) * len(X), rtol=1e-7)
+    assert_allclose(float(told["BIC"]), expected.bic(X), rtol=1e-7)
+    assert float(told["seconds"]) >= 0
+    assert len(printed.split("\n\n")[1].splitlines()) == 3
+    assert os.listdir(tmp_path) == ["model.npz"]
+
+
+def test_fit_takes_the_arguments_of_GMM(tmp_path, done):
+    arguments = {
+        "covariance": "diag",
+        "n-init": 3,
+        "seed": 5,
+        "tol": 1e-7,
+        "max-iter": 500,
+        "reg-covar": 1e-3,
+        "init": "k-means++",
+        "prior": "default",
+        "threads": 1,
+    }
+    options = [option for name, value in arguments.items() for option in (f"--{name}", value)]
+    done("fit", FAITHFUL, "--components", 3, "--output", tmp_path / "model.npz", *options)
+    expected = GMM(
+        3,
+        covariance_type="diag",
+        n_init=3,
+        random_state=5,
+        tol=1e-7,
+        max_iter=500,
+        reg_covar=1e-3,
+        init_params="k-means++",
+        prior="default",
+        n_threads=1,
+    ).fit(X)
+    found = GMM.load(tmp_path / "model.npz")
+    same_model(found, expected)
+    assert repr(found) == repr(expected)
+
+
+def test_fit_with_columns_and_weights(tmp_path, done):
+    rows = np.column_stack([X, np.arange(272) % 3])
+    np.save(tmp_path / "rows.npy", rows)
+    expected = GMM(2, random_state=0).fit(X[:, ::-1], sample_weight=rows[:, 2])
+    printed = done("fit", tmp_path / "rows.npy", "-k2", "--columns", "1,0", "--weights", "2", "-o", tmp_path / "m")
+    same_model(GMM.load(tmp_path / "m"), expected)
+    assert f"272, of weight {rows[:, 2].sum():.6g}" in printed
+    assert f"{expected.bic(X[:, ::-1], sample_weight=rows[:, 2]):.8g}" in printed
+
+
+def test_fit_without_a_file(tmp_path, done, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "log-likelihood" in done("fit", FAITHFUL, "-k", 2)
+    assert os.listdir() == []
+
+
+def test_many_features_and_components_are_not_all_told(tmp_path, done):
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((400, 10)))
+    printed = done("fit", tmp_path / "x.npy", "-k", 35, "--covariance", "diag", "--reg-covar", 0.1, "--tol", 0.1)
+    assert printed.endswith("and 2 features and 5 components more\n")
+
+
+def test_verbose_is_for_standard_error(run):
+    code, printed, errors = run("fit", FAITHFUL, "-k", 2, "--verbose")
+    assert code == 0 and "Start 0" in errors and "Start" not in printed
+
+
+def test_a_warning_is_a_line(run):
+    code, _, errors = run("fit", FAITHFUL, "-k", 3, "--max-iter", 2, "--tol", 0)
+    assert code == 0
+    assert len(errors.splitlines()) == 1
+    assert errors.startswith("cgmm: warning: Best performing initialization did not converge")
+
+
+# select
+
+
+def test_select(tmp_path, done):
+    printed = done(
+        "select", FAITHFUL, "-k", "1-2,4", "--covariance", "full,tied", "--criterion", "icl", "-o", tmp_path / "m"
+    )
+    expected = cgmm.select(X, (1, 2, 4), ("full", "tied"), criterion="icl", random_state=0)
+    same_model(GMM.load(tmp_path / "m"), expected.best)
+    found = printed.split("\n\n")[0].splitlines()
+    assert len(found) == 7
+    assert [line.split()[:4] for line in found] == [line.split()[:4] for line in str(expected).splitlines()]
+    assert sum("best" in line for line in found) == 1
+
+
+@pytest.mark.parametrize("components", ["0", "3-1", "1-2-3", "a", "", "1,", "-1"])
+def test_numbers_of_components(run, components):
+    code, printed, errors = run("select", FAITHFUL, f"--components={components}")
+    assert (code, printed) == (2, "") and "argument -k/--components" in errors
+
+
+# predict, responsibilities, score
+
+VALUES = {"predict": GMM.predict, "responsibilities": GMM.predict_proba, "score": GMM.score_samples}
+
+
+def values_of(run, command, *arguments):
+    code, printed, errors = run(command, *arguments)
+    assert code == 0
+    assert errors.startswith("mean log-likelihood of a row: ") if command == "score" else errors == ""
+    return printed
+
+
+@pytest.mark.parametrize("command", VALUES)
+def test_values(tmp_path, run, model, blocks_of_a_few, command):
+    expected = VALUES[command](model, X)
+    printed = values_of(run, command, tmp_path / "model.npz", FAITHFUL)
+    assert_array_equal(numbers(printed, skiprows=1), expected)
+    names = {"predict": "label", "responsibilities": "component_0,component_1", "score": "log_likelihood"}
+    assert printed.splitlines()[0] == names[command]
+    for end, mark in ((".csv", ","), (".tsv", "\t"), ("", ",")):
+        assert values_of(run, command, tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / f"out{end}") == ""
+        assert (tmp_path / f"out{end}").read_text() == printed.replace(",", mark)
+    assert values_of(run, command, tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "out.npy") == ""
+    assert_array_equal(np.load(tmp_path / "out.npy"), expected, strict=True)
+
+
+@pytest.mark.parametrize("command", VALUES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_values_of_numpy_files(tmp_path, run, model, blocks_of_a_few, command, dtype):
+    np.save(tmp_path / "x.npy", X.astype(dtype))
+    printed = values_of(run, command, tmp_path / "model.npz", tmp_path / "x.npy")
+    assert_array_equal(numbers(printed), VALUES[command](model, X.astype(dtype)))
+
+
+@pytest.mark.parametrize("command", VALUES)
+def test_values_where_passes_prune(tmp_path, run, command):
+    """A part of the rows may be pruned where the whole is not: the same to rounding."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((20000, 16)) + np.repeat(rng.uniform(-9, 9, (8, 16)), 2500, axis=0)
+    many = GMM(8, random_state=0).fit(rows)
+    many.save(tmp_path / "model.npz")
+    np.save(tmp_path / "x.npy", rows)
+    values_of(run, command, tmp_path / "model.npz", tmp_path / "x.npy", "-o", tmp_path / "out.npy")
+    assert_allclose(np.load(tmp_path / "out.npy"), VALUES[command](many, rows), rtol=1e-13, atol=1e-15)
+
+
+def test_columns_are_those_of_the_model(tmp_path, done, run):
+    done("fit", FAITHFUL, "-k", 2, "-o", tmp_path / "model.npz")
+    other = tmp_path / "other.csv"
+    other.write_text("waiting,name,eruptions\n" + "".join(f"{w!r},x,{e!r}\n" for e, w in X.tolist()))
+    expected = done("predict", tmp_path / "model.npz", FAITHFUL)
+    assert done("predict", tmp_path / "model.npz", other) == expected
+    assert done("predict", tmp_path / "model.npz", other, "--columns", "2,waiting") == expected
+    np.save(tmp_path / "x.npy", X)
+    assert "label\n" + done("predict", tmp_path / "model.npz", tmp_path / "x.npy") == expected
+    other.write_text("waiting,x\n1,2\n")
+    code, _, errors = run("predict", tmp_path / "model.npz", other)
+    assert (code, errors) == (1, f"cgmm: error: {other} has no column 'eruptions'; it has 'waiting', 'x'\n")
+
+
+def test_columns_of_another_number(tmp_path, run, model):
+    code, _, errors = run("predict", tmp_path / "model.npz", DATA / "iris.csv")
+    assert code == 1 and "iris.csv has 4 columns, but the model 2 features: choose as many with --columns" in errors
+    assert run("predict", tmp_path / "model.npz", DATA / "iris.csv", "--columns", "0-1")[0] == 0
+
+
+def test_mean(tmp_path, done, run, model, blocks_of_a_few):
+    assert_allclose(float(done("score", tmp_path / "model.npz", FAITHFUL, "--mean")), model.score(X), rtol=1e-14)
+    _, _, errors = run("score", tmp_path / "model.npz", FAITHFUL)
+    assert_allclose(float(errors.split(":")[1]), model.score(X), rtol=1e-9)
+    weights = np.arange(272) % 3
+    np.save(tmp_path / "x.npy", np.column_stack([weights, X]))
+    printed = done("score", tmp_path / "model.npz", tmp_path / "x.npy", "--mean", "--weights", "0")
+    assert_allclose(float(printed), model.score(X, sample_weight=weights), rtol=1e-14)
+    np.save(tmp_path / "x.npy", np.column_stack([0 * weights, X]))
+    code, _, errors = run("score", tmp_path / "model.npz", tmp_path / "x.npy", "--mean", "--weights", "0")
+    assert code == 1 and "no rows of positive weight" in errors
+
+
+def test_no_rows(tmp_path, done, run, model):
+    (tmp_path / "empty.csv").write_text("a,b\n")
+    assert done("predict", tmp_path / "model.npz", tmp_path / "empty.csv") == "label\n"
+    code, printed, errors = run("score", tmp_path / "model.npz", tmp_path / "empty.csv", "--mean")
+    assert (code, printed) == (1, "") and "empty.csv has no rows" in errors
+
+
+# sample, info
+
+
+def test_sample(tmp_path, done, model):
+    expected, _ = model.set_params(random_state=7).sample(1000)
+    assert_array_equal(numbers(done("sample", tmp_path / "model.npz", "-n", 1000, "--seed", 7)), expected)
+    assert len(done("sample", tmp_path / "model.npz").splitlines()) == 1
+    several = {done("sample", tmp_path / "model.npz") for _ in range(3)}
+    assert len(several) == 3
+    done("sample", tmp_path / "model.npz", "-n", 1000, "--seed", 7, "-o", tmp_path / "x.npy")
+    assert_array_equal(np.load(tmp_path / "x.npy"), expected, strict=True)
+
+
+def test_sample_under_names(tmp_path, done):
+    done("fit", FAITHFUL, "-k", 2, "-o", tmp_path / "model.npz")
+    done("sample", tmp_path / "model.npz", "-n", 500, "-o", tmp_path / "drawn.csv")
+    assert "2 (eruptions, waiting)" in done("fit", tmp_path / "drawn.csv", "-k", 2)
+
+
+@pytest.mark.parametrize("family", ["full", "tied", "diag", "spherical"])
+def test_info(tmp_path, done, family):
+    path = tmp_path / "model.npz"
+    done("fit", FAITHFUL, "-k", 2, "--covariance", family, "-o", path)
+    model = GMM.load(path)
+    printed = done("info", path)
+    assert f"2, {family}" in printed and "2 (eruptions, waiting)" in printed
+    deviation = np.sqrt(np.cov(X.T)[0, 0])
+    first = printed.splitlines()[-2].split()
+    assert first[0] == "0" and first[3] == "±"
+    assert_allclose([float(first[1]), float(first[2])], [model.weights_[0], model.means_[0, 0]], rtol=1e-3)
+    assert 0 < float(first[4]) <= deviation or family == "spherical"
+    facts = json.loads(done("info", path, "--json"))
+    assert facts["feature_names"] == NAMES and facts["converged"] is True
+    again = GMM.from_parameters(facts["weights"], facts["means"], facts["covariances"], facts["covariance_type"])
+    assert_array_equal(again.means_, model.means_)
+    assert_array_equal(again.covariances_, model.covariances_)
+
+
+def test_info_of_given_parameters(tmp_path, done):
+    GMM.from_parameters([1], [[0.0]], [[[1.0]]]).save(tmp_path / "m")
+    assert "the parameters were given" in done("info", tmp_path / "m")
+    assert json.loads(done("info", tmp_path / "m", "--json"))["lower_bound"] is None
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["unknown"],
+        ["fit", FAITHFUL],
+        ["fit", FAITHFUL, "-k", "0"],
+        ["fit", FAITHFUL, "-k", "2", "--covariance", "round"],
+        ["fit", FAITHFUL, "-k", "2", "-o", "-"],
+        ["fit", FAITHFUL, "-k", "2", "--delimiter", "ab"],
+        ["fit", FAITHFUL, "-k", "2", "--tol", "-1"],
+        ["fit", FAITHFUL, "-k", "2", "--tol", "nan"],
+        ["select", FAITHFUL, "--covariance", "full,round"],
+        ["predict", "model.npz"],
+        ["sample", "model.npz", "-n", "1.5"],
+    ],
+)
+def test_usage(run, arguments):
+    code, printed, errors = run(*arguments)
+    assert (code, printed) == (2, "") and "error" in errors
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        (["fit", "none.csv", "-k", "2"], "none.csv: No such file or directory"),
+        (["fit", ".", "-k", "2"], ".: Is a directory"),
+        (["fit", "bad.csv", "-k", "2"], "bad.csv, line 3, column 'y': 'x' is not a number"),
+        (["fit", FAITHFUL, "-k", "2", "--columns", "z"], "has no column 'z'"),
+        (["fit", FAITHFUL, "-k", "300"], "X has only 272 rows"),
+        (["fit", FAITHFUL, "-k", "2", "-o", "none/model"], "none: No such file or directory"),
+        (["fit", "none.csv", "-k", "2", "-o", "."], ".: Is a directory"),
+        (["predict", "none.npz", FAITHFUL], "none.npz: No such file or directory"),
+        (["predict", FAITHFUL, FAITHFUL], "faithful.csv cannot be loaded as a cgmm model: it is not an npz file"),
+        (["predict", "model.npz", "none.csv"], "none.csv: No such file or directory"),
+        (["info", "bad.csv"], "cannot be loaded as a cgmm model"),
+    ],
+)
+def test_errors(tmp_path, run, model, monkeypatch, arguments, told):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bad.csv").write_text("x,y\n1,2\n3,x\n")
+    code, printed, errors = run(*arguments)
+    assert (code, printed) == (1, "")
+    assert errors.startswith("cgmm: error: ") and told in errors and errors.count("\n") == 1
+
+
+def test_debug(run):
+    with pytest.raises(FileNotFoundError):
+        run("fit", "none.csv", "-k", "2", "--debug")
+
+
+@pytest.mark.parametrize(
+    "command", ["", "fit", "select", "predict", "responsibilities", "score", "sample", "info", "plot"]
+)
+def test_help(run, command):
+    code, printed, errors = run(*filter(None, [command]), "--help")
+    assert (code, errors) == (0, "")
+    assert f"cgmm {command or 'COMMAND'}" in printed
+    assert max(map(len, printed.splitlines())) < 100
+    if command:
+        assert f"\nexamples:\n  cgmm {command} " in printed
+
+
+def test_version(run):
+    assert run("--version") == (0, f"cgmm {cgmm.__version__}\n", "")
+
+
+def test_nothing_is_left_changed(run):
+    before = warnings.showwarning, list(warnings.filters)
+    run("fit", FAITHFUL, "-k", 3, "--max-iter", 2, "--tol", 0)
+    assert (warnings.showwarning, list(warnings.filters)) == before
+
+
+# Files are written whole or not at all
+
+
+@pytest.mark.parametrize("end", ["csv", "npy"])
+@pytest.mark.parametrize("error", [None, KeyboardInterrupt(), MemoryError(), OSError(28, "No space left on device")])
+def test_a_failure_leaves_the_old_file(tmp_path, run, model, blocks_of_a_few, monkeypatch, end, error):
+    """The last row is bad, or the third block cannot be predicted: two are written by then."""
+    bad, out = tmp_path / "bad.csv", tmp_path / f"out.{end}"
+    bad.write_text("1,2\n" * 400 + ("1,x\n" if error is None else ""))
+    calls = []
+
+    def fail(model, rows):
+        calls.append(rows)
+        if error is not None and len(calls) > 2:
+            raise error
+        return np.zeros(len(rows), dtype=np.intp)
+
+    monkeypatch.setattr(GMM, "predict", fail)
+    for old in (None, "old"):
+        calls.clear()
+        if old:
+            out.write_text(old)
+        code, printed, _ = run("predict", tmp_path / "model.npz", bad, "-o", out)
+        assert (code, printed) == (130 if isinstance(error, KeyboardInterrupt) else 1, "")
+        assert len(calls) > 2
+        assert sorted(os.listdir(tmp_path)) == sorted(["bad.csv", "model.npz", *([out.name] if old else [])])
+        assert not old or out.read_text() == old
+
+
+def test_the_data_may_be_replaced(tmp_path, done, model):
+    data = tmp_path / "data.csv"
+    data.write_text("".join(f"{e!r},{w!r}\n" for e, w in X.tolist()))
+    done("predict", tmp_path / "model.npz", data, "-o", data)
+    assert_array_equal(np.loadtxt(data), model.predict(X))
+
+
+def test_devices_are_written_to(tmp_path, done, model):
+    done("predict", tmp_path / "model.npz", FAITHFUL, "-o", os.devnull)
+    model.save(os.devnull)
+    assert not os.path.isfile(os.devnull)
+
+
+# In processes of their own
+
+
+@contextlib.contextmanager
+def started(*arguments, **options):
+    environment = os.environ | {"PYTHONPATH": PATH, "OMP_WAIT_POLICY": "passive"}
+    command = [sys.executable, "-P", "-m", "cgmm", *map(str, arguments)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def finished(*arguments, given=b""):
+    with started(*arguments) as process:
+        printed, errors = process.communicate(given, timeout=SECONDS)
+        return process.returncode, printed, errors
+
+
+def test_standard_input(tmp_path, model):
+    rows = (DATA / "faithful.csv").read_bytes()
+    expected = finished("predict", tmp_path / "model.npz", FAITHFUL)
+    assert expected[0] == 0 and expected[1].startswith(b"label\n") and expected[2] == b""
+    assert finished("predict", tmp_path / "model.npz", "-", given=rows) == expected
+    packed = io.BytesIO()
+    np.save(packed, X)
+    code, printed, _ = finished("predict", tmp_path / "model.npz", "-", given=packed.getvalue())
+    assert code == 0 and b"label\n" + printed == expected[1]
+
+
+def test_exit_codes():
+    assert finished("fit", "none.csv", "-k", 2) == (1, b"", b"cgmm: error: none.csv: No such file or directory\n")
+    assert finished("fit")[0] == 2
+    assert b"Traceback" in finished("fit", "none.csv", "-k", 2, "--debug")[2]
+
+
+def test_nobody_reads_on(tmp_path, model):
+    np.save(tmp_path / "x.npy", np.tile(X, (1000, 1)))
+    with started("predict", tmp_path / "model.npz", tmp_path / "x.npy") as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(SECONDS) == 141
+        assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("command", ["fit", "predict"])
+def test_interrupted(tmp_path, model, command):
+    """While it waits for more rows than a pipe holds."""
+    out = tmp_path / "out"
+    arguments = {"fit": ["-", "-k", 2], "predict": [tmp_path / "model.npz", "-"]}[command]
+    with started(command, *arguments, "-o", out) as process:
+        process.stdin.write(b"1,2\n" * 100_000)
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        process.stdin.close()
+        assert process.wait(SECONDS) == 130
+        assert (process.stdout.read(), process.stderr.read()) == (b"", b"")
+    assert os.listdir(tmp_path) == ["model.npz"]
+
+
+GROWTH = """
+import sys
+from cgmm.__main__ import main
+
+def memory(name):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) * 1024 for line in status if line.startswith(name))
+
+command, model, small, large, out = sys.argv[1:]
+assert main([command, model, small, "-o", out]) == 0
+before = memory("VmRSS")
+assert main([command, model, large, "-o", out]) == 0
+print(memory("VmHWM") - before)
+"""
+
+
+@pytest.mark.parametrize(
+    "command, out", [("predict", "out.npy"), ("responsibilities", "out.csv"), ("score", "out.npy")]
+)
+@pytest.mark.parametrize("kind", ["csv", "npy"])
+def test_constant_memory(tmp_path, model, command, out, kind):
+    """96 MB of rows, whose values would be 48 or 96 MB more, in 64 MiB (Linux)."""
+    n = 6_000_000
+    if kind == "npy":
+        np.save(tmp_path / "large.npy", np.broadcast_to(X[:1], (n, 2)))
+        np.save(tmp_path / "small.npy", X)
+    else:
+        n = 2_000_000
+        (tmp_path / "large.csv").write_bytes(b"3.6000000000000001,79.000000000000000000000000\n" * n)
+        (tmp_path / "small.csv").write_bytes(b"3.6,79\n")
+    files = [tmp_path / name for name in ("model.npz", f"small.{kind}", f"large.{kind}", out)]
+    environment = os.environ | {"PYTHONPATH": PATH}
+    result = subprocess.run(
+        [sys.executable, "-P", "-c", GROWTH, command, *map(str, files)], capture_output=True, text=True, env=environment
+    )
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) < 64 * 2**20
+    if out.endswith(".npy"):
+        assert np.load(files[-1], mmap_mode="r").shape == (n,)
