@@ -8,6 +8,7 @@ from cgmm.kmeans import KMeansResult, kmeans
 from cgmm.prior import Prior
 from cgmm.selection import Selection, select
 from cgmm.statistics import SufficientStatistics
+from cgmm.tables import Table, table
 from cgmm.validation import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 
 __version__ = "0.1.0"
@@ -21,9 +22,11 @@ __all__ = [
     "Prior",
     "Selection",
     "SufficientStatistics",
+    "Table",
     "expectation",
     "kmeans",
     "plot",
     "select",
     "show_config",
+    "table",
 ]

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cgmm import _kernels
+from cgmm import _kernels, sampling
 from cgmm.config import threads
 from cgmm.parameters import distances_to
 from cgmm.pruning import Pruning
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Labels, Moment, Rows
 
 PART = _kernels.PART  # rows: at its multiples rows may be cut, and all sums stay the same bits
-MOST_SPREAD = 4096  # rows that are looked at for all
 
 
 class Worst(NamedTuple):
@@ -37,13 +35,14 @@ class Data:
     """Rows in parts, and their weights. Only the parts are another matter in memory, in a file, or in a stream.
 
     n, d : rows and features;  dtype : float32 or float64, of all parts
-    exponent : the weights are 2^−exponent times the user's
+    exponent : the weights are 2^−exponent times the user's;  begun : [the passes that were begun]
     """
 
     n: int
     d: int
     dtype: np.dtype[np.floating[Any]]
     exponent = 0
+    begun: list[int]
 
     @property
     def counted(self) -> int:
@@ -67,7 +66,7 @@ class Data:
         raise NotImplementedError
 
     def spread(self, count: int) -> Rows:
-        """No more than `count` rows of positive weight, evenly spread among them; `count` ≤ MOST_SPREAD."""
+        """No more than `count` rows of positive weight, evenly spread among them; `count` ≤ sampling.MOST_SPREAD."""
         raise NotImplementedError
 
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
@@ -100,10 +99,15 @@ class Data:
 
     def moments(self) -> tuple[float, Array, Array]:
         """The weight of all rows, their mean (d,) and their covariance (d,d)."""
-        middle = self.spread(MOST_SPREAD).mean(axis=0, dtype=np.float64)
+        middle = self.spread(sampling.MOST_SPREAD).mean(axis=0, dtype=np.float64)
         found, _ = self.expectation(distances_to(middle[np.newaxis], middle), "full")
         n, offset = found.n_k[0], found.first[0] / found.n_k[0]
         return n, found.shift[0] + offset, found.second[0] / n - offset[:, None] * offset
+
+    def blocks(self) -> Iterator[InMemory]:
+        """The parts, each as one in memory."""
+        for rows, row_weights in self.parts():
+            yield InMemory(rows, row_weights, self.exponent)
 
     def pieces(self) -> Iterator[tuple[int, Rows, Array | None]]:
         """The parts, cut to PART rows or fewer, each after the index of its first row."""
@@ -141,9 +145,10 @@ class InMemory(Data):
 
     def __init__(self, X: Rows, row_weights: Array | None = None, exponent: int = 0) -> None:
         self.X, self.row_weights, self.exponent = X, row_weights, exponent
-        (self.n, self.d), self.dtype = X.shape, X.dtype
+        (self.n, self.d), self.dtype, self.begun = X.shape, X.dtype, [0]
 
     def parts(self) -> Iterator[tuple[Rows, Array | None]]:
+        self.begun[0] += 1
         yield self.X, self.row_weights
 
     def widened(self) -> InMemory:
@@ -159,6 +164,13 @@ class InMemory(Data):
     def counted(self) -> int:
         return self.n if self.row_weights is None else int(np.count_nonzero(self.row_weights))
 
+    def sum(self, values: Array) -> float:
+        """Σ_i w_i v_i; a row of weight zero may have no finite value."""
+        if self.row_weights is None:
+            return float(values.sum())
+        counted = self.row_weights > 0
+        return float((self.row_weights[counted] * values[counted]).sum())
+
     def cut(self, part: slice) -> InMemory:
         """Rows that follow each other."""
         return InMemory(self.X[part], None if self.row_weights is None else self.row_weights[part], self.exponent)
@@ -170,8 +182,7 @@ class InMemory(Data):
     def spread(self, count: int) -> Rows:
         counted = self._counted_rows()
         n = self.n if counted is None else len(counted)
-        stride = stride_of(n)
-        stride *= max(1, math.ceil(n / stride / count))
+        stride = sampling.stride_of(n, count)
         return self.X[::stride] if counted is None else self.X[counted[::stride]]
 
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
@@ -179,60 +190,10 @@ class InMemory(Data):
         n = self.n if counted is None else len(counted)
         if n <= size:
             return self if n == self.n else self.take(counted)
-        key = key_of(rng)
-        level, strata = level_of(n, size)
-        chosen = descend(choose(strata, size, rng), level, n, key)
+        chosen = sampling.rows_of(n, size, rng)
         return self.take(chosen if counted is None else counted[chosen])
 
     def take(self, indices: Any) -> InMemory:
         """Some of the rows."""
         rows = np.ascontiguousarray(self.X[indices])
         return InMemory(rows, None if self.row_weights is None else self.row_weights[indices], self.exponent)
-
-
-# A sample is one row of each stratum of 2^level rows, for some of the strata. A stratum's row is that of its first or
-# its second half, as the hash of the stratum says: so rows can be sampled while they stream by, whose number is not
-# known yet, and halved when they are too many.
-
-
-def stride_of(n: int) -> int:
-    """The least power of two such that every stride-th of n rows are no more than MOST_SPREAD."""
-    return 1 << max(0, -(-n // MOST_SPREAD) - 1).bit_length()
-
-
-def level_of(n: int, size: int) -> tuple[int, int]:
-    """The least level at which n rows have no more than 2 · size strata, and the number of these."""
-    level = max(0, -(-n // (2 * size)) - 1).bit_length()
-    return level, -(-n // (1 << level))
-
-
-def key_of(rng: np.random.Generator) -> int:
-    """What a sample's hashes depend on."""
-    return int(rng.integers(2**63))
-
-
-def choose(count: int, size: int, rng: np.random.Generator) -> Labels:
-    """`size` of `count` indices, in order; or all."""
-    if count <= size:
-        return np.arange(count)
-    return np.sort(rng.choice(count, size, replace=False, shuffle=False))
-
-
-def descend(strata: Labels, level: int, n: int, key: int) -> Labels:
-    """The rows, of n, that stand for these strata of 2^level rows."""
-    for below in range(level - 1, -1, -1):
-        second = 2 * strata + second_half(strata, below + 1, key)
-        strata = np.where(second << below < n, second, 2 * strata)
-    return strata
-
-
-def second_half(strata: Labels, level: int, key: int) -> Labels:
-    """Whether a stratum's row is of its second half, 0 or 1: a bit of a hash (Steele, Lea and Flood, Fast splittable
-    pseudorandom number generators, 2014)."""
-    with np.errstate(over="ignore"):
-        z = np.uint64(key) + np.uint64(0x9E3779B97F4A7C15) * (
-            strata.astype(np.uint64) * np.uint64(64) + np.uint64(level)
-        )
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((z ^ (z >> np.uint64(31))) & np.uint64(1)).astype(np.intp)

@@ -33,10 +33,12 @@ class Diagnostics:
         (kind, log_likelihood, n_iter, converged, carried) of each start.
     winner : int
         Which of them the model is.
+    passes : int
+        How often the fit read all rows, but for the check of an array.
     """
 
-    def __init__(self, fit: Fit, restarts: Iterable[Restart], winner: int, exponent: int = 0) -> None:
-        self._fit, self.restarts, self.winner = fit, tuple(restarts), winner
+    def __init__(self, fit: Fit, restarts: Iterable[Restart], winner: int, exponent: int = 0, passes: int = 0) -> None:
+        self._fit, self.restarts, self.winner, self.passes = fit, tuple(restarts), winner, passes
         self.effective_counts: Array | None = None if fit.n_k is None else np.ldexp(fit.n_k, exponent)
         self.repairs, self.degenerate = fit.repairs, fit.degenerate
 

@@ -6,19 +6,43 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cgmm import _kernels, validation
+from cgmm import _kernels, protocol, validation
 from cgmm.data import InMemory
 from cgmm.pruning import Pruning
+from cgmm.streams import names_of, naming, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from cgmm.gmm import GMM
     from cgmm.parameters import Parameters
+    from cgmm.sources import Source
     from cgmm.statistics import SufficientStatistics
-    from cgmm.types import Array, ArrayLike
+    from cgmm.types import ArrayLike, Names
 
+NO_ROWS = "X has no rows: there was no block with one"
 ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where not each of them is wanted
+
+
+class Sums(NamedTuple):
+    """Σ_i w_i log p(x_i), Σ_i w_i and Σ_i w_i log max_c r_ic, all of them 2^−exponent times what they are."""
+
+    log_likelihood: float
+    number: float
+    log_certainty: float
+    exponent: int
+
+    def criteria(self, n_parameters: int) -> Criteria:
+        log_likelihood, number, log_certainty = (float(np.ldexp(value, self.exponent)) for value in self[:3])
+        fit, bic = -2.0 * log_likelihood, n_parameters * float(np.log(number))
+        return Criteria(log_likelihood, fit + 2.0 * n_parameters, fit + bic, fit + bic - 2.0 * log_certainty)
+
+
+class Criteria(NamedTuple):
+    log_likelihood: float
+    aic: float
+    bic: float
+    icl: float
 
 
 class Evaluation(NamedTuple):
@@ -28,58 +52,79 @@ class Evaluation(NamedTuple):
     parameters: Parameters
     n_threads: int
 
-    @property
-    def number(self) -> float:
-        """The number of rows: the sum of their weights."""
-        return self._sum(np.ones(self.data.n))
-
     def evaluate(self, what: Any) -> Any:
         """A value for each row."""
         guide = Pruning(self.data, moments=False).guide(self.parameters)
         return _kernels.evaluate(self.data.X, self.parameters.density, what, self.n_threads, guide)
-
-    def log_likelihood(self) -> float:
-        """Σ_i w_i log p(x_i)."""
-        return self._sum(self.evaluate("log_likelihood"))
-
-    def mean_log_likelihood(self) -> float:
-        evaluation = self._replace(data=InMemory(self.data.X, self.data.row_weights))
-        return evaluation.log_likelihood() / evaluation.number
-
-    def bic(self) -> float:
-        return self._penalised(self.log_likelihood(), float(np.log(self.number)))
-
-    def aic(self) -> float:
-        return self._penalised(self.log_likelihood(), 2.0)
-
-    def icl(self) -> float:
-        return self.bic() - 2.0 * self._log_certainty()
-
-    def criteria(self) -> tuple[float, float, float, float]:
-        """Log-likelihood, AIC, BIC and ICL."""
-        log_likelihood = self.log_likelihood()
-        bic = self._penalised(log_likelihood, float(np.log(self.number)))
-        return log_likelihood, self._penalised(log_likelihood, 2.0), bic, bic - 2.0 * self._log_certainty()
-
-    def _penalised(self, log_likelihood: float, parameter: float) -> float:
-        return -2.0 * log_likelihood + parameter * self.parameters.n_parameters
-
-    def _log_certainty(self) -> float:
-        """Σ_i w_i log max_c r_ic."""
-        return sum(part._sum(np.log(part.evaluate("responsibilities").max(axis=1))) for part in self.parts())
 
     def parts(self) -> Iterator[Evaluation]:
         """Of so few rows at a time that the values of all components fit into memory."""
         for start in range(0, self.data.n, ROWS_AT_A_TIME):
             yield self._replace(data=self.data.cut(slice(start, start + ROWS_AT_A_TIME)))
 
-    def _sum(self, values: Array) -> float:
-        row_weights = self.data.row_weights
-        if row_weights is None:
-            return float(values.sum())
-        counted = row_weights > 0  # a row of weight zero may have no finite value
+    def log_certainty(self) -> float:
+        return sum(part.data.sum(np.log(part.evaluate("responsibilities").max(axis=1))) for part in self.parts())
+
+
+class Evaluations(NamedTuple):
+    """Evaluations of all blocks, each time anew."""
+
+    blocks: Iterable[Evaluation]
+
+    def evaluate(self, what: Any) -> Any:
+        """A value for each row."""
+        found = [block.evaluate(what) for block in self.blocks]
+        if not found:
+            raise ValueError(NO_ROWS)
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+    def sums(self, certainty: bool = False) -> Sums:
+        """Sums over all rows; without `certainty`, log_certainty is zero."""
+        totals, exponent = np.zeros(3), None
+        for block in self.blocks:
+            data = block.data
+            exponent = data.exponent if exponent is None else exponent
+            values = block.evaluate("log_likelihood")
+            found = data.sum(values), data.sum(np.ones(data.n)), block.log_certainty() if certainty else 0.0
+            totals += np.ldexp(found, data.exponent - exponent)
+        if exponent is None:
+            raise ValueError(NO_ROWS)
+        return Sums(totals[0], totals[1], totals[2], exponent)
+
+    def mean_log_likelihood(self) -> float:
+        sums = self.sums()
+        return sums.log_likelihood / sums.number
+
+    def criteria(self, n_parameters: int, certainty: bool = False) -> Criteria:
+        """Information criteria of a model; without `certainty`, the ICL is the BIC."""
         with np.errstate(over="ignore"):
-            return float(np.ldexp((row_weights[counted] * values[counted]).sum(), self.data.exponent))
+            return self.sums(certainty).criteria(n_parameters)
+
+
+class Blocks:
+    """The Evaluations of a source's blocks: each time anew, each checked."""
+
+    def __init__(self, source: Source, names: Names | None, parameters: Parameters, n_threads: int) -> None:
+        self.source, self.names, self.parameters, self.n_threads = source, names, parameters, n_threads
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        for at, (block, weights) in enumerate(read(self.source)):
+            if not len(block):
+                continue
+            with naming(at):
+                if not at and self.names is not None:
+                    protocol.check_feature_names(names_of(self.source, block), self.names)
+                checked = of_rows(block, weights, self.parameters, self.n_threads, some=False)
+            yield checked
+
+
+def of_rows(X: Any, weights: Any, parameters: Parameters, n_threads: int, some: bool = True) -> Evaluation:
+    """Rows and weights, `some` of them positive, checked, in a type that the parameters can be evaluated in."""
+    X = validation.check_rows(X, parameters.d, n_threads)
+    if X.dtype == np.float32 and parameters.needs_double:
+        X = X.astype(np.float64)
+    data = InMemory(X, *validation.of_order_one(validation.check_weights(weights, len(X), some)))
+    return Evaluation(data, parameters, n_threads)
 
 
 def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None) -> SufficientStatistics:
@@ -103,8 +148,11 @@ def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None
     ValueError, TypeError
         X or sample_weight cannot be used, or X has other features than the model.
     """
-    known = model._evaluation(X)
-    weights = validation.check_weights(sample_weight, known.data.n, some=False)
-    row_weights, exponent = validation.of_order_one(weights)
-    found = InMemory(known.data.X, row_weights).statistics(known.parameters, known.n_threads)
-    return found.times_power_of_two(exponent) if exponent else found
+    found = None
+    for block in model._evaluations(X, sample_weight, some=False).blocks:
+        data = block.data
+        sums = data.statistics(block.parameters, block.n_threads).times_power_of_two(data.exponent)
+        found = sums if found is None else found + sums
+    if found is None:
+        raise ValueError(NO_ROWS)
+    return found

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cgmm import degenerate, em, initialize, protocol, report, validation
+from cgmm import degenerate, em, initialize, protocol, report, sampling, validation
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.data import Data, InMemory
 from cgmm.restarts import Problem, Restart, Search
+from cgmm.sources import source_of
+from cgmm.streams import Streamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
+
+    import numpy as np
 
     from cgmm.gmm import GMM
     from cgmm.types import Array, ArrayLike, Method, Names
@@ -26,6 +32,7 @@ class State(NamedTuple):
     """What a fit leaves in the estimator, as one value.
 
     names : feature names or None;  exponent : the fit's row weights were 2^−exponent times the user's
+    passes : over the rows
     """
 
     fit: em.Fit
@@ -33,11 +40,13 @@ class State(NamedTuple):
     restarts: tuple[Restart, ...] = ()
     winner: int = 0
     exponent: int = 0
+    passes: int = 0
 
     @classmethod
     def of(cls, search: Search, names: Names | None) -> Self:
         """What a search found."""
-        return cls(search.best, names, tuple(search.restarts), search.winner, search.problem.data.exponent)
+        data = search.problem.data
+        return cls(search.best, names, tuple(search.restarts), search.winner, data.exponent, data.begun[0])
 
 
 class Prepared(NamedTuple):
@@ -48,8 +57,18 @@ class Prepared(NamedTuple):
     least: Array
 
 
-def prepare(X: Any, sample_weight: ArrayLike | None, n_threads: int | None) -> Prepared:
-    """The rows and weights of a fit, checked; ValueError or TypeError says what is wrong with them, and where."""
+def prepare(
+    X: Any, sample_weight: ArrayLike | None, n_threads: int | None, k: int, rng: np.random.Generator
+) -> Prepared:
+    """The rows and weights of a fit, checked; ValueError or TypeError says what is wrong with them, and where.
+
+    Rows that come in blocks are read once: for the sample of a search for k components, whose generator is rng.
+    """
+    source = source_of(X, sample_weight)
+    if source is not None:
+        key = sampling.key_of(copy.deepcopy(rng))
+        stream = Streamed(source, key, partial(initialize.sample_size, k), threads(n_threads))
+        return Prepared(stream, stream.names, degenerate.least_variances(stream))
     names = protocol.feature_names(X)
     X = validation.check_rows(X, n_threads=threads(n_threads))
     data = InMemory(X, *validation.of_order_one(validation.check_weights(sample_weight, len(X))))
@@ -66,19 +85,27 @@ def settings_of(model: GMM) -> em.Settings:
     )
 
 
-def fit(model: GMM, prepared: Prepared, last: State | None = None) -> State:
+def fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State | None = None) -> State:
     """The State of the best fit of a model's arguments; changes nothing of the estimator.
 
     last : the state that warm_start continues, if there is one
     """
-    found = search(model, prepared, last)
+    n_threads = settings_of(model).n_threads
+    rng = validation.check_random_state(model.random_state)
+    k = validation.check_count("n_components", model.n_components)
+    prepared = prepare(X, sample_weight, n_threads, k, rng)
+    found = search(model, prepared, rng, last)
     if model.on_degenerate == "raise":
         report.check_degenerate(found.best)
     return State.of(found, prepared.names)
 
 
 def search(
-    model: GMM, prepared: Prepared, last: State | None = None, share: Callable[[Method], Method] | None = None
+    model: GMM,
+    prepared: Prepared,
+    rng: np.random.Generator,
+    last: State | None = None,
+    share: Callable[[Method], Method] | None = None,
 ) -> Search:
     """The starts of a model's arguments, run.
 
@@ -104,7 +131,6 @@ def search(
         least=prepared.least,
         prior=None if prior is None else prior.conjugate(data, family, k, data.exponent),
     )
-    rng = validation.check_random_state(model.random_state)
     reporter = report.Reporter(
         validation.check_verbose(model.verbose),
         validation.check_count("verbose_interval", model.verbose_interval),

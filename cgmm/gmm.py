@@ -12,13 +12,13 @@ import numpy as np
 from cgmm import em, fitting, persistence, plot, protocol, report, validation
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
-from cgmm.data import InMemory
 from cgmm.diagnostics import Diagnostics
-from cgmm.evaluation import Evaluation
+from cgmm.evaluation import Blocks, Evaluation, Evaluations, of_rows
 from cgmm.fitting import State
 from cgmm.parameters import Parameters
 from cgmm.prior import Prior
 from cgmm.protocol import Estimator
+from cgmm.sources import source_of
 from cgmm.validation import NotFittedError
 
 if TYPE_CHECKING:
@@ -248,23 +248,23 @@ class GMM(Estimator):
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
         """``fit`` and then ``predict`` on the same rows; labels (n,)."""
-        return self._evaluation(X, state=self._learn(X, sample_weight)).evaluate("labels")
+        return self._evaluations(X, state=self._learn(X, sample_weight)).evaluate("labels")
 
     def predict(self, X: ArrayLike) -> Labels:
         """The most probable component of each row of X (n,d); integers (n,)."""
-        return self._evaluation(X).evaluate("labels")
+        return self._evaluations(X).evaluate("labels")
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
-        return self._evaluation(X).evaluate("responsibilities")
+        return self._evaluations(X).evaluate("responsibilities")
 
     def score_samples(self, X: ArrayLike) -> Array:
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
-        return self._evaluation(X).evaluate("log_likelihood")
+        return self._evaluations(X).evaluate("log_likelihood")
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
-        return self._evaluation(X, sample_weight).mean_log_likelihood()
+        return self._evaluations(X, sample_weight).mean_log_likelihood()
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Labels]:
         """Draw rows from the mixture.
@@ -293,18 +293,18 @@ class GMM(Estimator):
 
         Row weights (n,) count rows: n is their sum.
         """
-        return self._evaluation(X, sample_weight).bic()
+        return self._evaluations(X, sample_weight).criteria(self._n_parameters()).bic
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        return self._evaluation(X, sample_weight).aic()
+        return self._evaluations(X, sample_weight).criteria(self._n_parameters()).aic
 
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood of X (n,d), smaller is better.
 
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
         """
-        return self._evaluation(X, sample_weight).icl()
+        return self._evaluations(X, sample_weight).criteria(self._n_parameters(), certainty=True).icl
 
     def plot(self, X: ArrayLike, ax: Any = None, **options: Any) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
@@ -362,7 +362,7 @@ class GMM(Estimator):
     @property
     def diagnostics_(self) -> Diagnostics:
         state = self._fitted()
-        return Diagnostics(state.fit, state.restarts, state.winner, state.exponent)
+        return Diagnostics(state.fit, state.restarts, state.winner, state.exponent, state.passes)
 
     def _n_parameters(self) -> int:
         """Free parameters, under the name that scikit-learn's users know."""
@@ -389,25 +389,28 @@ class GMM(Estimator):
 
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> State:
         """Fit, and the State that the estimator has from now on."""
-        settings = fitting.settings_of(self)
-        prepared = fitting.prepare(X, sample_weight, settings.n_threads)
-        state = fitting.fit(self, prepared, vars(self).get("_state"))
-        report.warn(state.fit, settings, self.on_degenerate)
+        state = fitting.fit(self, X, sample_weight, vars(self).get("_state"))
+        report.warn(state.fit, fitting.settings_of(self), self.on_degenerate)
         self._state = state
         return state
 
     def _evaluation(
-        self, X: ArrayLike, sample_weight: ArrayLike | None = None, state: State | None = None
+        self, X: Any, sample_weight: ArrayLike | None = None, state: State | None = None, some: bool = True
     ) -> Evaluation:
         """Checked rows, with their weights, beside the parameters of that state, or of the last fit."""
         state = state or self._fitted()
         warning = protocol.check_feature_names(protocol.feature_names(X), state.names)
         if warning:
-            warnings.warn(warning, UserWarning, stacklevel=3)
+            warnings.warn(warning, UserWarning, stacklevel=4)
+        return of_rows(X, sample_weight, state.fit.parameters, threads(validation.check_threads(self.n_threads)), some)
+
+    def _evaluations(
+        self, X: Any, sample_weight: ArrayLike | None = None, state: State | None = None, some: bool = True
+    ) -> Evaluations:
+        """The same of rows that may come in blocks."""
+        source = source_of(X, sample_weight)
+        if source is None:
+            return Evaluations([self._evaluation(X, sample_weight, state, some)])
+        state = state or self._fitted()
         n_threads = threads(validation.check_threads(self.n_threads))
-        parameters = state.fit.parameters
-        X = validation.check_rows(X, parameters.d, n_threads)
-        if X.dtype == np.float32 and parameters.needs_double:
-            X = X.astype(np.float64)
-        weights = validation.of_order_one(validation.check_weights(sample_weight, len(X)))
-        return Evaluation(InMemory(X, *weights), parameters, n_threads)
+        return Evaluations(Blocks(source, state.names, state.fit.parameters, n_threads))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar, cast
 
 import numpy as np
 
-from cgmm.validation import check_array
+from cgmm.validation import BlockError, check_array
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -33,7 +33,7 @@ BLOCK_BYTES = 1 << 22  # of a block's values: past the caches, so that the cost 
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
-class TableError(ValueError):
+class TableError(BlockError):
     """A table cannot be read; the message says where and why."""
 
 
@@ -157,11 +157,25 @@ class ParquetReader(Reader):
         kind = float32() if all(map(types.is_float32, kinds)) else float64()
         names = [self._schema.names[j] for j in columns]
         start = 0
+        for batch in self._batches(names):
+            parts = [batch.column(name).cast(kind, safe=False).to_numpy(zero_copy_only=False) for name in names]
+            yield np.column_stack(parts), _rows_from(start)
+            start += batch.num_rows
+
+    def _batches(self, names: list[str]) -> Iterator[Any]:
         with _parquet_file(self.path) as file:
-            for batch in file.iter_batches(_rows_of_block(8 * len(names)), columns=names):
-                parts = [batch.column(name).cast(kind, safe=False).to_numpy(zero_copy_only=False) for name in names]
-                yield np.column_stack(parts), _rows_from(start)
-                start += batch.num_rows
+            yield from file.iter_batches(_rows_of_block(8 * len(names)), columns=names)
+
+
+class DatasetReader(ParquetReader):
+    """A pyarrow.dataset.Dataset: its files one after the other."""
+
+    def __init__(self, dataset: Any) -> None:
+        self._dataset, self._schema = dataset, dataset.schema
+        Reader.__init__(self, "the dataset", len(self._schema.names), self._schema.names)
+
+    def _batches(self, names: list[str]) -> Iterator[Any]:
+        return self._dataset.to_batches(columns=names, batch_size=_rows_of_block(8 * len(names)))
 
 
 @contextlib.contextmanager

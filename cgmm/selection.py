@@ -14,10 +14,11 @@ import numpy as np
 from cgmm import fitting, report, validation
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
-from cgmm.evaluation import Evaluation
+from cgmm.evaluation import Evaluation, Evaluations
 from cgmm.gmm import GMM
 
 if TYPE_CHECKING:
+    from cgmm.data import Data
     from cgmm.em import Settings
     from cgmm.prior import Prior
     from cgmm.restarts import Search
@@ -176,13 +177,14 @@ def select(
     }
     models = {family: [GMM(k, covariance_type=family, **arguments) for k in sizes] for family in families}
     settings = fitting.settings_of(models[families[0]][0])
-    prepared = fitting.prepare(X, sample_weight, settings.n_threads)
+    rng = validation.check_random_state(arguments["random_state"])
+    prepared = fitting.prepare(X, sample_weight, settings.n_threads, sizes[-1], rng)
     shared, table = _Shared(), []
     least, winner, best = (True, np.inf), -1, models[families[0]][0]
     with report.Progress(validation.check_verbose(verbose), len(sizes) * len(families)) as progress:
         for path in models.values():
             for model, search, seconds in _searches(path, prepared, shared, progress):
-                table.append(_candidate(model, search, seconds, settings))
+                table.append(_candidate(model, search, seconds, settings, prepared.data))
                 rank = bool(search.best.degenerate), getattr(table[-1], criterion)
                 if rank < least:
                     least, winner, best = rank, len(table) - 1, model
@@ -197,7 +199,8 @@ def _searches(
     found: list[tuple[GMM, Search, float]] = []
     for model in models:
         start = perf_counter()
-        search = fitting.search(model, prepared, share=shared)
+        rng = validation.check_random_state(model.random_state)
+        search = fitting.search(model, prepared, rng, share=shared)
         if found and search.problem.k == found[-1][1].problem.k + 1:
             search.split_of(found[-1][1].best.parameters)
         found.append((model, search, perf_counter() - start))
@@ -212,14 +215,17 @@ def _searches(
     return found
 
 
-def _candidate(model: GMM, search: Search, seconds: float, settings: Settings) -> Candidate:
+def _candidate(model: GMM, search: Search, seconds: float, settings: Settings, data: Data) -> Candidate:
     fit = search.best
-    known = Evaluation(search.problem.data.whole(), fit.parameters, threads(settings.n_threads))
+    if data.dtype == np.float32 and fit.parameters.needs_double:
+        data = data.widened()
+    n_threads = threads(settings.n_threads)
+    blocks = (Evaluation(block, fit.parameters, n_threads) for block in data.blocks())
     return Candidate(
         model.n_components,
         model.covariance_type,
         fit.parameters.n_parameters,
-        *known.criteria(),
+        *Evaluations(blocks).criteria(fit.parameters.n_parameters, certainty=True),
         seconds,
         fit.converged,
         tuple(text for text, _ in report.faults(fit, settings)),

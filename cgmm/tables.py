@@ -6,13 +6,14 @@ A reader (cgmm/readers.py) knows one format; a Table chooses columns of it and c
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cgmm.readers import STANDARD_INPUT, NpyReader, NpzReader, ParquetReader, Reader, TableError, magic
+from cgmm.readers import STANDARD_INPUT, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, TableError, magic
 from cgmm.text import TextReader
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Frame(NamedTuple):
 
 
 class Table:
-    """Chosen columns of a file, and one of weights.
+    """Chosen columns of a file, and one of weights; GMM.fit, cgmm.select and a fitted model's verbs take it for X.
 
     Parameters
     ----------
@@ -65,6 +66,8 @@ class Table:
     TableError
         A column does not exist, or is chosen twice.
     """
+
+    mapped = False
 
     def __init__(self, reader: Reader, columns: str | Sequence[str] | None = None, weights: str | None = None) -> None:
         self._reader = reader
@@ -175,6 +178,46 @@ def open_reader(
     if first.startswith(b"PAR1"):
         return ParquetReader(path)
     return TextReader(path, header, delimiter)
+
+
+def table(
+    source: Any,
+    columns: str | Sequence[str] | None = None,
+    weights: str | None = None,
+    *,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    array: str | None = None,
+) -> Table:
+    """Rows of a file or of several, which are read anew, block by block, in each pass over them.
+
+    Parameters
+    ----------
+    source : str, path, or pyarrow.dataset.Dataset
+        Text (CSV, TSV and their like, which gzip may have packed), npy, npz or Parquet.
+    columns : str or sequence of str, optional
+        Names, or numbers from 0 and ranges of them ("0,2-4"). Default: all but that of the weights.
+    weights : str, optional
+        The column of row weights, by name or number.
+    header : bool, optional
+        Whether the first row of text holds names. Default: it does if none of its cells is a number.
+    delimiter : str, optional
+        Between the cells of text. Default: the first of tab, semicolon, comma and space that the first row has.
+    array : str, optional
+        The name of one in an npz archive.
+
+    Returns
+    -------
+    Table
+
+    Raises
+    ------
+    OSError, ValueError
+        It cannot be read, or a column does not exist; the message names it.
+    """
+    if hasattr(source, "to_batches"):
+        return Table(DatasetReader(source), columns, weights)
+    return Table(open_reader(os.fspath(source), header, delimiter, array), columns, weights)
 
 
 def gather(table: Table, blocks: Iterator[Block]) -> Block:

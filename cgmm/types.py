@@ -33,6 +33,7 @@ Callback: TypeAlias = Callable[[IterationState], bool | None]  # True: stop
 Moment: TypeAlias = Literal["full", "diag", "radial", "pooled"]  # what the kernels accumulate
 Form: TypeAlias = Literal["triangular", "diagonal", "isotropic"]  # of a whitening factor
 Components: TypeAlias = Labels | list[int]
+Part: TypeAlias = tuple[Rows, Array | None]  # rows and their weights
 Parts: TypeAlias = Labels | Array  # labels (n,) or responsibilities (n,k)
 Method: TypeAlias = Callable[[Rows, int, np.random.Generator, Array | None, int], Parts]  # of a start
 Observer: TypeAlias = Callable[[int, float, float, Parameters], bool]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from cgmm import _kernels
+from cgmm import _kernels, sampling
 from cgmm.parameters import Fixed
 from cgmm.protocol import Kin
 
@@ -31,6 +31,10 @@ START_ARGUMENTS = {"weights": "weights_init", "means": "means_init", "covariance
 
 class InvalidParameterError(ValueError, TypeError):
     """An argument has a value or a type that cannot be used."""
+
+
+class BlockError(ValueError):
+    """A block of rows could not be read, or cannot be used; the message names it."""
 
 
 class DegenerateError(ValueError):
@@ -149,8 +153,8 @@ def check_random_state(random_state: Any) -> np.random.Generator:
     )
 
 
-def check_rows(X: Any, n_features: int | None = None, n_threads: int = 1) -> Rows:
-    """X as a float32 or float64 array (n,d), not copied when it is one already; finite.
+def check_rows(X: Any, n_features: int | None = None, n_threads: int = 1, of: int | None = None) -> Rows:
+    """X as a float32 or float64 array (n,d), not copied when it is one already; finite; part of so many rows.
 
     float32 whose squares float32 cannot hold becomes float64. TypeError or ValueError says what is wrong, and where
     the first bad value stands.
@@ -171,10 +175,10 @@ def check_rows(X: Any, n_features: int | None = None, n_threads: int = 1) -> Row
     if n_features is not None and d != n_features:
         raise ValueError(f"X has {d} features, but GMM is expecting {n_features} features as input.")
     if X.dtype == np.float32:
-        if _kernels.all_within(X, LARGEST_SINGLE, n_threads) and not _has_small_column(X):
+        if _kernels.all_within(X, LARGEST_SINGLE, n_threads) and (of or not has_small_column(X)):
             return X
         X = X.astype(np.float64)
-    largest = largest_of(n, d)
+    largest = largest_of(of or n, d)
     if not _kernels.all_within(X, largest, n_threads):
         raise ValueError(_first_not_within("X", X, largest))
     return X
@@ -185,8 +189,9 @@ def largest_of(n: int, d: int) -> float:
     return math.sqrt(sys.float_info.max / (4.0 * n * d))
 
 
-def _has_small_column(X: Rows) -> bool:
-    reach = np.abs(X[:: -(-len(X) // SCALE_ROWS)]).max(axis=0)
+def has_small_column(X: Rows) -> bool:
+    """Whether some rows show a column whose squares float32 cannot hold."""
+    reach = np.abs(X[:: sampling.stride_of(len(X), SCALE_ROWS)]).max(axis=0)
     return bool(np.count_nonzero((reach > 0) & (reach < SMALLEST_SINGLE)))
 
 

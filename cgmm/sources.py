@@ -1,0 +1,127 @@
+"""What a user may hand over for rows that are not in memory → blocks of rows."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from cgmm import tables, validation
+from cgmm.data import PART
+
+if TYPE_CHECKING:
+    from cgmm.types import Array
+
+MAPPED_BYTES = 1 << 25  # of a mapped file in a block
+LEAST_MAPPED = 1 << 26  # bytes; less of a file may stay in memory
+
+
+class Source(Protocol):
+    """Rows in blocks, as often as they are asked for, and always the same.
+
+    names : of the features, or None;  mapped : the blocks are views of a file, which nobody needs to read ahead
+    """
+
+    @property
+    def names(self) -> Sequence[str] | None: ...
+
+    @property
+    def mapped(self) -> bool: ...
+
+    def blocks(self) -> Iterator[tuple[Any, Any]]:
+        """Each an array-like (m,d), and weights (m,) or None."""
+        ...
+
+
+class Blocks:
+    """Those of an iterable, or of what a function returns: arrays, or pairs of an array and weights."""
+
+    names = None
+    mapped = False
+
+    def __init__(self, iterate: Callable[[], Iterable[Any]]) -> None:
+        self.iterate = iterate
+
+    def blocks(self) -> Iterator[tuple[Any, Any]]:
+        for block in self.iterate():
+            yield block if isinstance(block, tuple) else (block, None)
+
+
+class Mapped:
+    """A mapped file (n,d) and weights (n,) or None; a pass leaves nothing of it in memory."""
+
+    names = None
+    mapped = True
+
+    def __init__(self, X: np.memmap[Any, Any], weights: Array | None = None) -> None:
+        self.X, self.weights = X, weights
+        self.rows = max(1, MAPPED_BYTES // (PART * X.strides[0])) * PART
+
+    def blocks(self) -> Iterator[tuple[Any, Any]]:
+        X = np.asarray(self.X)
+        for start in range(0, len(X), self.rows):
+            part = slice(start, start + self.rows)
+            self._advise(X[start + self.rows : start + 2 * self.rows], "MADV_WILLNEED")
+            yield X[part], None if self.weights is None else self.weights[part]
+            self._advise(X[part], "MADV_DONTNEED")
+
+    def _advise(self, rows: Any, advice: str) -> None:
+        """Tell the system of some rows; what was changed in memory only is not to be dropped."""
+        file: Any = vars(self.X)["_mmap"]
+        if self.X.mode == "c" or not hasattr(mmap, advice) or not len(rows):
+            return
+        start = rows.ctypes.data - np.frombuffer(file, dtype=np.uint8).ctypes.data
+        page = start // mmap.PAGESIZE * mmap.PAGESIZE
+        file.madvise(getattr(mmap, advice), page, start + rows.nbytes - page)
+
+
+def source_of(X: Any, sample_weight: Any = None) -> Source | None:
+    """The source that X is, or None: then it is an array, or what becomes one."""
+    mapped = X if isinstance(X, np.memmap) and X.nbytes >= LEAST_MAPPED else _map(X)
+    if mapped is not None and _is_native(mapped):
+        return Mapped(mapped, validation.check_weights(sample_weight, len(mapped)))
+    found = _blocks_of(X)
+    if found is not None and sample_weight is not None:
+        raise TypeError(
+            "sample_weight is for arrays: X comes in blocks, each of which brings its weights, (rows, weights)"
+        )
+    return found
+
+
+def _map(path: Any) -> Any:
+    """The map of an npy file, if it is one's path."""
+    if not isinstance(path, str | os.PathLike) or not str(path).endswith(".npy"):
+        return None
+    return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _is_native(X: Any) -> bool:
+    return X.ndim == 2 and X.flags.c_contiguous and X.dtype in (np.float32, np.float64) and X.dtype.isnative
+
+
+def _blocks_of(X: Any) -> Source | None:
+    if isinstance(X, str | os.PathLike) or (hasattr(X, "to_batches") and hasattr(X, "get_fragments")):
+        return tables.table(X)
+    if hasattr(X, "blocks") and hasattr(X, "mapped"):
+        return X
+    if callable(X):
+        return Blocks(X)
+    if isinstance(X, Iterator):
+        raise TypeError(
+            f"X is an iterator ({type(X).__name__}), which gives its rows once, and each iteration of EM reads them "
+            "anew: give a function that returns a new iterator, or a list of blocks"
+        )
+    if isinstance(X, Sequence):
+        return Blocks(lambda: X) if len(X) and _is_block(X[0]) else None
+    if isinstance(X, Iterable) and not isinstance(X, Mapping) and not (hasattr(X, "__array__") or hasattr(X, "shape")):
+        return Blocks(lambda: X)
+    return None
+
+
+def _is_block(item: Any) -> bool:
+    """Whether it is rows, or a pair of rows and weights."""
+    rows = item[0] if isinstance(item, tuple) and len(item) == 2 else item
+    return len(getattr(rows, "shape", ())) == 2

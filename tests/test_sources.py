@@ -1,0 +1,313 @@
+"""Rows that come in blocks: the same bits as in memory, for every source and cut; clear errors; little memory."""
+
+import re
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import cgmm
+from cgmm import GMM, select, streams
+from cgmm.covariance import FAMILIES
+from cgmm.sources import LEAST_MAPPED
+from cgmm.validation import BlockError
+from problems import clusters
+
+FITTED = ("weights_", "means_", "covariances_", "lower_bounds_")
+N = 30011  # more than a start's sample, and no multiple of anything
+
+
+class Again:
+    """Blocks, as often as they are asked for."""
+
+    def __init__(self, blocks):
+        self.list = blocks
+
+    def __iter__(self):
+        return iter(self.list)
+
+
+def cut(X, size, weights=None):
+    """Blocks of `size` rows."""
+    for start in range(0, len(X), size):
+        part = slice(start, start + size)
+        yield X[part] if weights is None else (X[part], weights[part])
+
+
+def rows(dtype=np.float64, n=N, d=3, k=5):
+    return clusters(n, d, k).astype(dtype)
+
+
+def weights(n=N):
+    """Some are zero."""
+    rng = np.random.default_rng(1)
+    return rng.uniform(size=n) * (rng.uniform(size=n) < 0.7)
+
+
+def assert_same_fit(ours, theirs):
+    for name in FITTED:
+        assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("size", [977, 8192, 20000, N])
+def test_a_function_of_blocks_is_the_array(family, dtype, weighted, size):
+    X, w = rows(dtype), weights() if weighted else None
+    whole = GMM(5, covariance_type=family, random_state=0, n_init=2).fit(X, sample_weight=w)
+    blocks = GMM(5, covariance_type=family, random_state=0, n_init=2).fit(lambda: cut(X, size, w))
+    assert_same_fit(blocks, whole)
+    assert_array_equal(blocks.predict(lambda: cut(X, size)), whole.predict(X))
+
+
+def test_a_pruned_fit_is_the_same():
+    """Its chunks are the largest; a wrong cut would show in the order of the sums."""
+    rng = np.random.default_rng(2)
+    X = rng.normal(0, 20, (64, 16))[rng.integers(64, size=N)] + rng.normal(size=(N, 16))
+    whole = GMM(64, random_state=0).fit(X)
+    assert_same_fit(GMM(64, random_state=0).fit(lambda: cut(X, 5000)), whole)
+
+
+def test_few_rows_are_all_in_the_sample():
+    X = rows(n=300)
+    whole = GMM(5, random_state=0, n_init=3).fit(X)
+    assert_same_fit(GMM(5, random_state=0, n_init=3).fit(lambda: cut(X, 7)), whole)
+
+
+@pytest.mark.parametrize("prior", [None, "default"])
+def test_the_other_arguments_work_alike(prior):
+    X, arguments = rows(), {"random_state": 0, "means_init": rows()[:5], "prior": prior, "reg_covar": 0.0}
+    assert_same_fit(GMM(5, **arguments).fit(lambda: cut(X, 977)), GMM(5, **arguments).fit(X))
+
+
+def test_components_begin_again_at_the_same_rows():
+    """Two start where no row is."""
+    X = rows()
+    far = np.concatenate([X[:3], X[:2] + 1e5])
+    fits = []
+    for given in (X, lambda: cut(X, 4001)):
+        with pytest.warns(cgmm.DegenerateWarning, match="began again"):
+            fits.append(GMM(5, means_init=far, precisions_init=[np.eye(3)] * 5, random_state=0).fit(given))
+    assert fits[0].diagnostics_.repairs == fits[1].diagnostics_.repairs
+    assert_same_fit(*fits)
+
+
+def test_columns_that_do_not_vary():
+    """Their standard deviation takes a pass of its own."""
+    X = rows()
+    X[:, 1] = 3.0
+    fits = []
+    for given in (X, lambda: cut(X, 4001)):
+        with pytest.warns(cgmm.DegenerateWarning):
+            fits.append(GMM(2, random_state=0, reg_covar=0.0).fit(given))
+    assert_same_fit(*fits)
+
+
+@pytest.mark.parametrize("value", [1e20, 1e-20])
+def test_float32_that_needs_double(value):
+    X = (rows() * value).astype(np.float32)
+    assert_same_fit(GMM(5, random_state=0).fit(lambda: cut(X, 977)), GMM(5, random_state=0).fit(X))
+
+
+def test_types_may_be_mixed():
+    X = rows(np.float32)
+    blocks = [X[:1000], X[1000:9000].astype(np.float64), X[9000:].tolist()]
+    assert_same_fit(GMM(5, random_state=0).fit(Again(blocks)), GMM(5, random_state=0).fit(X.astype(np.float64)))
+
+
+def test_evaluations_are_those_of_the_array():
+    X, w = rows(), weights()
+    model = GMM(5, random_state=0).fit(X)
+
+    def blocks():
+        return cut(X, 977, w)
+
+    assert_array_equal(model.score_samples(blocks), model.score_samples(X))
+    assert_array_equal(model.predict_proba(blocks), model.predict_proba(X))
+    for name in ("score", "bic", "aic", "icl"):
+        np.testing.assert_allclose(getattr(model, name)(blocks), getattr(model, name)(X, sample_weight=w), rtol=1e-12)
+    ours, theirs = cgmm.expectation(model, blocks), cgmm.expectation(model, X, w)
+    np.testing.assert_allclose(ours.second, theirs.second, rtol=1e-10)
+    assert_array_equal(GMM(5, random_state=0).fit_predict(lambda: cut(X, 977)), model.predict(X))
+
+
+def test_select_reads_blocks():
+    X = rows(n=20000)
+    arguments = {"n_components": [4, 5], "covariance_types": ["diag", "full"], "n_init": 2, "random_state": 0}
+    ours, theirs = select(lambda: cut(X, 977), **arguments), select(X, **arguments)
+    assert ours.winner == theirs.winner
+    np.testing.assert_allclose([row.bic for row in ours.table], [row.bic for row in theirs.table], rtol=1e-12)
+
+
+# Kinds of sources
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The same rows in files: names of columns a, b, c, and weights w."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    X, w = rows(), weights()
+    np.save(tmp_path / "rows.npy", X)
+    np.save(tmp_path / "integers.npy", (X * 100).astype(np.int32))
+    named = dict(zip("abcw", [*X.T, w], strict=True))
+    pq.write_table(pa.table(named), tmp_path / "rows.parquet", row_group_size=5000)
+    (tmp_path / "parts").mkdir()
+    for at, part in enumerate(np.array_split(np.arange(N), 3)):
+        pq.write_table(pa.table({k: v[part] for k, v in named.items()}), tmp_path / "parts" / f"{at}.parquet")
+    np.savetxt(
+        tmp_path / "rows.csv", np.column_stack([X, w]), delimiter=",", header="a,b,c,w", comments="", fmt="%.17g"
+    )
+    return tmp_path
+
+
+def test_files(files):
+    ds = pytest.importorskip("pyarrow.dataset")
+    X, w = rows(), weights()
+    plain, weighted = GMM(5, random_state=0).fit(X), GMM(5, random_state=0).fit(X, sample_weight=w)
+    assert_same_fit(GMM(5, random_state=0).fit(files / "rows.npy"), plain)
+    assert_same_fit(GMM(5, random_state=0).fit(str(files / "rows.npy"), sample_weight=w), weighted)
+    for name in ("rows.parquet", "rows.csv"):
+        assert_same_fit(GMM(5, random_state=0).fit(cgmm.table(files / name, "a,b,c")), plain)
+        model = GMM(5, random_state=0).fit(cgmm.table(files / name, weights="w"))
+        assert_same_fit(model, weighted)
+        assert model.feature_names_in_.tolist() == ["a", "b", "c"]
+    dataset = ds.dataset(files / "parts")
+    assert_same_fit(GMM(5, random_state=0).fit(cgmm.table(dataset, weights="w")), weighted)
+    assert_same_fit(GMM(5, random_state=0).fit(dataset.scanner(columns=["a", "b", "c"]).to_table()), plain)
+    integers = GMM(5, random_state=0).fit((X * 100).astype(np.int32))
+    assert_same_fit(GMM(5, random_state=0).fit(files / "integers.npy"), integers)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_mapped_file(tmp_path, dtype):
+    """One that is large enough to be read by parts, and a part of it that is not its beginning."""
+    d = 8
+    n = LEAST_MAPPED // (d * np.dtype(dtype).itemsize) + 3000
+    X = rows(dtype, n, d, 4)
+    np.save(tmp_path / "rows.npy", X)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    for part in (slice(None), slice(2001, None)):
+        model = GMM(4, random_state=0, tol=1e-2).fit(mapped[part])
+        assert_same_fit(model, GMM(4, random_state=0, tol=1e-2).fit(X[part]))
+        assert model.diagnostics_.passes == 1 + model.n_iter_
+
+
+def test_what_is_changed_in_a_private_map_is_kept(tmp_path):
+    X = rows(np.float64, LEAST_MAPPED // 64 + 1, 8, 4)
+    np.save(tmp_path / "rows.npy", np.zeros_like(X))
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="c")
+    mapped[:] = X
+    assert_same_fit(GMM(4, random_state=0, tol=1e-2).fit(mapped), GMM(4, random_state=0, tol=1e-2).fit(X))
+    assert_array_equal(mapped, X)
+
+
+def test_lists_of_blocks_and_of_rows():
+    X = rows(n=600)
+    whole = GMM(5, random_state=0).fit(X)
+    assert_same_fit(GMM(5, random_state=0).fit([X[:100], X[100:]]), whole)
+    assert_same_fit(GMM(5, random_state=0).fit(X.tolist()), whole)
+
+
+# What cannot be used
+
+
+def failing(X):
+    yield X[:1000]
+    raise OSError("the disk is gone")
+
+
+@pytest.mark.parametrize(
+    ("blocks", "message"),
+    [
+        (lambda X: failing(X), "block 1 could not be read: OSError: the disk is gone"),
+        (lambda X: [X[:1000], X[:1000, :2]], "block 1, which begins at row 1000: X has 2 features"),
+        (lambda X: [X[:1000], np.where(np.arange(1000)[:, None] == 7, np.nan, X[:1000])], r"block 1.*NaN.*X\[7, 0\]"),
+        (lambda X: [X[:1000], (X[:1000], np.ones(1000))], "block 1 has weights, unlike those before it"),
+        (lambda X: [(X[:1000], np.ones(1000)), X[:1000]], "block 1 has no weights"),
+        (lambda X: [(X[:1000], -np.ones(1000))], "block 0.*negative"),
+        (lambda X: [(X[:1000], np.zeros(1000))], "no positive weight"),
+        (lambda X: [X[:1000, 0]], "block 0.*2D"),
+        (lambda X: [], "0 rows"),
+        (lambda X: [X[:3]], "3 rows"),
+    ],
+)
+def test_bad_blocks(blocks, message):
+    X = rows()
+    model = GMM(5, random_state=0).fit(X[:500])
+    before = model.means_.copy()
+    with pytest.raises(ValueError, match=message):
+        model.fit(lambda: blocks(X))
+    assert_array_equal(model.means_, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda X: [X[:500], X[500:999]], r"block 1 has shape \(499, 3\), and had \(500, 3\)"),
+        (lambda X: [X[:500]], "1 blocks, and 2 in the first pass"),
+        (lambda X: [X[:500], X[500:1000], X[:1]], "block 2 has shape"),
+        (lambda X: [X[:500], X[500:1000, :2]], r"block 1 has shape \(500, 2\)"),
+        (lambda X: [X[:500], X[500:1000] * np.nan], "block 1.*NaN"),
+    ],
+)
+def test_blocks_that_change(change, message):
+    X, calls = rows(n=1000), []
+
+    def blocks():
+        calls.append(1)
+        return [X[:500], X[500:]] if len(calls) < 3 else change(X)
+
+    with pytest.raises(BlockError, match=message):
+        GMM(2, random_state=0, tol=0).fit(blocks)
+
+
+def test_an_iterator_is_refused():
+    with pytest.raises(TypeError, match=r"gives its rows once.*a function that returns a new iterator"):
+        GMM(2).fit(cut(rows(), 100))
+
+
+def test_what_needs_all_rows_is_refused():
+    X = rows()
+    for arguments in ({"init_params": lambda *_: X[:2]}, {"responsibilities_init": np.zeros(N, dtype=int)}):
+        with pytest.raises(ValueError, match="in memory"):
+            GMM(2, **arguments).fit(lambda: cut(X, 1000))
+    with pytest.raises(TypeError, match="brings its weights"):
+        GMM(2).fit(lambda: cut(X, 1000), sample_weight=np.ones(N))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    for name in ("none.npy", "none.csv"):
+        with pytest.raises(OSError, match=re.escape(name)):
+            GMM(2).fit(tmp_path / name)
+
+
+# Reading ahead
+
+
+def test_the_reader_ends_with_the_pass():
+    """Whether the pass ends, fails or is left."""
+    import threading
+
+    def threads():
+        return [thread for thread in threading.enumerate() if thread.name == "cgmm reads ahead"]
+
+    parts = ((np.full((2, 1), float(i)), None) for i in range(100))
+    assert [rows[0, 0] for rows, _ in streams.read_ahead(parts)] == list(range(100))
+    left = streams.read_ahead((np.zeros((2, 1)), None) for _ in range(100))
+    next(left)
+    left.close()
+    assert threads() == []
+    with pytest.raises(ZeroDivisionError):
+        list(streams.read_ahead((np.full((1, 1), 1 / i), None) for i in (2, 1, 0)))
+    assert threads() == []
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 100])
+@pytest.mark.parametrize("to", [1, 8, 64])
+def test_a_cut_anew_keeps_rows_and_weights(size, to):
+    X, w = rows(n=200), np.arange(200.0)
+    found = [(r.copy(), v.copy()) for r, v in streams.recut(cut(X, size, w), to)]
+    assert [len(r) for r, _ in found[:-1]] == [to] * (len(found) - 1)
+    assert_array_equal(np.concatenate([r for r, _ in found]), X)
+    assert_array_equal(np.concatenate([v for _, v in found]), w)
