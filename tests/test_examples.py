@@ -1,0 +1,196 @@
+"""What the examples compute and print is right. Building the documentation runs them whole, with their pictures."""
+
+import importlib
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from scipy.stats import multivariate_normal
+from sklearn.utils.estimator_checks import check_estimator
+
+import reference
+from cgmm import GMM
+from datasets import LECTURE
+
+FOLDER = Path(__file__).parent.parent / "examples"
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+NUMBER = re.compile(r"-?\d+\.\d+")
+
+pytestmark = pytest.mark.skipif(not SCRIPTS, reason="the examples are not here")
+
+
+@pytest.fixture
+def example(monkeypatch):
+    """A function that imports an example."""
+    monkeypatch.syspath_prepend(FOLDER)
+    return importlib.import_module
+
+
+@pytest.fixture
+def told(capsys):
+    """A function that calls another, and returns one that finds the numbers printed after a text, by line."""
+
+    def call(function, *arguments):
+        function(*arguments)
+        lines = capsys.readouterr().out.splitlines()
+        return lambda text: [
+            [float(number) for number in NUMBER.findall(line.partition(text)[2])] for line in lines if text in line
+        ]
+
+    return call
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_says_how_to_run_it(name, example, capsys):
+    script = example(name)
+    assert f"python examples/{name}.py --output FOLDER" in script.__doc__
+    with pytest.raises(SystemExit) as stop:
+        script.main(["--help"])
+    assert stop.value.code == 0
+    assert "--output" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("rows", ["six_numbers", "six_points"])
+def test_one_iteration_by_hand(rows, example, told):
+    """To the six digits that are printed."""
+    script = example("one_dimension")
+    X, start = getattr(script, rows)()
+    numbers = told(script.print_iteration, X, start)
+    responsibilities = reference.responsibilities(X, *start, "full")
+    weights, means, covariances = reference.maximise(X, None, responsibilities, "full")
+    assert_allclose(numbers("responsibilities of component"), responsibilities.T, atol=6e-7)
+    assert_allclose(numbers("n_k:"), [responsibilities.sum(axis=0)], atol=6e-7)
+    assert_allclose(numbers("n_k / n:"), [weights], atol=6e-7)
+    assert_allclose(numbers(": mean"), np.hstack([means, covariances.reshape(2, -1)]), atol=6e-7)
+    before = reference.log_likelihoods(X, *start, "full").sum()
+    after = reference.log_likelihoods(X, weights, means, covariances, "full").sum()
+    assert_allclose(numbers("log-likelihood"), [[before, after]], atol=6e-5)
+
+
+def test_two_groups_as_published(example, told):
+    script = example("one_dimension")
+    X, start = script.two_groups()
+    expected = LECTURE["lec15_fit1d"]
+    assert_allclose(start[1][:, 0], expected["mu0"], rtol=1e-12)
+    snapshots = script.Snapshots(*script.SHOWN)
+    numbers = told(script.print_fit, script.fit(X, start, snapshots), X)
+    assert_allclose(numbers("weights:"), [[*expected["pi"], *script.TRUE_WEIGHTS]], atol=6e-5)
+    assert_allclose(numbers("means:"), [[*expected["mu"], *script.TRUE_MEANS]], atol=6e-5)
+    assert_allclose(numbers("deviations:"), [[*np.sqrt(expected["var"]), *script.TRUE_DEVIATIONS]], atol=6e-5)
+    assert tuple(snapshots) == script.SHOWN
+    assert_array_equal(snapshots[script.SHOWN[-1]].means_[:, 0].round(4), np.round(expected["mu"], 4))
+
+
+@pytest.mark.parametrize(("seed", "trapped"), [(1, False), (78, True)])
+def test_restarts_find_the_better_optimum(seed, trapped, example):
+    script = example("restarts")
+    X, groups, means = script.three_groups(seed)
+    one, best = script.fit_from(means, X, script.Snapshots(121)), script.fit_often(X, n_init=10)
+    assert_allclose(one.score(X) * len(X), LECTURE[f"lec15_fit2d_seed{seed}"]["ll_final"], rtol=1e-9)
+    gain = (best.score(X) - one.score(X)) * len(X)
+    assert gain > 50 if trapped else abs(gain) < 0.01
+    assert script.agreement(best.predict(X), groups) > 0.9
+    assert (script.agreement(one.predict(X), groups) < 0.8) == trapped
+
+
+def test_the_history_rises_and_a_lost_component_comes_back(example):
+    script = example("diagonal_history")
+    X, clusters = script.three_clusters()
+    model = script.fit(X)
+    gains = np.diff(model.lower_bounds_)
+    assert (gains > 0).all()
+    assert gains[-1] < 1e-5 < gains[-2]
+    assert script.agreement(model.predict(X), clusters) > 0.95
+    found, message = script.fit_with_one_lost(X)
+    assert "no row belonged to it" in message
+    assert_allclose(found.lower_bound_, model.lower_bound_, atol=1e-5)
+
+
+def test_kmeans_objective_by_iteration(example, told):
+    script = example("kmeans_or_mixture")
+    X, y, centres = script.stretched()
+    one = script.kmeans(X, 3, init=centres, max_iter=9, tol=0)
+    model = GMM(3, covariance_type="tied", n_init=10, random_state=0).fit(X)
+    numbers = told(script.print_stretched, X, y, one, one, model)
+    _, _, history = reference.kmeans(X, centres, 10, tol=0.0)
+    assert_allclose(numbers("objective by iteration:"), [history], atol=6e-3)
+    expected = LECTURE["comp755_kmeans_seed7_A"]
+    assert_allclose(history[[0, -1]], [expected["objective_first"], expected["objective_final"]], rtol=1e-7)
+    assert script.agreement(model.predict(X), y) > script.agreement(one.labels, y) + 0.05
+
+
+def test_unit_variance_as_published(example, told):
+    script = example("unit_variance")
+    X, means = script.sample_and_start()
+    numbers = told(script.print_fit, script.fit(X, means, script.Snapshots(*script.SHOWN)), X)
+    start = np.full(3, 1 / 3), means, np.array([np.eye(2)] * 3)
+    found, history = reference.em(X, *start, "full", 5, fixed=("covariances",))
+    assert_allclose(history * len(X), LECTURE["comp755_mog_eps0.0"]["ll"], rtol=1e-12)
+    assert_allclose([numbers(f"iteration {i}:") for i in range(1, 6)], history.reshape(5, 1, 1) * len(X), atol=6e-8)
+    assert_allclose(numbers("  mean "), np.column_stack([found[1], found[0]]), atol=6e-4)
+
+
+def test_strongest_digits_are_the_components_own(example):
+    script = example("digits")
+    X, _ = script.images()
+    model = GMM(script.COMPONENTS, covariance_type="spherical", random_state=0).fit(X)
+    responsibilities, strongest = model.predict_proba(X), script.strongest_rows(model, X)
+    for c, rows in enumerate(strongest):
+        assert_allclose(np.sort(responsibilities[rows, c]), np.sort(responsibilities[:, c])[-len(rows) :])
+    assert_allclose(script.shares(model, X, np.arange(len(X)) % 10).sum(axis=1), 1)
+
+
+def test_a_compressed_picture_is_of_k_colours(example):
+    script = example("image_compression")
+    picture = np.random.default_rng(0).random((20, 30, 3))
+    model = GMM(5, random_state=0).fit(picture.reshape(-1, 3))
+    compressed = script.compress(model, picture)
+    labels = model.predict(picture.reshape(-1, 3)).reshape(20, 30)
+    for c in range(5):
+        assert_array_equal(compressed[labels == c], np.broadcast_to(model.means_[c], (np.sum(labels == c), 3)))
+    bits_before, bits_after = 20 * 30 * 3 * 32, 20 * 30 * 3 + 8 * 3 * 32
+    assert script.compression_rate(picture.shape, 8) == bits_before / bits_after
+
+
+def test_held_out_rows_set_the_threshold(example):
+    """What is flagged of them is what was asked for; and of unseen rows, less than by a threshold from learnt ones."""
+    script = example("anomaly")
+    benign, malignant = script.tumours()
+    deals = [script.deal(benign, malignant, seed) for seed in range(10)]
+    for scores in deals:
+        assert len(scores.learnt) + len(scores.held_out) + len(scores.benign) == len(benign)
+        limit = script.threshold(scores.held_out)
+        assert abs(script.flagged(scores.held_out, limit) - script.FALSE_ALARMS) < 1 / len(scores.held_out)
+        assert script.flagged(scores.malignant, limit) == np.mean(scores.malignant < limit) > 0.7
+    by_learnt, by_held_out = (
+        np.mean([script.flagged(scores.benign, script.threshold(getattr(scores, part))) for scores in deals])
+        for part in ("learnt", "held_out")
+    )
+    assert by_learnt > by_held_out
+
+
+def test_the_classifier_is_bayes_rule(example):
+    script = example("classifier")
+    random = np.random.default_rng(0)
+    X, y = random.normal(size=(300, 2)), np.array(["a", "b", "b"])[random.integers(3, size=300)]
+    X[y == "b"] += 2
+    model = script.MixtureClassifier(covariance_type="full").fit(X, y)
+    joint = [
+        np.mean(y == label) * multivariate_normal(X[y == label].mean(axis=0), np.cov(X[y == label].T, bias=True)).pdf(X)
+        for label in ("a", "b")
+    ]
+    assert_allclose(model.predict_proba(X), np.transpose(joint / np.sum(joint, axis=0)), atol=1e-5)  # reg_covar 1e-6
+    assert_array_equal(model.predict(X), np.array(["a", "b"])[np.argmax(joint, axis=0)])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_classifier_is_one_of_scikit_learns(example):
+    check_estimator(example("classifier").MixtureClassifier())
+
+
+def test_the_grid_search_finds_the_groups(example):
+    script = example("scikit_learn_pipeline")
+    found, _ = script.search(GMM(random_state=0), script.four_groups())
+    assert script.best(found) == {"n_components": len(script.COUNTS), "covariance_type": "full"}
