@@ -2,7 +2,7 @@
 
 A mixture learns what is normal: measurements of benign breast tumours (Wolberg, Street and Mangasarian 1995). A
 threshold on `score_samples` is set so that one benign tumour in twenty passes for an anomaly. Then come benign tumours
-that had no part in either, and malignant ones, of which the mixture knows nothing. All that a hundred times, with the
+that had no part in either, and malignant ones, of which the mixture knows nothing. All that fifty times, with the
 benign dealt out anew, for one deal may be lucky.
 
     python examples/anomaly.py --output FOLDER
@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from _common import BLUE, NEEDS_SCIKIT_LEARN, RED, output_folder, panels, save
-from cgmm import GMM
+from cgmm import select
 
 try:
     from sklearn.datasets import load_breast_cancer
@@ -21,7 +21,7 @@ except ImportError:
     raise SystemExit(NEEDS_SCIKIT_LEARN) from None
 
 COMPONENTS = (1, 2, 3, 4)
-DEALS = 100
+DEALS = 50
 FALSE_ALARMS = 0.05
 
 
@@ -40,18 +40,12 @@ def tumours():
     return X[benign == 1, 20:], X[benign == 0, 20:]
 
 
-def fit(X):
-    """The mixture of least BIC."""
-    models = [GMM(k, n_init=5, random_state=0).fit(X) for k in COMPONENTS]
-    return min(models, key=lambda model: model.bic(X))
-
-
 def deal(benign, malignant, seed):
-    """Learn from a half of the benign, hold out a quarter, test on the last."""
+    """Learn from a half of the benign (components by least BIC), hold out a quarter, test on the last."""
     n = len(benign)
     parts = np.split(np.random.RandomState(seed).permutation(benign), [n // 2, 3 * n // 4])
     centre, scale = parts[0].mean(axis=0), parts[0].std(axis=0)
-    model = fit((parts[0] - centre) / scale)
+    model = select((parts[0] - centre) / scale, COMPONENTS, "full", n_init=5, random_state=0).best
     return Scores(*(model.score_samples((rows - centre) / scale) for rows in (*parts, malignant)))
 
 
