@@ -435,6 +435,16 @@ def test_model_draws_into_the_axes_that_it_is_given():
     assert right.get_xlabel() == "feature 2"
 
 
+def test_model_draws_the_features_that_are_chosen():
+    model = mixture(8)
+    X = rows(model, 60)
+    assert model.plot(X, feature=3).mixture.axes.get_xlabel() == "feature 3"
+    assert type(model.plot(X, features=np.array([0, 3]))).__name__ == "PlaneArtists"
+    assert model.plot(X, features=(0, 3, 7)).features == (0, 3, 7)
+    with pytest.raises(ValueError, match="2 different ones"):
+        model.plot(X, features=(0, 3, 7), ax=plt.gca())
+
+
 @pytest.mark.parametrize("k", [1, 9, 20])
 @pytest.mark.parametrize("d", [1, 2, 3, 8])
 def test_any_number_of_components_and_few_rows(d, k):
@@ -495,12 +505,12 @@ def test_selection_shows_the_table():
 
 
 def test_selection_marks_the_winner_that_was_not_warned_of():
-    values = [("full", 1, 30.0), ("full", 2, 10.0), ("full", 3, -1e5)]
+    values = [("full", 1, 30.0), ("full", 2, 10.0), ("full", 3, -1e5), ("full", 4, -2e5)]
     for criterion in ("bic", "icl"):
-        artists = plot.selection(candidates(values, 1, warned=[2]), criterion=criterion, ax=plt.figure().gca())
+        artists = plot.selection(candidates(values, 1, warned=[2, 3]), criterion=criterion, ax=plt.figure().gca())
         drawn()
         assert_array_equal(artists.best.get_xydata(), [[2, 10]])
-        assert_array_equal(artists.warned.get_xydata(), [[3, -1e5]])
+        assert_array_equal(artists.warned.get_xydata(), [[3, -1e5], [4, -2e5]])
         bottom, top = plt.gca().get_ylim()
         assert 0 < bottom < 10 and 30 < top < 40
 

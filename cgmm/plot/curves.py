@@ -297,7 +297,8 @@ def _name_best(ax: Any, best: Point, sizes: list[int]) -> Any:
 
 def _limit_criterion(ax: Any, values: Array, best: float) -> None:
     """Limits in which the better half of the candidates can be told apart; those outside are counted."""
-    top = min(values.max(), best + 2 * (np.median(values) - best)) if np.median(values) > best else values.max()
+    middle = np.median(values[values >= best])
+    top = min(values.max(), best + 2 * (middle - best)) if middle > best else values.max()
     width = (top - best) or 1.0
     low, high = best - 0.16 * width, top + 0.06 * width
     ax.set_ylim(low, high)

@@ -202,7 +202,8 @@ def model(model: GMM, X: ArrayLike | None = None, *, ax: Any = None, **options: 
     """The picture that suits a mixture: the rows and the components.
 
     Of one feature, ``density``; of two, ``plane``; of three to six, ``pairs``, or ``projection`` where `ax` is given;
-    of more, ``projection``. ``model.plot(X)`` is the same.
+    of more, ``projection``. Where `feature` or `features` are given, their number counts. ``model.plot(X)`` is the
+    same.
 
     Parameters
     ----------
@@ -218,11 +219,11 @@ def model(model: GMM, X: ArrayLike | None = None, *, ax: Any = None, **options: 
     -------
     DensityArtists, PlaneArtists or PairsArtists
     """
-    d = model._parameters.d
-    if d == 1:
+    d, features = model._parameters.d, options.get("features")
+    if d == 1 or "feature" in options:
         return density(model, X, ax=ax, **options)
-    if d == 2 or len(options.get("features") or ()) == 2:
+    if d == 2 or (features is not None and (len(features) == 2 or ax is not None)):
         return plane(model, X, ax=ax, **options)
-    if d <= MOST_PAIRS and ax is None:
+    if ax is None and (d <= MOST_PAIRS or features is not None):
         return pairs(model, X, **options)
     return projection(model, X, ax=ax, **options)
