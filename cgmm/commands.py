@@ -17,6 +17,7 @@ from cgmm import progress, selection, summary
 from cgmm.files import check_writable, write_whole
 from cgmm.gmm import GMM
 from cgmm.output import STANDARD_OUTPUT, write_rows
+from cgmm.plot import style
 from cgmm.tables import Block, Frame, Table, gather, open_reader
 
 if TYPE_CHECKING:
@@ -121,22 +122,19 @@ def info(args: Namespace) -> None:
 
 def plot(args: Namespace) -> None:
     """Draw the model and the rows."""
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'cgmm[plot]'") from error
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
+    pyplot = style.pyplot()
+    pyplot.switch_backend("Agg")
     model, table = _applied_to(args)
     rows = _some(table, np.random.default_rng(args.seed))
-    pyplot.figure()
-    model.plot(_named(model, rows))
     kind = PurePath(args.output).suffix[1:] or "png"
+    first = pyplot.figure(layout="constrained")
+    model.plot(_named(model, rows))
+    drawn = pyplot.gcf()  # the first, or one of the model's own making
     try:
-        write_whole(args.output, lambda file: pyplot.gcf().savefig(file, format=kind, dpi=args.dpi))
+        write_whole(args.output, lambda file: drawn.savefig(file, format=kind, dpi=args.dpi))
     finally:
-        pyplot.close()
+        pyplot.close(first)
+        pyplot.close(drawn)
 
 
 def _learned_from(args: Namespace) -> tuple[Table, Block]:

@@ -12,6 +12,7 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
@@ -314,6 +315,58 @@ def test_info_of_given_parameters(tmp_path, done):
     GMM.from_parameters([1], [[0.0]], [[[1.0]]]).save(tmp_path / "m")
     assert "the parameters were given" in done("info", tmp_path / "m")
     assert json.loads(done("info", tmp_path / "m", "--json"))["lower_bound"] is None
+
+
+# plot
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The rows of each picture that is drawn."""
+    found = []
+    draw = GMM.plot
+    monkeypatch.setattr(GMM, "plot", lambda model, X: [found.append(np.asarray(X)), draw(model, X)])
+    return found
+
+
+@pytest.mark.parametrize("kind, magic", [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml"), ("", b"\x89PNG")])
+@pytest.mark.parametrize("d", [1, 2, 3, 8])
+def test_plot(tmp_path, done, drawn, kind, magic, d):
+    rows = np.random.default_rng(0).standard_normal((100, d))
+    np.save(tmp_path / "x.npy", rows)
+    GMM(2, random_state=0).fit(rows).save(tmp_path / "model.npz")
+    out = tmp_path / f"picture.{kind}".removesuffix(".")
+    done("plot", tmp_path / "model.npz", tmp_path / "x.npy", "-o", out)
+    assert out.read_bytes().startswith(magic)
+    assert_array_equal(drawn, [rows])
+    assert not pyplot.get_fignums()
+
+
+def test_plot_of_many_rows(tmp_path, done, drawn, model, blocks_of_a_few, monkeypatch):
+    monkeypatch.setattr(commands, "MOST_DRAWN", 50)
+    numbered = np.column_stack([np.arange(200), X[:200, 1]])
+    np.save(tmp_path / "x.npy", numbered)
+    for seed in range(20):
+        done("plot", tmp_path / "model.npz", tmp_path / "x.npy", "-o", tmp_path / "p", "--dpi", 20, "--seed", seed)
+    chosen = np.array([rows[:, 0] for rows in drawn], dtype=int)
+    assert chosen.shape == (20, 50)
+    assert_array_equal(drawn, numbered[chosen])
+    assert (np.diff(chosen) > 0).all()
+    assert len(np.unique(chosen, axis=0)) == 20
+    counts = np.histogram(chosen, bins=4, range=(0, 200))[0]
+    assert np.all(np.abs(counts - 250) < 80)  # 6 standard deviations
+
+
+def test_plot_of_an_unknown_kind(tmp_path, run, model):
+    code, _, errors = run("plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "picture.xyz")
+    assert code == 1 and "Format 'xyz' is not supported" in errors
+    assert os.listdir(tmp_path) == ["model.npz"]
+
+
+def test_plot_without_matplotlib(tmp_path, run, model, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    code, _, errors = run("plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "picture.png")
+    assert (code, errors) == (1, "cgmm: error: pictures need matplotlib: pip install 'cgmm[plot]'\n")
 
 
 # Mistakes
