@@ -2,6 +2,7 @@ from typing import Literal, TypeAlias, overload
 
 from numpy.typing import DTypeLike
 
+from cgmm.missing import Groups
 from cgmm.parameters import Density
 from cgmm.pruning import Guide
 from cgmm.types import Array, Labels, Mask, Moment, Rows
@@ -36,6 +37,16 @@ def expectation(
     n_threads: int = 1,
     guide: Guide | None = None,
 ) -> tuple[tuple[Array, Array, Array, float, float, Array], float]: ...
+def expectation_of_groups(
+    X: Rows, density: Density, moment: Moment, groups: Groups, row_weights: Array | None = None, n_threads: int = 1
+) -> tuple[Array, Array, Array, float, float, Array]: ...
+@overload
+def evaluate_groups(
+    X: Rows, density: Density, output: Literal["labels"], groups: Groups, n_threads: int = 1
+) -> Labels: ...
+@overload
+def evaluate_groups(X: Rows, density: Density, output: _Reals, groups: Groups, n_threads: int = 1) -> Array: ...
+def condition(roots: Array, columns: Labels, observed: int) -> Array: ...
 def least_share(density: Density, moment: Moment | None) -> float: ...
 def share_of_work(X: Rows, density: Density, moment: Moment | None, guide: Guide, stands_for: int) -> float: ...
 @overload

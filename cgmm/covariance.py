@@ -69,6 +69,7 @@ class Matrices(Family):
     """What the families of covariance matrices share; their covariances are (m,d,d) once `stacked`."""
 
     definite = "symmetric, positive-definite"
+    correlated = True  # features, within a component
 
     def stacked(self, covariances: Array) -> Array:
         raise NotImplementedError
@@ -264,6 +265,7 @@ class Variances(Family):
     """What the families without correlations share; P is 1/σ."""
 
     definite = "positive"
+    correlated = False
 
     def root(self, covariances: Array, n_threads: int = 1) -> Array:
         bad = ~(np.isfinite(covariances) & (covariances > 0)).reshape(len(covariances), -1).all(axis=1)

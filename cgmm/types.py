@@ -31,7 +31,7 @@ Callback: TypeAlias = Callable[[IterationState], bool | None]  # True: stop
 
 # Behind it
 Moment: TypeAlias = Literal["full", "diag", "radial", "pooled"]  # what the kernels accumulate
-Form: TypeAlias = Literal["triangular", "diagonal", "isotropic"]  # of a whitening factor
+Form: TypeAlias = Literal["triangular", "diagonal", "isotropic", "masked"]  # of a whitening factor
 Components: TypeAlias = Labels | list[int]
 Part: TypeAlias = tuple[Rows, Array | None]  # rows and their weights
 Parts: TypeAlias = Labels | Array  # labels (n,) or responsibilities (n,k)

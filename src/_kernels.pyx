@@ -10,6 +10,7 @@ import numpy as np
 
 from cython.parallel cimport prange
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport M_PI, log
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
@@ -36,13 +37,14 @@ cdef Py_ssize_t ISOTROPIC_GATHER_WORK = 70
 cdef Py_ssize_t GUESS_WORK = 30
 
 cdef enum Moment:
-    FULL, DIAG, RADIAL, POOLED, HARD, NONE
+    FULL, DIAG, RADIAL, POOLED, MASKED, HARD, NONE
 
 cdef enum Output:
     NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS, CLOSER
 
-FORMS = {"triangular": CGMM_TRIANGULAR, "diagonal": CGMM_DIAGONAL, "isotropic": CGMM_ISOTROPIC}
-MOMENTS = {"full": FULL, "diag": DIAG, "radial": RADIAL, "pooled": POOLED, "hard": HARD}
+FORMS = {"triangular": CGMM_TRIANGULAR, "diagonal": CGMM_DIAGONAL, "isotropic": CGMM_ISOTROPIC,
+         "masked": CGMM_MASKED}
+MOMENTS = {"full": FULL, "diag": DIAG, "radial": RADIAL, "pooled": POOLED, "masked": MASKED, "hard": HARD}
 GUIDE_DIMENSIONS = CGMM_GUIDE
 CHUNK = CGMM_CHUNK_ROWS
 OUTPUTS = {"log_likelihood": LOG_LIKELIHOOD, "responsibilities": RESPONSIBILITIES,
@@ -128,6 +130,7 @@ cdef void *address(array):
 cdef class _Pass:
     """A pass being prepared: the parameters in the layout of the kernels, and the memory that holds them."""
     cdef Work work
+    cdef Groups groups
     cdef char *parameters
     cdef object X, density, row_weights
     cdef const double[::1] centre
@@ -135,7 +138,7 @@ cdef class _Pass:
     cdef list arrays
 
     def __cinit__(self, X, density, row_weights=None, moment=None, output=None, guide=None,
-                  Py_ssize_t stands_for=0):
+                  Py_ssize_t stands_for=0, groups=None):
         cdef Work *work = &self.work
         cdef const double[:, ::1] means = density.means
         cdef const double[::1] log_norm = density.log_norm
@@ -143,6 +146,8 @@ cdef class _Pass:
         cdef const double[::1] scale
         cdef Py_ssize_t d, k, real, means_size, factor_size, total
         bind(work, X)
+        if groups is not None:    # their rows are copied into doubles
+            work.kernels = TARGETS[TARGET].f64
         self.X, self.density, self.row_weights = X, density, row_weights
         d, k = work.d, means.shape[0]
         if means.shape[1] != d or density.centre.shape != (d,) or log_norm.shape[0] != k:
@@ -203,7 +208,7 @@ cdef class _Pass:
             work.kernels.pack_factor(1, d, &triangles[0, 0, 0], <void *> work.whitener)
             means = np.ascontiguousarray(np.einsum("cj,ij->ci", density.means - density.centre, density.whitener))
             work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.mixture.means)
-        elif work.mixture.form == CGMM_DIAGONAL:
+        elif work.mixture.form in (CGMM_DIAGONAL, CGMM_MASKED):
             means = np.ascontiguousarray((density.means - density.centre) * density.factor)
             work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.mixture.means)
         else:
@@ -212,6 +217,9 @@ cdef class _Pass:
         work.stands_for = stands_for
         if guide is not None:
             self.set_guide(guide)
+        work.groups = NULL
+        if groups is not None:
+            self.set_groups(groups)
         lay_out(work)
 
     cdef set_guide(self, guide):
@@ -231,10 +239,33 @@ cdef class _Pass:
         self.arrays = [packed, images, factor, np.ones(k, dtype=dtype), np.zeros(k, dtype=dtype)]
         work.guide = address(packed)
         work.nearest = cgmm_mixture(CGMM_ISOTROPIC, CGMM_GUIDE, k, address(images), address(self.arrays[3]),
-                                    address(self.arrays[4]))
+                                    address(self.arrays[4]), NULL)
         work.marginal = cgmm_mixture(CGMM_TRIANGULAR, CGMM_GUIDE, k, address(images), address(factor),
-                                     work.mixture.log_norm)
+                                     work.mixture.log_norm, NULL)
         work.margin = 1.0 if work.output == LABELS else kernels.negligible
+
+    cdef set_groups(self, groups):
+        """Prepare a pass over rows some of whose values are missing; groups as cgmm.missing.Groups."""
+        cdef Work *work = &self.work
+        cdef Groups *to = &self.groups
+        density = self.density
+        self.arrays = [*groups]
+        if work.mixture.form == CGMM_MASKED:
+            logs, variances = np.log(density.factor) - 0.5 * np.log(2 * np.pi), 1.0 / density.factor**2
+            self.arrays += [logs, variances]
+            work.mixture.log_scale = address(logs)
+            to.variances = <const double *> address(variances)
+        else:
+            to.roots = <const double *> address(density.factor if density.whitener is None else density.whitener)
+        to.single = self.X.dtype == np.float32
+        to.order = <const Py_ssize_t *> address(groups.order)
+        to.columns = <const Py_ssize_t *> address(groups.columns)
+        to.observed = <const Py_ssize_t *> address(groups.observed)
+        to.pattern = <const Py_ssize_t *> address(groups.pattern)
+        to.starts = <const Py_ssize_t *> address(groups.starts)
+        to.chunks = <const Py_ssize_t *> address(groups.chunks)
+        to.n_chunks = len(groups.chunks) - 1
+        work.groups = to
 
     def __dealloc__(self):
         free(self.parameters)
@@ -341,6 +372,9 @@ def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=Non
     cdef Expectation whole = Expectation(density, moment, guide, len(X))
     whole.add(X, row_weights, n_threads)
     return whole.result()
+
+
+include "_missing.pxi"
 
 
 def least_share(density, moment):

@@ -18,6 +18,20 @@ cdef enum:
     MOST_CHUNK = 8192    # rows in a chunk
 
 
+cdef struct Groups:
+    # Rows ordered by which of their features are observed: cut into pieces of one pattern, and these into chunks.
+    bint single                   # X is float
+    const Py_ssize_t *order       # rows
+    const Py_ssize_t *columns     # (patterns,d): the features that a pattern observes, then the others
+    const Py_ssize_t *observed    # (patterns,): how many
+    const Py_ssize_t *pattern     # (pieces,): of each
+    const Py_ssize_t *starts      # (pieces+1,): where each begins in the order
+    const Py_ssize_t *chunks      # (n_chunks+1,): which piece each begins with
+    Py_ssize_t n_chunks
+    const double *roots           # (k,d,d), or (1,d,d) in a pooled pass: P
+    const double *variances       # (k,d), in a masked pass
+
+
 cdef struct Sums:
     # Where each part of a chunk's partial sums begins, in doubles.
     Py_ssize_t n_k
@@ -48,6 +62,17 @@ cdef struct Scratch:
     Py_ssize_t ends
     Py_ssize_t active
     Py_ssize_t present
+    # of rows some of whose values are missing
+    Py_ssize_t rows
+    Py_ssize_t rows_weights
+    Py_ssize_t conditioned
+    Py_ssize_t square
+    Py_ssize_t own_centre
+    Py_ssize_t own_means
+    Py_ssize_t own_white_means
+    Py_ssize_t own_factor
+    Py_ssize_t own_log_norm
+    Py_ssize_t own_sums
     Py_ssize_t size
 
 
@@ -74,6 +99,7 @@ cdef struct Work:
     Py_ssize_t *labels            # (n,) or NULL
     const double *closest         # (n,), of output CLOSER, whose out is (k,n)
     double *chunk_sums            # (chunks,k), of output CLOSER
+    const Groups *groups          # or NULL: no value is missing
     Sums sums
     Scratch scratch
 
@@ -95,6 +121,26 @@ cdef void guard_scratch(const Work *work, char *memory) noexcept nogil:
             guard(memory + parts[part])
 
 
+cdef void lay_out_sums(Work *work) noexcept nogil:
+    """Fill in work.sums."""
+    cdef Py_ssize_t d = work.d, k = work.k
+    cdef Sums *sums = &work.sums
+    sums.n_k = 3                      # after the log-likelihood (or inertia), the total weight and the work done
+    sums.first = sums.n_k + k
+    sums.second = sums.first + k * d
+    sums.overlap = sums.second
+    if work.moment == FULL:
+        sums.overlap += k * (cgmm_tiles(d) * 16 if work.groups == NULL else d * d)
+    elif work.moment in (DIAG, MASKED):
+        sums.overlap += k * d
+    elif work.moment == RADIAL:
+        sums.overlap += k
+    elif work.moment == POOLED:
+        sums.overlap += cgmm_tiles(d) * 16 if work.groups == NULL else d * d
+    sums.size = sums.overlap + (cgmm_tiles(k) * 16 if work.moment == POOLED and work.groups == NULL else 0)
+    sums.size = align(sums.size * 8) // 8
+
+
 cdef void lay_out(Work *work) noexcept nogil:
     """Fill in work.block, work.sums and work.scratch."""
     cdef Py_ssize_t d = work.d, k = work.k
@@ -104,23 +150,9 @@ cdef void lay_out(Work *work) noexcept nogil:
         block //= 2
     data_panel = align(block * cgmm_pad4(d) * real)
     component_panel = align(block * cgmm_pad4(k) * real)
-    cdef Sums *sums = &work.sums
     cdef Scratch *scratch = &work.scratch
     work.block = block
-    sums.n_k = 3                      # after the log-likelihood (or inertia), the total weight and the work done
-    sums.first = sums.n_k + k
-    sums.second = sums.first + k * d
-    sums.overlap = sums.second
-    if work.moment == FULL:
-        sums.overlap += k * cgmm_tiles(d) * 16
-    elif work.moment == DIAG:
-        sums.overlap += k * d
-    elif work.moment == RADIAL:
-        sums.overlap += k
-    elif work.moment == POOLED:
-        sums.overlap += cgmm_tiles(d) * 16
-    sums.size = sums.overlap + (cgmm_tiles(k) * 16 if work.moment == POOLED else 0)
-    sums.size = align(sums.size * 8) // 8
+    lay_out_sums(work)
 
     scratch.panel = 0
     scratch.white = data_panel
@@ -136,6 +168,8 @@ cdef void lay_out(Work *work) noexcept nogil:
     scratch.images = scratch.label + align(block * sizeof(Py_ssize_t))
     scratch.size = scratch.images
     work.chunk = CGMM_CHUNK_ROWS
+    if work.groups != NULL:
+        lay_out_groups(work)
     if not work.guided:
         return
     while work.chunk < 128 * k and work.chunk < MOST_CHUNK and 8 * work.chunk <= max(work.n, work.stands_for):
@@ -241,6 +275,8 @@ cdef void add_moments(const Work *work, Py_ssize_t rows, Py_ssize_t active, cons
     elif work.moment == RADIAL:
         kernels.moments_radial(panel, rows, d, active, components, logd, memory + at.wr,
                                work.mixture.log_norm, n_k, first, second)
+    elif work.moment == MASKED:
+        kernels.moments_masked(panel, rows, d, active, work.means, work.groups.variances, logd, n_k, first, second)
     elif work.moment == FULL:
         kernels.moments_full(panel, rows, d, active, work.means, components, present, logd, z, rz,
                              n_k, first, second)
@@ -395,9 +431,13 @@ cdef Py_ssize_t work_estimate(const Work *work) noexcept nogil:
     return work.n * work.k * (each + 8)
 
 
+cdef Py_ssize_t chunk_count(const Work *work) noexcept nogil:
+    return (work.n + work.chunk - 1) // work.chunk if work.groups == NULL else work.groups.n_chunks
+
+
 cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
     """The pass: the sums over all chunks are added to totals (work.sums.size), in their order."""
-    cdef Py_ssize_t chunks = (work.n + work.chunk - 1) // work.chunk
+    cdef Py_ssize_t chunks = chunk_count(work)
     cdef Py_ssize_t size = work.sums.size
     cdef Py_ssize_t first, last, chunk, part, parts
     cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, chunks), work_estimate(work) // THREAD_WORK))
@@ -416,8 +456,12 @@ cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
     while first < chunks:
         last = min(first + wave, chunks)
         for chunk in prange(first, last, schedule="dynamic", num_threads=threads):
-            run_chunk(work, chunk, memory + omp_get_thread_num() * work.scratch.size,
-                      partials + (chunk - first) * size)
+            if work.groups == NULL:
+                run_chunk(work, chunk, memory + omp_get_thread_num() * work.scratch.size,
+                          partials + (chunk - first) * size)
+            else:
+                run_pieces(work, chunk, memory + omp_get_thread_num() * work.scratch.size,
+                           partials + (chunk - first) * size)
         for part in prange(parts, schedule="static", num_threads=adders):
             add_in_order(partials, last - first, size, part * 4096, min(part * 4096 + 4096, size), totals)
         first = last

@@ -8,6 +8,7 @@ cdef extern from "simd/kernels.h" nogil:
         CGMM_TRIANGULAR
         CGMM_DIAGONAL
         CGMM_ISOTROPIC
+        CGMM_MASKED
 
     ctypedef struct cgmm_mixture:
         cgmm_form form
@@ -16,6 +17,7 @@ cdef extern from "simd/kernels.h" nogil:
         const void *means
         const void *factor
         const void *log_norm
+        const void *log_scale
 
     ctypedef struct cgmm_kernels:
         Py_ssize_t itemsize
@@ -26,6 +28,9 @@ cdef extern from "simd/kernels.h" nogil:
                      const double *, void *) noexcept nogil
         int (*all_within)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, double) noexcept nogil
         int (*root)(Py_ssize_t, const double *, double *, double *) noexcept nogil
+        double (*condition)(Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const double *, double *,
+                            double *) noexcept nogil
+        void (*complete)(Py_ssize_t, Py_ssize_t, const double *, double, double *) noexcept nogil
         void (*pack_factor)(Py_ssize_t, Py_ssize_t, const double *, void *) noexcept nogil
         void (*whiten)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
         void (*densities)(const void *, Py_ssize_t, const cgmm_mixture *, void *, void *) noexcept nogil
@@ -41,6 +46,8 @@ cdef extern from "simd/kernels.h" nogil:
         void (*moments_diag)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
                              const Py_ssize_t *, const unsigned char *, const void *, double *, double *,
                              double *) noexcept nogil
+        void (*moments_masked)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *, const void *,
+                               const void *, double *, double *, double *) noexcept nogil
         void (*moments_radial)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const Py_ssize_t *,
                                const void *, const void *, const void *, double *, double *,
                                double *) noexcept nogil

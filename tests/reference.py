@@ -132,6 +132,75 @@ def maximise(X, sample_weight, resp, covariance_type, reg_covar=0.0):
     return weights, means, maximise_covariances(X, sample_weight, resp, means, covariance_type, reg_covar)
 
 
+# Missing values: NaN. Ghahramani and Jordan, "Supervised learning from incomplete data via an EM approach", 1994.
+
+
+def completed(x, mean, covariance):
+    """What N(mean, covariance) says of a row x (d,) some of whose values are NaN.
+
+    Returns
+    -------
+    filled : ndarray (d,)
+        x with mu_m + Sigma_mo Sigma_oo^-1 (x_o - mu_o) in its gaps.
+    spread : ndarray (d, d)
+        Sigma_mm - Sigma_mo Sigma_oo^-1 Sigma_om for the gaps, zero elsewhere.
+    log_density : float
+        log N(x_o | mu_o, Sigma_oo), 0 when nothing is observed.
+    """
+    m, o = np.isnan(x), ~np.isnan(x)
+    filled, spread = x.astype(np.float64), np.zeros((len(x), len(x)))
+    regression = np.linalg.solve(covariance[np.ix_(o, o)], covariance[np.ix_(o, m)]).T
+    filled[m] = mean[m] + regression @ (x[o] - mean[o])
+    spread[np.ix_(m, m)] = covariance[np.ix_(m, m)] - regression @ covariance[np.ix_(o, m)]
+    if not o.any():
+        return filled, spread, 0.0
+    return filled, spread, log_densities(x[np.newaxis, o], [mean[o]], [covariance[np.ix_(o, o)]], "full")[0, 0]
+
+
+def missing_log_joint(X, weights, means, covariances, covariance_type):
+    """log (pi_c N(x_io | mu_co, Sigma_coo)), (n, k), of what is observed of each row."""
+    full = expand(covariances, covariance_type, *np.shape(means))
+    densities = [[completed(x, mean, S)[2] for mean, S in zip(means, full, strict=True)] for x in X]
+    return np.log(weights) + np.array(densities)
+
+
+def missing_statistics(X, sample_weight, resp, means, covariances, covariance_type):
+    """Expected moments of the completed rows about ``means``: as ``statistics``, the spread of the gaps included."""
+    full = expand(covariances, covariance_type, *np.shape(means))
+    (n, d), k = X.shape, len(means)
+    w = np.ones(n) if sample_weight is None else sample_weight
+    first, second = np.zeros((k, d)), np.zeros((k, d, d))
+    for i in range(n):
+        for c in range(k):
+            filled, spread, _ = completed(X[i], means[c], full[c])
+            residual = filled - means[c]
+            first[c] += w[i] * resp[i, c] * residual
+            second[c] += w[i] * resp[i, c] * (np.outer(residual, residual) + spread)
+    return {"n_k": w @ resp, "first": first, "second": second, "total_weight": w.sum()}
+
+
+def missing_maximise(totals, means, covariance_type):
+    """Weights, means and covariances from the expected moments about the old ``means``: PRML 9.24-9.27."""
+    n_k, k, d = totals["n_k"], *np.shape(means)
+    offsets = totals["first"] / n_k[:, np.newaxis]
+    S = np.array([totals["second"][c] - n_k[c] * np.outer(offsets[c], offsets[c]) for c in range(k)])
+    variances = np.array([np.diag(S_c) for S_c in S]) / n_k[:, np.newaxis]
+    covariances = {
+        "full": S / n_k[:, np.newaxis, np.newaxis],
+        "tied": S.sum(axis=0) / n_k.sum(),
+        "diag": variances,
+        "spherical": variances.mean(axis=1),
+    }
+    return n_k / totals["total_weight"], means + offsets, covariances[covariance_type]
+
+
+def impute(X, resp, means, covariances, covariance_type):
+    """X with sum_c r_ic times the conditional mean of component c in its gaps."""
+    full = expand(covariances, covariance_type, *np.shape(means))
+    filled = np.array([[completed(x, mean, S)[0] for mean, S in zip(means, full, strict=True)] for x in X])
+    return np.where(np.isnan(X), np.einsum("ic,icj->ij", resp, filled), X)
+
+
 # The loops
 
 

@@ -144,11 +144,48 @@ static inline __attribute__((always_inline)) void NAME(axis_form)(const REAL *pa
     }
 }
 
+/* `tile` components at once share each load of x, and what is known of it. */
+static inline __attribute__((always_inline)) void NAME(masked_tile)(const REAL *x, ptrdiff_t d, const int tile,
+                                                                    const REAL *mean, const REAL *scale,
+                                                                    const REAL *log_scale, const REAL *log_norm,
+                                                                    REAL *logd) {
+    V sum[4][NV];
+    for (int c = 0; c < tile; c++)
+        for (int v = 0; v < NV; v++) sum[c][v] = ZERO;
+    for (ptrdiff_t j = 0; j < d; j++, x += G)
+        for (int v = 0; v < NV; v++) {
+            const V xv = LOAD(x + v * W);
+            const VI known = xv == xv;
+            for (int c = 0; c < tile; c++) {
+                const V z = xv * scale[c * d + j] - mean[c * d + j];
+                sum[c][v] += SELECT(known, log_scale[c * d + j] - (REAL)0.5 * z * z, ZERO);
+            }
+        }
+    for (int c = 0; c < tile; c++)
+        for (int v = 0; v < NV; v++) STORE(logd + c * G + v * W, log_norm[c] + VMAX(sum[c][v], ZERO - BIG));
+}
+
+static void NAME(masked)(const REAL *panel, ptrdiff_t rows, const cgmm_mixture *mixture, REAL *logd_) {
+    const ptrdiff_t d = mixture->d, k = mixture->k;
+    const REAL *means = mixture->means, *scale = mixture->factor, *log_scale = mixture->log_scale,
+               *log_norm = mixture->log_norm;
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
+        const REAL *x = panel + g * cgmm_pad4(d) * G;
+        REAL *logd = logd_ + g * cgmm_pad4(k) * G;
+        ptrdiff_t c = 0;
+        for (; c + 4 <= k; c += 4)
+            NAME(masked_tile)(x, d, 4, means + c * d, scale + c * d, log_scale + c * d, log_norm + c, logd + c * G);
+        for (; c < k; c++)
+            NAME(masked_tile)(x, d, 1, means + c * d, scale + c * d, log_scale + c * d, log_norm + c, logd + c * G);
+    }
+}
+
 static void NAME(densities)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, void *z, void *logd) {
     switch (mixture->form) {
     case CGMM_TRIANGULAR: NAME(triangular)(panel, rows, mixture, z, logd); break;
     case CGMM_DIAGONAL: NAME(axis_form)(panel, rows, mixture, 0, logd); break;
     case CGMM_ISOTROPIC: NAME(axis_form)(panel, rows, mixture, 1, logd); break;
+    case CGMM_MASKED: NAME(masked)(panel, rows, mixture, logd); break;
     }
 }
 

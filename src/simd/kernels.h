@@ -21,15 +21,17 @@
 #include <stddef.h>
 
 /* The components of a mixture as densities see them: log_norm_c − ½ |P_c (x − μ_c)|². */
-typedef enum { CGMM_TRIANGULAR, CGMM_DIAGONAL, CGMM_ISOTROPIC } cgmm_form;
+typedef enum { CGMM_TRIANGULAR, CGMM_DIAGONAL, CGMM_ISOTROPIC, CGMM_MASKED } cgmm_form;
 
 typedef struct cgmm_mixture {
-    cgmm_form form;       /* of P_c: a factor, diag(scale (k,d)), or scale (k,) times the identity */
+    cgmm_form form;       /* of P_c: a factor, diag(scale (k,d)), or scale (k,) times the identity; masked: diagonal, of
+                           * those features of a row that are not NaN */
     ptrdiff_t d, k;
-    const void *means;    /* REAL (k,d), relative to the centre; of the diagonal form, P_c μ_c: its
+    const void *means;    /* REAL (k,d), relative to the centre; of the diagonal forms, P_c μ_c: their
                            * P_c x − P_c μ_c is one fused operation, exact to the rounding of x itself */
     const void *factor;   /* Factor, or scale REAL */
-    const void *log_norm; /* REAL (k,) */
+    const void *log_norm; /* REAL (k,); masked: log π_c, without what each feature adds to it: */
+    const void *log_scale; /* REAL (k,d), masked only: log P_cjj − ½ log 2π */
 } cgmm_mixture;
 
 typedef struct cgmm_kernels {
@@ -54,13 +56,27 @@ typedef struct cgmm_kernels {
      * Returns 0 when Σ is not positive definite or not finite, else 1. */
     int (*root)(ptrdiff_t d, const double *covariance, double *U, double *P);
 
+    /* What P (d,d), lower triangular, becomes when only some features are observed. IN columns (d,): the p observed
+     * ones, then the others, m. OUT A (d,d) = [[P_o, 0], [B, K]]: P_o the root of the marginal covariance of x_o but
+     * for the signs of its rows, and x_m given x_o normal with mean μ_m + B (x_o − μ_o) and covariance K Kᵀ, K lower
+     * triangular. Returns Σ_j log |P_o,jj|. SCRATCH v (2 d). All double.
+     * By reflections: Q [P_o 0; R S] is P with its columns in that order, Q orthogonal; B = −S⁻¹ R, K = S⁻¹. So no
+     * covariance is formed, and nothing can fail to be positive definite. */
+    double (*condition)(ptrdiff_t d, ptrdiff_t p, const ptrdiff_t *columns, const double *P, double *A, double *v);
+
+    /* Second moments of rows whose m was missing, from those of what was observed, S_oo = Σ_i r_i (x_o−μ_o)(x_o−μ_o)ᵀ:
+     * S_mo = B S_oo and the lower triangle of S_mm = B S_oo Bᵀ + mass K Kᵀ.
+     * IN A as left by condition. IN/OUT S (d,d), whose first p rows and columns are given. All double. */
+    void (*complete)(ptrdiff_t d, ptrdiff_t p, const double *A, double mass, double *S);
+
     /* IN P: double (k,d,d), the upper triangle is not read. OUT factor: see Factor. */
     void (*pack_factor)(ptrdiff_t k, ptrdiff_t d, const double *P, void *factor);
 
     /* OUT white (panel, d features) ← P x, with one factor (k = 1). IN panel. */
     void (*whiten)(const void *panel, ptrdiff_t rows, ptrdiff_t d, const void *factor, void *white);
 
-    /* OUT logd (panel, k features): log_norm_c − ½ |P_c (x − μ_c)|². IN panel. SCRATCH z: a group's panel.
+    /* OUT logd (panel, k features): log_norm_c − ½ |P_c (x − μ_c)|²; masked: log_norm_c + Σ_j (log_scale_cj −
+     * ½ P_cjj² (x_j − μ_cj)²) over the features that are not NaN. IN panel. SCRATCH z: a group's panel.
      * The squared norm is bounded, so that no row is infinitely far. */
     void (*densities)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, void *z, void *logd);
 
@@ -100,6 +116,11 @@ typedef struct cgmm_kernels {
     void (*moments_diag)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
                          const ptrdiff_t *components, const unsigned char *present, const void *r,
                          double *n_k, double *first, double *second);
+
+    /* moments_diag of rows some of whose features are NaN, which count as μ_cj with the variance variances_cj, REAL
+     * (k,d): second += Σ_i r_ic (variances_cj where x_ij is NaN). */
+    void (*moments_masked)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
+                           const void *variances, const void *r, double *n_k, double *first, double *second);
 
     /* The moments that a variance for each component needs, from the densities themselves (isotropic form):
      * n_k as above; cross (k,d) += Σ_i r_ic x_i (about the centre); second (k,) += Σ_i r_ic |P_c (x_i − μ_c)|².

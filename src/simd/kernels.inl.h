@@ -16,6 +16,8 @@
 
 #include "moments.inl.h"
 
+#include "missing.inl.h"
+
 static double NAME(multiply_add)(ptrdiff_t repeats, double *sink) {
     enum { CHAINS = VECTOR_BYTES == 64 ? 16 : 12 }; /* latency × ports, within the registers */
     V x[CHAINS];
@@ -38,6 +40,8 @@ static const cgmm_kernels NAME(table) = {
     .pack = NAME(pack),
     .all_within = NAME(all_within),
     .root = NAME(root),
+    .condition = NAME(condition),
+    .complete = NAME(complete),
     .pack_factor = NAME(pack_factor),
     .whiten = NAME(whiten),
     .densities = NAME(densities),
@@ -47,6 +51,7 @@ static const cgmm_kernels NAME(table) = {
     .rescale = NAME(rescale),
     .moments_full = NAME(moments_full),
     .moments_diag = NAME(moments_diag),
+    .moments_masked = NAME(moments_masked),
     .moments_radial = NAME(moments_radial),
     .moments_pooled = NAME(moments_pooled),
     .argmax = NAME(argmax),

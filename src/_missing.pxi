@@ -1,0 +1,256 @@
+# Passes over rows some of whose values are missing: pieces of one pattern. Part of _kernels.pyx.
+#
+# A piece is a block of the ordinary pass, of the features that its rows have. What the mixture says of those is
+# computed for each piece; and once for each, its moments become those of completed rows.
+
+cdef void lay_out_groups(Work *work) noexcept nogil:
+    """Fill in the parts of work.scratch that a pass over groups has beside the ordinary ones."""
+    cdef Py_ssize_t d = work.d, k = work.k
+    cdef Py_ssize_t matrices = 0 if work.mixture.form == CGMM_MASKED else k if work.whitener == NULL else 1
+    cdef Scratch *scratch = &work.scratch
+    cdef Py_ssize_t means_size = align(k * d * sizeof(double))
+    scratch.rows = scratch.images
+    scratch.rows_weights = scratch.rows + align(work.chunk * d * sizeof(double))
+    scratch.conditioned = scratch.rows_weights + align(work.chunk * sizeof(double))
+    scratch.square = scratch.conditioned + align(matrices * d * d * sizeof(double))
+    scratch.own_centre = scratch.square + align((d + 2) * d * sizeof(double))
+    scratch.own_means = scratch.own_centre + align(d * sizeof(double))
+    scratch.own_white_means = scratch.own_means + means_size
+    scratch.own_factor = scratch.own_white_means + means_size
+    scratch.own_log_norm = scratch.own_factor + align(matrices * cgmm_factor_size(d) * sizeof(double))
+    scratch.own_sums = scratch.own_log_norm + align(k * sizeof(double))
+    cdef Work own = work[0]
+    own.groups = NULL
+    lay_out_sums(&own)
+    scratch.size = scratch.own_sums + align(own.sums.size * sizeof(double))
+
+
+cdef void gather(const Work *work, Py_ssize_t start, Py_ssize_t rows, const Py_ssize_t *columns, Py_ssize_t count,
+                 char *memory) noexcept nogil:
+    """Those columns of rows start … start + rows of the order, and their weights: rows, rows_weights."""
+    cdef const Py_ssize_t *order = work.groups.order + start
+    cdef double *to = <double *> (memory + work.scratch.rows)
+    cdef double *weights = <double *> (memory + work.scratch.rows_weights)
+    cdef const char *row
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        row = work.X + order[i] * work.row_stride
+        for j in range(count):
+            if work.groups.single:
+                to[j] = (<const float *> (row + columns[j] * work.column_stride))[0]
+            else:
+                to[j] = (<const double *> (row + columns[j] * work.column_stride))[0]
+        to += count
+        if work.row_weights != NULL:
+            weights[i] = work.row_weights[order[i]]
+
+
+cdef void take(const double *values, Py_ssize_t rows, Py_ssize_t d, const Py_ssize_t *columns, Py_ssize_t count,
+               double *to) noexcept nogil:
+    """to (rows,count) ← those columns of values (rows,d)."""
+    cdef Py_ssize_t i, j
+    for i in range(rows):
+        for j in range(count):
+            to[i * count + j] = values[i * d + columns[j]]
+
+
+cdef void marginalise(const Work *work, const Py_ssize_t *columns, char *memory, Work *own) noexcept nogil:
+    """The mixture of the own.d features that are observed, the first of the columns, and what it says of the others:
+    own.mixture, own.whitener, conditioned."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef const Scratch *at = &work.scratch
+    cdef Py_ssize_t d = work.d, k = work.k, p = own.d, c, i, j
+    cdef bint pooled = work.whitener != NULL
+    cdef double *conditioned = <double *> (memory + at.conditioned)
+    cdef double *square = <double *> (memory + at.square)
+    cdef double *factor = <double *> (memory + at.own_factor)
+    cdef double *means = <double *> (memory + at.own_means)
+    cdef double *white = <double *> (memory + at.own_white_means)
+    cdef double *log_norm = <double *> (memory + at.own_log_norm)
+    cdef double log_det = 0.0, log_2pi = log(2 * M_PI)
+    take(<const double *> work.means, k, d, columns, p, means)
+    for c in range(k):
+        if c == 0 or not pooled:
+            log_det = kernels.condition(d, p, columns, work.groups.roots + c * d * d, conditioned + c * d * d,
+                                        square + d * d) - 0.5 * p * log_2pi
+            for i in range(p):
+                memcpy(square + i * p, conditioned + c * d * d + i * d, p * sizeof(double))
+            kernels.pack_factor(1, p, square, factor + c * cgmm_factor_size(p))
+        log_norm[c] = (<const double *> work.mixture.log_norm)[c] + log_det
+    own.mixture.d = p
+    own.means = own.mixture.means = means
+    own.mixture.log_norm = log_norm
+    if not pooled:
+        own.mixture.factor = factor
+        return
+    own.whitener = factor
+    own.mixture.means = white
+    for c in range(k):
+        for i in range(p):
+            white[c * p + i] = 0.0
+            for j in range(i + 1):
+                white[c * p + i] += square[i * p + j] * means[c * p + j]
+
+
+cdef Py_ssize_t tile_index(Py_ssize_t i, Py_ssize_t j) noexcept nogil:
+    """Where lower 4×4 tiles hold element (i,j), j ≤ i."""
+    return ((i // 4) * (i // 4 + 1) // 2 + j // 4) * 16 + i % 4 * 4 + j % 4
+
+
+cdef void unpack_lower(const double *tiles, Py_ssize_t m, Py_ssize_t stride, double *to) noexcept nogil:
+    """to (m,m), rows `stride` apart, ← a symmetric matrix from its lower 4×4 tiles."""
+    cdef Py_ssize_t i, j
+    for i in range(m):
+        for j in range(i + 1):
+            to[i * stride + j] = tiles[tile_index(i, j)]
+            to[j * stride + i] = to[i * stride + j]
+
+
+cdef void spread_means(const Work *own, const double *overlap, double *between, double *S,
+                       Py_ssize_t stride) noexcept nogil:
+    """S (p,p), rows `stride` apart, += Σ_{c<b} o_cb (μ_c−μ_b)(μ_c−μ_b)ᵀ = Σ_c μ_c t_cᵀ, t_c = Σ_b o_cb (μ_c−μ_b), o the
+    tiles of overlap: see moments_pooled. SCRATCH between (p,): t_c."""
+    cdef const double *means = <const double *> own.means
+    cdef const double *mean
+    cdef Py_ssize_t p = own.d, k = own.k, c, b, i, j
+    cdef double o
+    for c in range(k):
+        mean = means + c * p
+        memset(between, 0, p * sizeof(double))
+        for b in range(k):
+            o = overlap[tile_index(max(c, b), min(c, b))]
+            for j in range(p):
+                between[j] += o * (mean[j] - means[b * p + j])
+        for i in range(p):
+            for j in range(p):
+                S[i * stride + j] += 0.5 * (mean[i] * between[j] + mean[j] * between[i])
+
+
+cdef void add_completed(const Work *work, const Work *own, const Py_ssize_t *columns, char *memory,
+                        double *sums) noexcept nogil:
+    """Add the moments of a piece, of what is observed, as those of completed rows."""
+    cdef const Scratch *at = &work.scratch
+    cdef Py_ssize_t d = work.d, k = work.k, p = own.d, c, i, j
+    cdef bint pooled = work.moment == POOLED
+    cdef const double *conditioned = <const double *> (memory + at.conditioned)
+    cdef const double *A
+    cdef double *square = <double *> (memory + at.square)
+    cdef double *part = <double *> (memory + at.own_sums)
+    cdef double *n_k = part + own.sums.n_k
+    cdef double *first = part + own.sums.first
+    cdef double *to
+    cdef double mass = 0.0, moved
+    for c in range(k):
+        sums[work.sums.n_k + c] += n_k[c]
+        mass += n_k[c]
+        to = sums + work.sums.first + c * d
+        A = conditioned + (0 if pooled else c * d * d)
+        if pooled:    # its first moments are about the centre
+            for j in range(p):
+                first[c * p + j] -= n_k[c] * (<const double *> own.means)[c * p + j]
+        for i in range(d):
+            moved = first[c * p + i] if i < p else 0.0
+            for j in range(p if i >= p else 0):
+                moved += A[i * d + j] * first[c * p + j]
+            to[columns[i]] += moved
+    for c in range(1 if pooled else k):
+        unpack_lower(part + own.sums.second + c * cgmm_tiles(p) * 16, p, d, square)
+        if pooled:
+            spread_means(own, part + own.sums.overlap, square + d * d, square, d)
+        work.kernels.complete(d, p, conditioned + c * d * d, mass if pooled else n_k[c], square)
+        to = sums + work.sums.second + c * d * d
+        for i in range(d):
+            for j in range(i):
+                to[columns[i] * d + columns[j]] += square[i * d + j]
+                to[columns[j] * d + columns[i]] += square[i * d + j]
+            to[columns[i] * d + columns[i]] += square[i * d + i]
+
+
+cdef void run_piece(const Work *work, Py_ssize_t piece, char *memory, double *sums) noexcept nogil:
+    cdef const Groups *groups = work.groups
+    cdef const Scratch *at = &work.scratch
+    cdef Py_ssize_t start = groups.starts[piece], pattern = groups.pattern[piece]
+    cdef const Py_ssize_t *columns = groups.columns + pattern * work.d
+    cdef double *part = <double *> (memory + at.own_sums)
+    cdef Work own = work[0]
+    own.n, own.d = groups.starts[piece + 1] - start, groups.observed[pattern]
+    own.X = memory + at.rows
+    own.row_stride, own.column_stride = own.d * sizeof(double), sizeof(double)
+    own.centre = <double *> (memory + at.own_centre)
+    if work.row_weights != NULL:
+        own.row_weights = <double *> (memory + at.rows_weights)
+    if work.labels != NULL:
+        own.labels = work.labels + start
+    if work.out != NULL:
+        own.out = work.out + start * (work.k if work.output == RESPONSIBILITIES else 1)
+    gather(work, start, own.n, columns, own.d, memory)
+    take(work.centre, 1, work.d, columns, own.d, <double *> (memory + at.own_centre))
+    if work.mixture.form == CGMM_MASKED:
+        run_chunk(&own, 0, memory, part)
+        add_in_order(part, 1, work.sums.size, 0, work.sums.size, sums)
+        return
+    marginalise(work, columns, memory, &own)
+    own.groups = NULL
+    lay_out_sums(&own)
+    run_chunk(&own, 0, memory, part)
+    sums[0] += part[0]
+    sums[1] += part[1]
+    if work.moment != NONE:
+        add_completed(work, &own, columns, memory, sums)
+
+
+cdef void run_pieces(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
+    """A chunk of the groups, piece by piece."""
+    cdef Py_ssize_t piece
+    memset(sums, 0, work.sums.size * sizeof(double))
+    for piece in range(work.groups.chunks[chunk], work.groups.chunks[chunk + 1]):
+        run_piece(work, piece, memory, sums)
+
+
+def expectation_of_groups(X, density, moment, groups, row_weights=None, int n_threads=1):
+    """One E-step over rows some of whose values are missing (NaN): the sums that expectation gives.
+
+    groups as cgmm.missing.Groups; density triangular or whitened, moment "full" or "pooled"; or density masked, moment
+    "diag" or "radial"; its log_norm (k,) is log π_c. Computed in double.
+    """
+    cdef _Pass work = _Pass(X, density, row_weights, "masked" if density.form == "masked" else moment, None, None, 0,
+                            groups)
+    flat = work.run(n_threads)
+    cdef Py_ssize_t d = work.work.d, k = work.work.k
+    cdef Sums at = work.work.sums
+    second = flat[at.second:at.overlap].copy()
+    if moment == "radial":
+        second = second.reshape(k, d).sum(axis=1)
+    else:
+        second = second.reshape({"full": (k, d, d), "pooled": (d, d), "diag": (k, d)}[moment])
+    return (flat[at.n_k:at.n_k + k].copy(), flat[at.first:at.second].reshape(k, d).copy(), second,
+            float(flat[0]), float(flat[1]), density.centre + work.relative_means())
+
+
+def evaluate_groups(X, density, output, groups, int n_threads=1):
+    """A value for each row in the order of the groups, as evaluate; density as expectation_of_groups."""
+    cdef _Pass work = _Pass(X, density, None, None, output, None, 0, groups)
+    cdef double[::1] out
+    cdef Py_ssize_t[::1] labels
+    cdef Py_ssize_t n = len(groups.order)
+    if work.work.output == LABELS:
+        result = labels = np.empty(n, dtype=np.intp)
+        work.work.labels = &labels[0]
+    else:
+        result = np.empty(n) if work.work.output == LOG_LIKELIHOOD else np.empty((n, work.work.k))
+        out = result.reshape(-1)
+        work.work.out = &out[0]
+    work.run(n_threads)
+    return result
+
+
+def condition(const double[:, :, ::1] roots, const Py_ssize_t[::1] columns, Py_ssize_t observed):
+    """(m,d,d) [[P_o, 0], [B, K]] of each root (m,d,d), when the first `observed` of the columns (d,) are: see
+    condition in simd/kernels.h."""
+    cdef Py_ssize_t m = roots.shape[0], d = roots.shape[1], c
+    conditioned = np.empty((m, d, d))
+    cdef double[:, :, ::1] A = conditioned
+    cdef double[::1] scratch = np.empty(2 * d)
+    for c in range(m):
+        TARGETS[TARGET].f64.condition(d, observed, &columns[0], &roots[c, 0, 0], &A[c, 0, 0], &scratch[0])
+    return conditioned
