@@ -89,7 +89,7 @@ class Patterns:
         return SufficientStatistics(*sums, moment)
 
     def evaluate(self, parameters: Parameters, what: Any, n_threads: int | None = None) -> Any:
-        """A value for each row: "log_likelihood" (n,) of what is observed, "responsibilities" (n,k) or "labels" (n,)."""
+        """A value for each row: "log_likelihood" (n,) of what is observed, "responsibilities" (n,k), "labels" (n,)."""
         if self.complete:
             return _kernels.evaluate(self.X, parameters.density, what, threads(n_threads))
         groups = self._groups(parameters)
@@ -131,7 +131,7 @@ def _by_regression(
 ) -> Iterator[Filling]:
     """Σ_c r_c (μ_m + B (x_o − μ_o) + K z)_c, where z is noise or zero."""
     means, k = parameters.means, parameters.k
-    roots = parameters.family.stacked(parameters.root)
+    roots = parameters.root.reshape(-1, parameters.d, parameters.d)
     for rows, columns, p in patterns.by_pattern.pieces():
         observed, missing = columns[:p], columns[p:]
         if not len(missing):

@@ -181,7 +181,7 @@ def missing_statistics(X, sample_weight, resp, means, covariances, covariance_ty
 
 def missing_maximise(totals, means, covariance_type):
     """Weights, means and covariances from the expected moments about the old ``means``: PRML 9.24-9.27."""
-    n_k, k, d = totals["n_k"], *np.shape(means)
+    n_k, k = totals["n_k"], len(means)
     offsets = totals["first"] / n_k[:, np.newaxis]
     S = np.array([totals["second"][c] - n_k[c] * np.outer(offsets[c], offsets[c]) for c in range(k)])
     variances = np.array([np.diag(S_c) for S_c in S]) / n_k[:, np.newaxis]
