@@ -12,8 +12,9 @@ cdef void lay_out_groups(Work *work) noexcept nogil:
     scratch.rows = scratch.images
     scratch.rows_weights = scratch.rows + align(work.chunk * d * sizeof(double))
     scratch.conditioned = scratch.rows_weights + align(work.chunk * sizeof(double))
-    scratch.square = scratch.conditioned + align(matrices * d * d * sizeof(double))
-    scratch.own_centre = scratch.square + align((d + 2) * d * sizeof(double))
+    scratch.square = scratch.conditioned + align(matrices * d * cgmm_pad8(d) * sizeof(double))
+    scratch.vector = scratch.square + align(d * cgmm_pad8(d) * sizeof(double))
+    scratch.own_centre = scratch.vector + align(cgmm_pad8(d) * sizeof(double))
     scratch.own_means = scratch.own_centre + align(d * sizeof(double))
     scratch.own_white_means = scratch.own_means + means_size
     scratch.own_factor = scratch.own_white_means + means_size
@@ -59,10 +60,11 @@ cdef void marginalise(const Work *work, const Py_ssize_t *columns, char *memory,
     own.mixture, own.whitener, conditioned."""
     cdef const cgmm_kernels *kernels = work.kernels
     cdef const Scratch *at = &work.scratch
-    cdef Py_ssize_t d = work.d, k = work.k, p = own.d, c, i, j
+    cdef Py_ssize_t d = work.d, k = work.k, p = own.d, stride = cgmm_pad8(d), c, i, j
     cdef bint pooled = work.whitener != NULL
     cdef double *conditioned = <double *> (memory + at.conditioned)
     cdef double *square = <double *> (memory + at.square)
+    cdef double *A
     cdef double *factor = <double *> (memory + at.own_factor)
     cdef double *means = <double *> (memory + at.own_means)
     cdef double *white = <double *> (memory + at.own_white_means)
@@ -71,10 +73,11 @@ cdef void marginalise(const Work *work, const Py_ssize_t *columns, char *memory,
     take(<const double *> work.means, k, d, columns, p, means)
     for c in range(k):
         if c == 0 or not pooled:
-            log_det = kernels.condition(d, p, columns, work.groups.roots + c * d * d, conditioned + c * d * d,
-                                        square + d * d) - 0.5 * p * log_2pi
+            A = conditioned + c * d * stride
+            log_det = kernels.condition(d, p, columns, work.groups.roots + c * d * d, A,
+                                        <double *> (memory + at.vector)) - 0.5 * p * log_2pi
             for i in range(p):
-                memcpy(square + i * p, conditioned + c * d * d + i * d, p * sizeof(double))
+                memcpy(square + i * p, A + i * stride, p * sizeof(double))
             kernels.pack_factor(1, p, square, factor + c * cgmm_factor_size(p))
         log_norm[c] = (<const double *> work.mixture.log_norm)[c] + log_det
     own.mixture.d = p
@@ -128,13 +131,15 @@ cdef void spread_means(const Work *own, const double *overlap, double *between, 
 
 cdef void add_completed(const Work *work, const Work *own, const Py_ssize_t *columns, char *memory,
                         double *sums) noexcept nogil:
-    """Add the moments of a piece, of what is observed, as those of completed rows."""
+    """Add the moments of a piece, of what is observed, as those of completed rows; of second moments, what with its
+    transpose makes the whole."""
     cdef const Scratch *at = &work.scratch
-    cdef Py_ssize_t d = work.d, k = work.k, p = own.d, c, i, j
+    cdef Py_ssize_t d = work.d, k = work.k, p = own.d, stride = cgmm_pad8(d), c, i, j
     cdef bint pooled = work.moment == POOLED
     cdef const double *conditioned = <const double *> (memory + at.conditioned)
     cdef const double *A
     cdef double *square = <double *> (memory + at.square)
+    cdef double *vector = <double *> (memory + at.vector)
     cdef double *part = <double *> (memory + at.own_sums)
     cdef double *n_k = part + own.sums.n_k
     cdef double *first = part + own.sums.first
@@ -144,26 +149,25 @@ cdef void add_completed(const Work *work, const Work *own, const Py_ssize_t *col
         sums[work.sums.n_k + c] += n_k[c]
         mass += n_k[c]
         to = sums + work.sums.first + c * d
-        A = conditioned + (0 if pooled else c * d * d)
+        A = conditioned + (0 if pooled else c * d * stride)
         if pooled:    # its first moments are about the centre
             for j in range(p):
                 first[c * p + j] -= n_k[c] * (<const double *> own.means)[c * p + j]
         for i in range(d):
             moved = first[c * p + i] if i < p else 0.0
             for j in range(p if i >= p else 0):
-                moved += A[i * d + j] * first[c * p + j]
+                moved += A[i * stride + j] * first[c * p + j]
             to[columns[i]] += moved
     for c in range(1 if pooled else k):
-        unpack_lower(part + own.sums.second + c * cgmm_tiles(p) * 16, p, d, square)
+        unpack_lower(part + own.sums.second + c * cgmm_tiles(p) * 16, p, stride, square)
         if pooled:
-            spread_means(own, part + own.sums.overlap, square + d * d, square, d)
-        work.kernels.complete(d, p, conditioned + c * d * d, mass if pooled else n_k[c], square)
+            spread_means(own, part + own.sums.overlap, vector, square, stride)
+        work.kernels.complete(d, p, conditioned + c * d * stride, mass if pooled else n_k[c], vector, square)
         to = sums + work.sums.second + c * d * d
         for i in range(d):
             for j in range(i):
-                to[columns[i] * d + columns[j]] += square[i * d + j]
-                to[columns[j] * d + columns[i]] += square[i * d + j]
-            to[columns[i] * d + columns[i]] += square[i * d + i]
+                to[columns[i] * d + columns[j]] += square[i * stride + j]
+            to[columns[i] * d + columns[i]] += 0.5 * square[i * stride + i]
 
 
 cdef void run_piece(const Work *work, Py_ssize_t piece, char *memory, double *sums) noexcept nogil:
@@ -218,11 +222,12 @@ def expectation_of_groups(X, density, moment, groups, row_weights=None, int n_th
     flat = work.run(n_threads)
     cdef Py_ssize_t d = work.work.d, k = work.work.k
     cdef Sums at = work.work.sums
-    second = flat[at.second:at.overlap].copy()
-    if moment == "radial":
-        second = second.reshape(k, d).sum(axis=1)
+    second = flat[at.second:at.overlap]
+    if work.work.moment == MASKED:
+        second = second.reshape(k, d).sum(axis=1) if moment == "radial" else second.reshape(k, d).copy()
     else:
-        second = second.reshape({"full": (k, d, d), "pooled": (d, d), "diag": (k, d)}[moment])
+        half = second.reshape(-1, d, d)
+        second = half + np.swapaxes(half, 1, 2) if moment == "full" else half[0] + half[0].T
     return (flat[at.n_k:at.n_k + k].copy(), flat[at.first:at.second].reshape(k, d).copy(), second,
             float(flat[0]), float(flat[1]), density.centre + work.relative_means())
 
@@ -247,10 +252,15 @@ def evaluate_groups(X, density, output, groups, int n_threads=1):
 def condition(const double[:, :, ::1] roots, const Py_ssize_t[::1] columns, Py_ssize_t observed):
     """(m,d,d) [[P_o, 0], [B, K]] of each root (m,d,d), when the first `observed` of the columns (d,) are: see
     condition in simd/kernels.h."""
-    cdef Py_ssize_t m = roots.shape[0], d = roots.shape[1], c
+    cdef Py_ssize_t m = roots.shape[0], d = roots.shape[1], stride = cgmm_pad8(d), c, i
+    cdef double *memory = <double *> aligned_alloc(64, (d + 1) * stride * sizeof(double))
+    if memory == NULL:
+        raise MemoryError("no memory for conditional distributions")
     conditioned = np.empty((m, d, d))
-    cdef double[:, :, ::1] A = conditioned
-    cdef double[::1] scratch = np.empty(2 * d)
+    cdef double[:, :, ::1] to = conditioned
     for c in range(m):
-        TARGETS[TARGET].f64.condition(d, observed, &columns[0], &roots[c, 0, 0], &A[c, 0, 0], &scratch[0])
+        TARGETS[TARGET].f64.condition(d, observed, &columns[0], &roots[c, 0, 0], memory, memory + d * stride)
+        for i in range(d):
+            memcpy(&to[c, i, 0], memory + i * stride, d * sizeof(double))
+    free(memory)
     return conditioned

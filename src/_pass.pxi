@@ -67,6 +67,7 @@ cdef struct Scratch:
     Py_ssize_t rows_weights
     Py_ssize_t conditioned
     Py_ssize_t square
+    Py_ssize_t vector
     Py_ssize_t own_centre
     Py_ssize_t own_means
     Py_ssize_t own_white_means

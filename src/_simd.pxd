@@ -30,7 +30,7 @@ cdef extern from "simd/kernels.h" nogil:
         int (*root)(Py_ssize_t, const double *, double *, double *) noexcept nogil
         double (*condition)(Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const double *, double *,
                             double *) noexcept nogil
-        void (*complete)(Py_ssize_t, Py_ssize_t, const double *, double, double *) noexcept nogil
+        void (*complete)(Py_ssize_t, Py_ssize_t, const double *, double, double *, double *) noexcept nogil
         void (*pack_factor)(Py_ssize_t, Py_ssize_t, const double *, void *) noexcept nogil
         void (*whiten)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
         void (*densities)(const void *, Py_ssize_t, const cgmm_mixture *, void *, void *) noexcept nogil
@@ -73,6 +73,7 @@ cdef extern from "simd/kernels.h" nogil:
 
     int cgmm_available_targets(cgmm_target *) noexcept
     Py_ssize_t cgmm_pad4(Py_ssize_t) noexcept
+    Py_ssize_t cgmm_pad8(Py_ssize_t) noexcept
     Py_ssize_t cgmm_tiles(Py_ssize_t) noexcept
     Py_ssize_t cgmm_factor_size(Py_ssize_t) noexcept
     Py_ssize_t cgmm_block_rows(Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept

@@ -57,17 +57,18 @@ typedef struct cgmm_kernels {
     int (*root)(ptrdiff_t d, const double *covariance, double *U, double *P);
 
     /* What P (d,d), lower triangular, becomes when only some features are observed. IN columns (d,): the p observed
-     * ones, then the others, m. OUT A (d,d) = [[P_o, 0], [B, K]]: P_o the root of the marginal covariance of x_o but
-     * for the signs of its rows, and x_m given x_o normal with mean μ_m + B (x_o − μ_o) and covariance K Kᵀ, K lower
-     * triangular. Returns Σ_j log |P_o,jj|. SCRATCH v (2 d). All double.
+     * ones, then the others, m. OUT A = [[P_o, 0], [B, K]], rows cgmm_pad8(d) apart: P_o the root of the marginal
+     * covariance of x_o but for the signs of its rows, and x_m given x_o normal with mean μ_m + B (x_o − μ_o) and
+     * covariance K Kᵀ, K lower triangular. Returns Σ_j log |P_o,jj|. SCRATCH v (d). All double, in its table only.
      * By reflections: Q [P_o 0; R S] is P with its columns in that order, Q orthogonal; B = −S⁻¹ R, K = S⁻¹. So no
      * covariance is formed, and nothing can fail to be positive definite. */
     double (*condition)(ptrdiff_t d, ptrdiff_t p, const ptrdiff_t *columns, const double *P, double *A, double *v);
 
     /* Second moments of rows whose m was missing, from those of what was observed, S_oo = Σ_i r_i (x_o−μ_o)(x_o−μ_o)ᵀ:
-     * S_mo = B S_oo and the lower triangle of S_mm = B S_oo Bᵀ + mass K Kᵀ.
-     * IN A as left by condition. IN/OUT S (d,d), whose first p rows and columns are given. All double. */
-    void (*complete)(ptrdiff_t d, ptrdiff_t p, const double *A, double mass, double *S);
+     * S_mo = B S_oo and the lower triangle of S_mm = B S_oo Bᵀ + mass K Kᵀ; what is above it is undefined.
+     * IN A as left by condition. IN/OUT S, rows cgmm_pad8(d) apart, of which the first p and their first p columns are
+     * given. SCRATCH v (pad8(d)). All double, in its table only. */
+    void (*complete)(ptrdiff_t d, ptrdiff_t p, const double *A, double mass, double *v, double *S);
 
     /* IN P: double (k,d,d), the upper triangle is not read. OUT factor: see Factor. */
     void (*pack_factor)(ptrdiff_t k, ptrdiff_t d, const double *P, void *factor);
@@ -183,6 +184,8 @@ typedef struct cgmm_target {
 int cgmm_available_targets(cgmm_target *targets);
 
 static inline ptrdiff_t cgmm_pad4(ptrdiff_t m) { return (m + 3) & ~(ptrdiff_t)3; }
+
+static inline ptrdiff_t cgmm_pad8(ptrdiff_t m) { return (m + 7) & ~(ptrdiff_t)7; }
 
 static inline ptrdiff_t cgmm_tiles(ptrdiff_t m) { return (m + 3) / 4 * ((m + 3) / 4 + 1) / 2; }
 

@@ -40,8 +40,10 @@ static const cgmm_kernels NAME(table) = {
     .pack = NAME(pack),
     .all_within = NAME(all_within),
     .root = NAME(root),
+#if DOUBLE
     .condition = NAME(condition),
     .complete = NAME(complete),
+#endif
     .pack_factor = NAME(pack_factor),
     .whiten = NAME(whiten),
     .densities = NAME(densities),

@@ -39,70 +39,75 @@ static void NAME(moments_masked)(const void *panel_, ptrdiff_t rows, ptrdiff_t d
         }
 }
 
-/* Rows i ≤ j of A from the first that has something in column j on, reflected so that all of it comes to row j. */
-static void NAME(reflect)(ptrdiff_t d, ptrdiff_t j, double *restrict A, double *restrict v, double *restrict w) {
+#if DOUBLE
+/* Rows i ≤ j of A from the first that has something in column j on, reflected so that all of it comes to row j. What
+ * these rows have beyond column j is zero, and stays so: whole vectors can be taken. */
+static void NAME(reflect)(ptrdiff_t stride, ptrdiff_t j, double *A, double *v) {
     ptrdiff_t start = 0;
     double largest = 0, norm = 0;
-    while (start < j && A[start * d + j] == 0) start++;
+    while (start < j && A[start * stride + j] == 0) start++;
     if (start == j) return;
-    for (ptrdiff_t i = start; i <= j; i++) largest = fabs(A[i * d + j]) > largest ? fabs(A[i * d + j]) : largest;
     for (ptrdiff_t i = start; i <= j; i++) {
-        v[i] = A[i * d + j] / largest;
+        const double size = fabs(A[i * stride + j]);
+        largest = size > largest ? size : largest;
+    }
+    for (ptrdiff_t i = start; i <= j; i++) {
+        v[i] = A[i * stride + j] / largest;
         norm += v[i] * v[i];
-        A[i * d + j] = 0;
+        A[i * stride + j] = 0;
     }
-    norm = sqrt(norm);
-    A[j * d + j] = -copysign(norm, v[j]) * largest;
-    const double scale = 1 / (norm * (norm + fabs(v[j])));
-    v[j] += copysign(norm, v[j]);
-    for (ptrdiff_t q = 0; q < j; q++) w[q] = 0;
-    for (ptrdiff_t i = start; i <= j; i++) {
-        const double *row = A + i * d;
-        for (ptrdiff_t q = 0; q < j; q++) w[q] += v[i] * row[q];
+    norm = copysign(sqrt(norm), v[j]);
+    const double pivot = -norm * largest, scale = 1 / (norm * (norm + v[j]));
+    v[j] += norm;
+    for (ptrdiff_t q = 0; q < j; q += W) {
+        V sum = ZERO;
+        for (ptrdiff_t i = start; i <= j; i++) sum += v[i] * LOAD(A + i * stride + q);
+        sum *= scale;
+        for (ptrdiff_t i = start; i <= j; i++) STORE(A + i * stride + q, LOAD(A + i * stride + q) - v[i] * sum);
     }
-    for (ptrdiff_t i = start; i <= j; i++) {
-        double *row = A + i * d;
-        const double factor = scale * v[i];
-        for (ptrdiff_t q = 0; q < j; q++) row[q] -= factor * w[q];
-    }
+    A[j * stride + j] = pivot;
 }
 
-static double NAME(condition)(ptrdiff_t d, ptrdiff_t p, const ptrdiff_t *columns, const double *P, double *restrict A,
-                              double *restrict v) {
+static double NAME(condition)(ptrdiff_t d, ptrdiff_t p, const ptrdiff_t *columns, const double *P, double *A, double *v) {
+    const ptrdiff_t stride = cgmm_pad8(d);
     double log_det = 0;
-    for (ptrdiff_t i = 0; i < d; i++)
-        for (ptrdiff_t q = 0; q < d; q++) A[i * d + q] = P[i * d + columns[q]];
-    for (ptrdiff_t j = d - 1; j > 0; j--) NAME(reflect)(d, j, A, v, v + d);
-    for (ptrdiff_t j = 0; j < p; j++) log_det += log(fabs(A[j * d + j]));
+    for (ptrdiff_t i = 0; i < d; i++) {
+        for (ptrdiff_t q = 0; q < d; q++) A[i * stride + q] = P[i * d + columns[q]];
+        for (ptrdiff_t q = d; q < stride; q++) A[i * stride + q] = 0;
+    }
+    for (ptrdiff_t j = d - 1; j > 0; j--) NAME(reflect)(stride, j, A, v);
+    for (ptrdiff_t j = 0; j < p; j++) log_det += log(fabs(A[j * stride + j]));
     for (ptrdiff_t i = p; i < d; i++) { /* S [B K] = [−R I], from the first row down */
-        double *row = A + i * d;
-        for (ptrdiff_t q = 0; q < p; q++) row[q] = -row[q];
+        double *row = A + i * stride;
         for (ptrdiff_t q = p; q <= i; q++) {
             v[q] = row[q];
-            row[q] = q == i;
+            row[q] = q == i ? -1 : 0;
         }
-        for (ptrdiff_t j = p; j < i; j++) {
-            const double *above = A + j * d;
-            for (ptrdiff_t q = 0; q <= j; q++) row[q] -= v[j] * above[q];
+        for (ptrdiff_t q = 0; q <= i; q += W) {
+            V sum = LOAD(row + q);
+            for (ptrdiff_t j = p; j < i; j++) sum += v[j] * LOAD(A + j * stride + q);
+            STORE(row + q, sum / -v[i]);
         }
-        for (ptrdiff_t q = 0; q <= i; q++) row[q] /= v[i];
     }
     return log_det;
 }
 
-static void NAME(complete)(ptrdiff_t d, ptrdiff_t p, const double *A, double mass, double *restrict S) {
+static void NAME(complete)(ptrdiff_t d, ptrdiff_t p, const double *A, double mass, double *v, double *S) {
+    const ptrdiff_t stride = cgmm_pad8(d);
     for (ptrdiff_t i = p; i < d; i++) {
-        const double *B = A + i * d;
-        double *row = S + i * d;
-        for (ptrdiff_t q = 0; q < p; q++) row[q] = 0;
-        for (ptrdiff_t j = 0; j < p; j++)
-            for (ptrdiff_t q = 0; q < p; q++) row[q] += B[j] * S[j * d + q];
-        for (ptrdiff_t j = p; j <= i; j++) {
-            const double *other = A + j * d;
-            double about = 0, spread = 0;
-            for (ptrdiff_t q = 0; q < p; q++) about += row[q] * other[q];
-            for (ptrdiff_t q = p; q <= j; q++) spread += B[q] * other[q];
-            row[j] = about + mass * spread;
+        const double *given = A + i * stride;
+        double *row = S + i * stride;
+        for (ptrdiff_t q = 0; q < p; q += W) {
+            V sum = ZERO;
+            for (ptrdiff_t j = 0; j < p; j++) sum += given[j] * LOAD(S + j * stride + q);
+            STORE(row + q, sum);
+        }
+        for (ptrdiff_t q = 0; q < stride; q++) v[q] = q < p ? row[q] : mass * given[q];
+        for (ptrdiff_t j = p; j <= i; j++) { /* [B S_oo, mass K] [B, K]ᵀ */
+            V sum = ZERO;
+            for (ptrdiff_t q = 0; q <= j; q += W) sum += LOAD(v + q) * LOAD(A + j * stride + q);
+            row[j] = NAME(sum)(sum);
         }
     }
 }
+#endif
