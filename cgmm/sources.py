@@ -107,6 +107,8 @@ def _blocks_of(X: Any) -> Source | None:
         return tables.table(X)
     if hasattr(X, "blocks") and hasattr(X, "mapped"):
         return X
+    if hasattr(X, "__array__") or hasattr(X, "shape"):
+        return None
     if callable(X):
         return Blocks(X)
     if isinstance(X, Iterator):
@@ -116,7 +118,7 @@ def _blocks_of(X: Any) -> Source | None:
         )
     if isinstance(X, Sequence):
         return Blocks(lambda: X) if len(X) and _is_block(X[0]) else None
-    if isinstance(X, Iterable) and not isinstance(X, Mapping) and not (hasattr(X, "__array__") or hasattr(X, "shape")):
+    if isinstance(X, Iterable) and not isinstance(X, Mapping):
         return Blocks(lambda: X)
     return None
 
