@@ -8,17 +8,14 @@ a covariance Σ = L Lᵀ, and the whitening factor is P = L⁻¹, so that (x−�
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 
-from cgmm import _kernels
+from cgmm import _kernels, matrices
 
 if TYPE_CHECKING:
     from cgmm.types import Array, Components, CovarianceType, Form, Labels, Moment
-
-EPS = float(np.finfo(np.float64).eps)
-BLOCK = 64  # features: OpenBLAS takes threads for a product of more than 2^18 multiply-adds
 
 
 class Whitening(NamedTuple):
@@ -83,7 +80,9 @@ class Matrices(Family):
 
     def sharp_root(self, covariances: Array) -> Array:
         """As `root`, exact to rounding: for covariances that are given, not estimated."""
-        return _sharpen(self.stacked(self.root(covariances)), self.stacked(covariances)).reshape(covariances.shape)
+        return matrices.sharpen(self.stacked(self.root(covariances)), self.stacked(covariances)).reshape(
+            covariances.shape
+        )
 
     def hold(
         self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1
@@ -97,10 +96,10 @@ class Matrices(Family):
         stack = np.ascontiguousarray(self.stacked(covariances))
         least = self.least(least)
         most = least if least.ndim == 1 else least.max(axis=0)
-        roots, suspects = _kernels.held_roots(stack, most, _rounding(stack.shape[-1]), reg_covar, n_threads)
+        roots, suspects = _kernels.held_roots(stack, most, matrices.rounding_of(stack.shape[-1]), reg_covar, n_threads)
         held: list[int] = []
         for c in np.flatnonzero(suspects) if np.count_nonzero(suspects) else ():
-            stack[c], roots[c], lifted = _lift(stack[c], least if least.ndim == 1 else least[c], reg_covar)
+            stack[c], roots[c], lifted = matrices.lift(stack[c], least if least.ndim == 1 else least[c], reg_covar)
             if lifted:
                 held.append(int(c))
         return stack.reshape(covariances.shape), roots.reshape(covariances.shape), held
@@ -108,8 +107,12 @@ class Matrices(Family):
     def least(self, least: Array) -> Array:
         return least
 
+    def least_left(self, root: Array) -> float:
+        """The least variance of a feature in a component, given all others."""
+        return 1 / np.einsum("...ij,...ij->...j", root, root).max()
+
     def log_root(self, root: Array) -> Array:
-        return _log_diagonal(root)
+        return matrices.log_diagonal(root)
 
     def default_scale(self, covariance: Array) -> Array:
         """Of a prior, from the covariance (d,d) of the rows."""
@@ -147,7 +150,7 @@ class Matrices(Family):
         scaled = root * unit
         product = scaled @ (covariances / unit / np.swapaxes(unit, -1, -2)) @ np.swapaxes(scaled, -1, -2)
         d = root.shape[-1]
-        rounding = 1e-6 + 100 * d**2 * EPS * np.abs(scaled).max(axis=(-2, -1)) ** 2
+        rounding = 1e-6 + 100 * d**2 * matrices.EPS * np.abs(scaled).max(axis=(-2, -1)) ** 2
         return bool(
             np.array_equal(root, np.tril(root))
             and (np.diagonal(root, axis1=-2, axis2=-1) > 0).all()
@@ -190,13 +193,13 @@ class Full(Matrices):
         return degrees + d + 1 + mean
 
     def whitening(self, root: Array, k: int, d: int) -> Whitening:
-        return Whitening("triangular", root, _log_diagonal(root))
+        return Whitening("triangular", root, matrices.log_diagonal(root))
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
         return np.diagonal(covariances, axis1=1, axis2=2)
 
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
-        return _project(covariances, directions)
+        return matrices.project(covariances, directions)
 
     def expand(self, covariances: Array, k: int, d: int) -> Array:
         return np.array(covariances)
@@ -206,7 +209,7 @@ class Full(Matrices):
         rows = np.empty_like(noise)
         for c in np.unique(labels):
             chosen = labels == c
-            rows[chosen] = _solve(root[c], noise[chosen])
+            rows[chosen] = matrices.solve(root[c], noise[chosen])
         return rows
 
 
@@ -246,19 +249,19 @@ class Tied(Matrices):
         return covariances
 
     def whitening(self, root: Array, k: int, d: int) -> Whitening:
-        return Whitening("isotropic", np.ones(k), np.repeat(_log_diagonal(root[np.newaxis]), k), root)
+        return Whitening("isotropic", np.ones(k), np.repeat(matrices.log_diagonal(root[np.newaxis]), k), root)
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
         return np.repeat(np.diag(covariances)[np.newaxis], k, axis=0)
 
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
-        return np.repeat(_project(covariances[np.newaxis], directions), k, axis=0)
+        return np.repeat(matrices.project(covariances[np.newaxis], directions), k, axis=0)
 
     def expand(self, covariances: Array, k: int, d: int) -> Array:
         return np.repeat(covariances[np.newaxis], k, axis=0)
 
     def colour(self, root: Array, labels: Labels, noise: Array) -> Array:
-        return _solve(root, noise)
+        return matrices.solve(root, noise)
 
 
 class Variances(Family):
@@ -290,6 +293,9 @@ class Variances(Family):
             covariances = np.where(fine, covariances, least)
         covariances = covariances + reg_covar
         return covariances, 1.0 / np.sqrt(covariances), held
+
+    def least_left(self, root: Array) -> float:
+        return 1 / np.square(root).max()
 
     def log_root(self, root: Array) -> Array:
         return np.log(root)
@@ -421,95 +427,3 @@ class Spherical(Variances):
 
 AnyFamily: TypeAlias = Full | Tied | Diag | Spherical
 FAMILIES: dict[str, AnyFamily] = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
-
-
-def _rounding(d: int) -> float:
-    """What the rounding of a d×d matrix may leave of a variance, relative to it."""
-    return 128 * d**2 * EPS
-
-
-def _lift(S: Array, least: Array, reg_covar: float) -> tuple[Array, Array, bool]:
-    """S with no variance below least, see Matrices.hold, plus reg_covar; its P; and whether one was below.
-
-    Nor is one left below what the rounding of the largest leaves of it, in units in which no feature has so large a
-    variance that others are lost in it. Where the floor matters more than reg_covar, P comes from the axes and
-    variances themselves: from the matrix, the smallest would be known to its rounding only.
-    """
-    S = np.where(np.isfinite(S), S, 0.0)
-    d, most = len(S), np.sqrt(np.maximum(S.diagonal(), 0.0))
-    S = np.clip(S, -most * most[:, None], most * most[:, None])  # as a covariance is, but for rounding
-    own = np.maximum(_rounding(d) * S.diagonal() / 16.0, np.finfo(float).tiny)
-    least = np.maximum(
-        least, 16.0 ** np.ceil(np.log2(own) / 4.0)
-    )  # in steps: a floor that moves lets the likelihood fall
-    unit = np.sqrt(least)
-    values, axes = np.linalg.eigh(S / unit / unit[:, None])
-    lowest = max(1.0, 8 * d * EPS * values[-1])
-    lifted = bool(values[0] < lowest)
-    with np.errstate(over="ignore"):
-        added = reg_covar / least
-    if added.max() > lowest or not lifted:
-        whole = (axes * np.maximum(values, lowest)) @ axes.T * unit * unit[:, None] if lifted else S
-        whole = whole + reg_covar * np.eye(d)
-        root, failed = _kernels.roots(whole[np.newaxis])
-        if not failed[0]:
-            return whole, root[0], lifted
-    values = np.maximum(values, lowest) + added @ axes**2
-    whole = (axes * values) @ axes.T * unit * unit[:, None]
-    upper: Any = np.linalg.qr((axes / np.sqrt(values)).T[:, ::-1] / unit[::-1], mode="r")  # W = Q P, P lower triangular
-    root = upper[::-1, ::-1] * np.sign(upper.diagonal()[::-1])[:, None]
-    return whole, np.tril(root), lifted
-
-
-def _sharpen(roots: Array, covariances: Array) -> Array:
-    """P (k,d,d) to an error of d ε κ(L), from those to d ε κ(L)² that Cholesky factors in double give.
-
-    With L = P⁻¹ and what it leaves, E = Σ − L Lᵀ, P Σ Pᵀ is I + P E Pᵀ = K Kᵀ, and the root K⁻¹ P. In E the
-    digits of Σ cancel, so L Lᵀ has to be exact beyond them: L is cut into a + r, where a has so few bits (25, of
-    variances scaled to about one) that no sum in a aᵀ rounds, and r is so small that its products may (Ozaki,
-    Ogita, Oishi and Rump 2012, "Error-free transformations of matrix multiplication by using fast routines of
-    matrix multiplication and its applications"). A P whose I + P E Pᵀ has no K in double stays as it is.
-    """
-    identity = np.eye(roots.shape[-1])
-    scale = 2.0 ** -np.round(np.log2(np.diagonal(covariances, axis1=1, axis2=2)) / 2)
-    scaled = roots / scale[:, None, :]
-    L = np.array([_solve(P, identity).T for P in scaled])
-    a = (L + 1.5 * 2.0**27) - 1.5 * 2.0**27
-    r = L - a
-    cross = _product(a, np.swapaxes(r, 1, 2))
-    left = covariances * scale[:, :, None] * scale[:, None, :] - _product(a, np.swapaxes(a, 1, 2))
-    left -= cross + np.swapaxes(cross, 1, 2)
-    left -= _product(r, np.swapaxes(r, 1, 2))
-    inverses, failed = _kernels.roots(identity + _product(_product(scaled, left), np.swapaxes(scaled, 1, 2)))
-    return np.where(failed[:, None, None], roots, _product(inverses, roots))
-
-
-def _product(A: Array, B: Array) -> Array:
-    """A B (k,d,d), by blocks so small that a BLAS takes no threads for one: its bits might depend on them."""
-    product = np.zeros(A.shape)
-    cuts = [slice(start, start + BLOCK) for start in range(0, A.shape[-1], BLOCK)]
-    for rows in cuts:
-        for columns in cuts:
-            for part in cuts:
-                product[:, rows, columns] += A[:, rows, part] @ B[:, part, columns]
-    return product
-
-
-def _solve(root: Array, noise: Array) -> Array:
-    """Rows x with P x = z for the rows z of noise (n,d), by forward substitution.
-
-    Not by a BLAS, whose bits may depend on its threads.
-    """
-    rows = np.empty(noise.shape[::-1])
-    for j, row in enumerate(root):
-        rows[j] = (noise[:, j] - np.einsum("i,in->n", row[:j], rows[:j])) / row[j]
-    return rows.T
-
-
-def _project(covariances: Array, directions: Array) -> Array:
-    half = np.einsum("cij,mj->cmi", covariances, directions)
-    return np.einsum("cmi,li->cml", half, directions)
-
-
-def _log_diagonal(root: Array) -> Array:
-    return np.log(root.diagonal(axis1=-2, axis2=-1)).sum(axis=-1)

@@ -25,6 +25,7 @@ CARRIED = 4  # one in so many starts is
 SPLIT = 4  # and one in so many is a split and a merger of the best fit so far
 SPLIT_FROM = 5  # starts; with fewer there is none
 NEAR = 12  # splits or mergers of another fit that are tried
+LEANING = 0.25  # share of reg_covar in a variance
 
 
 class Restart(NamedTuple):
@@ -96,10 +97,19 @@ class Search:
         )
         self.reporter.end(fit)
         self.stopped = fit.stopped
-        if not self.restarts or _rank(fit) > _rank(self.best):
+        if not self.restarts or self.rank(fit) > self.rank(self.best):
             self.best, self.winner = fit, len(self.restarts)
         history = fit.lower_bounds
         self.restarts.append(Restart(kind, fit.lower_bound, len(history), fit.converged, True, history))
+
+    def rank(self, fit: em.Fit) -> tuple[bool, bool, float]:
+        """Fits that hold a covariance from below, or lost a component, stand below those that lean on reg_covar for a
+        variance; and these below those that do not."""
+        return not fit.degenerate, not self.leans(fit.parameters), fit.lower_bound
+
+    def leans(self, parameters: Parameters) -> bool:
+        """Whether reg_covar is much of a variance: without it the likelihood would have no bound there."""
+        return bool(self.settings.reg_covar > LEANING * parameters.family.least_left(parameters.root))
 
     def further(self, count: int, given: Mapping[str, Array], rows: InMemory | None = None) -> None:
         """`count` more starts: of the problem's kinds in turn, and of the best fit, split and merged.
@@ -119,7 +129,7 @@ class Search:
         tries = []
         for kind, method in islice(cycle(self.problem.kinds.items()), count):
             tries.append((self._short(*self.begin(method, given, rows)), kind))
-        tries.sort(key=lambda tried: _rank(tried[0]), reverse=True)
+        tries.sort(key=lambda tried: self.rank(tried[0]), reverse=True)
         for at, (short, kind) in enumerate(tries):
             if at < -(-count // CARRIED) and not self.stopped:
                 self.carry(kind, short.parameters, [r._replace(iteration=0) for r in short.repairs if r.row is None])
@@ -146,22 +156,17 @@ class Search:
         least = self._limits()[0]
         order = np.argsort(-_closeness(more, least), kind="stable")[: min(NEAR, more.k * (more.k - 1) // 2)]
         starts = (merge(more, *divmod(int(pair), more.k), least) for pair in order)
-        short = max(map(self._short, starts), key=_rank)
+        short = max(map(self._short, starts), key=self.rank)
         self.carry(f"merger of {more.k} components", short.parameters, [])
 
     def _best_split(self, parameters: Parameters) -> em.Fit:
         order = np.argsort(-parameters.weights, kind="stable")[:NEAR]
-        return max((self._short(split(parameters, c, *self._limits())) for c in order), key=_rank)
+        return max((self._short(split(parameters, c, *self._limits())) for c in order), key=self.rank)
 
     def _limits(self) -> tuple[Array, tuple[Rows, Rows]]:
         """The least variances (d,), and the least and largest row (d,) between which a split leaves means."""
         rows = self.sample()
         return self.settings.floor(rows.d), (rows.X.min(axis=0), rows.X.max(axis=0))
-
-
-def _rank(fit: em.Fit) -> tuple[bool, float]:
-    """Fits that hold a covariance from below, or lost a component, stand below those that do not."""
-    return not fit.degenerate, fit.lower_bound
 
 
 def split_and_merge(

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cgmm.restarts import Search
     from cgmm.types import Array, ArrayLike, CovarianceType, Init, Method, Parts, Rows, Seed
 
+LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
 CRITERIA = {name: name for name in ("bic", "aic", "icl")}
 
 
@@ -56,7 +57,8 @@ class Selection:
         A row for each candidate, in the order of the arguments: first by covariance type, then by components.
     criterion : {"bic", "aic", "icl"}
     winner : int
-        The row of the smallest criterion; among those without a degenerate component, if there are.
+        The row of the smallest criterion; among those without a component that is degenerate, or would be without
+        reg_covar, if there are.
     best : GMM
         The winner's model, fitted.
     """
@@ -180,12 +182,13 @@ def select(
     rng = validation.check_random_state(arguments["random_state"])
     prepared = fitting.prepare(X, sample_weight, settings.n_threads, sizes[-1], rng)
     shared, table = _Shared(), []
-    least, winner, best = (True, np.inf), -1, models[families[0]][0]
+    least, winner, best = (2, np.inf), -1, models[families[0]][0]
     with report.Progress(validation.check_verbose(verbose), len(sizes) * len(families)) as progress:
         for path in models.values():
             for model, search, seconds in _searches(path, prepared, shared, progress):
                 table.append(_candidate(model, search, seconds, settings, prepared.data))
-                rank = bool(search.best.degenerate), getattr(table[-1], criterion)
+                fit = search.best
+                rank = bool(fit.degenerate) + search.leans(fit.parameters), getattr(table[-1], criterion)
                 if rank < least:
                     least, winner, best = rank, len(table) - 1, model
                     best._with(fitting.State.of(search, prepared.names))
@@ -228,7 +231,7 @@ def _candidate(model: GMM, search: Search, seconds: float, settings: Settings, d
         *Evaluations(blocks).criteria(fit.parameters.n_parameters, certainty=True),
         seconds,
         fit.converged,
-        tuple(text for text, _ in report.faults(fit, settings)),
+        tuple(text for text, _ in report.faults(fit, settings)) + (LEANS,) * search.leans(fit.parameters),
     )
 
 

@@ -82,6 +82,21 @@ def test_mclust_is_equalled_or_bettered(name):
         assert row.bic <= -fit["bic"] + 2e-6 * abs(fit["loglik"]), (name, fit["model"], fit["k"])
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_no_sliver_wins(seed):
+    """mclust's choice for the geyser is three components of one covariance. With five eruptions on a line the BIC is
+    smaller, thanks to reg_covar."""
+    rows = table("faithful")
+    selection = select(rows, range(2, 6), ["full", "tied"], random_state=seed)
+    assert (selection.best.covariance_type, selection.best.n_components) == ("tied", 3)
+
+
+def test_what_leans_on_reg_covar_is_marked():
+    rows = np.concatenate([X + 100, np.zeros((40, 3))])
+    first, second = select(rows, [1, 2], "full", n_init=5, random_state=0).table
+    assert first.warnings == () and "reg_covar" in " ".join(second.warnings)
+
+
 def test_weights_count_rows():
     weights = np.arange(len(X)) % 3
     weighted = select(X, 2, "full", sample_weight=weights, random_state=0)
