@@ -31,7 +31,17 @@ LEAST_GAIN = 1e-9  # relative: less may be rounding
 
 
 class Repair(NamedTuple):
-    """A component that could not be estimated in an iteration (0: the start), why, and the row that it was moved to."""
+    """A component that could not be estimated.
+
+    Attributes
+    ----------
+    iteration : int
+        0 is the start.
+    component : int
+    cause : str
+    row : int or None
+        The row that it was moved to.
+    """
 
     iteration: int
     component: int

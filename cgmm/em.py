@@ -47,12 +47,19 @@ class Settings(NamedTuple):
 class IterationState(NamedTuple):
     """What a callback sees after each iteration.
 
-    iteration : int, from 1
-    log_likelihood : float, mean of a row, of the parameters before this iteration's M-step; with a prior, and the
-        logarithm of its density
-    change : float, since the iteration before (inf in the first)
-    parameters : cgmm.parameters.Parameters after the M-step
-    restart : int, from 0
+    Attributes
+    ----------
+    iteration : int
+        From 1.
+    log_likelihood : float
+        Mean of a row (nats), of the parameters before this iteration's M-step; with a prior, and the logarithm of its
+        density.
+    change : float
+        Of log_likelihood since the iteration before; inf in the first.
+    parameters : cgmm.parameters.Parameters
+        After the M-step: weights (k,), means (k, d) and covariances, read-only.
+    restart : int
+        From 0.
     """
 
     iteration: int

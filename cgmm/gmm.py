@@ -104,7 +104,7 @@ class GMM(Estimator):
     weights_ : ndarray (k,)
     means_ : ndarray (k, d)
     covariances_, precisions_, precisions_cholesky_ : ndarray
-        (k, d, d) full, (d, d) tied, (k, d) diag, (k,) spherical. A matrix's precisions_cholesky_ is the upper
+        (k, d, d) full, (d, d) tied, (k, d) diag, (k,) spherical. A matrix's ``precisions_cholesky_`` is the upper
         triangular U with U Uᵀ its precision; otherwise it is 1/σ.
     converged_ : bool
     n_iter_ : int
@@ -112,8 +112,8 @@ class GMM(Estimator):
     lower_bound_ : float
         Mean log-likelihood of a row (nats) in the last E-step; with a prior, and the logarithm of its density but for
         a constant.
-    lower_bounds_ : ndarray (n_iter_,)
-        That of every E-step.
+    lower_bounds_ : ndarray
+        That of every E-step, ``n_iter_`` of them.
     n_features_in_ : int
         d.
     feature_names_in_ : ndarray (d,) of str objects
@@ -121,6 +121,8 @@ class GMM(Estimator):
     diagnostics_ : cgmm.diagnostics.Diagnostics
         Effective counts, condition numbers, repairs, restarts.
 
+    Notes
+    -----
     Fitted arrays are float64 and read-only.
 
     Examples

@@ -21,8 +21,17 @@ LARGEST = 1e140  # of rows as they are: the kernels cut squared distances at 1e3
 class KMeansResult(NamedTuple):
     """A partition by k-means.
 
-    centers : ndarray (k, d);  labels : ndarray (n,), of these centers;  inertia : float, Σ w |x − center|²;
-    inertia_history : ndarray, before each move of the centers and at the end;  n_iter : int, moves made.
+    Attributes
+    ----------
+    centers : ndarray (k, d)
+    labels : ndarray (n,)
+        Of these centers.
+    inertia : float
+        Weighted sum of the squared distances of rows from their centers, in squared units of X.
+    inertia_history : ndarray
+        Before each move of the centers and at the end.
+    n_iter : int
+        Moves made.
     """
 
     centers: Array

@@ -31,11 +31,19 @@ LEANING = 0.25  # share of reg_covar in a variance
 class Restart(NamedTuple):
     """What became of one start of a fit.
 
-    kind : where it began, see ``init_params``; "split and merge" of the best fit before it
-    log_likelihood : mean of a row (nats), at the end, or where it was given up (there of a sample of many rows)
-    n_iter : iterations of all rows
-    carried : whether it was carried on until it converged or max_iter ended it
-    lower_bounds : (n_iter,) mean log-likelihood of a row in each of them
+    Attributes
+    ----------
+    kind : str
+        Where it began, see ``init_params``; "split and merge" of the best fit before it.
+    log_likelihood : float
+        Mean of a row (nats), at the end, or where it was given up (there of a sample of many rows).
+    n_iter : int
+        Iterations of all rows.
+    converged : bool
+    carried : bool
+        Whether it was carried on until it converged or max_iter ended it.
+    lower_bounds : ndarray (n_iter,)
+        Mean log-likelihood of a row (nats) in each of them.
     """
 
     kind: str

@@ -1,0 +1,98 @@
+"""Sphinx extension: a page for each of examples/*.py, with what it prints and draws while the site is built."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from sphinx.errors import ExtensionError
+from sphinx.util.display import status_iterator
+
+import cgmm
+
+PAGE = """# {title}
+
+{about}
+
+{pictures}
+
+## What it prints
+
+````text
+{printed}
+````
+
+## The script
+
+```{{literalinclude}} ../../examples/{name}.py
+:language: python
+:lines: {first}-
+```
+"""
+INDEX = """# Gallery
+
+Each page has what the script of that name in `examples/` printed and drew when this site was built.
+
+```{{toctree}}
+:hidden:
+
+{names}
+```
+
+````{{container}} gallery
+{cards}
+````
+"""
+
+
+def write(app):
+    """The gallery's pages and pictures, and its index; only what is older than its script or the package runs again."""
+    folder = Path(app.srcdir) / "gallery"
+    scripts = sorted((Path(app.srcdir).parent / "examples").glob("*.py"))
+    package = max(path.stat().st_mtime for path in Path(cgmm.__file__).parent.iterdir())
+    for script in status_iterator(scripts, "running examples... ", "brown", len(scripts), app.verbosity, str):
+        page = folder / f"{script.stem}.md"
+        if not page.exists() or page.stat().st_mtime < max(script.stat().st_mtime, package):
+            page.write_text(page_of(script, run(script, folder / script.stem), folder))
+    cards = "\n\n".join(card(script, folder) for script in scripts)
+    (folder / "index.md").write_text(INDEX.format(names="\n".join(script.stem for script in scripts), cards=cards))
+
+
+def run(script, output):
+    """What a script prints; its pictures are in the folder `output`."""
+    output.mkdir(parents=True, exist_ok=True)
+    command = [sys.executable, str(script), "--output", "."]
+    done = subprocess.run(command, cwd=output, env=os.environ | {"MPLBACKEND": "Agg"}, capture_output=True, text=True)
+    if done.returncode:
+        raise ExtensionError(f"{script.name} failed:\n{done.stderr}")
+    return done.stdout.strip()
+
+
+def page_of(script, printed, folder):
+    title, about, first = introduction(script)
+    drawn = "\n\n".join(f"![{title}]({picture})" for picture in pictures(script, folder))
+    return PAGE.format(title=title, about=about, pictures=drawn, printed=printed, name=script.stem, first=first)
+
+
+def card(script, folder):
+    """A paragraph of the index: the first picture and the title, linked to the page."""
+    title = introduction(script)[0]
+    thumbnails = [f"[![{title}]({picture})]({script.stem}.md)" for picture in pictures(script, folder)[:1]]
+    return "\n".join([*thumbnails, f"[{title}]({script.stem}.md)"])
+
+
+def introduction(script):
+    """The first line of a script's docstring, the rest of it, and the number of the line after it."""
+    tree = ast.parse(script.read_text())
+    title, _, about = ast.get_docstring(tree).partition("\n")
+    return title.rstrip("."), about.strip(), tree.body[0].end_lineno + 2
+
+
+def pictures(script, folder):
+    return [path.relative_to(folder).as_posix() for path in sorted((folder / script.stem).glob("*.png"))]
+
+
+def setup(app):
+    app.connect("builder-inited", write)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
