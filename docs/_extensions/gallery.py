@@ -49,7 +49,8 @@ Each page has what the script of that name in `examples/` printed and drew when 
 def write(app):
     """The gallery's pages and pictures, and its index; only what is older than its script or the package runs again."""
     folder = Path(app.srcdir) / "gallery"
-    scripts = sorted((Path(app.srcdir).parent / "examples").glob("*.py"))
+    examples = (Path(app.srcdir).parent / "examples").glob("*.py")
+    scripts = sorted(script for script in examples if "__main__" in script.read_text())
     package = max(path.stat().st_mtime for path in Path(cgmm.__file__).parent.iterdir())
     for script in status_iterator(scripts, "running examples... ", "brown", len(scripts), app.verbosity, str):
         page = folder / f"{script.stem}.md"
