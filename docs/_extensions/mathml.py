@@ -1,19 +1,22 @@
 """Sphinx extension: formulas as MathML, which browsers draw without scripts or downloads."""
 
 from docutils.nodes import SkipNode
-from latex2mathml.converter import convert
+from math_core import LatexToMathML
+
+CONVERTER = LatexToMathML()
 
 
-def visit_inline(translator, node):
-    translator.body.append(convert(node.astext()))
+def write_inline(translator, node):
+    translator.body.append(CONVERTER.convert_with_local_state(node.astext(), displaystyle=False))
     raise SkipNode
 
 
-def visit_block(translator, node):
-    translator.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
+def write_block(translator, node):
+    formula = CONVERTER.convert_with_local_state(node.astext(), displaystyle=True)
+    translator.body.append(f'<div class="formula">{formula}</div>')
     raise SkipNode
 
 
 def setup(app):
-    app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
+    app.add_html_math_renderer("mathml", (write_inline, None), (write_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
