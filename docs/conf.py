@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: python -m sphinx -W --keep-going -n -b html docs docs/_build/html."""
+"""How Sphinx builds the site: sphinx-build -W --keep-going -n -b html docs docs/_build/html."""
 
 import re
 import sys
@@ -34,6 +34,7 @@ PAGES = [
     (re.compile(r"\]\((\.\./)?benchmarks/results/([\w-]+)\.md\)"), r"](benchmarks.md#\2)"),
     (re.compile(r"\]\((\.\./)?benchmarks/results\)"), "](benchmarks.md#results)"),
     (re.compile(r"\]\((\.\./)?benchmarks/README\.md\)"), "](benchmarks.md)"),
+    (re.compile(r"\]\((\.\./)?examples\)"), "](gallery/index.md)"),
     (re.compile(r"\]\(CONTRIBUTING\.md\)"), "](contributing.md)"),
     (re.compile(r"\]\(CHANGELOG\.md\)"), "](changes.md)"),
     (re.compile(r"\]\((\.\./)?docs/"), "]("),

@@ -47,14 +47,15 @@ Each page has what the script of that name in `examples/` printed and drew when 
 
 
 def write(app):
-    """The gallery's pages and pictures, and its index; only what is older than its script or the package runs again."""
-    folder = Path(app.srcdir) / "gallery"
-    examples = (Path(app.srcdir).parent / "examples").glob("*.py")
-    scripts = sorted(script for script in examples if "__main__" in script.read_text())
-    package = max(path.stat().st_mtime for path in Path(cgmm.__file__).parent.iterdir())
+    """The gallery's pages and pictures, and its index. What is newer than all scripts and the package is kept."""
+    folder, examples = Path(app.srcdir) / "gallery", Path(app.srcdir).parent / "examples"
+    scripts = sorted(examples.glob("[!_]*.py"))
+    package = Path(cgmm.__file__).parent
+    sources = [*examples.glob("*.py"), *package.rglob("*.py"), *package.glob("*.so")]
+    newest = max(path.stat().st_mtime for path in sources)
     for script in status_iterator(scripts, "running examples... ", "brown", len(scripts), app.verbosity, str):
         page = folder / f"{script.stem}.md"
-        if not page.exists() or page.stat().st_mtime < max(script.stat().st_mtime, package):
+        if not page.exists() or page.stat().st_mtime < newest:
             page.write_text(page_of(script, run(script, folder / script.stem), folder))
     cards = "\n\n".join(card(script, folder) for script in scripts)
     (folder / "index.md").write_text(INDEX.format(names="\n".join(script.stem for script in scripts), cards=cards))
