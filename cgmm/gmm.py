@@ -72,7 +72,9 @@ class GMM(Estimator):
         responsibilities; from a sample of the rows when there are many. Or a function
         ``(X, n_components, random_state)`` that returns means (k, d), labels (n,) or responsibilities (n, k);
         its random_state is a RandomState.
-    weights_init : array-like (k,), means_init : array-like (k, d), precisions_init : array-like, optional
+    weights_init : array-like (k,), optional
+    means_init : array-like (k, d), optional
+    precisions_init : array-like, optional
         Parameters to start from, in place of those of the start. The shape of precisions_init is that of
         ``precisions_``. Components that are NaN in them are left to the start.
     responsibilities_init : array-like, optional
