@@ -29,8 +29,8 @@ myst_heading_anchors = 3
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 
-# Links of the repository's files, and where in the site they lead.
-PAGES = [
+# Links of the repository's files, and where in the site they lead; and the empty line that ends a doctest.
+REPLACED = [
     (re.compile(r"\]\((\.\./)?benchmarks/results/([\w-]+)\.md\)"), r"](benchmarks.md#\2)"),
     (re.compile(r"\]\((\.\./)?benchmarks/results\)"), "](benchmarks.md#results)"),
     (re.compile(r"\]\((\.\./)?benchmarks/README\.md\)"), "](benchmarks.md)"),
@@ -38,16 +38,17 @@ PAGES = [
     (re.compile(r"\]\(CONTRIBUTING\.md\)"), "](contributing.md)"),
     (re.compile(r"\]\(CHANGELOG\.md\)"), "](changes.md)"),
     (re.compile(r"\]\((\.\./)?docs/"), "]("),
+    (re.compile(r"\n\n( *```)\n"), r"\n\1\n"),
 ]
 
 
-def lead_inside(app, *where_and_source):
-    """Let the links in a source lead to pages of the site."""
+def adapt(app, *where_and_source):
+    """Make a page of the site of a text that is also read in the repository."""
     source = where_and_source[-1]
-    for link, page in PAGES:
-        source[0] = link.sub(page, source[0])
+    for pattern, replacement in REPLACED:
+        source[0] = pattern.sub(replacement, source[0])
 
 
 def setup(app):
-    app.connect("source-read", lead_inside)
-    app.connect("include-read", lead_inside)
+    app.connect("source-read", adapt)
+    app.connect("include-read", adapt)
