@@ -31,8 +31,20 @@ CRITERIA = {name: name for name in ("bic", "aic", "icl")}
 class Candidate(NamedTuple):
     """One fit of a selection.
 
-    log_likelihood : of all rows (nats);  aic, bic, icl : smaller is better;  seconds : of the fit
-    warnings : what GMM.fit would have warned of
+    Attributes
+    ----------
+    n_components : int
+    covariance_type : str
+    n_parameters : int
+    log_likelihood : float
+        Of all rows (nats).
+    aic, bic, icl : float
+        Smaller is better.
+    seconds : float
+        Of the fit.
+    converged : bool
+    warnings : tuple of str
+        What GMM.fit would have warned of.
     """
 
     n_components: int
