@@ -13,7 +13,8 @@ project = "cgmm"
 author = copyright = "The cgmm developers"
 version = release = cgmm.__version__
 
-extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_parser", "gallery", "mathml"]
+extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_parser", "matplotlib.sphinxext.plot_directive"]
+extensions += ["gallery", "mathml"]
 exclude_patterns = ["_build"]
 
 html_math_renderer = "mathml"
@@ -28,6 +29,12 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
+plot_working_directory = str(HERE.parent)
+plot_formats = [("png", 150)]
+plot_html_show_formats = plot_html_show_source_link = False
+plot_include_source = True
+plot_rcparams = {"figure.constrained_layout.use": True, "figure.figsize": (6.4, 4)}
+plot_apply_rcparams = True
 
 # Links of the repository's files, and where in the site they lead; and the empty line that ends a doctest.
 REPLACED = [
