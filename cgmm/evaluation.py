@@ -93,7 +93,7 @@ class Evaluations(NamedTuple):
 
     def mean_log_likelihood(self) -> float:
         sums = self.sums()
-        return sums.log_likelihood / sums.number
+        return float(sums.log_likelihood / sums.number)
 
     def criteria(self, n_parameters: int, certainty: bool = False) -> Criteria:
         """Information criteria of a model; without `certainty`, the ICL is the BIC."""
