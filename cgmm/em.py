@@ -16,6 +16,7 @@ from cgmm.pruning import Pruning
 from cgmm.statistics import EMPTY, SufficientStatistics
 
 if TYPE_CHECKING:
+    from cgmm.checkpoint import Checkpoint
     from cgmm.covariance import AnyFamily
     from cgmm.data import Data
     from cgmm.prior import Conjugate
@@ -109,6 +110,26 @@ class Fit:
         )
 
 
+class Stage(NamedTuple):
+    """A run of EM between two iterations: all that the next ones depend on.
+
+    before : parameters of the iteration before;  singular : as of Fit;  probes, pays : of Pruning
+    starving, done : of Reseeding;  double : float32 rows have become float64
+    """
+
+    parameters: Parameters
+    before: Parameters
+    lower_bounds: Array
+    n_k: Array | None
+    repairs: tuple[Repair, ...]
+    singular: tuple[int, ...]
+    probes: int
+    pays: bool
+    starving: tuple[int, ...]
+    done: tuple[int, ...]
+    double: bool
+
+
 def maximise(
     statistics: SufficientStatistics,
     family: AnyFamily,
@@ -175,22 +196,35 @@ def run(
     lower_bound: float = -np.inf,
     repairs: Sequence[Repair] = (),
     observe: Observer | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Fit:
     """EM from `parameters` until the mean log-likelihood changes by less than tol.
 
     `lower_bound` is that of an earlier run which this one continues; `repairs` those of the start. `observe` is
     called with the iteration's number, mean log-likelihood, change and parameters, and stops the run by
-    returning True.
+    returning True. `checkpoint` is told of each Stage; from its own, if it has one, the run goes on.
     """
     lower_bounds: list[float] = []
     lower_bounds, converged, stopped, n_k, before = [], False, False, None, parameters
-    found = {(repair.component, repair.cause): repair for repair in repairs}
     singular = tuple(repair.component for repair in repairs if repair.cause == SINGULAR)
-    pruning = Pruning(data) if settings.prune else None
+    pruning = Pruning(data, possible=settings.prune)
     reseeding = degenerate.Reseeding(data.n, settings)
+    double = data.dtype == np.float64
+    if checkpoint is not None and checkpoint.stage is not None:
+        stage = checkpoint.stage
+        parameters, before, n_k, repairs, singular = (
+            stage.parameters, stage.before, stage.n_k, stage.repairs, stage.singular
+        )  # fmt: skip
+        lower_bounds, double = stage.lower_bounds.tolist(), stage.double
+        lower_bound = lower_bounds[-1]
+        pruning.iteration, pruning.pays = stage.probes, stage.pays
+        reseeding.starving, reseeding.done = frozenset(stage.starving), set(stage.done)
+    found = {(repair.component, repair.cause): repair for repair in repairs}
+    if double != (data.dtype == np.float64):
+        data = data.widened()
     if data.dtype == np.float32:
         settings = settings._replace(eps=float(np.finfo(np.float32).eps))
-    for iteration in range(1, settings.max_iter + 1):
+    for iteration in range(len(lower_bounds) + 1, settings.max_iter + 1):
         if data.dtype == np.float32 and parameters.needs_double:
             data = data.widened()
             settings = settings._replace(eps=degenerate.EPS)
@@ -219,6 +253,22 @@ def run(
         stopped = observe is not None and observe(iteration, lower_bound, change, parameters)
         if converged or stopped:
             break
+        if checkpoint is not None:
+            checkpoint.keep(
+                Stage(
+                    parameters,
+                    before,
+                    np.array(lower_bounds),
+                    n_k,
+                    tuple(found.values()),
+                    singular,
+                    pruning.iteration,
+                    pruning.pays,
+                    tuple(sorted(reseeding.starving)),
+                    tuple(sorted(reseeding.done)),
+                    data.dtype == np.float64,
+                )
+            )
     starved = tuple(sorted(reseeding.starving))
     repairs = tuple(found.values())
     return Fit(parameters, np.array(lower_bounds), bool(converged), n_k, repairs, singular, starved, bool(stopped))

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cgmm import degenerate, em, initialize, protocol, report, sampling, validation
+from cgmm.checkpoint import Checkpoint
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.data import Data, InMemory
@@ -93,10 +94,17 @@ def fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State | None 
     n_threads = settings_of(model).n_threads
     rng = validation.check_random_state(model.random_state)
     k = validation.check_count("n_components", model.n_components)
+    interval = validation.check_count("checkpoint_interval", model.checkpoint_interval)
+    path = validation.check_path("checkpoint", model.checkpoint)
+    checkpoint = None if path is None else Checkpoint(path, interval, rng)
     prepared = prepare(X, sample_weight, n_threads, k, rng)
-    found = search(model, prepared, rng, last)
+    if checkpoint:
+        checkpoint.belongs_to(model.get_params(deep=False), prepared.data)
+    found = search(model, prepared, rng, last, checkpoint=checkpoint)
     if model.on_degenerate == "raise":
         report.check_degenerate(found.best)
+    if checkpoint:
+        checkpoint.remove()
     return State.of(found, prepared.names)
 
 
@@ -106,6 +114,7 @@ def search(
     rng: np.random.Generator,
     last: State | None = None,
     share: Callable[[Method], Method] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Search:
     """The starts of a model's arguments, run.
 
@@ -137,7 +146,7 @@ def search(
         validation.check_callback(model.callback),
         settings.max_iter,
     )
-    found = Search(Problem(data, k, family, kinds), settings, rng, reporter)
+    found = Search(Problem(data, k, family, kinds), settings, rng, reporter, checkpoint)
     try:
         if continued and last is not None:
             validation.check_continues(last.fit.parameters, family, k, data.d)

@@ -100,6 +100,10 @@ class GMM(Estimator):
         on it.
     callback : callable, optional
         Called after each iteration with a cgmm.em.IterationState; the fit stops when it returns True.
+    checkpoint : str or path, optional
+        A file in which a fit keeps, each `checkpoint_interval` iterations, what it has done. After it was killed, the
+        same fit goes on from there and ends with the same bits; at its end it removes the file.
+    checkpoint_interval : int, default=10
 
     Attributes
     ----------
@@ -160,6 +164,8 @@ class GMM(Estimator):
         on_degenerate: OnDegenerate = "warn",
         n_threads: int | None = None,
         callback: Callback | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_interval: int = 10,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -181,6 +187,8 @@ class GMM(Estimator):
         self.on_degenerate = on_degenerate
         self.n_threads = n_threads
         self.callback = callback
+        self.checkpoint = checkpoint
+        self.checkpoint_interval = checkpoint_interval
 
     @classmethod
     def from_parameters(

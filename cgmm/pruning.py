@@ -32,9 +32,9 @@ class Pruning:
     1, 2, 4, 8, … Without `moments`, the passes are those that only evaluate.
     """
 
-    def __init__(self, data: Data, moments: bool = True) -> None:
+    def __init__(self, data: Data, moments: bool = True, possible: bool = True) -> None:
         self.iteration, self.pays, self.moments = 0, False, moments
-        self.possible = data.n >= LEAST_ROWS and os.environ.get("CGMM_PRUNE") != "0"
+        self.possible = possible and data.n >= LEAST_ROWS and os.environ.get("CGMM_PRUNE") != "0"
         self.data = data
 
     def guide(self, parameters: Parameters) -> Guide | None:

@@ -14,6 +14,7 @@ from cgmm.statistics import EMPTY
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cgmm.checkpoint import Checkpoint
     from cgmm.covariance import AnyFamily
     from cgmm.data import Data, InMemory
     from cgmm.degenerate import Repair
@@ -69,8 +70,16 @@ class Search:
     The first start is run to its end, so that more starts never end worse than one.
     """
 
-    def __init__(self, problem: Problem, settings: em.Settings, rng: np.random.Generator, reporter: Reporter) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        settings: em.Settings,
+        rng: np.random.Generator,
+        reporter: Reporter,
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
         self.problem, self.settings, self.rng, self.reporter = problem, settings, rng, reporter
+        self.checkpoint, self.runs = checkpoint, 0
         self.restarts: list[Restart] = []
         self.best: em.Fit  # of those that were carried
         self.winner, self.stopped = 0, False
@@ -95,14 +104,20 @@ class Search:
     def carry(self, kind: str, parameters: Parameters, repairs: Sequence[Repair], lower_bound: float = -np.inf) -> None:
         """Run EM to its end, and keep it if it is the best."""
         self.reporter.begin(len(self.restarts))
-        fit = em.run(
-            self.problem.data,
-            parameters,
-            self.settings,
-            lower_bound=lower_bound,
-            repairs=repairs,
-            observe=self.reporter.iteration,
-        )
+        fit = self.checkpoint.finished(self.runs) if self.checkpoint else None
+        self.runs += 1
+        if fit is None:
+            fit = em.run(
+                self.problem.data,
+                parameters,
+                self.settings,
+                lower_bound=lower_bound,
+                repairs=repairs,
+                observe=self.reporter.iteration,
+                checkpoint=self.checkpoint,
+            )
+            if self.checkpoint:
+                self.checkpoint.finish(fit)
         self.reporter.end(fit)
         self.stopped = fit.stopped
         if not self.restarts or self.rank(fit) > self.rank(self.best):

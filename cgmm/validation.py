@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
+import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -128,6 +129,12 @@ def check_prior(prior: object) -> Prior | None:
 
 def check_verbose(verbose: object) -> int:
     return int(verbose) if isinstance(verbose, bool | np.bool_) else check_count("verbose", verbose, least=0)
+
+
+def check_path(name: str, path: Any) -> str | os.PathLike[str] | None:
+    if path is not None and not isinstance(path, str | os.PathLike):
+        raise InvalidParameterError(f"{name} must be a path or None, not {path!r}")
+    return path
 
 
 def check_callback(callback: Callback | None) -> Callback | None:

@@ -63,6 +63,8 @@ BAD_SETTINGS = {
         (0, ValueError, "at least 1"),
         (2**31, ValueError, "at most"),
     ],
+    "checkpoint": [(value, TypeError, "a path or None") for value in (1, True, ["file"])],
+    "checkpoint_interval": [*NOT_COUNTS, (0, ValueError, "at least 1")],
     "callback": [(value, TypeError, "must be callable") for value in ("print", 1, True)],
 }
 

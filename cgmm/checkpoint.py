@@ -1,0 +1,154 @@
+"""A fit that may be killed: what it has done is kept in a file, from which the same fit goes on to the same bits."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cgmm.covariance import FAMILIES
+from cgmm.degenerate import Repair
+from cgmm.em import Fit, Stage
+from cgmm.files import check_writable, write_whole
+from cgmm.parameters import Parameters
+
+if TYPE_CHECKING:
+    from cgmm.data import Data
+
+FORMAT, VERSION = "cgmm checkpoint", 1
+NEITHER = ("n_threads", "verbose", "verbose_interval", "callback", "checkpoint", "checkpoint_interval")  # changes bits
+
+
+class Checkpoint:
+    """The finished runs of EM of one fit, and how far the last has come; in the file at path, if it was killed before.
+
+    ValueError says that the file is damaged, or which argument of another fit it is from.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], interval: int, rng: np.random.Generator) -> None:
+        self.path, self.interval = path, interval
+        self.about: dict[str, Any] = {}
+        self.fits: list[Fit] = []
+        self.stage: Stage | None = None
+        check_writable(path)
+        self.found = _read(path) if os.path.exists(path) else None
+        if self.found is not None:
+            rng.bit_generator.state = self.found["generator"]
+            self.fits = [_fit(*fit) for fit in self.found["fits"]]
+            self.stage = None if self.found["stage"] is None else _stage(*self.found["stage"])
+        self.generator = rng.bit_generator.state
+
+    def belongs_to(self, settings: Mapping[str, Any], data: Data) -> None:
+        """Say what the fit is of; ValueError if the file is of another one."""
+        self.about = _about(settings, data)
+        if self.found is None:
+            return
+        for name, ours in self.about.items():
+            theirs = self.found["about"].get(name)
+            if theirs != ours:
+                raise ValueError(
+                    f"the checkpoint {os.fspath(self.path)} is of another fit, whose {name} was {theirs} and not {ours}: "
+                    "name another file, or delete this one to begin anew"
+                )
+
+    def finished(self, run: int) -> Fit | None:
+        """The fit of a run of EM that was finished."""
+        return self.fits[run] if run < len(self.fits) else None
+
+    def keep(self, stage: Stage) -> None:
+        """After an iteration: write to the file each so many."""
+        if len(stage.lower_bounds) % self.interval == 0:
+            self.stage = stage
+            self._write()
+
+    def finish(self, fit: Fit) -> None:
+        """After a run."""
+        self.fits.append(fit)
+        self.stage = None
+        self._write()
+
+    def remove(self) -> None:
+        """After the fit."""
+        os.unlink(self.path)
+
+    def _write(self) -> None:
+        arrays: list[Any] = []
+        stage = None if self.stage is None else tuple(self.stage)
+        header = {
+            "format": FORMAT,
+            "version": VERSION,
+            "about": self.about,
+            "generator": self.generator,
+            "fits": _packed([tuple(vars(fit).values()) for fit in self.fits], arrays),
+            "stage": _packed(stage, arrays),
+        }
+        text = np.array(json.dumps(header))
+        write_whole(self.path, lambda file: np.savez(file, text, *arrays))
+
+
+def _about(settings: Mapping[str, Any], data: Data) -> dict[str, Any]:
+    """What tells fits apart: arguments, as text; what rows there are; and some of them."""
+    told = {name: _told(value) for name, value in settings.items() if name not in NEITHER}
+    if not isinstance(settings["random_state"], int):
+        del told["random_state"]  # the generator is kept
+    rows = hashlib.sha256(data.spread(256).tobytes()).hexdigest()
+    return {**told, "number of rows": data.n, "number of features": data.d, "type": str(data.dtype), "rows": rows}
+
+
+def _told(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return str({key: _told(inner) for key, inner in value.items()})
+    if hasattr(value, "__array__") or isinstance(value, list):
+        return hashlib.sha256(np.asarray(value, dtype=np.float64).tobytes()).hexdigest()
+    return getattr(value, "__name__", None) or str(value)
+
+
+def _packed(value: Any, arrays: list[Any]) -> Any:
+    """A value as JSON has it, whose arrays are put aside."""
+    if isinstance(value, np.ndarray):
+        arrays.append(value)
+        return {"array": len(arrays)}
+    if isinstance(value, Parameters):
+        parts = value.weights, value.means, value.covariances, value.root
+        return {"family": value.family.name, "parts": _packed(parts, arrays)}
+    if isinstance(value, tuple | list):
+        return [_packed(item, arrays) for item in value]
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _unpacked(value: Any, archive: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_unpacked(item, archive) for item in value)
+    if isinstance(value, dict) and "array" in value:
+        return archive[f"arr_{value['array']}"]
+    if isinstance(value, dict):
+        return Parameters(FAMILIES[value["family"]], *_unpacked(value["parts"], archive))
+    return value
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    with open(path, "rb") as file:
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                header = json.loads(archive["arr_0"].item())
+                if (header["format"], header["version"]) != (FORMAT, VERSION):
+                    raise ValueError(f"it is {header['format']!r} of version {header['version']}")
+                for name in ("fits", "stage"):
+                    header[name] = _unpacked(header[name], archive)
+                return header
+        except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
+            raise ValueError(
+                f"{os.fspath(path)} is no checkpoint that can be read ({error}): delete it to begin anew"
+            ) from error
+
+
+def _fit(parameters: Any, lower_bounds: Any, converged: bool, n_k: Any, repairs: Any, *rest: Any) -> Fit:
+    return Fit(parameters, lower_bounds, converged, n_k, tuple(Repair(*repair) for repair in repairs), *rest)
+
+
+def _stage(parameters: Any, before: Any, lower_bounds: Any, n_k: Any, repairs: Any, *rest: Any) -> Stage:
+    return Stage(parameters, before, lower_bounds, n_k, tuple(Repair(*repair) for repair in repairs), *rest)
