@@ -189,11 +189,10 @@ def _named(model: GMM, rows: Rows) -> Any:
 
 
 def _weighted(values: Array, weights: Array | None) -> tuple[float, float]:
-    """Σ w v and Σ w; a row of weight zero may have no finite value."""
+    """Σ w v and Σ w."""
     if weights is None:
         return float(values.sum()), float(len(values))
-    counted = weights > 0
-    return float(weights[counted] @ values[counted]), float(weights.sum())
+    return float(weights @ values), float(weights.sum())
 
 
 def _some(table: Table, rng: np.random.Generator) -> Rows:

@@ -21,7 +21,7 @@ def possible() -> bool:
 
 def watched(blocks: Iterable[Block], visible: bool = True) -> Iterator[Block]:
     """The blocks, counted by a bar."""
-    with _bar(" rows", visible) as bar:
+    with _bar(" rows", visible, unit_scale=True) as bar:
         for block in blocks:
             yield block
             if bar is not None:
@@ -31,21 +31,21 @@ def watched(blocks: Iterable[Block], visible: bool = True) -> Iterator[Block]:
 @contextlib.contextmanager
 def iterations() -> Iterator[Callback | None]:
     """A callback of GMM that shows a fit's iterations, or None."""
-    with _bar(" iterations", visible=True) as bar:
+    with _bar(" iterations") as bar:
 
         def show(state: IterationState) -> None:
-            bar.set_description(f"start {state.restart}, log-likelihood {state.log_likelihood:.6g}", refresh=False)
+            bar.set_postfix_str(f"start {state.restart}, log-likelihood {state.log_likelihood:.6g}", refresh=False)
             bar.update()
 
         yield None if bar is None else show
 
 
 @contextlib.contextmanager
-def _bar(unit: str, visible: bool) -> Iterator[Any]:
+def _bar(unit: str, visible: bool = True, unit_scale: bool = False) -> Iterator[Any]:
     if not (visible and possible()):
         yield None
         return
     from tqdm import tqdm
 
-    with tqdm(unit=unit, unit_scale=True, leave=False) as bar:
+    with tqdm(unit=unit, unit_scale=unit_scale, leave=False) as bar:
         yield bar

@@ -17,7 +17,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
 import console
-from cgmm import GMM, commands, readers, text
+from cgmm import GMM, commands, progress, readers, text
 from cgmm.__main__ import main
 from datasets import DATA, table
 from programs import FOLDER, SECONDS
@@ -154,9 +154,11 @@ def test_many_features_and_components_are_not_all_told(tmp_path, done):
     assert printed.endswith("and 2 features and 5 components more\n")
 
 
-def test_verbose_is_for_standard_error(run):
-    code, printed, errors = run("fit", FAITHFUL, "-k", 2, "--verbose")
-    assert code == 0 and "Start 0" in errors and "Start" not in printed
+@pytest.mark.parametrize("command, line", [("fit", "Start 0\n"), ("select", "1 of 4: full 2\n")])
+def test_verbose_is_for_standard_error(tmp_path, run, command, line):
+    code, printed, errors = run(command, FAITHFUL, "-k", 2, "--verbose", "-o", tmp_path / "m")
+    assert code == 0 and line in errors and line not in printed
+    assert GMM.load(tmp_path / "m").verbose == 0
 
 
 def test_a_warning_is_a_line(run):
@@ -445,6 +447,51 @@ def test_nothing_is_left_changed(run):
     assert (warnings.showwarning, list(warnings.filters)) == before
 
 
+# Bars
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def on_terminal(monkeypatch):
+    """Somebody sees standard error: what is shown there. Called within a test, after pytest has set its own."""
+    seen = Terminal()
+    monkeypatch.setattr(sys, "stderr", seen)
+    return seen
+
+
+def test_bars(tmp_path, run, model, monkeypatch):
+    """They are wiped out in the end."""
+    for command, arguments, units in (
+        ("fit", [FAITHFUL, "-k", 2], ["rows", "iterations"]),
+        ("select", [FAITHFUL, "-k", 2], ["rows"]),
+        ("predict", [tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "out.npy"], ["rows"]),
+    ):
+        seen = on_terminal(monkeypatch)
+        assert run(command, *arguments)[0] == 0
+        assert all(unit in seen.getvalue() for unit in units)
+        if command != "select":
+            assert seen.getvalue().endswith("\r")
+
+
+def test_no_bar_among_rows_on_a_terminal(tmp_path, run, model, monkeypatch):
+    for is_terminal in (True, False):
+        seen = on_terminal(monkeypatch)
+        monkeypatch.setattr(sys.stdout, "isatty", lambda answer=is_terminal: answer, raising=False)
+        assert run("predict", tmp_path / "model.npz", FAITHFUL)[0] == 0
+        assert ("rows" in seen.getvalue()) is not is_terminal
+
+
+def test_no_bar_without_tqdm(run, monkeypatch):
+    monkeypatch.setattr(progress, "find_spec", lambda name: None)
+    for command in ("fit", "select"):
+        seen = on_terminal(monkeypatch)
+        assert run(command, FAITHFUL, "-k", 2)[0] == 0
+        assert seen.getvalue() == ""
+
+
 # Files are written whole or not at all
 
 
@@ -529,6 +576,14 @@ def test_nobody_reads_on(tmp_path, model):
     np.save(tmp_path / "x.npy", np.tile(X, (1000, 1)))
     with started("predict", tmp_path / "model.npz", tmp_path / "x.npy") as process:
         process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(SECONDS) == 141
+        assert process.stderr.read() == b""
+
+
+def test_nobody_reads_at_all(tmp_path, model):
+    """What is printed is less than a buffer, and is written at the end."""
+    with started("info", tmp_path / "model.npz") as process:
         process.stdout.close()
         assert process.wait(SECONDS) == 141
         assert process.stderr.read() == b""

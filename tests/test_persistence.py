@@ -1,6 +1,7 @@
 """A saved model predicts bit-identically in another process, and is saved whole or not at all."""
 
 import copy
+import json
 import os
 import pickle
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
@@ -151,6 +153,24 @@ def test_pickle_and_copy(family, clone):
     cloned.set_params(fixed=(), means_init=None).fit(X + 1)
     assert_array_equal(model.means_, X[::100])
     assert repr(clone(GMM(4, tol=0.5))) == "GMM(n_components=4, tol=0.5)"
+
+
+def test_names_of_features(tmp_path):
+    """Those of a data frame; files of versions that kept none are loaded, too."""
+    frame = pd.DataFrame(X, columns=["a", "b c", "ö"])
+    model = fitted().fit(frame)
+    model.save(tmp_path / "model.npz")
+    loaded = GMM.load(tmp_path / "model.npz")
+    assert_array_equal(loaded.feature_names_in_, model.feature_names_in_, strict=True)
+    assert_array_equal(loaded.predict(frame), model.predict(frame))
+    with pytest.raises(ValueError, match="feature names should match"):
+        loaded.predict(frame[["b c", "a", "ö"]])
+    with np.load(tmp_path / "model.npz") as archive:
+        parts = dict(archive)
+    header = json.loads(parts["header"].item())
+    del header["feature_names"]
+    np.savez(tmp_path / "model.npz", **parts | {"header": json.dumps(header)})
+    assert not hasattr(GMM.load(tmp_path / "model.npz"), "feature_names_in_")
 
 
 # Where and how it is written
