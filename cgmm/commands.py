@@ -58,7 +58,7 @@ def select(args: Namespace) -> None:
         )
     seconds = perf_counter() - start
     print(found, end="\n\n")
-    _conclude(args, found.best.set_params(verbose=0), table, data, seconds)
+    _conclude(args, found.best, table, data, seconds)
 
 
 def predict(args: Namespace) -> None:
