@@ -51,8 +51,8 @@ class Checkpoint:
             theirs = self.found["about"].get(name)
             if theirs != ours:
                 raise ValueError(
-                    f"the checkpoint {os.fspath(self.path)} is of another fit, whose {name} was {theirs} and not {ours}: "
-                    "name another file, or delete this one to begin anew"
+                    f"the checkpoint {os.fspath(self.path)} is of another fit, whose {name} was {theirs}, not {ours}: "
+                    "name another file, or delete this one"
                 )
 
     def finished(self, run: int) -> Fit | None:
