@@ -7,7 +7,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 
-from cgmm.arguments import parser
+from cgmm.command.arguments import parser
 from cgmm.validation import InvalidParameterError
 
 BAD, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # exit codes; the last two are a shell's for SIGINT and SIGPIPE

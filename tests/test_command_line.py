@@ -12,8 +12,10 @@ from matplotlib import pyplot
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
-from cgmm import GMM, commands, progress, readers, text
+from cgmm import GMM
 from cgmm.__main__ import main
+from cgmm.command import progress, verbs
+from cgmm.tables import readers, text
 from datasets import DATA, table
 
 FAITHFUL = str(DATA / "faithful.csv")
@@ -60,7 +62,7 @@ def model(tmp_path):
 def blocks_of_a_few(monkeypatch):
     monkeypatch.setattr(text, "BLOCK_CHARACTERS", 300)
     monkeypatch.setattr(readers, "BLOCK_BYTES", 1000)
-    monkeypatch.setattr(commands, "MOST_VALUES", 20)
+    monkeypatch.setattr(verbs, "MOST_VALUES", 20)
 
 
 def numbers(printed, skiprows=0):
@@ -338,7 +340,7 @@ def test_plot(tmp_path, done, drawn, kind, magic, d):
 
 
 def test_plot_of_many_rows(tmp_path, done, drawn, model, blocks_of_a_few, monkeypatch):
-    monkeypatch.setattr(commands, "MOST_DRAWN", 50)
+    monkeypatch.setattr(verbs, "MOST_DRAWN", 50)
     numbered = np.column_stack([np.arange(200), X[:200, 1]])
     np.save(tmp_path / "x.npy", numbered)
     for seed in range(20):

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.testing import assert_array_equal
 
-from cgmm import readers, text
-from cgmm.readers import TableError
-from cgmm.tables import Frame, Table, gather, open_reader
+from cgmm.tables import Frame, Table, gather, open_reader, readers, text
+from cgmm.tables.readers import TableError
 
 X = np.random.default_rng(0).standard_normal((50, 3)) * [1e-300, 1, 1e300]
 NAMES = ["a", "b c", 'd"e']

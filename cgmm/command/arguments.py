@@ -7,10 +7,11 @@ from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, R
 from argparse import _ArgumentGroup as ArgumentGroup
 from collections.abc import Callable
 
-from cgmm import __version__, commands
+from cgmm import __version__
+from cgmm.command import verbs
+from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.covariance import FAMILIES
 from cgmm.initialize import METHODS
-from cgmm.output import STANDARD_OUTPUT
 from cgmm.selection import CRITERIA
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
@@ -49,7 +50,7 @@ def parser() -> ArgumentParser:
         return added
 
     fit = command(
-        commands.fit,
+        verbs.fit,
         "fit a mixture, and save it",
         DATA,
         "data.csv -k 3 -o model.npz",
@@ -63,7 +64,7 @@ def parser() -> ArgumentParser:
     _add_learning(fit)
 
     select = command(
-        commands.select,
+        verbs.select,
         "fit mixtures of several sizes and families, and save the best",
         DATA,
         "data.csv -o best.npz",
@@ -84,7 +85,7 @@ def parser() -> ArgumentParser:
     _add_learning(select)
 
     predict = command(
-        commands.predict,
+        verbs.predict,
         "the most probable component of each row",
         f"{DATA}\n\n{VALUES}",
         "model.npz data.csv",
@@ -95,7 +96,7 @@ def parser() -> ArgumentParser:
     _add_applying(predict)
 
     responsibilities = command(
-        commands.responsibilities,
+        verbs.responsibilities,
         "the probability of each component given each row",
         f"{DATA}\n\n{VALUES}",
         "model.npz data.csv -o probabilities.csv",
@@ -103,7 +104,7 @@ def parser() -> ArgumentParser:
     _add_applying(responsibilities)
 
     score = command(
-        commands.score,
+        verbs.score,
         "the log-likelihood of each row, in nats",
         f"{DATA}\n\n{VALUES}\nTheir mean is told on standard error.",
         "model.npz data.csv -o scores.npy",
@@ -113,7 +114,7 @@ def parser() -> ArgumentParser:
     score.add_argument("--mean", action="store_true", help="print the mean of all rows, and nothing else")
 
     sample = command(
-        commands.sample,
+        verbs.sample,
         "draw rows from the mixture",
         "They are ordered by component.",
         "model.npz -n 1000 --seed 0 -o rows.csv",
@@ -123,14 +124,14 @@ def parser() -> ArgumentParser:
     sample.add_argument("--seed", type=_count(0), metavar="SEED", help="the same seed, the same rows (default: others)")
     _add_rows_output(sample)
 
-    info = command(commands.info, "what a model is", "", "model.npz", "model.npz --json")
+    info = command(verbs.info, "what a model is", "", "model.npz", "model.npz --json")
     info.add_argument("model", metavar="MODEL")
     info.add_argument("--json", action="store_true", help="all parameters, with all their digits, as JSON")
 
     plot = command(
-        commands.plot,
+        verbs.plot,
         "draw a model and its rows",
-        f"{DATA}\n\nOf more than {commands.MOST_DRAWN} rows a sample is drawn.",
+        f"{DATA}\n\nOf more than {verbs.MOST_DRAWN} rows a sample is drawn.",
         "model.npz data.csv -o picture.png",
         "model.npz data.csv -o picture.pdf",
     )

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from cgmm.readers import CHOOSE, Passes, Reader, TableError
+from cgmm.tables.readers import CHOOSE, Passes, Reader, TableError
 
 if TYPE_CHECKING:
-    from cgmm.readers import Place
+    from cgmm.tables.readers import Place
     from cgmm.types import Rows
 
 BLOCK_CHARACTERS = 1 << 22

@@ -1,6 +1,6 @@
 """Tables of numbers in files, read a block of rows at a time.
 
-A reader (cgmm/readers.py) knows one format; a Table chooses columns of it and checks their values.
+A reader (cgmm/tables/readers.py) knows one format; a Table chooses columns of it and checks their values.
 """
 
 from __future__ import annotations
@@ -13,8 +13,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cgmm.readers import STANDARD_INPUT, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, TableError, magic
-from cgmm.text import TextReader
+from cgmm.tables.readers import (
+    STANDARD_INPUT,
+    DatasetReader,
+    NpyReader,
+    NpzReader,
+    ParquetReader,
+    Reader,
+    TableError,
+    magic,
+)
+from cgmm.tables.text import TextReader
 
 if TYPE_CHECKING:
     from cgmm.types import Array, Rows
@@ -48,7 +57,7 @@ class Table:
 
     Parameters
     ----------
-    reader : cgmm.readers.Reader
+    reader : cgmm.tables.readers.Reader
     columns : str or sequence of str, optional
         Names, or numbers from 0 and ranges of them ("0,2-4"). Default: all but that of the weights.
     weights : str, optional

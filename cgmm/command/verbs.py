@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgmm import progress, selection, summary
+from cgmm import selection
+from cgmm.command import progress, summary
+from cgmm.command.output import STANDARD_OUTPUT, write_rows
 from cgmm.files import check_writable, write_whole
 from cgmm.gmm import GMM
-from cgmm.output import STANDARD_OUTPUT, write_rows
 from cgmm.plot import style
 from cgmm.tables import Block, Frame, Table, gather, open_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cgmm.readers import Reader
+    from cgmm.tables.readers import Reader
     from cgmm.types import Array, Rows
 
 MOST_VALUES = 1 << 23  # of responsibilities held at once
