@@ -25,12 +25,17 @@ ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where not each of th
 
 
 class Sums(NamedTuple):
-    """Σ_i w_i log p(x_i), Σ_i w_i and Σ_i w_i log max_c r_ic, all of them 2^−exponent times what they are."""
+    """Σ_i w_i log p(x_i), Σ_i w_i and Σ_i w_i log max_c r_ic, 2^−exponent times what they are; n rows."""
 
     log_likelihood: float
     number: float
     log_certainty: float
     exponent: int
+    n: int
+
+    @property
+    def total_weight(self) -> float:
+        return float(np.ldexp(self.number, self.exponent))
 
     def criteria(self, n_parameters: int) -> Criteria:
         log_likelihood, number, log_certainty = (float(np.ldexp(value, self.exponent)) for value in self[:3])
@@ -80,16 +85,16 @@ class Evaluations(NamedTuple):
 
     def sums(self, certainty: bool = False) -> Sums:
         """Sums over all rows; without `certainty`, log_certainty is zero."""
-        totals, exponent = np.zeros(3), None
+        totals, exponent, n = np.zeros(3), None, 0
         for block in self.blocks:
             data = block.data
-            exponent = data.exponent if exponent is None else exponent
+            exponent, n = data.exponent if exponent is None else exponent, n + data.n
             values = block.evaluate("log_likelihood")
             found = data.sum(values), data.sum(np.ones(data.n)), block.log_certainty() if certainty else 0.0
             totals += np.ldexp(found, data.exponent - exponent)
         if exponent is None:
             raise ValueError(NO_ROWS)
-        return Sums(totals[0], totals[1], totals[2], exponent)
+        return Sums(totals[0], totals[1], totals[2], exponent, n)
 
     def mean_log_likelihood(self) -> float:
         sums = self.sums()

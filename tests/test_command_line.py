@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import re
 import sys
 import warnings
 
@@ -135,6 +136,20 @@ def test_fit_with_columns_and_weights(tmp_path, done):
     same_model(GMM.load(tmp_path / "m"), expected)
     assert f"272, of weight {rows[:, 2].sum():.6g}" in printed
     assert f"{expected.bic(X[:, ::-1], sample_weight=rows[:, 2]):.8g}" in printed
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_large_file_is_read_anew_in_each_pass(tmp_path, done, monkeypatch, weighted):
+    """It says and saves the same."""
+    np.save(tmp_path / "rows.npy", np.column_stack([X, np.arange(1.0, len(X) + 1)]))
+    weights = ["--weights", 2] if weighted else ["--columns", "0,1"]
+    arguments = "fit", tmp_path / "rows.npy", "-k", 2, "--seed", 0, *weights, "-o"
+    told = []
+    for limit in (1 << 28, 0):
+        monkeypatch.setattr(verbs, "LARGE", limit)
+        told.append(re.sub(r"seconds .*", "", done(*arguments, tmp_path / f"{limit}.npz")))
+    assert told[0] == told[1]
+    same_model(GMM.load(tmp_path / "0.npz"), GMM.load(tmp_path / f"{1 << 28}.npz"))
 
 
 def test_fit_without_a_file(tmp_path, done, monkeypatch):

@@ -13,20 +13,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cgmm.gmm import GMM
+    from cgmm.tables import Table
     from cgmm.types import Array, ArrayLike
 
 MOST_FEATURES, MOST_COMPONENTS = 8, 30  # in a table of components
 
 
-def of_fit(model: GMM, X: ArrayLike, sample_weight: Array | None, seconds: float) -> str:
-    """A model, and how well it explains the rows X (n,d) from which it was learned in so many seconds."""
-    n = len(np.asarray(X))
-    weight = n if sample_weight is None else sample_weight.sum()
-    mean = model.score(X, sample_weight=sample_weight)
-    rows = {"rows": f"{n}" if sample_weight is None else f"{n}, of weight {weight:.6g}"}
+def of_fit(model: GMM, X: ArrayLike | Table, sample_weight: Array | None, seconds: float) -> str:
+    """A model, and how well it explains the rows X from which it was learned in so many seconds."""
+    sums = model._evaluations(X, sample_weight).sums()
+    weight, criteria = sums.total_weight, sums.criteria(model._n_parameters())
+    weighted = f", of weight {weight:.6g}" * (weight != sums.n)
+    rows = {"rows": f"{sums.n}{weighted}"}
     criteria = {
-        "log-likelihood": f"{mean * weight:.8g} ({mean:.6g} a row)",
-        "BIC": f"{model.bic(X, sample_weight=sample_weight):.8g}",
+        "log-likelihood": f"{criteria.log_likelihood:.8g} ({criteria.log_likelihood / weight:.6g} a row)",
+        "BIC": f"{criteria.bic:.8g}",
         "seconds": f"{seconds:.3g}",
     }
     return _lines(rows | _facts(model) | criteria) + "\n\n" + _components(model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
@@ -20,6 +21,7 @@ from cgmm.files import check_writable, write_whole
 from cgmm.gmm import GMM
 from cgmm.plot import style
 from cgmm.tables import Block, Frame, Table, gather, open_reader
+from cgmm.tables.readers import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,38 +30,39 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Rows
 
 MOST_VALUES = 1 << 23  # of responsibilities held at once
+LARGE = 1 << 28  # bytes of a file: what is larger, a fit reads anew in each pass
 MOST_DRAWN = 100_000  # rows in a picture: of more, a sample
 
 
 def fit(args: Namespace) -> None:
     """Fit a mixture, print what it is, save it."""
-    table, data = _learned_from(args)
+    X, weights = _learned_from(args)
     model = GMM(args.components, covariance_type=args.covariance, verbose=2 * args.verbose, **_settings(args))
     start = perf_counter()
     with progress.iterations() as callback, contextlib.redirect_stdout(sys.stderr):
         model.set_params(callback=callback)
-        model.fit(_framed(data.rows, table.names), sample_weight=data.weights)
+        model.fit(X, sample_weight=weights)
     seconds = perf_counter() - start
-    _conclude(args, model.set_params(verbose=0, callback=None), table, data, seconds)
+    _conclude(args, model.set_params(verbose=0, callback=None), X, weights, seconds)
 
 
 def select(args: Namespace) -> None:
     """Fit mixtures of several sizes and families, print how they compare, save the best."""
-    table, data = _learned_from(args)
+    X, weights = _learned_from(args)
     start = perf_counter()
     with contextlib.redirect_stdout(sys.stderr):
         found = selection.select(
-            _framed(data.rows, table.names),
+            X,
             args.components,
             args.covariance,
             criterion=args.criterion,
-            sample_weight=data.weights,
+            sample_weight=weights,
             verbose=2 if args.verbose else int(progress.possible()),
             **_settings(args),
         )
     seconds = perf_counter() - start
     print(found, end="\n\n")
-    _conclude(args, found.best, table, data, seconds)
+    _conclude(args, found.best, X, weights, seconds)
 
 
 def predict(args: Namespace) -> None:
@@ -138,11 +141,15 @@ def plot(args: Namespace) -> None:
         pyplot.close(drawn)
 
 
-def _learned_from(args: Namespace) -> tuple[Table, Block]:
-    """The table of a fit, and all its rows."""
+def _learned_from(args: Namespace) -> tuple[Any, Array | None]:
+    """All rows and weights of a fit; or, if they are large and quickly read anew, the table that has both."""
     _check_output(args)
-    table = Table(_reader(args), args.columns, args.weights)
-    return table, gather(table, progress.watched(table.blocks()))
+    reader = _reader(args)
+    table = Table(reader, args.columns, args.weights)
+    if reader.binary and args.data != STANDARD_INPUT and os.path.getsize(args.data) > LARGE:
+        return table, None
+    data = gather(table, progress.watched(table.blocks()))
+    return _framed(data.rows, table.names), data.weights
 
 
 def _applied_to(args: Namespace) -> tuple[GMM, Table]:
@@ -219,11 +226,11 @@ def _write(args: Namespace, table: Table, names: Sequence[str], blocks: Iterable
     write_rows(args.output, None if table.names is None else names, blocks)
 
 
-def _conclude(args: Namespace, model: GMM, table: Table, data: Block, seconds: float) -> None:
+def _conclude(args: Namespace, model: GMM, X: Any, weights: Array | None, seconds: float) -> None:
     """Save what was fitted, and tell what it is."""
     if args.output is not None:
         model.save(args.output)
-    print(summary.of_fit(model, _framed(data.rows, table.names), data.weights, seconds))
+    print(summary.of_fit(model, X, weights, seconds))
 
 
 def _check_output(args: Namespace) -> None:

@@ -41,7 +41,10 @@ class Reader:
     """What all readers share.
 
     path : of the file, or "-" for standard input;  names : of all columns (width,), or None
+    binary : its numbers need not be parsed
     """
+
+    binary = False
 
     def __init__(self, path: str, width: int, names: Sequence[str] | None = None) -> None:
         self.path, self.width, self.names = path, width, names
@@ -86,6 +89,8 @@ class Passes(Generic[T]):
 
 class NpyReader(Reader):
     """A NumPy file: rows are read as they stand, those of a Fortran array all at once."""
+
+    binary = True
 
     def __init__(self, path: str) -> None:
         self._passes: Passes[Any] = Passes(path, self._parts)
@@ -140,6 +145,8 @@ class NpzReader(Reader):
 
 class ParquetReader(Reader):
     """A Parquet file, read with pyarrow; missing values become NaN."""
+
+    binary = True
 
     def __init__(self, path: str) -> None:
         with _parquet_file(path) as file:
