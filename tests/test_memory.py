@@ -40,6 +40,30 @@ model.fit({rows})
 print(memory("VmHWM") - before)
 """
 
+FILES = """
+n, d = 2**22, 8
+file = np.lib.format.open_memmap("rows.npy", "w+", np.float64, (n, d))
+for i in range(0, n, 2**16):
+    file[i : i + 2**16] = data(2**16, d, np.float64)
+file.flush()
+if {parquet}:
+    import pyarrow as pa, pyarrow.parquet as pq
+    schema = pa.schema([(str(j), pa.float64()) for j in range(d)])
+    with pq.ParquetWriter("rows.parquet", schema, compression="none", use_dictionary=False) as writer:
+        for i in range(0, n, 2**16):
+            writer.write_table(pa.table(list(np.asarray(file[i : i + 2**16]).T), schema=schema))
+"""
+
+FIT_OF_A_FILE = """
+import cgmm
+if {parquet}:
+    import pyarrow.parquet
+given = {given}
+before = memory("VmRSS")
+GMM(4, max_iter=3, random_state=0).fit(given)
+print(memory("VmHWM") - before)
+"""
+
 SMALL_FITS = """
 def fits(count):
     for q in range(count):
@@ -61,11 +85,16 @@ print(memory("VmRSS") - before)
 """
 
 
-def growth(program):
-    """What the program prints last: bytes."""
-    result = subprocess.run([sys.executable, "-P", "-c", PRELUDE + program], capture_output=True, text=True)
+def run(program, folder=None):
+    """What the program prints."""
+    result = subprocess.run([sys.executable, "-P", "-c", PRELUDE + program], capture_output=True, text=True, cwd=folder)
     assert result.returncode == 0, result.stderr
-    return int(result.stdout)
+    return result.stdout
+
+
+def growth(program, folder=None):
+    """What the program prints last: bytes."""
+    return int(run(program, folder))
 
 
 @pytest.mark.parametrize(
@@ -81,6 +110,20 @@ def growth(program):
 def test_large_fit(arguments, rows, dtype):
     """A copy of the data would be 61 MiB, twice that from float32; responsibilities would be 488 MiB."""
     assert growth(LARGE_FIT.format(arguments=arguments, rows=rows, dtype=dtype)) < 64 * MIB
+
+
+@pytest.mark.parametrize(
+    "given", ["'rows.npy'", "np.load('rows.npy', mmap_mode='r')", "cgmm.table('rows.parquet')", "blocks"]
+)
+def test_rows_that_are_not_in_memory(given, tmp_path):
+    """256 MiB of rows; parts of them are read ahead, and a sample is kept. pyarrow has memory of its own."""
+    parquet = "parquet" in given
+    if parquet:
+        pytest.importorskip("pyarrow")
+    run(FILES.format(parquet=parquet), tmp_path)
+    if given == "blocks":
+        given = "lambda: (data(2**16, 8, np.float64) for _ in range(64))"
+    assert growth(FIT_OF_A_FILE.format(parquet=parquet, given=given), tmp_path) < (160 if parquet else 96) * MIB
 
 
 def test_a_thousand_small_fits():

@@ -182,7 +182,12 @@ class DatasetReader(ParquetReader):
         Reader.__init__(self, "the dataset", len(self._schema.names), self._schema.names)
 
     def _batches(self, names: list[str]) -> Iterator[Any]:
-        return self._dataset.to_batches(columns=names, batch_size=_rows_of_block(8 * len(names)))
+        from pyarrow.dataset import ParquetFileFormat, ParquetFragmentScanOptions
+
+        few: dict[str, Any] = {"batch_readahead": 2, "fragment_readahead": 1, "use_threads": False}
+        if isinstance(getattr(self._dataset, "format", None), ParquetFileFormat):
+            few["fragment_scan_options"] = ParquetFragmentScanOptions(pre_buffer=False)
+        return self._dataset.to_batches(columns=names, batch_size=_rows_of_block(8 * len(names)), **few)
 
 
 @contextlib.contextmanager
@@ -212,7 +217,7 @@ def _parquet_file(path: str) -> Iterator[Any]:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ImportError(f"{path} is a Parquet file, which pyarrow reads: pip install 'cgmm[arrow]'") from error
-    with _naming(path), ParquetFile(path) as file:
+    with _naming(path), ParquetFile(path, pre_buffer=False) as file:  # or all of it is read ahead
         yield file
 
 
