@@ -25,6 +25,8 @@ RUNS = {
     "k-means": ("k_means.py",),
     "calls": ("calls.py",),
     "restarts": ("restarts.py",),
+    "selection": ("selection.py",),
+    "sources": ("sources.py",),
     "degenerate": ("degenerate.py",),
     "sweep": ("sweep.py", "--plot", "sweep.png"),
 }

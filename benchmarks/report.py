@@ -11,7 +11,7 @@ import numpy as np
 from cases import PROBLEMS
 from cgmm.config import threads
 
-QUICK = {"rounds": 1, "seeds": 2, "seconds": 0.005}
+QUICK = {"rounds": 1, "seeds": 2, "seconds": 0.005, "rows": 200_000}
 MOST_REPEATS = 100_000
 WARMING_ROWS = 2000
 

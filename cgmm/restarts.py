@@ -25,7 +25,8 @@ SHORT = 10  # iterations of a start that may be carried on
 CARRIED = 4  # one in so many starts is
 SPLIT = 4  # and one in so many is a split and a merger of the best fit so far
 SPLIT_FROM = 5  # starts; with fewer there is none
-NEAR = 12  # splits or mergers of another fit that are tried
+NEAR = 6  # splits or mergers of another fit that are tried
+TRIED = 5  # iterations of each
 LEANING = 0.25  # share of reg_covar in a variance
 
 
@@ -159,8 +160,8 @@ class Search:
             else:
                 self.restarts.append(Restart(kind, short.lower_bound, 0, short.converged, False, np.empty(0)))
 
-    def _short(self, start: Parameters, repairs: Sequence[Repair] = ()) -> em.Fit:
-        settings = self.settings._replace(max_iter=min(SHORT, self.settings.max_iter))
+    def _short(self, start: Parameters, repairs: Sequence[Repair] = (), iterations: int = SHORT) -> em.Fit:
+        settings = self.settings._replace(max_iter=min(iterations, self.settings.max_iter))
         return em.run(self.sample(), start, settings, repairs=repairs)
 
     def _split_and_merge(self) -> None:
@@ -179,12 +180,12 @@ class Search:
         least = self._limits()[0]
         order = np.argsort(-_closeness(more, least), kind="stable")[: min(NEAR, more.k * (more.k - 1) // 2)]
         starts = (merge(more, *divmod(int(pair), more.k), least) for pair in order)
-        short = max(map(self._short, starts), key=self.rank)
+        short = max((self._short(start, iterations=TRIED) for start in starts), key=self.rank)
         self.carry(f"merger of {more.k} components", short.parameters, [])
 
     def _best_split(self, parameters: Parameters) -> em.Fit:
         order = np.argsort(-parameters.weights, kind="stable")[:NEAR]
-        return max((self._short(split(parameters, c, *self._limits())) for c in order), key=self.rank)
+        return max((self._short(split(parameters, c, *self._limits()), iterations=TRIED) for c in order), key=self.rank)
 
     def _limits(self) -> tuple[Array, tuple[Rows, Rows]]:
         """The least variances (d,), and the least and largest row (d,) between which a split leaves means."""
