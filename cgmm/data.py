@@ -14,7 +14,7 @@ from cgmm.statistics import SufficientStatistics
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
+    from typing import Any, Self
 
     from cgmm.parameters import Density, Parameters
     from cgmm.pruning import Guide
@@ -118,11 +118,15 @@ class Data:
                 yield first + start, rows[cut], None if row_weights is None else row_weights[cut]
             first += len(rows)
 
+    def filled(self, parameters: Parameters, n_threads: int | None) -> Iterator[tuple[int, Rows, Array | None]]:
+        """The pieces, whose gaps are filled as a mixture expects."""
+        yield from self.pieces()
+
     def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
         """Up to `count` different rows of positive weight and the least log-likelihoods, the worst first."""
         total, weight, most = 0.0, 0.0, 4 * count
         least, indices, found = np.empty(0), np.empty(0, dtype=np.intp), np.empty((0, self.d), dtype=self.dtype)
-        for first, rows, row_weights in self.pieces():
+        for first, rows, row_weights in self.filled(parameters, n_threads):
             values = _kernels.evaluate(rows, parameters.density, "log_likelihood", threads(n_threads))
             total += float(values.sum() if row_weights is None else (row_weights * values).sum())
             weight += float(len(rows) if row_weights is None else row_weights.sum())
@@ -151,11 +155,24 @@ class InMemory(Data):
         self.begun[0] += 1
         yield self.X, self.row_weights
 
-    def widened(self) -> InMemory:
-        return InMemory(self.X.astype(np.float64), self.row_weights, self.exponent)
+    def _other(self, X: Rows, row_weights: Array | None, exponent: int) -> Self:
+        return type(self)(X, row_weights, exponent)
 
-    def scaled(self, exponent: int) -> InMemory:
-        return InMemory(self.X, None if self.row_weights is None else np.ldexp(self.row_weights, exponent))
+    def widened(self) -> Self:
+        return self._other(self.X.astype(np.float64, copy=False), self.row_weights, self.exponent)
+
+    def scaled(self, exponent: int) -> Self:
+        return self._other(self.X, None if self.row_weights is None else np.ldexp(self.row_weights, exponent), 0)
+
+    @property
+    def completed(self) -> InMemory:
+        """The rows, whose gaps are filled so that a start can be made of them."""
+        return self
+
+    def evaluate(self, parameters: Parameters, what: Any, n_threads: int) -> Any:
+        """A value for each row: "log_likelihood" (n,), "responsibilities" (n,k), "labels" (n,)."""
+        guide = Pruning(self, moments=False).guide(parameters)
+        return _kernels.evaluate(self.X, parameters.density, what, n_threads, guide)
 
     def whole(self) -> InMemory:
         return self
@@ -171,9 +188,9 @@ class InMemory(Data):
         counted = self.row_weights > 0
         return float((self.row_weights[counted] * values[counted]).sum())
 
-    def cut(self, part: slice) -> InMemory:
+    def cut(self, part: slice) -> Self:
         """Rows that follow each other."""
-        return InMemory(self.X[part], None if self.row_weights is None else self.row_weights[part], self.exponent)
+        return self._other(self.X[part], None if self.row_weights is None else self.row_weights[part], self.exponent)
 
     def _counted_rows(self) -> Labels | None:
         """The indices of the rows of positive weight; None: all."""
@@ -193,7 +210,7 @@ class InMemory(Data):
         chosen = sampling.rows_of(n, size, rng)
         return self.take(chosen if counted is None else counted[chosen])
 
-    def take(self, indices: Any) -> InMemory:
+    def take(self, indices: Any) -> Self:
         """Some of the rows."""
         rows = np.ascontiguousarray(self.X[indices])
-        return InMemory(rows, None if self.row_weights is None else self.row_weights[indices], self.exponent)
+        return self._other(rows, None if self.row_weights is None else self.row_weights[indices], self.exponent)

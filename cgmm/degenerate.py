@@ -73,14 +73,14 @@ def least_variances(data: Data) -> Array:
 
 def _deviations(data: Data, columns: Labels, about: Array) -> Array:
     """The standard deviations of some columns of the rows of positive weight."""
-    sums, squares, count = np.zeros(len(columns)), np.zeros(len(columns)), 0
+    sums, squares, count = np.zeros((3, len(columns)))
     for _, piece, row_weights in data.pieces():
         rows = piece[:, columns] - about
         if row_weights is not None:
             rows = rows[row_weights > 0]
-        sums += rows.sum(axis=0)
-        squares += (rows**2).sum(axis=0)
-        count += len(rows)
+        sums += np.nansum(rows, axis=0)
+        squares += np.nansum(rows**2, axis=0)
+        count += np.count_nonzero(~np.isnan(rows), axis=0)
     return np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0.0))
 
 

@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cgmm import _kernels, protocol, validation
-from cgmm.data import InMemory
-from cgmm.pruning import Pruning
+from cgmm import incomplete, missing, protocol
 from cgmm.streams import names_of, naming, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from cgmm.data import InMemory
     from cgmm.gmm import GMM
     from cgmm.parameters import Parameters
     from cgmm.sources import Source
     from cgmm.statistics import SufficientStatistics
-    from cgmm.types import ArrayLike, Names
+    from cgmm.types import ArrayLike, Names, Rows
 
 NO_ROWS = "X has no rows: there was no block with one"
 ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where not each of them is wanted
@@ -59,8 +58,7 @@ class Evaluation(NamedTuple):
 
     def evaluate(self, what: Any) -> Any:
         """A value for each row."""
-        guide = Pruning(self.data, moments=False).guide(self.parameters)
-        return _kernels.evaluate(self.data.X, self.parameters.density, what, self.n_threads, guide)
+        return self.data.evaluate(self.parameters, what, self.n_threads)
 
     def parts(self) -> Iterator[Evaluation]:
         """Of so few rows at a time that the values of all components fit into memory."""
@@ -78,10 +76,12 @@ class Evaluations(NamedTuple):
 
     def evaluate(self, what: Any) -> Any:
         """A value for each row."""
-        found = [block.evaluate(what) for block in self.blocks]
-        if not found:
-            raise ValueError(NO_ROWS)
-        return found[0] if len(found) == 1 else np.concatenate(found)
+        return _joined([block.evaluate(what) for block in self.blocks])
+
+    def impute(self, rng: np.random.Generator | None) -> Rows:
+        """The rows without gaps: conditional means, or, from rng, draws."""
+        parts = (part for block in self.blocks for part in block.parts())
+        return _joined([missing.impute(part.parameters, part.data.X, rng, part.n_threads) for part in parts])
 
     def sums(self, certainty: bool = False) -> Sums:
         """Sums over all rows; without `certainty`, log_certainty is zero."""
@@ -106,11 +106,19 @@ class Evaluations(NamedTuple):
             return self.sums(certainty).criteria(n_parameters)
 
 
+def _joined(values: list[Any]) -> Any:
+    """Those of all blocks."""
+    if not values:
+        raise ValueError(NO_ROWS)
+    return values[0] if len(values) == 1 else np.concatenate(values)
+
+
 class Blocks:
     """The Evaluations of a source's blocks: each time anew, each checked."""
 
-    def __init__(self, source: Source, names: Names | None, parameters: Parameters, n_threads: int) -> None:
-        self.source, self.names, self.parameters, self.n_threads = source, names, parameters, n_threads
+    def __init__(self, source: Source, names: Names | None, parameters: Parameters, n_threads: int, gaps: bool) -> None:
+        self.source, self.names, self.parameters = source, names, parameters
+        self.n_threads, self.gaps = n_threads, gaps
 
     def __iter__(self) -> Iterator[Evaluation]:
         for at, (block, weights) in enumerate(read(self.source)):
@@ -119,16 +127,15 @@ class Blocks:
             with naming(at):
                 if not at and self.names is not None:
                     protocol.check_feature_names(names_of(self.source, block), self.names)
-                checked = of_rows(block, weights, self.parameters, self.n_threads, some=False)
+                checked = of_rows(block, weights, self.parameters, self.n_threads, self.gaps, some=False)
             yield checked
 
 
-def of_rows(X: Any, weights: Any, parameters: Parameters, n_threads: int, some: bool = True) -> Evaluation:
-    """Rows and weights, `some` of them positive, checked, in a type that the parameters can be evaluated in."""
-    X = validation.check_rows(X, parameters.d, n_threads)
-    if X.dtype == np.float32 and parameters.needs_double:
-        X = X.astype(np.float64)
-    data = InMemory(X, *validation.of_order_one(validation.check_weights(weights, len(X), some)))
+def of_rows(X: Any, weights: Any, parameters: Parameters, n_threads: int, gaps: bool, some: bool = True) -> Evaluation:
+    """Rows and weights as of `incomplete.of_user`, in a type that the parameters can be evaluated in."""
+    data = incomplete.of_user(X, weights, gaps, parameters.d, n_threads, some)
+    if data.dtype == np.float32 and parameters.needs_double:
+        data = data.widened()
     return Evaluation(data, parameters, n_threads)
 
 
@@ -140,7 +147,8 @@ def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None
     model : GMM
         Fitted, or made by ``GMM.from_parameters``.
     X : array-like of shape (n, d)
-        Rows; float32 and float64 arrays are not copied.
+        Rows; float32 and float64 arrays are not copied, but float32 with ``missing="marginal"``: statistics of rows
+        with and without gaps then add up.
     sample_weight : array-like of shape (n,), optional
         Non-negative row weights; all may be zero.
 
@@ -155,7 +163,7 @@ def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None
     """
     found = None
     for block in model._evaluations(X, sample_weight, some=False).blocks:
-        data = block.data
+        data = block.data.widened() if model.missing == "marginal" else block.data
         sums = data.statistics(block.parameters, block.n_threads).times_power_of_two(data.exponent)
         found = sums if found is None else found + sums
     if found is None:

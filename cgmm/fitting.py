@@ -7,11 +7,10 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cgmm import degenerate, em, initialize, protocol, report, sampling, validation
+from cgmm import degenerate, em, incomplete, initialize, protocol, report, sampling, validation
 from cgmm.checkpoint import Checkpoint
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
-from cgmm.data import Data, InMemory
 from cgmm.restarts import Problem, Restart, Search
 from cgmm.sources import source_of
 from cgmm.streams import Streamed
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from cgmm.data import Data
     from cgmm.gmm import GMM
     from cgmm.types import Array, ArrayLike, Method, Names
 
@@ -59,20 +59,27 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    X: Any, sample_weight: ArrayLike | None, n_threads: int | None, k: int, rng: np.random.Generator
+    X: Any, sample_weight: ArrayLike | None, n_threads: int | None, k: int, rng: np.random.Generator, gaps: bool
 ) -> Prepared:
     """The rows and weights of a fit, checked; ValueError or TypeError says what is wrong with them, and where.
 
-    Rows that come in blocks are read once: for the sample of a search for k components, whose generator is rng.
+    Rows that come in blocks are read once: for the sample of a search for k components, whose generator is rng. If
+    `gaps`, NaN is a missing value.
     """
     source = source_of(X, sample_weight)
     if source is not None:
+        if gaps:
+            raise ValueError(
+                "missing='marginal' is for a fit of rows in memory, and X comes in blocks: give an array, which "
+                "np.asarray makes of a memory map"
+            )
         key = sampling.key_of(copy.deepcopy(rng))
         stream = Streamed(source, key, partial(initialize.sample_size, k), threads(n_threads))
         return Prepared(stream, stream.names, degenerate.least_variances(stream))
     names = protocol.feature_names(X)
-    X = validation.check_rows(X, n_threads=threads(n_threads))
-    data = InMemory(X, *validation.of_order_one(validation.check_weights(sample_weight, len(X))))
+    data = incomplete.of_user(X, sample_weight, gaps, n_threads=threads(n_threads))
+    if gaps:
+        validation.check_columns(data.X, data.row_weights)
     return Prepared(data, names, degenerate.least_variances(data))
 
 
@@ -97,7 +104,8 @@ def fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State | None 
     interval = validation.check_count("checkpoint_interval", model.checkpoint_interval)
     path = validation.check_path("checkpoint", model.checkpoint)
     checkpoint = None if path is None else Checkpoint(path, interval, rng)
-    prepared = prepare(X, sample_weight, n_threads, k, rng)
+    gaps = validation.check_missing(model.missing)
+    prepared = prepare(X, sample_weight, n_threads, k, rng, gaps)
     if checkpoint:
         checkpoint.belongs_to(model.get_params(deep=False), prepared.data)
     found = search(model, prepared, rng, last, checkpoint=checkpoint)

@@ -30,8 +30,10 @@ if TYPE_CHECKING:
         FixedParameters,
         Init,
         Labels,
+        Missing,
         Names,
         OnDegenerate,
+        Rows,
         Seed,
     )
 
@@ -95,6 +97,9 @@ class GMM(Estimator):
     on_degenerate : {"warn", "repair", "raise"}, default="warn"
         A component that cannot be estimated is repaired (docs/degenerate.md) with a DegenerateWarning, or silently; or
         DegenerateError is raised and the estimator left as it was.
+    missing : {"error", "marginal"}, default="error"
+        What NaN is in rows: an error, or a value that was not observed. Then a row counts with the density of what is
+        observed of it, in fits (docs/missing.md) and in all that is asked of a model.
     n_threads : int, optional
         Default: all that the process may use (affinity and OMP_NUM_THREADS respected). Results do not depend
         on it.
@@ -162,6 +167,7 @@ class GMM(Estimator):
         fixed: FixedParameters = (),
         prior: Prior | Literal["default"] | None = None,
         on_degenerate: OnDegenerate = "warn",
+        missing: Missing = "error",
         n_threads: int | None = None,
         callback: Callback | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -185,6 +191,7 @@ class GMM(Estimator):
         self.fixed = fixed
         self.prior = prior
         self.on_degenerate = on_degenerate
+        self.missing = missing
         self.n_threads = n_threads
         self.callback = callback
         self.checkpoint = checkpoint
@@ -277,6 +284,28 @@ class GMM(Estimator):
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
         return self._evaluations(X, sample_weight).mean_log_likelihood()
+
+    def impute(self, X: ArrayLike, *, draws: bool = False, random_state: Seed = None) -> Rows:
+        """Fill the gaps of rows; NaN is a missing value here whatever `missing` says.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        draws : bool, default=False
+            Fill with a draw from the distribution of what is missing given what is observed of its row, in place of its
+            mean: means are nearer to what is missing, draws vary as it does.
+        random_state : None, int, RandomState or Generator
+            Of the draws; None: the model's.
+
+        Returns
+        -------
+        ndarray (n, d)
+            A copy of X, float32 or float64; what is observed is the same, bit for bit.
+        """
+        seed = self.random_state if random_state is None else random_state
+        rng = validation.check_random_state(seed) if validation.check_flag("draws", draws) else None
+        filled = self._evaluations(X, gaps=True).impute(rng)
+        return filled.astype(np.float32, copy=False) if getattr(X, "dtype", None) == np.float32 else filled
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Labels]:
         """Draw rows from the mixture.
@@ -406,23 +435,42 @@ class GMM(Estimator):
         self._state = state
         return state
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "marginal"
+        return tags
+
     def _evaluation(
-        self, X: Any, sample_weight: ArrayLike | None = None, state: State | None = None, some: bool = True
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None = None,
+        state: State | None = None,
+        some: bool = True,
+        gaps: bool = False,
     ) -> Evaluation:
-        """Checked rows, with their weights, beside the parameters of that state, or of the last fit."""
+        """Checked rows, with their weights, beside the parameters of that state, or of the last fit.
+
+        gaps : whether NaN is a missing value
+        """
         state = state or self._fitted()
         warning = protocol.check_feature_names(protocol.feature_names(X), state.names)
         if warning:
             warnings.warn(warning, UserWarning, stacklevel=4)
-        return of_rows(X, sample_weight, state.fit.parameters, threads(validation.check_threads(self.n_threads)), some)
+        n_threads = threads(validation.check_threads(self.n_threads))
+        return of_rows(X, sample_weight, state.fit.parameters, n_threads, gaps, some)
 
     def _evaluations(
-        self, X: Any, sample_weight: ArrayLike | None = None, state: State | None = None, some: bool = True
+        self,
+        X: Any,
+        sample_weight: ArrayLike | None = None,
+        state: State | None = None,
+        some: bool = True,
+        gaps: bool = False,
     ) -> Evaluations:
-        """The same of rows that may come in blocks."""
+        """The same of rows that may come in blocks, and have gaps if the model allows them or `gaps`."""
+        state, gaps = state or self._fitted(), validation.check_missing(self.missing) or gaps
         source = source_of(X, sample_weight)
         if source is None:
-            return Evaluations([self._evaluation(X, sample_weight, state, some)])
-        state = state or self._fitted()
+            return Evaluations([self._evaluation(X, sample_weight, state, some, gaps)])
         n_threads = threads(validation.check_threads(self.n_threads))
-        return Evaluations(Blocks(source, state.names, state.fit.parameters, n_threads))
+        return Evaluations(Blocks(source, state.names, state.fit.parameters, n_threads, gaps))

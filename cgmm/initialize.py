@@ -87,7 +87,7 @@ def of_partition(
     settings: Settings,
 ) -> tuple[Parameters, list[Repair]]:
     """Parameters of the partition of these rows by a method, and what had to be repaired in them."""
-    n_threads = threads(settings.n_threads)
+    n_threads, rows = threads(settings.n_threads), rows.completed
     parts: Any = method(rows.X, k, rng, rows.row_weights, n_threads)
     build = statistics.of_labels if parts.ndim == 1 else statistics.of_responsibilities
     sums = build(rows.X, parts, k, family, rows.row_weights)

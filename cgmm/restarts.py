@@ -189,7 +189,7 @@ class Search:
 
     def _limits(self) -> tuple[Array, tuple[Rows, Rows]]:
         """The least variances (d,), and the least and largest row (d,) between which a split leaves means."""
-        rows = self.sample()
+        rows = self.sample().completed
         return self.settings.floor(rows.d), (rows.X.min(axis=0), rows.X.max(axis=0))
 
 

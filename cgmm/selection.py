@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cgmm.em import Settings
     from cgmm.prior import Prior
     from cgmm.restarts import Search
-    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Method, Parts, Rows, Seed
+    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Method, Missing, Parts, Rows, Seed
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
 CRITERIA = {name: name for name in ("bic", "aic", "icl")}
@@ -139,6 +139,7 @@ def select(
     reg_covar: float = 1e-6,
     init_params: Init = "kmeans",
     prior: Prior | Literal["default"] | None = None,
+    missing: Missing = "error",
     n_threads: int | None = None,
     verbose: int = 0,
 ) -> Selection:
@@ -162,7 +163,7 @@ def select(
         Starts of each candidate.
     sample_weight : array-like of shape (n,), optional
         Row weights, which count rows.
-    random_state, tol, max_iter, reg_covar, init_params, prior, n_threads
+    random_state, tol, max_iter, reg_covar, init_params, prior, missing, n_threads
         As of GMM; the defaults of tol and max_iter are closer, for criteria of fits that have not converged cannot be
         compared.
     verbose : int, default=0
@@ -187,12 +188,14 @@ def select(
         "reg_covar": reg_covar,
         "init_params": init_params,
         "prior": prior,
+        "missing": missing,
         "n_threads": n_threads,
     }
     models = {family: [GMM(k, covariance_type=family, **arguments) for k in sizes] for family in families}
     settings = fitting.settings_of(models[families[0]][0])
     rng = validation.check_random_state(arguments["random_state"])
-    prepared = fitting.prepare(X, sample_weight, settings.n_threads, sizes[-1], rng)
+    gaps = validation.check_missing(missing)
+    prepared = fitting.prepare(X, sample_weight, settings.n_threads, sizes[-1], rng, gaps)
     shared, table = _Shared(), []
     least, winner, best = (2, np.inf), -1, models[families[0]][0]
     with report.Progress(validation.check_verbose(verbose), len(sizes) * len(families)) as progress:

@@ -26,6 +26,7 @@ Init: TypeAlias = (
 Parameter: TypeAlias = Literal["weights", "means", "covariances"]
 FixedParameters: TypeAlias = Collection[Parameter] | Mapping[Parameter, ArrayLike]
 OnDegenerate: TypeAlias = Literal["warn", "repair", "raise"]
+Missing: TypeAlias = Literal["error", "marginal"]
 Seed: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 Callback: TypeAlias = Callable[[IterationState], bool | None]  # True: stop
 

@@ -166,6 +166,16 @@ def check_rows(X: Any, n_features: int | None = None, n_threads: int = 1, of: in
     float32 whose squares float32 cannot hold becomes float64. TypeError or ValueError says what is wrong, and where
     the first bad value stands.
     """
+    X = _check_table(X, n_features)
+    return _check_values(X, n_threads, of)[0]
+
+
+def check_observed(X: Any, n_features: int | None, n_threads: int, gaps: bool) -> tuple[Rows, bool]:
+    """The same; if `gaps`, NaN is a missing value, and X then float64. And whether there is none."""
+    return _check_values(_check_table(X, n_features), n_threads, gaps=gaps)
+
+
+def _check_table(X: Any, n_features: int | None) -> Rows:
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
     X = check_array("X", X)
@@ -181,14 +191,37 @@ def check_rows(X: Any, n_features: int | None = None, n_threads: int = 1, of: in
         raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     if n_features is not None and d != n_features:
         raise ValueError(f"X has {d} features, but GMM is expecting {n_features} features as input.")
+    return X
+
+
+def _check_values(X: Rows, n_threads: int, of: int | None = None, gaps: bool = False) -> tuple[Rows, bool]:
+    """Rows in a type that can hold their squares, and whether there is no NaN."""
     if X.dtype == np.float32:
         if _kernels.all_within(X, LARGEST_SINGLE, n_threads) and (of or not has_small_column(X)):
-            return X
+            return X, True
         X = X.astype(np.float64)
-    largest = largest_of(of or n, d)
-    if not _kernels.all_within(X, largest, n_threads):
-        raise ValueError(_first_not_within("X", X, largest))
-    return X
+    largest = largest_of(of or len(X), X.shape[1])
+    if _kernels.all_within(X, largest, n_threads):
+        return X, True
+    fault = _first_not_within("X", X, largest, gaps)
+    if fault:
+        raise ValueError(fault)
+    return X, False
+
+
+def check_columns(X: Rows, row_weights: Array | None, rows: int = 65536) -> None:
+    """That each column has a value that is not missing in a row of positive weight."""
+    empty = np.ones(X.shape[1], dtype=bool)
+    for start in range(0, len(X), rows):
+        part = X[start : start + rows]
+        if row_weights is not None:
+            part = part[row_weights[start : start + rows] > 0]
+        empty &= np.isnan(part).all(axis=0)
+        if not empty.any():
+            return
+    told = ", ".join(f"X[:, {j}]" for j in np.flatnonzero(empty))
+    weight = "" if row_weights is None else " of positive weight"
+    raise ValueError(f"{told} is missing in every row{weight}: nothing can be learnt of it. Drop it.")
 
 
 def largest_of(n: int, d: int) -> float:
@@ -231,6 +264,11 @@ def of_order_one(weights: Array | None) -> tuple[Array | None, int]:
         return None, 0
     exponent = int(np.frexp(weights.max())[1])
     return np.ldexp(weights, -exponent), exponent
+
+
+def check_missing(value: object) -> bool:
+    """Whether NaN is a missing value."""
+    return check_choice("missing", value, {"error": False, "marginal": True})
 
 
 def check_enough_rows(rows: int, n: int, k: int, name: str) -> None:
@@ -411,14 +449,20 @@ def check_array(name: str, value: Any) -> Rows:
         raise type(error)(f"{name} must be numeric: {error}") from None
 
 
-def _first_not_within(name: str, array: Rows, largest: float = sys.float_info.max, rows: int = 65536) -> str:
-    """Say where the first NaN, infinity or value too large stands; a part at a time, so that little memory is taken."""
+def _first_not_within(
+    name: str, array: Rows, largest: float = sys.float_info.max, gaps: bool = False, rows: int = 65536
+) -> str:
+    """Say where the first NaN, if they are not `gaps`, infinity or value too large stands; "" if there is none.
+
+    A part is looked at at a time, so that little memory is taken.
+    """
     for start in range(0, len(array), rows):
-        bad = np.argwhere(~(np.abs(array[start : start + rows]) <= largest))
+        sizes = np.abs(array[start : start + rows])
+        bad = np.argwhere(sizes > largest if gaps else ~(sizes <= largest))
         if len(bad):
             at = (int(bad[0][0]) + start, *map(int, bad[0][1:]))
             kind = "NaN" if np.isnan(array[at]) else "infinity" if np.isinf(array[at]) else "a value too large"
             where = ", ".join(map(str, at))
             limit = "" if largest == sys.float_info.max else f" Values may be as large as {largest:.2g} here."
             return f"Input {name} contains {kind}: the first is {name}[{where}] = {array[at]}. Drop or fill it.{limit}"
-    raise AssertionError("every element is finite")
+    return ""

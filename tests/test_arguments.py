@@ -51,6 +51,7 @@ BAD_SETTINGS = {
     ],
     "prior": [(value, ValueError, "None, 'default' or a cgmm.Prior") for value in ("mclust", 1, {})],
     "on_degenerate": NOT_CHOICES,
+    "missing": NOT_CHOICES,
     "responsibilities_init": [
         (np.zeros(59), ValueError, r"labels \(60,\) or responsibilities \(60, 2\)"),
         (np.full(60, 2), ValueError, "labels from 0 to 1"),

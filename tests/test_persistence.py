@@ -27,6 +27,7 @@ SETTINGS = {
     "random_state": np.int32(7),
     "warm_start": False,
     "verbose_interval": 3,
+    "missing": "marginal",
     "n_threads": 2,
 }
 RESULTS = ("predict_proba", "score_samples", "predict", "score", "bic", "icl")

@@ -1,0 +1,125 @@
+"""Rows some of whose values are missing, as what the passes of a fit run over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cgmm import em, validation
+from cgmm.covariance import FAMILIES
+from cgmm.data import InMemory
+from cgmm.degenerate import least_variances
+from cgmm.missing import Patterns, impute
+from cgmm.parameters import Parameters, once
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, Self
+
+    from cgmm.data import Worst
+    from cgmm.pruning import Pruning
+    from cgmm.statistics import SufficientStatistics
+    from cgmm.types import Array, Rows
+
+CORRELATED_FEATURES = 32  # beyond it the gaps of a start's rows are filled feature by feature: patterns cost O(d³) each
+RIDGE = 1e-6  # of a feature's variance, which no regression leaves less of: the gaps of few rows stay near the others
+TOL, MAX_ITER = 1e-4, 30  # of the normal distribution from which starts fill gaps
+
+
+class Incomplete(InMemory):
+    """Rows in memory (n,d), float64, in which NaN is a missing value; and their weights (n,) or None.
+
+    of : the rows of which these are some, whose distribution fills gaps where a start needs rows without
+    """
+
+    def __init__(
+        self, X: Rows, row_weights: Array | None = None, exponent: int = 0, of: Incomplete | None = None
+    ) -> None:
+        super().__init__(X, row_weights, exponent)
+        self.of = of
+
+    def _other(self, X: Rows, row_weights: Array | None, exponent: int) -> Self:
+        return type(self)(X, row_weights, exponent, self.of or self)
+
+    @once
+    def patterns(self) -> Patterns:
+        return Patterns(self.X, self.row_weights)
+
+    def blocks(self) -> Iterator[InMemory]:
+        yield self
+
+    def statistics(
+        self, parameters: Parameters, n_threads: int | None = None, pruning: Pruning | None = None
+    ) -> SufficientStatistics:
+        """Of what is observed; every component counts."""
+        self.begun[0] += 1
+        return self.patterns.statistics(parameters, n_threads)
+
+    def evaluate(self, parameters: Parameters, what: Any, n_threads: int) -> Any:
+        return self.patterns.evaluate(parameters, what, n_threads)
+
+    def spread(self, count: int) -> Rows:
+        """No more than `count` values of each column, evenly spread among those observed in rows of positive weight.
+
+        All have as many as the fullest, the others some of theirs again: rows that never were.
+        """
+        columns = [values for values, _ in self._columns()]
+        most = np.arange(min(count, max(map(len, columns))))
+        return np.stack([values[most * len(values) // len(most)] for values in columns], axis=1)
+
+    def _columns(self) -> Iterator[tuple[Array, Array]]:
+        """Of each column the values observed in rows of positive weight, and their weights, the largest 1."""
+        for column in self.X.T:
+            observed = ~np.isnan(column) if self.row_weights is None else ~np.isnan(column) & (self.row_weights > 0)
+            weights = np.ones(self.n) if self.row_weights is None else self.row_weights
+            yield column[observed], weights[observed] / weights[observed].max()
+
+    @once
+    def normal(self) -> Parameters:
+        """The normal distribution of the rows: the mixture of one component that is most likely."""
+        means = np.array([np.average(values, weights=weights) for values, weights in self._columns()])
+        away = zip(self._columns(), means, strict=True)
+        variances = np.array([np.average((values - mean) ** 2, weights=weights) for (values, weights), mean in away])
+        least = np.maximum(least_variances(self), RIDGE * variances)
+        family = FAMILIES["full" if self.d <= CORRELATED_FEATURES else "diag"]
+        covariances = family.compact(np.diag(variances))[np.newaxis]
+        start = Parameters.held(family, np.ones(1), means[np.newaxis], covariances, least)
+        return em.run(self, start, em.Settings(tol=TOL, max_iter=MAX_ITER, least=least)).parameters
+
+    def moments(self) -> tuple[float, Array, Array]:
+        """The weight of all rows, and the mean (d,) and covariance (d,d) of their normal distribution."""
+        family, n = self.normal.family, self.n if self.row_weights is None else self.row_weights.sum()
+        return float(n), self.normal.means[0], family.expand(self.normal.covariances, 1, self.d)[0]
+
+    @once
+    def _bounds(self) -> tuple[Array, Array]:
+        return np.fmin.reduce(self.X), np.fmax.reduce(self.X)
+
+    @once
+    def completed(self) -> InMemory:
+        """The rows with the normal distribution's conditional means in their gaps, no further out than other rows."""
+        of = self.of or self
+        filled = impute(of.normal, self.X).clip(*of._bounds)
+        return InMemory(filled, self.row_weights, self.exponent)
+
+    def filled(self, parameters: Parameters, n_threads: int | None) -> Iterator[tuple[int, Rows, Array | None]]:
+        for first, rows, row_weights in self.pieces():
+            yield first, impute(parameters, rows, n_threads=n_threads), row_weights
+
+    def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
+        """Densities of rows of different features cannot be compared: those of filled rows choose."""
+        mean = self.statistics(parameters, n_threads).lower_bound
+        return super().worst(parameters, count, n_threads)._replace(mean=mean)
+
+
+def of_user(
+    X: Any, sample_weight: Any, gaps: bool, n_features: int | None = None, n_threads: int = 1, some: bool = True
+) -> InMemory:
+    """Rows and weights, `some` of them positive, checked; if `gaps`, NaN is a missing value.
+
+    Where nothing is missing the rows are as they would be without `gaps`.
+    """
+    X, complete = validation.check_observed(X, n_features, n_threads, gaps)
+    kind = InMemory if complete else Incomplete
+    return kind(X, *validation.of_order_one(validation.check_weights(sample_weight, len(X), some)))
