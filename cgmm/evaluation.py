@@ -24,22 +24,26 @@ ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where not each of th
 
 
 class Sums(NamedTuple):
-    """Σ_i w_i log p(x_i), Σ_i w_i and Σ_i w_i log max_c r_ic, 2^−exponent times what they are; n rows."""
+    """Σ_i w_i log p(x_i), Σ_i w_i and Σ_i w_i log max_c r_ic, 2^−exponent times what they are; n rows.
+
+    n_parameters : of the mixture, those that are free
+    """
 
     log_likelihood: float
     number: float
     log_certainty: float
     exponent: int
     n: int
+    n_parameters: int
 
     @property
     def total_weight(self) -> float:
         return float(np.ldexp(self.number, self.exponent))
 
-    def criteria(self, n_parameters: int) -> Criteria:
+    def criteria(self) -> Criteria:
         log_likelihood, number, log_certainty = (float(np.ldexp(value, self.exponent)) for value in self[:3])
-        fit, bic = -2.0 * log_likelihood, n_parameters * float(np.log(number))
-        return Criteria(log_likelihood, fit + 2.0 * n_parameters, fit + bic, fit + bic - 2.0 * log_certainty)
+        fit, bic = -2.0 * log_likelihood, self.n_parameters * float(np.log(number))
+        return Criteria(log_likelihood, fit + 2.0 * self.n_parameters, fit + bic, fit + bic - 2.0 * log_certainty)
 
 
 class Criteria(NamedTuple):
@@ -85,25 +89,25 @@ class Evaluations(NamedTuple):
 
     def sums(self, certainty: bool = False) -> Sums:
         """Sums over all rows; without `certainty`, log_certainty is zero."""
-        totals, exponent, n = np.zeros(3), None, 0
+        totals, exponent, n, n_parameters = np.zeros(3), None, 0, 0
         for block in self.blocks:
-            data = block.data
+            data, n_parameters = block.data, block.parameters.n_parameters
             exponent, n = data.exponent if exponent is None else exponent, n + data.n
             values = block.evaluate("log_likelihood")
             found = data.sum(values), data.sum(np.ones(data.n)), block.log_certainty() if certainty else 0.0
             totals += np.ldexp(found, data.exponent - exponent)
         if exponent is None:
             raise ValueError(NO_ROWS)
-        return Sums(totals[0], totals[1], totals[2], exponent, n)
+        return Sums(totals[0], totals[1], totals[2], exponent, n, n_parameters)
 
     def mean_log_likelihood(self) -> float:
         sums = self.sums()
         return float(sums.log_likelihood / sums.number)
 
-    def criteria(self, n_parameters: int, certainty: bool = False) -> Criteria:
-        """Information criteria of a model; without `certainty`, the ICL is the BIC."""
+    def criteria(self, certainty: bool = False) -> Criteria:
+        """Information criteria; without `certainty`, the ICL is the BIC."""
         with np.errstate(over="ignore"):
-            return self.sums(certainty).criteria(n_parameters)
+            return self.sums(certainty).criteria()
 
 
 def _joined(values: list[Any]) -> Any:

@@ -334,18 +334,18 @@ class GMM(Estimator):
 
         Row weights (n,) count rows: n is their sum.
         """
-        return self._evaluations(X, sample_weight).criteria(self._n_parameters()).bic
+        return self._evaluations(X, sample_weight).criteria().bic
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        return self._evaluations(X, sample_weight).criteria(self._n_parameters()).aic
+        return self._evaluations(X, sample_weight).criteria().aic
 
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood of X (n,d), smaller is better.
 
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
         """
-        return self._evaluations(X, sample_weight).criteria(self._n_parameters(), certainty=True).icl
+        return self._evaluations(X, sample_weight).criteria(certainty=True).icl
 
     def plot(self, X: ArrayLike, ax: Any = None, **options: Any) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.

@@ -243,7 +243,7 @@ def _candidate(model: GMM, search: Search, seconds: float, settings: Settings, d
         model.n_components,
         model.covariance_type,
         fit.parameters.n_parameters,
-        *Evaluations(blocks).criteria(fit.parameters.n_parameters, certainty=True),
+        *Evaluations(blocks).criteria(certainty=True),
         seconds,
         fit.converged,
         tuple(text for text, _ in report.faults(fit, settings)) + (LEANS,) * search.leans(fit.parameters),
