@@ -78,7 +78,7 @@ def prepare(
         return Prepared(stream, stream.names, degenerate.least_variances(stream))
     names = protocol.feature_names(X)
     data = incomplete.of_user(X, sample_weight, gaps, n_threads=threads(n_threads))
-    if gaps:
+    if isinstance(data, incomplete.Incomplete):
         validation.check_columns(data.X, data.row_weights)
     return Prepared(data, names, degenerate.least_variances(data))
 

@@ -179,19 +179,33 @@ def missing_statistics(X, sample_weight, resp, means, covariances, covariance_ty
     return {"n_k": w @ resp, "first": first, "second": second, "total_weight": w.sum()}
 
 
-def missing_maximise(totals, means, covariance_type):
-    """Weights, means and covariances from the expected moments about the old ``means``: PRML 9.24-9.27."""
-    n_k, k = totals["n_k"], len(means)
-    offsets = totals["first"] / n_k[:, np.newaxis]
-    S = np.array([totals["second"][c] - n_k[c] * np.outer(offsets[c], offsets[c]) for c in range(k)])
-    variances = np.array([np.diag(S_c) for S_c in S]) / n_k[:, np.newaxis]
+def missing_maximise(totals, means, covariance_type, reg_covar=0.0, keep_means=False, prior=None):
+    """Weights, means and covariances from the expected moments about the old ``means``: PRML 9.24-9.27.
+
+    ``prior`` is alpha, kappa, m, nu, Lambda: weights are Dirichlet(alpha), means N(m, Sigma_c / kappa), covariances
+    inverse Wishart or gamma. The mode is that of Fraley and Raftery, "Bayesian regularization for normal mixture
+    estimation and model-based clustering", 2007, table 1 and appendix.
+    """
+    n_k, first, (k, d) = totals["n_k"], totals["first"], np.shape(means)
+    alpha, kappa, m, nu, scale = prior or (1.0, 0.0, np.zeros(d), 0.0, 0.0)
+    more = {"full": d + 2, "tied": d + 1 + k, "diag": 3, "spherical": d + 2}[covariance_type] + nu if prior else 0.0
+    offsets = (first + kappa * (m - means)) / (n_k + kappa)[:, np.newaxis]
+    if keep_means:
+        offsets = np.zeros((k, d))
+    S = totals["second"].copy()
+    for c in range(k):
+        offset, away = offsets[c], m - means[c] - offsets[c]
+        S[c] += n_k[c] * np.outer(offset, offset) - np.outer(first[c], offset) - np.outer(offset, first[c])
+        S[c] += kappa * np.outer(away, away)
+    variances = np.array([np.diag(S_c) for S_c in S])
     covariances = {
-        "full": S / n_k[:, np.newaxis, np.newaxis],
-        "tied": S.sum(axis=0) / n_k.sum(),
-        "diag": variances,
-        "spherical": variances.mean(axis=1),
+        "full": (S + scale) / (n_k + more)[:, np.newaxis, np.newaxis] + reg_covar * np.eye(d),
+        "tied": (S.sum(axis=0) + scale) / (n_k.sum() + more) + reg_covar * np.eye(d),
+        "diag": (variances + np.diag(scale * np.eye(d))) / (n_k + more)[:, np.newaxis] + reg_covar,
+        "spherical": (variances.sum(axis=1) + np.mean(scale)) / (d * n_k + more) + reg_covar,
     }
-    return n_k / totals["total_weight"], means + offsets, covariances[covariance_type]
+    weights = n_k + alpha - 1
+    return weights / weights.sum(), means + offsets, covariances[covariance_type]
 
 
 def impute(X, resp, means, covariances, covariance_type):
@@ -229,6 +243,24 @@ def em(X, weights, means, covariances, covariance_type, n_iter, reg_covar=0.0, s
             means = maximise_means(X, sample_weight, resp)
         if "covariances" not in fixed:
             covariances = maximise_covariances(X, sample_weight, resp, means, covariance_type, reg_covar)
+    return (weights, means, covariances), np.array(history)
+
+
+def missing_em(
+    X, weights, means, covariances, covariance_type, n_iter, reg_covar=0.0, sample_weight=None, fixed=(), prior=None
+):
+    """As ``em``, of rows in which NaN is a missing value; the history is without the prior's density."""
+    history = []
+    for _ in range(n_iter):
+        joint = missing_log_joint(X, weights, means, covariances, covariance_type)
+        log_p = log_sum_exp(joint)
+        history.append(np.average(log_p, weights=sample_weight))
+        resp = np.exp(joint - log_p[:, np.newaxis])
+        totals = missing_statistics(X, sample_weight, resp, means, covariances, covariance_type)
+        found = missing_maximise(totals, means, covariance_type, reg_covar, "means" in fixed, prior)
+        weights = weights if "weights" in fixed else found[0]
+        means = found[1]
+        covariances = covariances if "covariances" in fixed else found[2]
     return (weights, means, covariances), np.array(history)
 
 

@@ -53,9 +53,9 @@ def frame(library, columns):
 CHECKS = """
 from cgmm import GMM
 from sklearn.utils.estimator_checks import check_estimator
-for family in ("full", "tied", "diag", "spherical"):
-    for check in check_estimator(GMM(covariance_type=family), on_skip=None, on_fail=None):
-        print(family, check["check_name"], check["status"], repr(check["exception"]))
+for arguments in (*({"covariance_type": f} for f in ("full", "tied", "diag", "spherical")), {"missing": "marginal"}):
+    for check in check_estimator(GMM(**arguments), on_skip=None, on_fail=None):
+        print(*arguments.values(), check["check_name"], check["status"], repr(check["exception"]))
 """
 
 
