@@ -27,6 +27,7 @@ RUNS = {
     "restarts": ("restarts.py",),
     "selection": ("selection.py",),
     "sources": ("sources.py",),
+    "missing": ("missing.py",),
     "degenerate": ("degenerate.py",),
     "sweep": ("sweep.py", "--plot", "sweep.png"),
 }

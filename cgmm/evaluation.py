@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cgmm.types import ArrayLike, Names, Rows
 
 NO_ROWS = "X has no rows: there was no block with one"
+LARGEST = np.finfo(np.float32).max
 ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where not each of them is wanted
 
 
@@ -82,10 +83,11 @@ class Evaluations(NamedTuple):
         """A value for each row."""
         return _joined([block.evaluate(what) for block in self.blocks])
 
-    def impute(self, rng: np.random.Generator | None) -> Rows:
-        """The rows without gaps: conditional means, or, from rng, draws."""
+    def impute(self, rng: np.random.Generator | None, single: bool = False) -> Rows:
+        """The rows without gaps, float32 if `single`: conditional means, or, from rng, draws."""
         parts = (part for block in self.blocks for part in block.parts())
-        return _joined([missing.impute(part.parameters, part.data.X, rng, part.n_threads) for part in parts])
+        found = (missing.impute(part.parameters, part.data.X, rng, part.n_threads) for part in parts)
+        return _joined([values.clip(-LARGEST, LARGEST).astype(np.float32) if single else values for values in found])
 
     def sums(self, certainty: bool = False) -> Sums:
         """Sums over all rows; without `certainty`, log_certainty is zero."""

@@ -300,12 +300,11 @@ class GMM(Estimator):
         Returns
         -------
         ndarray (n, d)
-            A copy of X, float32 or float64; what is observed is the same, bit for bit.
+            A copy of X, float32 if X is, or float64; what is observed is the same, bit for bit.
         """
         seed = self.random_state if random_state is None else random_state
         rng = validation.check_random_state(seed) if validation.check_flag("draws", draws) else None
-        filled = self._evaluations(X, gaps=True).impute(rng)
-        return filled.astype(np.float32, copy=False) if getattr(X, "dtype", None) == np.float32 else filled
+        return self._evaluations(X, gaps=True).impute(rng, single=getattr(X, "dtype", None) == np.float32)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Labels]:
         """Draw rows from the mixture.

@@ -149,6 +149,7 @@ class Fit(NamedTuple):
     weights, means, precisions : kinds of start, or None;  unknown : every so many-th of them is left NaN, 0: none
     fixed : names, kept in all components (fixed_every 1) or by masks in every so many-th
     labels : kind of responsibilities_init, or None;  stop : iteration at which a callback ends it, or None
+    missing : share of the values that are not there, none of them in the first row
     """
 
     rows: Rows = Rows()
@@ -165,11 +166,21 @@ class Fit(NamedTuple):
     fixed_every: int = 1
     labels: str | None = None
     prior: str = "none"
+    missing: float = 0.0
     stop: int | None = None
     warm: bool = False
 
     def rng(self):
         return np.random.default_rng([self.rows.seed, self.k])
+
+    def build(self):
+        """The rows, with gaps."""
+        if not self.missing:
+            return self.rows.build()
+        X = np.array(self.rows.build())
+        gaps = self.rng().random(X.shape) < self.missing
+        gaps[0] = False
+        return arranged(np.where(gaps, np.nan, X), self.rows.layout)
 
     def row_weights(self):
         return WEIGHTS[self.sample_weight](self.rng(), self.rows.n)
@@ -183,7 +194,7 @@ class Fit(NamedTuple):
 
     def constructor(self, X):
         """GMM's arguments, for rows X as they are handed over."""
-        X = np.asarray(X).astype(float)
+        X = np.nan_to_num(np.asarray(X).astype(float))
         d, k, rng = X.shape[1], self.k, self.rng()
         found = {
             "n_components": k,
@@ -191,6 +202,7 @@ class Fit(NamedTuple):
             "init_params": STARTS[self.start],
             "fixed": self.fixed if self.fixed_every == 1 else self.masks(),
             "prior": PRIORS[self.prior](d, self.family),
+            "missing": "marginal" if self.missing else "error",
             "callback": None if self.stop is None else StopAt(self.stop),
             "warm_start": self.warm,
             "random_state": self.rows.seed,
@@ -315,6 +327,7 @@ def fits(draw):
         fixed_every=draw(st.sampled_from([1, 2, 3])),
         labels=draw(maybe(st.sampled_from(["labels", "responsibilities"]), 6)),
         prior=draw(st.sampled_from(("none", "none", "none", *PRIORS))),
+        missing=draw(st.sampled_from([0.0, 0.0, 0.0, 0.1, 0.5, 0.95])),
         stop=draw(maybe(st.integers(1, 10))),
         warm=draw(st.booleans()),
     )

@@ -65,13 +65,14 @@ def refused(error):
         for part in (
             "rows of positive weight",
             "a value too large",
+            "is missing in every row of positive weight",
         )
     )
 
 
 def check_fit(recipe, directory):
     """All that is promised of a fit by this recipe."""
-    X, row_weights = recipe.rows.build(), recipe.row_weights()
+    X, row_weights = recipe.build(), recipe.row_weights()
     model = GMM(**recipe.constructor(X))
     before = dict(vars(model))
     fitted = attempt(lambda: model.fit(X, sample_weight=row_weights))
@@ -159,6 +160,7 @@ def check_verbs(model, X, row_weights):
         assert np.isfinite(attempt(lambda verb=verb: verb(X)))
         weighted = attempt(lambda verb=verb: verb(X, sample_weight=row_weights))
         assert np.isfinite(weighted) == np.isfinite(total)
+    assert np.isfinite(attempt(lambda: model.impute(X))).all()
     drawn, kinds = attempt(lambda: model.sample(7))
     assert drawn.shape == (7, len(model.means_[0])) and np.isfinite(drawn).all()
     assert (model.weights_[kinds] > 0).all()
