@@ -194,3 +194,22 @@ def test_the_grid_search_finds_the_groups(example):
     script = example("scikit_learn_pipeline")
     found, _ = script.search(GMM(random_state=0), script.four_groups())
     assert script.best(found) == {"n_components": len(script.COUNTS), "covariance_type": "full"}
+
+
+def test_a_mixture_fills_gaps_best(example, told):
+    script = example("missing_values")
+    whole = script.tumours()
+    X = script.cut(whole, script.SHARE)
+    gaps, model = np.isnan(X), script.mixture(X)
+    fillings = script.filled(model, X)
+    numbers = told(script.print_fillings, whole, X, fillings)
+    for name, values in fillings.items():
+        assert_array_equal(values[~gaps], whole[~gaps])
+        expected = np.sqrt(np.mean((values - whole)[gaps] ** 2)), values[gaps].std()
+        assert_allclose(numbers(name), [expected], atol=6e-4)
+    errors = script.errors(whole, X, fillings)
+    assert min(errors, key=errors.get) == "mixture, means"
+    assert_allclose(fillings["mixture, draws"][gaps].std(), whole[gaps].std(), rtol=0.1)
+    numbers = told(script.print_densities, whole, X, model)
+    ((best,),), ((left,),), ((filled,),) = (numbers(of) for of in ("as they were: ", "of them:", "means of columns:"))
+    assert best > left > filled + 2
