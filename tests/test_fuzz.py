@@ -41,7 +41,7 @@ def attempt(action):
         warnings.simplefilter("always")
         try:
             found = action()
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, FileNotFoundError, IsADirectoryError) as error:  # of a path
             assert str(error)
             found = error
     others = [f"{w.message} ({w.filename}:{w.lineno})" for w in told if not issubclass(w.category, TOLD)]
@@ -272,7 +272,8 @@ def test_any_input(value, data):
     found = attempt(lambda: verbs[verb](model))
     if isinstance(found, Exception):
         named = ("sample_weight",) if "sample_weight" in verb or verb in ("score", "bic", "expectation") else ("X",)
-        check_names("n_samples" if verb == "sample" else named[0], found)
+        if not isinstance(found, OSError):
+            check_names("n_samples" if verb == "sample" else named[0], found)
         assert vars(model)["_state"] is before
     elif not isinstance(found[1], GMM | tuple):
         assert not np.isnan(found[1]).any()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from cgmm import _kernels
+from cgmm.missing import Patterns
 from cgmm.parameters import distances_to
 from cgmm.pruning import guide_of
 from problems import CHUNK, clusters, mixture
@@ -24,6 +25,8 @@ D, K = 12, 2
 ROWS = clusters(20 * CHUNK, D, K)
 MIXTURE = mixture("full", D, K, np.random.default_rng(0))
 GUIDE = guide_of(MIXTURE, ROWS.dtype)
+HOLES = np.where(np.arange(D) == 1, np.nan, ROWS)
+GROUPS = Patterns(HOLES, None).by_pattern
 DISTANCES = distances_to(ROWS[:K].copy())
 MATRICES = np.repeat(np.eye(64)[np.newaxis], 64, axis=0)
 PASSES = {
@@ -35,6 +38,9 @@ PASSES = {
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
     "roots": lambda: _kernels.roots(MATRICES),
     "held_roots": lambda: _kernels.held_roots(MATRICES, np.ones(64), 0.0, 0.0),
+    "expectation_of_groups": lambda: _kernels.expectation_of_groups(HOLES, MIXTURE.density, "full", GROUPS),
+    "evaluate_groups": lambda: _kernels.evaluate_groups(HOLES, MIXTURE.density, "labels", GROUPS),
+    "condition": lambda: _kernels.condition(MATRICES, np.arange(64), 32),
     "grams": lambda: _kernels.grams(MATRICES),
     "fma_rate": lambda: _kernels.fma_rate("f8", 1, 10**6),
 }

@@ -226,7 +226,8 @@ def table(
     """
     if hasattr(source, "to_batches"):
         return Table(DatasetReader(source), columns, weights)
-    return Table(open_reader(os.fspath(source), header, delimiter, array), columns, weights)
+    path = os.path.join(os.curdir, source) if source == STANDARD_INPUT else os.fspath(source)
+    return Table(open_reader(path, header, delimiter, array), columns, weights)
 
 
 def gather(table: Table, blocks: Iterator[Block]) -> Block:
