@@ -105,8 +105,7 @@ class Reseeding:
 
     def __init__(self, n: int, settings: Settings) -> None:
         self.n = n
-        free = all(mask is None for mask in settings.fixed)
-        self.possible = settings.reseed and free and settings.prior is None
+        self.possible = settings.reseed and settings.free
         self.starving: frozenset[int] = frozenset()
         self.done: set[int] = set()
 

@@ -41,6 +41,11 @@ class Settings(NamedTuple):
     prune: bool = True
     reseed: bool = True
 
+    @property
+    def free(self) -> bool:
+        """Whether nothing but the rows says what components are."""
+        return self.prior is None and all(mask is None for mask in self.fixed)
+
     def floor(self, d: int) -> Array:
         return np.full(d, degenerate.SMALLEST) if self.least is None else self.least
 

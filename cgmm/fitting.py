@@ -11,6 +11,7 @@ from cgmm import degenerate, em, incomplete, initialize, protocol, report, sampl
 from cgmm.checkpoint import Checkpoint
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
+from cgmm.prior import LEAST_EXPONENT
 from cgmm.restarts import Problem, Restart, Search
 from cgmm.sources import source_of
 from cgmm.streams import Streamed
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
     from cgmm.data import Data
     from cgmm.gmm import GMM
+    from cgmm.partial import Gathered
+    from cgmm.stepwise import Running
     from cgmm.types import Array, ArrayLike, Method, Names
 
-LEAST_EXPONENT = -60  # rows that weigh less beside a prior's are nothing to doubles
 ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
 
 
@@ -33,7 +35,8 @@ class State(NamedTuple):
     """What a fit leaves in the estimator, as one value.
 
     names : feature names or None;  exponent : the fit's row weights were 2^−exponent times the user's
-    passes : over the rows
+    passes : over the rows;  settings : of the fit, None if the parameters were given
+    running : what is remembered of a stream;  gathered : its rows, while they are too few
     """
 
     fit: em.Fit
@@ -42,12 +45,22 @@ class State(NamedTuple):
     winner: int = 0
     exponent: int = 0
     passes: int = 0
+    settings: em.Settings | None = None
+    running: Running | None = None
+    gathered: Gathered | None = None
+
+    @property
+    def n_iter(self) -> int:
+        """Iterations of the fit, and batches since."""
+        return len(self.fit.lower_bounds) if self.running is None else self.running.steps
 
     @classmethod
     def of(cls, search: Search, names: Names | None) -> Self:
         """What a search found."""
         data = search.problem.data
-        return cls(search.best, names, tuple(search.restarts), search.winner, data.exponent, data.begun[0])
+        return cls(
+            search.best, names, tuple(search.restarts), search.winner, data.exponent, data.begun[0], search.settings
+        )
 
 
 class Prepared(NamedTuple):
@@ -146,7 +159,7 @@ def search(
     settings = settings._replace(
         fixed=fixed,
         least=prepared.least,
-        prior=None if prior is None else prior.conjugate(data, family, k, data.exponent),
+        prior=None if prior is None else prior.conjugate(data.moments(), prepared.least, family, k, data.exponent),
     )
     reporter = report.Reporter(
         validation.check_verbose(model.verbose),
@@ -157,7 +170,7 @@ def search(
     found = Search(Problem(data, k, family, kinds), settings, rng, reporter, checkpoint)
     try:
         if continued and last is not None:
-            validation.check_continues(last.fit.parameters, family, k, data.d)
+            validation.check_continues("warm_start", last.fit.parameters, family, k, data.d)
             found.carry("warm start", last.fit.parameters, [], last.fit.lower_bound)
         else:
             given = _given(model, found)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 import numpy as np
 
-from cgmm import em, fitting, persistence, plot, protocol, report, validation
+from cgmm import em, fitting, partial, persistence, plot, protocol, report, validation
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.diagnostics import Diagnostics
@@ -172,6 +172,9 @@ class GMM(Estimator):
         callback: Callback | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_interval: int = 10,
+        learning_decay: float = 0.7,
+        learning_rows: float | None = None,
+        forget: float | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -196,6 +199,9 @@ class GMM(Estimator):
         self.callback = callback
         self.checkpoint = checkpoint
         self.checkpoint_interval = checkpoint_interval
+        self.learning_decay = learning_decay
+        self.learning_rows = learning_rows
+        self.forget = forget
 
     @classmethod
     def from_parameters(
@@ -263,6 +269,44 @@ class GMM(Estimator):
             A component could not be estimated and was repaired.
         """
         self._learn(X, sample_weight)
+        return self
+
+    def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn from a batch of rows, or from each of a stream's, by one step of stepwise EM.
+
+        It goes on from the last call, from ``fit``, or from given parameters. Without them the first rows are
+        gathered, and fitted anew whenever they have grown by a tenth, until there are `learning_rows`. The model is
+        fitted as soon as there are n_components of them. See docs/streams.md.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, one or many; or blocks of rows, in the order of which a step is taken for each: whatever `fit` takes,
+            and iterators, which are read once.
+        y : ignored
+        sample_weight : array-like of shape (n,), optional
+            Non-negative row weights: weight 2 is the row twice.
+
+        Returns
+        -------
+        GMM
+            self, changed only when nothing failed.
+
+        Raises
+        ------
+        ValueError, TypeError
+            X, sample_weight or a parameter cannot be used, or the last fit was of another kind of mixture.
+
+        Warns
+        -----
+        DegenerateWarning
+            A component could not be estimated and was repaired, and was not before.
+        """
+        last = vars(self).get("_state")
+        state = partial.partial_fit(self, X, sample_weight, last)
+        if self.on_degenerate == "warn" and isinstance(state, State) and state.gathered is None:
+            report.warn_of_new(state.fit, last.fit if isinstance(last, State) and last.gathered is None else None)
+        self._state = state
         return self
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
@@ -361,7 +405,8 @@ class GMM(Estimator):
         """
         state, settings = self._fitted(), self.get_params(deep=False)
         fit = state.fit
-        persistence.save(path, fit.parameters, fit.lower_bounds, fit.converged, state.names, settings)
+        running = partial.remembered(state)
+        persistence.save(path, fit.parameters, fit.lower_bounds, fit.converged, state.names, running, settings)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -374,11 +419,11 @@ class GMM(Estimator):
         ValueError
             It is damaged, not cgmm's or of a newer version; the message names the file and the fault.
         """
-        parameters, lower_bounds, converged, names, settings = persistence.load(path)
+        parameters, lower_bounds, converged, names, running, settings = persistence.load(path)
         known = cls._defaults()
         model = cls(**{name: value for name, value in settings.items() if name in known})
         model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
-        return model._with(State(em.Fit(parameters, lower_bounds, converged), names))
+        return model._with(State(em.Fit(parameters, lower_bounds, converged), names, running=running))
 
     weights_: Array = _reads(lambda self: self._parameters.weights)
     means_: Array = _reads(lambda self: self._parameters.means)
@@ -387,7 +432,7 @@ class GMM(Estimator):
     precisions_cholesky_: Array = _reads(lambda self: self._parameters.precisions_cholesky)
     n_features_in_: int = _reads(lambda self: self._parameters.d)
     converged_: bool = _reads(lambda self: self._fitted().fit.converged)
-    n_iter_: int = _reads(lambda self: len(self._fitted().fit.lower_bounds))
+    n_iter_: int = _reads(lambda self: self._fitted().n_iter)
     lower_bound_: float = _reads(lambda self: self._fitted().fit.lower_bound)
     lower_bounds_: Array = _reads(lambda self: self._fitted().fit.lower_bounds)
     _parameters: Parameters = _reads(lambda self: self._fitted().fit.parameters)
@@ -409,18 +454,18 @@ class GMM(Estimator):
         return self._parameters.n_parameters
 
     def __sklearn_is_fitted__(self) -> bool:
-        return "_state" in vars(self)
+        return isinstance(vars(self).get("_state"), State)
 
     def _fitted(self) -> State:
         """The State of the last fit: a verb reads it once, so that a fit in another thread does not matter."""
-        try:
-            return vars(self)["_state"]
-        except KeyError:
+        state = vars(self).get("_state")
+        if not isinstance(state, State):
             name = type(self).__name__
             raise protocol.kin(NotFittedError)(
                 f"This {name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
                 "estimator."
-            ) from None
+            )
+        return state
 
     def _with(self, state: State) -> Self:
         """Itself, of that state."""
@@ -429,7 +474,8 @@ class GMM(Estimator):
 
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> State:
         """Fit, and the State that the estimator has from now on."""
-        state = fitting.fit(self, X, sample_weight, vars(self).get("_state"))
+        last = vars(self).get("_state")
+        state = fitting.fit(self, X, sample_weight, last if isinstance(last, State) else None)
         report.warn(state.fit, fitting.settings_of(self), self.on_degenerate)
         self._state = state
         return state

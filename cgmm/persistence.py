@@ -13,6 +13,8 @@ from cgmm import validation
 from cgmm.covariance import FAMILIES
 from cgmm.files import write_whole
 from cgmm.parameters import Parameters
+from cgmm.statistics import SufficientStatistics
+from cgmm.stepwise import Running
 
 if TYPE_CHECKING:
     from cgmm.types import Array, Names
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 FORMAT = "cgmm"
 VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
+LARGEST = 1100  # exponent of a row's weight
+STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
 
 
 def save(
@@ -28,10 +32,12 @@ def save(
     lower_bounds: Array,
     converged: bool,
     names: Names | None,
+    running: Running | None,
     settings: Mapping[str, object],
 ) -> None:
-    """Write parameters, history (iterations,), names and the settings that JSON can hold to path, atomically."""
-    header = {
+    """Write parameters, history (iterations,), names, what is remembered of the rows, and the settings that JSON can
+    hold to path, atomically."""
+    header: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
         "covariance_type": parameters.family.name,
@@ -46,11 +52,17 @@ def save(
         "precisions_cholesky": parameters.precisions_cholesky,
         "lower_bounds": lower_bounds,
     }
+    if running is not None:
+        header["stream"] = {"exponent": running.exponent, "seen": running.seen, "steps": running.steps}
+        sums = running.statistics
+        arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, running.least), strict=True))
     write_whole(path, lambda file: np.savez(file, header=np.array(json.dumps(header)), **arrays))
 
 
-def load(path: str | os.PathLike[str]) -> tuple[Parameters, Array, bool, Names | None, dict[str, Any]]:
-    """Parameters, history, converged, feature names and settings of a file.
+def load(
+    path: str | os.PathLike[str],
+) -> tuple[Parameters, Array, bool, Names | None, Running | None, dict[str, Any]]:
+    """Parameters, history, converged, feature names, what is remembered of the rows and settings of a file.
 
     ValueError names the file and what is wrong with it.
     """
@@ -60,7 +72,8 @@ def load(path: str | os.PathLike[str]) -> tuple[Parameters, Array, bool, Names |
             parameters = _parameters(header, arrays)
             settings = _settings(header)
             names = _names(header, parameters.d)
-            return parameters, arrays["lower_bounds"], header["converged"], names, settings
+            running = _running(header, arrays, parameters)
+            return parameters, arrays["lower_bounds"], header["converged"], names, running, settings
         except MemoryError:
             raise
         except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
@@ -119,10 +132,11 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
             raise ValueError(f"its format version is {version!r}")
         if version > VERSION:
             raise ValueError(f"its format version is {version}, newer than this cgmm's {VERSION}; use a newer cgmm")
-        missing = [name for name in ARRAYS if name not in archive]
+        names = ARRAYS + STREAM if "stream" in header else ARRAYS
+        missing = [name for name in names if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
-        return header, {name: _array(archive, name) for name in ARRAYS}
+        return header, {name: _array(archive, name) for name in names}
 
 
 def _array(archive: Mapping[str, Any], name: str) -> Any:
@@ -150,3 +164,24 @@ def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Param
     if not family.is_root_of(root, covariances):
         raise ValueError("precisions_cholesky does not belong to covariances")
     return Parameters(family, weights, means, covariances, root)
+
+
+def _running(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Running | None:
+    """What is remembered of the rows, which files of older versions and those of given parameters lack."""
+    if "stream" not in header:
+        return None
+    family, k, d = parameters.family, parameters.k, parameters.d
+    shapes = ((k,), (k, d), family.shape(k, d), (k, d), (d,))
+    found = {
+        name: validation.check_start_array(name, arrays[name], shape)
+        for name, shape in zip(STREAM, shapes, strict=True)
+    }
+    n_k, first, second, shift, least = found.values()
+    if (n_k < 0).any() or not n_k.any() or (least <= 0).any():
+        raise ValueError("stream_n_k and stream_least must be positive")
+    told = header["stream"]
+    seen = validation.check_real("its header's seen", told["seen"])
+    exponent = validation.check_count("its header's exponent", told["exponent"], -LARGEST, LARGEST)
+    steps = validation.check_count("its header's steps", told["steps"], least=0)
+    statistics = SufficientStatistics(n_k, first, second, np.nan, float(n_k.sum()), shift, family.moment)
+    return Running(statistics, exponent, seen, steps, least)

@@ -12,14 +12,14 @@ import numpy as np
 
 from cgmm import validation
 from cgmm.covariance import FAMILIES
-from cgmm.degenerate import least_variances
 
 if TYPE_CHECKING:
     from cgmm.covariance import AnyFamily
-    from cgmm.data import Data
     from cgmm.parameters import Parameters
     from cgmm.statistics import SufficientStatistics
     from cgmm.types import Array, ArrayLike
+
+LEAST_EXPONENT = -60  # rows that weigh less beside a prior's are nothing to doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,26 +52,30 @@ class Prior:
     degrees_of_freedom: float | None = None
     covariance: ArrayLike | None = None
 
-    def conjugate(self, data: Data, family: AnyFamily, k: int, exponent: int = 0) -> Conjugate:
-        """The Conjugate for these rows, whose weights are 2^exponent times those of the data.
+    def conjugate(
+        self, moments: tuple[float, Array, Array], least: Array, family: AnyFamily, k: int, exponent: int = 0
+    ) -> Conjugate:
+        """The Conjugate for rows of these moments, the weight of all, their mean (d,) and covariance (d,d).
+
+        The rows' weights are 2^exponent times those of the moments; below least (d,) no variance falls.
 
         ValueError or TypeError names a parameter that cannot be used.
         """
-        d = data.d
+        n, mean, spread = moments
+        d = len(mean)
         alpha = validation.check_real("prior.weight_concentration", self.weight_concentration, least=1.0)
         kappa = validation.check_real("prior.mean_precision", self.mean_precision)
         degrees = d + 2.0
         if self.degrees_of_freedom is not None:
             degrees = validation.check_real("prior.degrees_of_freedom", self.degrees_of_freedom)
-        n, mean, spread = data.moments()
         if self.mean is not None:
             mean = validation.check_start_array("prior.mean", self.mean, (d,))
         if self.covariance is not None:
             scale = validation.check_scale("prior.covariance", self.covariance, family, d)
         else:
             n = np.ldexp(n, exponent)
-            spread *= n / max(n - 1, 1)
-            if FAMILIES["full"].hold(spread[np.newaxis].copy(), least_variances(data), 0.0)[2]:
+            spread = spread * (n / max(n - 1, 1))
+            if FAMILIES["full"].hold(spread[np.newaxis].copy(), least, 0.0)[2]:
                 spread = np.diag(spread.diagonal())
             scale = family.default_scale(spread) / k ** (2 / d)
         counts = family.prior_counts(degrees, k, d, bool(kappa))

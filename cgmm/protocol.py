@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     from cgmm.types import Names
 
-ROUTED = ("fit", "score")  # methods to which meta-estimators may route sample_weight
+ROUTED = ("fit", "partial_fit", "score")  # methods to which meta-estimators may route sample_weight
 
 
 UNCHANGED = "$UNCHANGED$"  # scikit-learn's mark of a request that stays as it is
@@ -136,6 +136,10 @@ class Estimator:
         As in scikit-learn, with ``sklearn.set_config(enable_metadata_routing=True)``.
         """
         return self._set_request("fit", sample_weight)
+
+    def set_partial_fit_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
+        """Ask meta-estimators to route sample_weight to ``partial_fit``: see set_fit_request."""
+        return self._set_request("partial_fit", sample_weight)
 
     def set_score_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
         """Ask meta-estimators to route sample_weight to ``score``: see set_fit_request."""

@@ -13,6 +13,9 @@ from cgmm.protocol import kin
 from cgmm.validation import ConvergenceWarning, DegenerateError, DegenerateWarning
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cgmm.degenerate import Repair
     from cgmm.em import Fit, Settings
     from cgmm.parameters import Parameters
     from cgmm.types import Callback
@@ -100,10 +103,10 @@ class Reporter:
             self.bar = None
 
 
-def told(fit: Fit) -> str:
-    """What is degenerate in a fit, as text, each component once; empty if nothing is."""
+def told(repairs: Iterable[Repair]) -> str:
+    """Repairs as text, each component once; empty if there are none."""
     causes: dict[int, list[str]] = {}
-    for repair in sorted(fit.degenerate, key=lambda repair: (repair.component, repair.iteration)):
+    for repair in sorted(repairs, key=lambda repair: (repair.component, repair.iteration)):
         causes.setdefault(repair.component, []).append(f"(iteration {repair.iteration}): {repair.cause}")
     listed = [f"component {c} {', '.join(told)}" for c, told in causes.items()]
     more = [f"and {len(listed) - MOST_TOLD} more (see diagnostics_)"] if len(listed) > MOST_TOLD else []
@@ -113,14 +116,14 @@ def told(fit: Fit) -> str:
 def check_degenerate(fit: Fit) -> None:
     """DegenerateError of what is degenerate in a fit."""
     if fit.degenerate:
-        raise DegenerateError(f"{told(fit)}. {ADVICE}")
+        raise DegenerateError(f"{told(fit.degenerate)}. {ADVICE}")
 
 
 def faults(fit: Fit, settings: Settings) -> list[tuple[str, type[Warning]]]:
     """What is to be warned of in a fit: what was repaired in it, and that it was cut short."""
     found: list[tuple[str, type[Warning]]] = []
     if fit.degenerate:
-        found.append((f"{told(fit)}. It was repaired, and the fit went on. {ADVICE}", DegenerateWarning))
+        found.append((f"{told(fit.degenerate)}. It was repaired, and the fit went on. {ADVICE}", DegenerateWarning))
     if not fit.converged and not fit.stopped and len(fit.lower_bounds):
         with np.errstate(invalid="ignore"):
             change = abs(np.diff(fit.lower_bounds[-2:]))[0] if len(fit.lower_bounds) > 1 else np.inf
@@ -137,6 +140,15 @@ def warn(fit: Fit, settings: Settings, on_degenerate: str) -> None:
     for text, category in faults(fit, settings):
         if category is not DegenerateWarning or on_degenerate == "warn":
             warnings.warn(text, category, stacklevel=4)
+
+
+def warn_of_new(fit: Fit, last: Fit | None) -> None:
+    """Warn of what is degenerate, and was not when it was last looked at."""
+    known = {(repair.component, repair.cause) for repair in (() if last is None else last.degenerate)}
+    new = [repair for repair in fit.degenerate if (repair.component, repair.cause) not in known]
+    if new:
+        text = f"{told(new)}. It was repaired, and learning goes on. {ADVICE}"
+        warnings.warn(text, DegenerateWarning, stacklevel=3)
 
 
 MOST_TOLD = 8  # components in a warning

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cgmm.covariance import AnyFamily
+    from cgmm.parameters import Parameters
+    from cgmm.prior import Conjugate
     from cgmm.types import Array, Labels, Moment, Rows
 
 EMPTY = np.finfo(np.float64).tiny / np.finfo(np.float64).eps  # below it quotients lose their digits
+
+SUMS = ("n_k", "first", "second", "log_likelihood", "total_weight")
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,8 +97,47 @@ class SufficientStatistics:
 
     def times_power_of_two(self, exponent: int) -> SufficientStatistics:
         """The statistics of rows whose weights are 2^exponent as large."""
-        sums = ("n_k", "first", "second", "log_likelihood", "total_weight")
-        return replace(self, **{name: np.ldexp(getattr(self, name), exponent) for name in sums})
+        return replace(self, **{name: np.ldexp(getattr(self, name), exponent) for name in SUMS})
+
+    def times(self, factor: float) -> SufficientStatistics:
+        """The statistics of rows whose weights are `factor` as large."""
+        return replace(self, **{name: getattr(self, name) * factor for name in SUMS})
+
+    def moved_to(self, shift: Array, family: AnyFamily) -> SufficientStatistics:
+        """The same about other points (k,d).
+
+        With the rows' mean at o from the old point and at u from the new, the second moment is that about the mean,
+        which is the old one less n_c o oᵀ, and n_c u uᵀ. Where the old point is the mean nothing is subtracted, and
+        as little is lost as o is small beside the rows' spread.
+        """
+        moved = shift - self.shift
+        offsets = self.first / self.divisor[:, None]
+        left = np.where(self.n_k[:, None] < EMPTY, 0.0, offsets - moved)
+        second = self.second + (family.scatter(self.n_k, left) - family.scatter(self.n_k, offsets))
+        return replace(self, first=self.n_k[:, None] * left, second=second, shift=shift)
+
+    def moments(self, family: AnyFamily) -> tuple[float, Array, Array]:
+        """The weight of all rows, their mean (d,) and their covariance (d,d), as far as the family knows it."""
+        (k, d), n = self.shift.shape, self.n_k.sum()
+        offset = (self.first + self.n_k[:, None] * (self.shift - self.shift[0])).sum(axis=0) / n
+        mean = self.shift[0] + offset
+        second = self.moved_to(np.tile(mean, (k, 1)), family).second
+        whole = second if self.moment == "pooled" else second.sum(axis=0, keepdims=True)
+        return n, mean, family.expand(whole / family.counts(np.array([n]), d), 1, d)[0]
+
+
+def of_parameters(
+    parameters: Parameters, n_k: Array, reg_covar: float = 0.0, prior: Conjugate | None = None
+) -> SufficientStatistics:
+    """Statistics, about the means, of which the M-step makes these parameters, for components of these weights (k,)."""
+    family, means = parameters.family, parameters.means
+    covariances = parameters.covariances - family.compact(reg_covar * np.eye(parameters.d))
+    nothing = np.zeros_like(covariances)
+    found = SufficientStatistics(n_k, np.zeros_like(means), nothing, np.nan, n_k.sum(), means, family.moment)
+    if prior is None:
+        return replace(found, second=covariances * family.counts(n_k, parameters.d))
+    rows = prior.join(found, family)
+    return replace(found, first=-rows.first, second=covariances * rows.counts - rows.second)
 
 
 def of_labels(

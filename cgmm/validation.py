@@ -65,7 +65,7 @@ def check_count(name: str, value: Any, least: int = 1, most: int | None = None) 
     return number
 
 
-def check_real(name: str, value: Any, least: float = 0.0) -> float:
+def check_real(name: str, value: Any, least: float = 0.0, most: float = np.inf) -> float:
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise InvalidParameterError(f"{name} must be a number, not {value!r}")
     try:
@@ -74,6 +74,8 @@ def check_real(name: str, value: Any, least: float = 0.0) -> float:
         number = np.inf
     if not least <= number < np.inf:
         raise InvalidParameterError(f"{name} must be finite and at least {least}, not {value}")
+    if number > most:
+        raise InvalidParameterError(f"{name} must be at most {most}, not {value}")
     return number
 
 
@@ -416,13 +418,14 @@ def check_responsibilities(name: str, value: object, n: int, k: int) -> Parts:
     return array
 
 
-def check_continues(parameters: Parameters, family: AnyFamily, k: int, d: int) -> None:
-    """That warm_start can go on from the parameters of the last fit."""
+def check_continues(name: str, parameters: Parameters, family: AnyFamily, k: int, d: int) -> None:
+    """That warm_start or partial_fit can go on from the parameters of the last fit."""
     last = (parameters.family.name, parameters.k, parameters.d)
     if last != (family.name, k, d):
+        instead = "set warm_start=False" if name == "warm_start" else "begin with fit"
         raise ValueError(
-            "warm_start cannot continue: the last fit had covariance_type={!r}, n_components={} and {} features, "
-            "this one has {!r}, {} and {}; set warm_start=False".format(*last, family.name, k, d)
+            "{} cannot continue: the last fit had covariance_type={!r}, n_components={} and {} features, "
+            "this one has {!r}, {} and {}; {}".format(name, *last, family.name, k, d, instead)
         )
 
 

@@ -1,0 +1,141 @@
+"""Stepwise EM: a batch of rows is seen once, and its statistics are mixed with those that are remembered.
+
+Cappé and Moulines, On-line expectation–maximization algorithm for latent data models (JRSS B 71, 2009); Liang and
+Klein, Online EM for unsupervised models (NAACL 2009). docs/streams.md has the formulas.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cgmm import degenerate, em
+from cgmm.degenerate import EMPTIED, SINGULAR, STARVED, Repair
+from cgmm.prior import LEAST_EXPONENT
+from cgmm.pruning import Pruning
+from cgmm.statistics import SufficientStatistics, of_parameters
+
+if TYPE_CHECKING:
+    from cgmm.covariance import AnyFamily
+    from cgmm.data import Data
+    from cgmm.parameters import Parameters
+    from cgmm.prior import Prior
+    from cgmm.types import Array
+
+BEGAN = "no row belonged to it, and it began again at row {} of a batch"
+
+
+class Rates(NamedTuple):
+    """How fast rows are forgotten: when u have come, m(u) = min(u, rows (u / rows)^decay, half_life / log 2) are
+    remembered, and the next one's share of the statistics is 1 / m(u), however rows are cut into batches."""
+
+    decay: float
+    rows: float
+    half_life: float | None = None
+
+    @property
+    def most(self) -> float:
+        """Rows that are ever remembered."""
+        return math.inf if self.half_life is None else self.half_life / math.log(2)
+
+    def memory(self, seen: float) -> float:
+        """m(u), in rows."""
+        if seen <= self.rows:
+            return min(seen, self.most)
+        return min(self.rows * (seen / self.rows) ** self.decay, self.most)
+
+    def passed(self, seen: float, weight: float) -> float:
+        """∫ du / m(u) over rows of this weight after those seen: e^−passed of the statistics are kept."""
+        return self._age(seen + weight) - self._age(seen) if seen else math.inf
+
+    def _age(self, seen: float) -> float:
+        """∫ du / m(u), from `rows` to the rows seen."""
+        now = math.log(seen) - math.log(self.rows)
+        full = math.log(self.most / self.rows) if self.most < math.inf else math.inf  # here the memory is full
+        full = full / self.decay if full > 0 else full
+        x = min(now, full)
+        age = math.expm1((1 - self.decay) * x) / (1 - self.decay) if x > 0 and self.decay < 1 else x
+        return age if now <= full else age + (seen - self.rows * math.exp(full)) / self.most
+
+
+class Running(NamedTuple):
+    """What is remembered of a stream.
+
+    statistics : of as many rows as are remembered, whose weights are 2^−exponent times the user's
+    seen : the weight of all rows that came;  steps : iterations and batches;  least : (d,) below it no variance falls
+    """
+
+    statistics: SufficientStatistics
+    exponent: int
+    seen: float
+    steps: int
+    least: Array
+
+
+class Step(NamedTuple):
+    """What a batch leaves; its mean log-likelihood is of the parameters before it."""
+
+    running: Running
+    parameters: Parameters
+    log_likelihood: float
+    repairs: tuple[Repair, ...]
+    starved: tuple[int, ...]
+
+
+def step(
+    running: Running, parameters: Parameters, batch: Data, settings: em.Settings, rates: Rates, prior: Prior | None
+) -> Step:
+    """The parameters once a batch has been seen: its E-step, its statistics mixed with the others, the M-step.
+
+    settings : without a prior;  prior : what it leaves open is as the rows that are remembered have it
+    """
+    family = parameters.family
+    if batch.dtype == np.float32 and parameters.needs_double:
+        batch = batch.widened()
+    found = batch.statistics(parameters, settings.n_threads, Pruning(batch))
+    running = _mixed(running, found, family, rates, batch.exponent)
+    settings = settings._replace(least=running.least, eps=float(np.finfo(batch.dtype).eps))
+    if prior is not None:
+        moments, exponent = running.statistics.moments(family), max(running.exponent, LEAST_EXPONENT)
+        conjugate = prior.conjugate(moments, running.least, family, parameters.k, exponent)
+        settings = settings._replace(prior=conjugate)
+    parameters, repairs = em.maximise(running.statistics, family, parameters, settings, running.steps)
+    repairs = [repair for repair in repairs if repair.cause == SINGULAR]
+    starved = (running.statistics.n_k < math.ldexp(STARVED, -running.exponent)).nonzero()[0].tolist()
+    if starved and settings.free:
+        running, parameters, begun = _begin_again(running, parameters, batch, settings, starved)
+        repairs, starved = repairs + begun, starved[len(begun) :]
+    repairs += [Repair(running.steps, c, EMPTIED) for c in starved]
+    return Step(running, parameters, found.lower_bound, tuple(repairs), tuple(starved))
+
+
+def _mixed(running: Running, found: SufficientStatistics, family: AnyFamily, rates: Rates, exponent: int) -> Running:
+    """What is remembered after a batch of these statistics, whose weights are 2^−exponent times the user's."""
+    weight = float(np.ldexp(found.total_weight, exponent))
+    seen = running.seen + weight
+    if not seen < math.inf:
+        raise ValueError("the row weights of all batches have no finite sum")
+    passed, remembered = rates.passed(running.seen, weight), rates.memory(seen)
+    exponent = math.frexp(remembered)[1]
+    total = math.ldexp(remembered, -exponent)
+    old = running.statistics.moved_to(found.shift, family)
+    old = old.times(math.exp(-passed) * total / old.total_weight)
+    new = found.times(-math.expm1(-passed) * total / found.total_weight)
+    return running._replace(statistics=old + new, exponent=exponent, seen=seen, steps=running.steps + 1)
+
+
+def _begin_again(
+    running: Running, parameters: Parameters, batch: Data, settings: em.Settings, starved: list[int]
+) -> tuple[Running, Parameters, list[Repair]]:
+    """The starved components as one row each, those of the batch that are explained worst; and Repairs."""
+    rows, indices, _ = batch.worst(parameters, len(starved), settings.n_threads)
+    starved, n_k = starved[: len(rows)], running.statistics.n_k.copy()
+    begun = degenerate.begin_at_rows(rows, parameters, starved, running.least)
+    n_k[starved] = min(math.ldexp(1.0, -running.exponent), n_k.sum() / len(n_k))
+    begun = replace(begun, weights=n_k / n_k.sum())
+    statistics = of_parameters(begun, n_k, settings.reg_covar)
+    moved = [Repair(running.steps, c, BEGAN.format(row), int(row)) for c, row in zip(starved, indices, strict=True)]
+    return running._replace(statistics=statistics), begun, moved
