@@ -106,6 +106,16 @@ def settings_of(model: GMM) -> em.Settings:
     )
 
 
+def learning_of(model: GMM) -> tuple[float, float | None, float | None]:
+    """The decay, rows and half-life of cgmm.stepwise.Rates that a model asks for, checked; None by default."""
+    rows, half_life = model.learning_rows, model.forget
+    return (
+        validation.check_real("learning_decay", model.learning_decay, least=0.5, most=1.0),
+        None if rows is None else validation.check_real("learning_rows", rows, least=1.0),
+        None if half_life is None else validation.check_real("forget", half_life, least=1.0),
+    )
+
+
 def fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State | None = None) -> State:
     """The State of the best fit of a model's arguments; changes nothing of the estimator.
 
@@ -114,6 +124,7 @@ def fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State | None 
     n_threads = settings_of(model).n_threads
     rng = validation.check_random_state(model.random_state)
     k = validation.check_count("n_components", model.n_components)
+    learning_of(model)
     interval = validation.check_count("checkpoint_interval", model.checkpoint_interval)
     path = validation.check_path("checkpoint", model.checkpoint)
     checkpoint = None if path is None else Checkpoint(path, interval, rng)

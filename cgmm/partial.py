@@ -63,7 +63,7 @@ def partial_fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State
     known = last
     for names, batch in batches(X, sample_weight, last, learner.n_threads):
         known = learner.learn(known, batch, names)
-    if known is None:
+    if known is None or known is last:
         raise ValueError("X has no rows of positive weight: nothing can be learnt")
     return known
 
@@ -128,10 +128,7 @@ class Learner:
         fixed = validation.check_fixed(model.fixed, self.family, self.k)
         self.settings = fitting.settings_of(model)._replace(fixed=fixed)
         self.n_threads = self.settings.n_threads or 1
-        self.decay = validation.check_real("learning_decay", model.learning_decay, 0.5, 1.0)
-        rows, half_life = model.learning_rows, model.forget
-        self.rows = None if rows is None else validation.check_real("learning_rows", rows, 1.0)
-        self.half_life = None if half_life is None else validation.check_real("forget", half_life, 1.0)
+        self.decay, self.rows, self.half_life = fitting.learning_of(model)
 
     def rates(self, d: int) -> Rates:
         parameters = self.family.n_parameters(self.k, d) + self.k * d + self.k - 1
@@ -190,7 +187,7 @@ def remembered(state: State) -> Running | None:
     fit, settings = state.fit, state.settings
     if state.running is not None or settings is None or settings.least is None or fit.n_k is None:
         return state.running
-    statistics = of_parameters(fit.parameters, fit.n_k, settings.reg_covar, settings.prior)
+    statistics = of_parameters(fit.parameters, fit.n_k, settings)
     seen = float(np.ldexp(statistics.total_weight, state.exponent))
     return Running(statistics, state.exponent, seen, len(fit.lower_bounds), settings.least)
 

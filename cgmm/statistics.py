@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cgmm.covariance import AnyFamily
+    from cgmm.em import Settings
     from cgmm.parameters import Parameters
-    from cgmm.prior import Conjugate
     from cgmm.types import Array, Labels, Moment, Rows
 
 EMPTY = np.finfo(np.float64).tiny / np.finfo(np.float64).eps  # below it quotients lose their digits
 
+LIGHT = 1e-9  # share of rows in a prior's, below which rounding is more than they
 SUMS = ("n_k", "first", "second", "log_likelihood", "total_weight")
 
 
@@ -126,18 +127,25 @@ class SufficientStatistics:
         return n, mean, family.expand(whole / family.counts(np.array([n]), d), 1, d)[0]
 
 
-def of_parameters(
-    parameters: Parameters, n_k: Array, reg_covar: float = 0.0, prior: Conjugate | None = None
-) -> SufficientStatistics:
-    """Statistics, about the means, of which the M-step makes these parameters, for components of these weights (k,)."""
+def of_parameters(parameters: Parameters, n_k: Array, settings: Settings | None = None) -> SufficientStatistics:
+    """Statistics, about the means, of which an M-step with these settings makes these parameters.
+
+    n_k : (k,) the weight of each component
+    """
     family, means = parameters.family, parameters.means
-    covariances = parameters.covariances - family.compact(reg_covar * np.eye(parameters.d))
-    nothing = np.zeros_like(covariances)
-    found = SufficientStatistics(n_k, np.zeros_like(means), nothing, np.nan, n_k.sum(), means, family.moment)
-    if prior is None:
+    zeros = np.zeros(parameters.covariances.shape)
+    found = SufficientStatistics(n_k, np.zeros(means.shape), zeros, np.nan, n_k.sum(), means, family.moment)
+    if settings is None:
+        return replace(found, second=parameters.covariances * family.counts(n_k, parameters.d))
+    covariances = parameters.covariances - family.compact(settings.reg_covar * np.eye(parameters.d))
+    if settings.prior is None:
         return replace(found, second=covariances * family.counts(n_k, parameters.d))
-    rows = prior.join(found, family)
-    return replace(found, first=-rows.first, second=covariances * rows.counts - rows.second)
+    unseen = settings.prior.join(found, family)
+    known = n_k < LIGHT * unseen.masses  # of the prior's mean only, or fixed
+    if settings.fixed.means is not None:
+        known |= settings.fixed.means
+    first = np.where(known[:, None], 0.0, -unseen.first)
+    return replace(found, first=first, second=covariances * unseen.counts - unseen.second)
 
 
 def of_labels(

@@ -74,6 +74,11 @@ class Running(NamedTuple):
     steps: int
     least: Array
 
+    @property
+    def row(self) -> float:
+        """The weight of a row in the statistics, or of all that are remembered, if they weigh less."""
+        return min(math.ldexp(1.0, -max(self.exponent, 0)), float(self.statistics.n_k.sum()))
+
 
 class Step(NamedTuple):
     """What a batch leaves; its mean log-likelihood is of the parameters before it."""
@@ -82,7 +87,6 @@ class Step(NamedTuple):
     parameters: Parameters
     log_likelihood: float
     repairs: tuple[Repair, ...]
-    starved: tuple[int, ...]
 
 
 def step(
@@ -104,12 +108,12 @@ def step(
         settings = settings._replace(prior=conjugate)
     parameters, repairs = em.maximise(running.statistics, family, parameters, settings, running.steps)
     repairs = [repair for repair in repairs if repair.cause == SINGULAR]
-    starved = (running.statistics.n_k < math.ldexp(STARVED, -running.exponent)).nonzero()[0].tolist()
+    starved = (running.statistics.n_k < STARVED * running.row).nonzero()[0].tolist()
     if starved and settings.free:
         running, parameters, begun = _begin_again(running, parameters, batch, settings, starved)
         repairs, starved = repairs + begun, starved[len(begun) :]
     repairs += [Repair(running.steps, c, EMPTIED) for c in starved]
-    return Step(running, parameters, found.lower_bound, tuple(repairs), tuple(starved))
+    return Step(running, parameters, found.lower_bound, tuple(repairs))
 
 
 def _mixed(running: Running, found: SufficientStatistics, family: AnyFamily, rates: Rates, exponent: int) -> Running:
@@ -122,7 +126,7 @@ def _mixed(running: Running, found: SufficientStatistics, family: AnyFamily, rat
     exponent = math.frexp(remembered)[1]
     total = math.ldexp(remembered, -exponent)
     old = running.statistics.moved_to(found.shift, family)
-    old = old.times(math.exp(-passed) * total / old.total_weight)
+    old = old.times(math.exp(-passed) * total / float(old.n_k.sum()))
     new = found.times(-math.expm1(-passed) * total / found.total_weight)
     return running._replace(statistics=old + new, exponent=exponent, seen=seen, steps=running.steps + 1)
 
@@ -134,8 +138,8 @@ def _begin_again(
     rows, indices, _ = batch.worst(parameters, len(starved), settings.n_threads)
     starved, n_k = starved[: len(rows)], running.statistics.n_k.copy()
     begun = degenerate.begin_at_rows(rows, parameters, starved, running.least)
-    n_k[starved] = min(math.ldexp(1.0, -running.exponent), n_k.sum() / len(n_k))
+    n_k[starved] = running.row / len(n_k)
     begun = replace(begun, weights=n_k / n_k.sum())
-    statistics = of_parameters(begun, n_k, settings.reg_covar)
+    statistics = of_parameters(begun, n_k, settings)
     moved = [Repair(running.steps, c, BEGAN.format(row), int(row)) for c, row in zip(starved, indices, strict=True)]
     return running._replace(statistics=statistics), begun, moved

@@ -292,6 +292,9 @@ SETTINGS = {
     "on_degenerate": st.sampled_from(["warn", "repair", "raise"]),
     "n_threads": st.sampled_from([None, 1, 2, 3]),
     "verbose": st.sampled_from([0, 2]),
+    "learning_decay": st.sampled_from([0.5, 0.6, 1.0, 1]),
+    "learning_rows": st.sampled_from([1, 5, 20.5, 1e300]),
+    "forget": st.sampled_from([None, 1, 7.5, 1e300]),
 }
 
 

@@ -21,7 +21,9 @@ def put(array, at, value):
 # Constructor parameters
 
 NOT_COUNTS = [(value, TypeError, "must be an integer") for value in (True, np.True_, 1.5, 2.0, "2", None)]
-NOT_NUMBERS = [(value, TypeError, "must be a number") for value in (True, "1", None, 1j)] + [
+NOT_ROWS = [(value, TypeError, "must be a number") for value in (True, "1", 1j)]
+NOT_REALS = [*NOT_ROWS, (None, TypeError, "must be a number")]
+NOT_NUMBERS = NOT_REALS + [
     (value, ValueError, "must be finite and at least 0") for value in (-1e-9, NAN, INF, Fraction(10**400))
 ]
 NOT_FLAGS = [(value, TypeError, "must be True or False") for value in (0, 1, "yes", None)]
@@ -30,6 +32,9 @@ BAD_SETTINGS = {
     "n_components": [*NOT_COUNTS, (0, ValueError, "at least 1"), (61, ValueError, "n_samples=60 should be >=")],
     "covariance_type": NOT_CHOICES,
     "tol": NOT_NUMBERS,
+    "learning_decay": [*NOT_REALS, (0.49, ValueError, "at least 0.5"), (1.01, ValueError, "at most 1.0")],
+    "learning_rows": [*NOT_ROWS, (0.5, ValueError, "at least 1.0")],
+    "forget": [*NOT_ROWS, (0, ValueError, "at least 1.0")],
     "reg_covar": NOT_NUMBERS,
     "max_iter": [*NOT_COUNTS, (-1, ValueError, "at least 0")],
     "n_init": [*NOT_COUNTS, (0, ValueError, "at least 1")],

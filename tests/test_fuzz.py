@@ -97,7 +97,29 @@ def check_fit(recipe, directory):
         check_verbs(model, X, row_weights)
 
 
-def check_parameters(model):
+def check_stream(recipe):
+    """What is promised of partial_fit, batch by batch, of a fit's rows."""
+    X, row_weights = recipe.rows.build(), recipe.row_weights()
+    model = GMM(**recipe.constructor(X))
+    weights = np.ones(len(X)) if row_weights is None else np.broadcast_to(row_weights, len(X))
+    start = 0
+    for size in [1, 2, 30, 1, 5, *[9] * (len(X) // 9 + 1)]:
+        part = slice(start, start + size)
+        start += size
+        if not np.any(weights[part]):
+            continue
+        before = dict(vars(model))
+        found = attempt(lambda part=part: model.partial_fit(X[part], sample_weight=weights[part]))
+        if found is not model:
+            assert refused(found) or "no finite sum" in str(found), found
+            assert vars(model) == before
+        elif model.__sklearn_is_fitted__():
+            check_parameters(model, iterations=False)
+    if model.__sklearn_is_fitted__():
+        check_verbs(model, X, row_weights)
+
+
+def check_parameters(model, iterations=True):
     assert np.isfinite(model.weights_).all() and (model.weights_ >= 0).all()
     assert abs(model.weights_.sum() - 1) < 1e-12
     assert np.isfinite(model.means_).all()
@@ -108,7 +130,7 @@ def check_parameters(model):
     roots = reference.expand(model.precisions_cholesky_, model.covariance_type, k, d).diagonal(axis1=1, axis2=2)
     assert (variances > 0).all()
     assert (roots > 0).all()
-    assert model.n_iter_ == len(model.lower_bounds_) <= model.max_iter
+    assert not iterations or model.n_iter_ == len(model.lower_bounds_) <= model.max_iter
     assert isinstance(model.converged_, bool)
     told = model.diagnostics_
     assert (told.condition_numbers >= 1 - 1e-9).all()
@@ -180,6 +202,12 @@ def check_copies(model, X, directory):
 @given(recipe=recipes.fits())
 def test_fit(tmp_path_factory, recipe):
     check_fit(recipe, tmp_path_factory.getbasetemp())
+
+
+@examples(150)
+@given(recipe=recipes.fits().filter(lambda recipe: recipe.labels is None))
+def test_partial_fit(recipe):
+    check_stream(recipe)
 
 
 # What is not legal
@@ -255,6 +283,8 @@ def test_any_input(value, data):
     verbs = {
         "fit": lambda model: ("X", model.fit(value)),
         "fit's sample_weight": lambda model: ("sample_weight", model.fit(ROWS, sample_weight=value)),
+        "partial_fit": lambda model: ("X", model.partial_fit(value)),
+        "partial_fit's sample_weight": lambda model: ("sample_weight", model.partial_fit(ROWS, sample_weight=value)),
         "predict": lambda model: ("X", model.predict(value)),
         "predict_proba": lambda model: ("X", model.predict_proba(value)),
         "score_samples": lambda model: ("X", model.score_samples(value)),
