@@ -28,6 +28,7 @@ RUNS = {
     "selection": ("selection.py",),
     "sources": ("sources.py",),
     "missing": ("missing.py",),
+    "partial-fit": ("partial_fit.py",),
     "degenerate": ("degenerate.py",),
     "sweep": ("sweep.py", "--plot", "sweep.png"),
 }

@@ -21,12 +21,13 @@ class Diagnostics:
     Attributes
     ----------
     effective_counts : ndarray (k,) or None
-        Σ_i w_i r_ic, the weight of the rows of each component in the last E-step. None if there was none, or for
-        a model that was loaded.
+        Σ_i w_i r_ic, the weight of the rows of each component in the last E-step; after ``partial_fit``, of those that
+        are remembered. None if there was none, or for a model that was loaded.
     condition_numbers : ndarray (k,)
         Largest over smallest eigenvalue of each covariance (tied: (1,)).
     repairs : tuple of Repair
         (iteration, component, cause, row): each first repair of its component and cause; iteration 0 is the start.
+        After ``partial_fit`` those of the last batch.
     degenerate : tuple of Repair
         Those of them that the end of the fit depends on: what the DegenerateWarning tells.
     restarts : tuple of Restart

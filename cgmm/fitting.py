@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -53,6 +54,12 @@ class State(NamedTuple):
     def n_iter(self) -> int:
         """Iterations of the fit, and batches since."""
         return len(self.fit.lower_bounds) if self.running is None else self.running.steps
+
+    @property
+    def lower_bound(self) -> float:
+        """That of a fit of all its rows, which another may continue; −inf if there is none."""
+        streamed = self.running is not None and self.running.batches > 0
+        return -math.inf if streamed else self.fit.lower_bound
 
     @classmethod
     def of(cls, search: Search, names: Names | None) -> Self:
@@ -182,7 +189,7 @@ def search(
     try:
         if continued and last is not None:
             validation.check_continues("warm_start", last.fit.parameters, family, k, data.d)
-            found.carry("warm start", last.fit.parameters, [], last.fit.lower_bound)
+            found.carry("warm start", last.fit.parameters, [], last.lower_bound)
         else:
             given = _given(model, found)
             rows = data.whole() if callable(model.init_params) else None

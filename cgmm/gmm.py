@@ -109,6 +109,16 @@ class GMM(Estimator):
         A file in which a fit keeps, each `checkpoint_interval` iterations, what it has done. After it was killed, the
         same fit goes on from there and ends with the same bits; at its end it removes the file.
     checkpoint_interval : int, default=10
+    learning_decay : float in [0.5, 1], default=0.7
+        How fast ``partial_fit`` forgets; 1 keeps all rows alike. When rows of weight u have come, m(u) of them are
+        remembered, u if u ≤ B, else B (u / B)^learning_decay; a batch of weight w then has the share
+        1 − exp(−∫ dv / m(v)), v from u to u + w. For batches of B rows that is the step size t^−learning_decay of
+        stepwise EM (Cappé and Moulines 2009; Liang and Klein 2009). How rows are cut into batches does not matter.
+    learning_rows : float, optional
+        B, the rows that ``partial_fit`` gathers to start from (if m(u) allows it), and that given parameters count for.
+        Default: 1000, or ten times the number of free parameters over d, if that is more.
+    forget : float, optional
+        For streams that drift, a half-life in rows: m(u) is at most forget / log 2.
 
     Attributes
     ----------
@@ -118,13 +128,14 @@ class GMM(Estimator):
         (k, d, d) full, (d, d) tied, (k, d) diag, (k,) spherical. A matrix's ``precisions_cholesky_`` is the upper
         triangular U with U Uᵀ its precision; otherwise it is 1/σ.
     converged_ : bool
+        False after ``partial_fit``: a stream has no end.
     n_iter_ : int
-        Iterations of the kept fit.
+        Iterations of the kept fit, and batches since.
     lower_bound_ : float
         Mean log-likelihood of a row (nats) in the last E-step; with a prior, and the logarithm of its density but for
         a constant.
     lower_bounds_ : ndarray
-        That of every E-step, ``n_iter_`` of them.
+        That of every E-step, ``n_iter_`` of them; of ``partial_fit`` that of each batch, the last 1000 at most.
     n_features_in_ : int
         d.
     feature_names_in_ : ndarray (d,) of str objects
@@ -281,8 +292,7 @@ class GMM(Estimator):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Rows, one or many; or blocks of rows, in the order of which a step is taken for each: whatever `fit` takes,
-            and iterators, which are read once.
+            Rows, one or many; or blocks of rows as for ``fit``, also those of an iterator: a step is taken for each.
         y : ignored
         sample_weight : array-like of shape (n,), optional
             Non-negative row weights: weight 2 is the row twice.
@@ -400,8 +410,9 @@ class GMM(Estimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
 
-        The file is a versioned npz archive without pickle, with the names of the features. Of the constructor's
-        arguments it keeps those that JSON can hold (not callbacks, generators, priors, start arrays or masks).
+        The file is a versioned npz archive without pickle, with the names of the features, and with what
+        ``partial_fit`` goes on from (but no rows, which it may still be gathering). Of the constructor's arguments it
+        keeps those that JSON can hold (not callbacks, generators, priors, start arrays or masks).
         """
         state, settings = self._fitted(), self.get_params(deep=False)
         fit = state.fit

@@ -105,7 +105,7 @@ def _check_names(names: Names | None, last: State | Gathered | None) -> Names | 
         return names
     warning = protocol.check_feature_names(names, last.names)
     if warning:
-        warnings.warn(warning, UserWarning, stacklevel=6)
+        warnings.warn(warning, UserWarning, stacklevel=5)
     return last.names
 
 
@@ -145,8 +145,7 @@ class Learner:
         before = known.gathered if isinstance(known, State) else known
         whole = batch if before is None else before.batch.and_then(batch)
         n, fitted = len(whole.rows), 0 if before is None else before.fitted
-        enough = n >= max(rates.rows, self.k)
-        if enough:
+        if n >= max(min(rates.rows, rates.most), self.k):
             return self._checked(self._start(whole, names))
         if before is None:
             whole = whole._replace(rows=whole.rows.copy())  # the caller's may change
@@ -189,11 +188,11 @@ def remembered(state: State) -> Running | None:
         return state.running
     statistics = of_parameters(fit.parameters, fit.n_k, settings)
     seen = float(np.ldexp(statistics.total_weight, state.exponent))
-    return Running(statistics, state.exponent, seen, len(fit.lower_bounds), settings.least)
+    return Running(statistics, state.exponent, seen, len(fit.lower_bounds), 0, settings.least)
 
 
 def _given(state: State, rates: Rates, least: Array) -> Running:
     """The same of given parameters, which count as many rows as are averaged before any is forgotten."""
     parameters = state.fit.parameters
     statistics = of_parameters(parameters, parameters.weights)
-    return Running(statistics, 0, rates.rows, len(state.fit.lower_bounds), least)
+    return Running(statistics, 0, rates.rows, len(state.fit.lower_bounds), 0, least)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 FORMAT = "cgmm"
 VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
+TOLD = ("exponent", "seen", "iterations", "batches")
 LARGEST = 1100  # exponent of a row's weight
 STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
 
@@ -53,7 +54,7 @@ def save(
         "lower_bounds": lower_bounds,
     }
     if running is not None:
-        header["stream"] = {"exponent": running.exponent, "seen": running.seen, "steps": running.steps}
+        header["stream"] = {name: getattr(running, name) for name in TOLD}
         sums = running.statistics
         arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, running.least), strict=True))
     write_whole(path, lambda file: np.savez(file, header=np.array(json.dumps(header)), **arrays))
@@ -179,9 +180,9 @@ def _running(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters:
     n_k, first, second, shift, least = found.values()
     if (n_k < 0).any() or not n_k.any() or (least <= 0).any():
         raise ValueError("stream_n_k and stream_least must be positive")
-    told = header["stream"]
-    seen = validation.check_real("its header's seen", told["seen"])
-    exponent = validation.check_count("its header's exponent", told["exponent"], -LARGEST, LARGEST)
-    steps = validation.check_count("its header's steps", told["steps"], least=0)
+    told = {name: header["stream"][name] for name in TOLD}
+    told["seen"] = validation.check_real("its header's seen", told["seen"])
+    for name, smallest in (("exponent", -LARGEST), ("iterations", 0), ("batches", 0)):
+        validation.check_count(f"its header's {name}", told[name], smallest)
     statistics = SufficientStatistics(n_k, first, second, np.nan, float(n_k.sum()), shift, family.moment)
-    return Running(statistics, exponent, seen, steps, least)
+    return Running(statistics, least=least, **told)

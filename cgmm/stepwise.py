@@ -43,9 +43,7 @@ class Rates(NamedTuple):
 
     def memory(self, seen: float) -> float:
         """m(u), in rows."""
-        if seen <= self.rows:
-            return min(seen, self.most)
-        return min(self.rows * (seen / self.rows) ** self.decay, self.most)
+        return min(seen, self.rows * (seen / self.rows) ** self.decay, self.most)
 
     def passed(self, seen: float, weight: float) -> float:
         """∫ du / m(u) over rows of this weight after those seen: e^−passed of the statistics are kept."""
@@ -65,14 +63,20 @@ class Running(NamedTuple):
     """What is remembered of a stream.
 
     statistics : of as many rows as are remembered, whose weights are 2^−exponent times the user's
-    seen : the weight of all rows that came;  steps : iterations and batches;  least : (d,) below it no variance falls
+    seen : the weight of all rows that came;  iterations : of a fit, and batches since
+    least : (d,) below it no variance falls
     """
 
     statistics: SufficientStatistics
     exponent: int
     seen: float
-    steps: int
+    iterations: int
+    batches: int
     least: Array
+
+    @property
+    def steps(self) -> int:
+        return self.iterations + self.batches
 
     @property
     def row(self) -> float:
@@ -128,7 +132,7 @@ def _mixed(running: Running, found: SufficientStatistics, family: AnyFamily, rat
     old = running.statistics.moved_to(found.shift, family)
     old = old.times(math.exp(-passed) * total / float(old.n_k.sum()))
     new = found.times(-math.expm1(-passed) * total / found.total_weight)
-    return running._replace(statistics=old + new, exponent=exponent, seen=seen, steps=running.steps + 1)
+    return running._replace(statistics=old + new, exponent=exponent, seen=seen, batches=running.batches + 1)
 
 
 def _begin_again(

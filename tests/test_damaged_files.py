@@ -237,3 +237,23 @@ def test_precisions_of_another_model(tmp_path, family):
     for factor in (1 + 1e-6, -1.0, 0.0):
         rewrite(tmp_path / "model.npz", precisions_cholesky=factor * model.precisions_cholesky_)
         assert_refused(tmp_path / "model.npz", "precisions_cholesky does not belong to covariances")
+
+
+@pytest.mark.parametrize(
+    "fault, changes",
+    [
+        ("stream_n_k", {"stream_n_k": -np.ones(3)}),
+        ("stream_n_k", {"stream_n_k": np.zeros(3)}),
+        ("stream_least", {"stream_least": np.zeros(3)}),
+        ("stream_first", {"stream_first": np.ones((3, 2))}),
+        ("stream_second", {"stream_second": np.full((3, 3, 3), np.nan)}),
+        ("lacks stream_shift", {"stream_shift": None}),
+        ("seen", {"header": {"stream": {"exponent": 0, "seen": "many", "iterations": 1, "batches": 1}}}),
+        ("batches", {"header": {"stream": {"exponent": 0, "seen": 3.0, "iterations": 1, "batches": -1}}}),
+        ("exponent", {"header": {"stream": {"seen": 3.0, "iterations": 1, "batches": 1}}}),
+        ("cannot be loaded", {"header": {"stream": 3}}),
+    ],
+)
+def test_what_is_remembered_of_rows(path, fault, changes):
+    rewrite(path, **changes)
+    assert_refused(path, fault)

@@ -185,6 +185,19 @@ def test_the_classifier_is_bayes_rule(example):
     assert_array_equal(model.predict(X), np.array(["a", "b"])[np.argmax(joint, axis=0)])
 
 
+def test_a_stream_is_followed(example, told):
+    """By the half-life's model at its lag, of which it tells; by the other less and less."""
+    script = example("stream")
+    forgets, keeps = script.follow(forget=script.HALF_LIFE), script.follow()
+    numbers = told(script.print_paths, forgets, keeps)
+    ((behind,),) = numbers("the centres move by")
+    assert_allclose(behind, 300 / np.log(2) / 50 * np.pi * 6 / 299, atol=0.005)
+    assert_allclose(script.distances(forgets)[100:], behind, atol=0.25)
+    assert script.distances(keeps)[-1] > 5 * behind
+    with_one, without = numbers("Mean log-likelihood of the last")
+    assert with_one[0] > without[0] + 1
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_the_classifier_is_one_of_scikit_learns(example):
     check_estimator(example("classifier").MixtureClassifier())

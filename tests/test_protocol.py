@@ -228,6 +228,12 @@ def test_weights_reach_every_fold(routing):
         assert_allclose(search.cv_results_["mean_test_score"][0], np.mean(expected), rtol=1e-12)
 
 
+def test_partial_fit_has_a_request_of_its_own(routing):
+    model = asking(False).set_partial_fit_request(sample_weight="w")
+    assert model.get_metadata_routing().partial_fit.requests == {"sample_weight": "w"}
+    assert model.get_metadata_routing().fit.requests == {"sample_weight": False}
+
+
 def test_weights_that_are_not_asked_for(routing):
     """False leaves them out, and nothing said is an error."""
     scaler = preprocessing.StandardScaler().set_fit_request(sample_weight=True)
