@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import operator
+from functools import partial, reduce
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -11,24 +13,19 @@ from cgmm.config import threads
 from cgmm.parameters import distances_to
 from cgmm.pruning import Pruning
 from cgmm.statistics import SufficientStatistics
+from cgmm.unlikely import Unlikely, Worst
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, Self
 
     from cgmm.parameters import Density, Parameters
     from cgmm.pruning import Guide
     from cgmm.types import Array, Labels, Moment, Rows
 
+T = TypeVar("T")  # what adds up
+
 PART = _kernels.PART  # rows: at its multiples rows may be cut, and all sums stay the same bits
-
-
-class Worst(NamedTuple):
-    """Rows (m,d) that a mixture explains worst, their indices, and the mean log-likelihood of all."""
-
-    rows: Rows
-    indices: Labels
-    mean: float
 
 
 class Data:
@@ -109,39 +106,30 @@ class Data:
         for rows, row_weights in self.parts():
             yield InMemory(rows, row_weights, self.exponent)
 
-    def pieces(self) -> Iterator[tuple[int, Rows, Array | None]]:
+    def pieces(self) -> Iterator[tuple[int, InMemory]]:
         """The parts, cut to PART rows or fewer, each after the index of its first row."""
         first = 0
-        for rows, row_weights in self.parts():
-            for start in range(0, len(rows), PART):
-                cut = slice(start, start + PART)
-                yield first + start, rows[cut], None if row_weights is None else row_weights[cut]
-            first += len(rows)
+        for block in self.blocks():
+            for start in range(0, block.n, PART):
+                yield first + start, block.cut(slice(start, start + PART))
+            first += block.n
 
-    def filled(self, parameters: Parameters, n_threads: int | None) -> Iterator[tuple[int, Rows, Array | None]]:
-        """The pieces, whose gaps are filled as a mixture expects."""
-        yield from self.pieces()
+    def sum_of_blocks(self, of: Callable[[InMemory], T]) -> T:
+        """Σ of(block), over the parts."""
+        return reduce(operator.add, map(of, self.blocks()))
+
+    def sum_of_pieces(self, of: Callable[[InMemory, int], T]) -> T:
+        """Σ of(piece, index of its first row), over the parts cut to PART rows or fewer."""
+        return reduce(operator.add, (of(piece, first) for first, piece in self.pieces()))
 
     def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
         """Up to `count` different rows of positive weight and the least log-likelihoods, the worst first."""
-        total, weight, most = 0.0, 0.0, 4 * count
-        least, indices, found = np.empty(0), np.empty(0, dtype=np.intp), np.empty((0, self.d), dtype=self.dtype)
-        for first, rows, row_weights in self.filled(parameters, n_threads):
-            values = _kernels.evaluate(rows, parameters.density, "log_likelihood", threads(n_threads))
-            total += float(values.sum() if row_weights is None else (row_weights * values).sum())
-            weight += float(len(rows) if row_weights is None else row_weights.sum())
-            if row_weights is not None:
-                values = np.where(row_weights > 0, values, np.inf)
-            here = np.argpartition(values, min(most, len(values)) - 1)[:most]
-            here = here[np.isfinite(values[here])]
-            least = np.concatenate([least, values[here]])
-            indices = np.concatenate([indices, first + here])
-            found = np.concatenate([found, rows[here]])
-            kept = np.lexsort((indices, least))[:most]
-            least, indices, found = least[kept], indices[kept], found[kept]
-        _, firsts = np.unique(found, axis=0, return_index=True)
-        kept = np.sort(firsts)[:count]
-        return Worst(found[kept], indices[kept], total / weight)
+        return self.sum_of_pieces(partial(Unlikely.of, parameters, 4 * count, n_threads)).worst(count)
+
+    def deviations(self, columns: Labels, about: Array) -> Array:
+        """The standard deviations of some columns of the rows of positive weight, from sums about those values."""
+        sums, squares, count = self.sum_of_pieces(partial(_sums_of_columns, columns, about))
+        return np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0.0))
 
 
 class InMemory(Data):
@@ -167,6 +155,10 @@ class InMemory(Data):
     @property
     def completed(self) -> InMemory:
         """The rows, whose gaps are filled so that a start can be made of them."""
+        return self
+
+    def filled(self, parameters: Parameters, n_threads: int | None) -> InMemory:
+        """The rows, whose gaps are filled as a mixture expects."""
         return self
 
     def evaluate(self, parameters: Parameters, what: Any, n_threads: int) -> Any:
@@ -214,3 +206,15 @@ class InMemory(Data):
         """Some of the rows."""
         rows = np.ascontiguousarray(self.X[indices])
         return self._other(rows, None if self.row_weights is None else self.row_weights[indices], self.exponent)
+
+
+def _sums_of_columns(columns: Labels, about: Array, data: InMemory, first: int) -> Array:
+    """Σ (x_j − about_j) and Σ (x_j − about_j)² over the rows of positive weight, and their number: (3, columns).
+
+    A value that is missing is not counted.
+    """
+    rows = data.X[:, columns] - about
+    if data.row_weights is not None:
+        rows = rows[data.row_weights > 0]
+    counts = np.count_nonzero(~np.isnan(rows), axis=0)
+    return np.stack([np.nansum(rows, axis=0), np.nansum(rows**2, axis=0), counts])

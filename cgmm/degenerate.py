@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cgmm.data import Data
     from cgmm.em import Settings
     from cgmm.statistics import SufficientStatistics
-    from cgmm.types import Array, Labels, Rows
+    from cgmm.types import Array, Rows
 
 EMPTIED = "no row belongs to it"
 SINGULAR = "its covariance is singular"
@@ -61,7 +61,7 @@ def least_variances(data: Data) -> Array:
     scale = (high - low) / 1.35  # that of a normal distribution, about
     flat = np.flatnonzero(~(scale > 0))
     if len(flat):
-        scale[flat] = _deviations(data, flat, middle[flat])
+        scale[flat] = data.deviations(flat, middle[flat])
     exact = 4 * np.finfo(data.dtype).eps * np.abs(middle)
     least = np.maximum(RELATIVE * scale**2, exact**2)
     nothing = least < SMALLEST
@@ -69,19 +69,6 @@ def least_variances(data: Data) -> Array:
         others = least[~nothing].mean() if not nothing.all() else SMALLEST
         least[nothing] = np.where(scale[nothing] > 0, SMALLEST, others)
     return least
-
-
-def _deviations(data: Data, columns: Labels, about: Array) -> Array:
-    """The standard deviations of some columns of the rows of positive weight."""
-    sums, squares, count = np.zeros((3, len(columns)))
-    for _, piece, row_weights in data.pieces():
-        rows = piece[:, columns] - about
-        if row_weights is not None:
-            rows = rows[row_weights > 0]
-        sums += np.nansum(rows, axis=0)
-        squares += np.nansum(rows**2, axis=0)
-        count += np.count_nonzero(~np.isnan(rows), axis=0)
-    return np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0.0))
 
 
 def exact_to(least: Array, offsets: Array, means: Array, eps: float) -> Array:

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any, Self
 
-    from cgmm.data import Worst
     from cgmm.pruning import Pruning
     from cgmm.statistics import SufficientStatistics
     from cgmm.types import Array, Rows
+    from cgmm.unlikely import Worst
 
 CORRELATED_FEATURES = 32  # beyond it the gaps of a start's rows are filled feature by feature: patterns cost O(d³) each
 RIDGE = 1e-6  # of a feature's variance, which no regression leaves less of: the gaps of few rows stay near the others
@@ -47,6 +47,7 @@ class Incomplete(InMemory):
         return Patterns(self.X, self.row_weights)
 
     def blocks(self) -> Iterator[InMemory]:
+        self.begun[0] += 1
         yield self
 
     def statistics(
@@ -107,9 +108,8 @@ class Incomplete(InMemory):
         filled = impute(of.normal, self.X, np.random.default_rng(0)).clip(*of._bounds)
         return InMemory(filled, self.row_weights, self.exponent)
 
-    def filled(self, parameters: Parameters, n_threads: int | None) -> Iterator[tuple[int, Rows, Array | None]]:
-        for first, rows, row_weights in self.pieces():
-            yield first, impute(parameters, rows, n_threads=n_threads), row_weights
+    def filled(self, parameters: Parameters, n_threads: int | None) -> InMemory:
+        return InMemory(impute(parameters, self.X, n_threads=n_threads), self.row_weights, self.exponent)
 
     def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
         """Densities of rows of different features cannot be compared: those of filled rows choose."""
