@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -10,7 +12,7 @@ from cgmm import incomplete, missing, protocol
 from cgmm.streams import names_of, naming, read
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cgmm.data import InMemory
     from cgmm.gmm import GMM
@@ -19,12 +21,15 @@ if TYPE_CHECKING:
     from cgmm.statistics import SufficientStatistics
     from cgmm.types import ArrayLike, Names, Rows
 
+T = TypeVar("T")  # what adds up
+
 NO_ROWS = "X has no rows: there was no block with one"
 LARGEST = np.finfo(np.float32).max
 ROWS_AT_A_TIME = 65536  # of responsibilities held at once, where not each of them is wanted
 
 
-class Sums(NamedTuple):
+@dataclass(frozen=True)
+class Sums:
     """Σ_i w_i log p(x_i), Σ_i w_i and Σ_i w_i log max_c r_ic, 2^−exponent times what they are; n rows.
 
     n_parameters : of the mixture, those that are free
@@ -37,14 +42,37 @@ class Sums(NamedTuple):
     n: int
     n_parameters: int
 
+    def __add__(self, other: Sums) -> Sums:
+        more = other.times_power_of_two(other.exponent - self.exponent)
+        return replace(
+            self,
+            log_likelihood=self.log_likelihood + more.log_likelihood,
+            number=self.number + more.number,
+            log_certainty=self.log_certainty + more.log_certainty,
+            n=self.n + more.n,
+        )
+
+    def times_power_of_two(self, exponent: int) -> Sums:
+        """The same sums, 2^exponent as large."""
+        with np.errstate(over="ignore"):
+            values = np.ldexp([self.log_likelihood, self.number, self.log_certainty], exponent).tolist()
+        return Sums(values[0], values[1], values[2], self.exponent - exponent, self.n, self.n_parameters)
+
     @property
     def total_weight(self) -> float:
-        return float(np.ldexp(self.number, self.exponent))
+        return self.times_power_of_two(self.exponent).number
+
+    @property
+    def mean_log_likelihood(self) -> float:
+        return self.log_likelihood / self.number
 
     def criteria(self) -> Criteria:
-        log_likelihood, number, log_certainty = (float(np.ldexp(value, self.exponent)) for value in self[:3])
-        fit, bic = -2.0 * log_likelihood, self.n_parameters * float(np.log(number))
-        return Criteria(log_likelihood, fit + 2.0 * self.n_parameters, fit + bic, fit + bic - 2.0 * log_certainty)
+        """Information criteria; without the certainty, the ICL is the BIC."""
+        sums = self.times_power_of_two(self.exponent)
+        fit, bic = -2.0 * sums.log_likelihood, self.n_parameters * float(np.log(sums.number))
+        return Criteria(
+            sums.log_likelihood, fit + 2.0 * self.n_parameters, fit + bic, fit + bic - 2.0 * sums.log_certainty
+        )
 
 
 class Criteria(NamedTuple):
@@ -70,14 +98,32 @@ class Evaluation(NamedTuple):
         for start in range(0, self.data.n, ROWS_AT_A_TIME):
             yield self._replace(data=self.data.cut(slice(start, start + ROWS_AT_A_TIME)))
 
-    def log_certainty(self) -> float:
+    def sums(self, certainty: bool = False) -> Sums:
+        """Sums over the rows; without `certainty`, log_certainty is zero."""
+        data = self.data
+        return Sums(
+            data.sum(self.evaluate("log_likelihood")),
+            data.sum(np.ones(data.n)),
+            self._log_certainty() if certainty else 0.0,
+            data.exponent,
+            data.n,
+            self.parameters.n_parameters,
+        )
+
+    def statistics(self, double: bool = False) -> SufficientStatistics:
+        """Those of the rows, in float64 if `double`."""
+        data = self.data.widened() if double else self.data
+        return data.statistics(self.parameters, self.n_threads).times_power_of_two(data.exponent)
+
+    def _log_certainty(self) -> float:
         return sum(part.data.sum(np.log(part.evaluate("responsibilities").max(axis=1))) for part in self.parts())
 
 
-class Evaluations(NamedTuple):
+class Evaluations:
     """Evaluations of all blocks, each time anew."""
 
-    blocks: Iterable[Evaluation]
+    def __init__(self, blocks: Iterable[Evaluation]) -> None:
+        self.blocks = blocks
 
     def evaluate(self, what: Any) -> Any:
         """A value for each row."""
@@ -89,27 +135,18 @@ class Evaluations(NamedTuple):
         found = (missing.impute(part.parameters, part.data.X, rng, part.n_threads) for part in parts)
         return _joined([values.clip(-LARGEST, LARGEST).astype(np.float32) if single else values for values in found])
 
-    def sums(self, certainty: bool = False) -> Sums:
-        """Sums over all rows; without `certainty`, log_certainty is zero."""
-        totals, exponent, n, n_parameters = np.zeros(3), None, 0, 0
+    def total(self, of: Callable[[Evaluation], T]) -> T:
+        """Σ of(block)."""
+        total: Any = None
         for block in self.blocks:
-            data, n_parameters = block.data, block.parameters.n_parameters
-            exponent, n = data.exponent if exponent is None else exponent, n + data.n
-            values = block.evaluate("log_likelihood")
-            found = data.sum(values), data.sum(np.ones(data.n)), block.log_certainty() if certainty else 0.0
-            totals += np.ldexp(found, data.exponent - exponent)
-        if exponent is None:
+            found = of(block)
+            total = found if total is None else total + found
+        if total is None:
             raise ValueError(NO_ROWS)
-        return Sums(totals[0], totals[1], totals[2], exponent, n, n_parameters)
+        return total
 
-    def mean_log_likelihood(self) -> float:
-        sums = self.sums()
-        return float(sums.log_likelihood / sums.number)
-
-    def criteria(self, certainty: bool = False) -> Criteria:
-        """Information criteria; without `certainty`, the ICL is the BIC."""
-        with np.errstate(over="ignore"):
-            return self.sums(certainty).criteria()
+    def sums(self, certainty: bool = False) -> Sums:
+        return self.total(partial(Evaluation.sums, certainty=certainty))
 
 
 def _joined(values: list[Any]) -> Any:
@@ -167,11 +204,5 @@ def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None
     ValueError, TypeError
         X or sample_weight cannot be used, or X has other features than the model.
     """
-    found = None
-    for block in model._evaluations(X, sample_weight, some=False).blocks:
-        data = block.data.widened() if model.missing == "marginal" else block.data
-        sums = data.statistics(block.parameters, block.n_threads).times_power_of_two(data.exponent)
-        found = sums if found is None else found + sums
-    if found is None:
-        raise ValueError(NO_ROWS)
-    return found
+    statistics = partial(Evaluation.statistics, double=model.missing == "marginal")
+    return model._evaluations(X, sample_weight, some=False).total(statistics)

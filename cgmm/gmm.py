@@ -337,7 +337,7 @@ class GMM(Estimator):
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
-        return self._evaluations(X, sample_weight).mean_log_likelihood()
+        return self._evaluations(X, sample_weight).sums().mean_log_likelihood
 
     def impute(self, X: ArrayLike, *, draws: bool = False, random_state: Seed = None) -> Rows:
         """Fill the gaps of rows; NaN is a missing value here whatever `missing` says.
@@ -387,18 +387,18 @@ class GMM(Estimator):
 
         Row weights (n,) count rows: n is their sum.
         """
-        return self._evaluations(X, sample_weight).criteria().bic
+        return self._evaluations(X, sample_weight).sums().criteria().bic
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        return self._evaluations(X, sample_weight).criteria().aic
+        return self._evaluations(X, sample_weight).sums().criteria().aic
 
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood of X (n,d), smaller is better.
 
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
         """
-        return self._evaluations(X, sample_weight).criteria(certainty=True).icl
+        return self._evaluations(X, sample_weight).sums(certainty=True).criteria().icl
 
     def plot(self, X: ArrayLike, ax: Any = None, **options: Any) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -14,12 +15,13 @@ import numpy as np
 from cgmm import fitting, report, validation
 from cgmm.config import threads
 from cgmm.covariance import FAMILIES
-from cgmm.evaluation import Evaluation, Evaluations
+from cgmm.evaluation import Evaluation, Sums
 from cgmm.gmm import GMM
 
 if TYPE_CHECKING:
-    from cgmm.data import Data
+    from cgmm.data import Data, InMemory
     from cgmm.em import Settings
+    from cgmm.parameters import Parameters
     from cgmm.prior import Prior
     from cgmm.restarts import Search
     from cgmm.types import Array, ArrayLike, CovarianceType, Init, Method, Missing, Parts, Rows, Seed
@@ -237,17 +239,20 @@ def _candidate(model: GMM, search: Search, seconds: float, settings: Settings, d
     fit = search.best
     if data.dtype == np.float32 and fit.parameters.needs_double:
         data = data.widened()
-    n_threads = threads(settings.n_threads)
-    blocks = (Evaluation(block, fit.parameters, n_threads) for block in data.blocks())
+    sums = data.sum_of_blocks(partial(_sums, fit.parameters, threads(settings.n_threads)))
     return Candidate(
         model.n_components,
         model.covariance_type,
         fit.parameters.n_parameters,
-        *Evaluations(blocks).criteria(certainty=True),
+        *sums.criteria(),
         seconds,
         fit.converged,
         tuple(text for text, _ in report.faults(fit, settings)) + (LEANS,) * search.leans(fit.parameters),
     )
+
+
+def _sums(parameters: Parameters, n_threads: int, block: InMemory) -> Sums:
+    return Evaluation(block, parameters, n_threads).sums(certainty=True)
 
 
 class _Shared:
