@@ -62,6 +62,10 @@ class Data:
         """All rows in memory."""
         raise NotImplementedError
 
+    def threads(self, n_threads: int | None) -> int:
+        """Those that work at a block: what the user asks for, or all that the process may use."""
+        return threads(n_threads)
+
     def spread(self, count: int) -> Rows:
         """No more than `count` rows of positive weight, evenly spread among them; `count` ≤ sampling.MOST_SPREAD."""
         raise NotImplementedError
@@ -76,7 +80,7 @@ class Data:
         """One pass: the statistics, and the share of the dense work that was done."""
         sums = _kernels.Expectation(density, moment, guide, self.n)
         for rows, row_weights in self.parts():
-            sums.add(rows, row_weights, threads(n_threads))
+            sums.add(rows, row_weights, self.threads(n_threads))
         found, share = sums.result()
         return SufficientStatistics(*found, moment), share
 
@@ -124,7 +128,7 @@ class Data:
 
     def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
         """Up to `count` different rows of positive weight and the least log-likelihoods, the worst first."""
-        return self.sum_of_pieces(partial(Unlikely.of, parameters, 4 * count, n_threads)).worst(count)
+        return self.sum_of_pieces(partial(Unlikely.of, parameters, 4 * count, self.threads(n_threads))).worst(count)
 
     def deviations(self, columns: Labels, about: Array) -> Array:
         """The standard deviations of some columns of the rows of positive weight, from sums about those values."""
@@ -157,7 +161,7 @@ class InMemory(Data):
         """The rows, whose gaps are filled so that a start can be made of them."""
         return self
 
-    def filled(self, parameters: Parameters, n_threads: int | None) -> InMemory:
+    def filled(self, parameters: Parameters, n_threads: int) -> InMemory:
         """The rows, whose gaps are filled as a mixture expects."""
         return self
 

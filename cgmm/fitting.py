@@ -109,7 +109,7 @@ def settings_of(model: GMM) -> em.Settings:
         tol=validation.check_real("tol", model.tol),
         max_iter=validation.check_count("max_iter", model.max_iter, least=0),
         reg_covar=validation.check_real("reg_covar", model.reg_covar),
-        n_threads=threads(validation.check_threads(model.n_threads)),
+        n_threads=validation.check_threads(model.n_threads),
     )
 
 

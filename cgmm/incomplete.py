@@ -108,7 +108,7 @@ class Incomplete(InMemory):
         filled = impute(of.normal, self.X, np.random.default_rng(0)).clip(*of._bounds)
         return InMemory(filled, self.row_weights, self.exponent)
 
-    def filled(self, parameters: Parameters, n_threads: int | None) -> InMemory:
+    def filled(self, parameters: Parameters, n_threads: int) -> InMemory:
         return InMemory(impute(parameters, self.X, n_threads=n_threads), self.row_weights, self.exponent)
 
     def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:

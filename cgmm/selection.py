@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from cgmm import fitting, report, validation
-from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.evaluation import Evaluation, Sums
 from cgmm.gmm import GMM
@@ -239,7 +238,7 @@ def _candidate(model: GMM, search: Search, seconds: float, settings: Settings, d
     fit = search.best
     if data.dtype == np.float32 and fit.parameters.needs_double:
         data = data.widened()
-    sums = data.sum_of_blocks(partial(_sums, fit.parameters, threads(settings.n_threads)))
+    sums = data.sum_of_blocks(partial(_sums, fit.parameters, data.threads(settings.n_threads)))
     return Candidate(
         model.n_components,
         model.covariance_type,

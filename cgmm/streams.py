@@ -53,9 +53,7 @@ class Streamed(Data):
             kept[0].add(rows)
             kept[1].add(rows, row_weights)
         if kept is None:
-            raise ValueError(
-                f"X has {self.n} rows" + " and no positive weight" * bool(self.n) + ": nothing can be fitted"
-            )
+            raise nothing_counts(self.n)
         self._spread, self._reservoir = kept
 
     def _first_blocks(self) -> Iterator[Part]:
@@ -174,13 +172,18 @@ def names_of(source: Source, block: Any) -> Names | None:
     return protocol.feature_names(block) if source.names is None else np.array(source.names, dtype=object)
 
 
+def nothing_counts(n: int) -> ValueError:
+    """The error of n rows of which none has a positive weight."""
+    return ValueError(f"X has {n} rows" + " and no positive weight" * bool(n) + ": nothing can be fitted")
+
+
 @contextmanager
-def naming(at: int, first: int | None = None) -> Iterator[None]:
+def naming(at: int, first: int | None = None, kind: str = "block") -> Iterator[None]:
     """Errors of a block that cannot be used name it, and the row that is its first."""
     try:
         yield
     except (ValueError, TypeError) as error:
-        where = f"block {at}" if first is None else f"block {at}, which begins at row {first}"
+        where = f"{kind} {at}" if first is None else f"{kind} {at}, which begins at row {first}"
         raise BlockError(f"{where}: {error}") from error
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.config import threads
 
 if TYPE_CHECKING:
     from typing import Self
@@ -42,10 +41,10 @@ class Unlikely:
     most: int
 
     @classmethod
-    def of(cls, parameters: Parameters, most: int, n_threads: int | None, data: InMemory, first: int) -> Self:
+    def of(cls, parameters: Parameters, most: int, n_threads: int, data: InMemory, first: int) -> Self:
         """Those of rows whose first has that index."""
         X, row_weights = data.filled(parameters, n_threads).X, data.row_weights
-        values = _kernels.evaluate(X, parameters.density, "log_likelihood", threads(n_threads))
+        values = _kernels.evaluate(X, parameters.density, "log_likelihood", n_threads)
         log_likelihood = float(values.sum() if row_weights is None else (row_weights * values).sum())
         weight = float(len(X) if row_weights is None else row_weights.sum())
         if row_weights is not None:
