@@ -146,7 +146,10 @@ class Evaluations:
         return total
 
     def sums(self, certainty: bool = False) -> Sums:
-        return self.total(partial(Evaluation.sums, certainty=certainty))
+        sums = self.total(partial(Evaluation.sums, certainty=certainty))
+        if not sums.number:
+            raise ValueError("sample_weight is zero for every row")
+        return sums
 
 
 def _joined(values: list[Any]) -> Any:

@@ -14,7 +14,7 @@ from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.prior import LEAST_EXPONENT
 from cgmm.restarts import Problem, Restart, Search
-from cgmm.sources import source_of
+from cgmm.sources import is_dask, source_of
 from cgmm.streams import Streamed
 
 if TYPE_CHECKING:
@@ -83,9 +83,17 @@ def prepare(
 ) -> Prepared:
     """The rows and weights of a fit, checked; ValueError or TypeError says what is wrong with them, and where.
 
-    Rows that come in blocks are read once: for the sample of a search for k components, whose generator is rng. If
-    `gaps`, NaN is a missing value.
+    Rows that come in blocks or chunks are read once: for the sample of a search for k components with that generator.
+    If `gaps`, NaN is a missing value.
     """
+    size = partial(initialize.sample_size, k)
+    if is_dask(X):
+        from cgmm.cluster import Chunked  # which imports Dask
+
+        if gaps:
+            raise ValueError("missing='marginal' is for a fit of rows in memory, and X is in chunks: give X.compute()")
+        chunked = Chunked(X, sample_weight, _key_of(rng), size, n_threads)
+        return Prepared(chunked, chunked.names, degenerate.least_variances(chunked))
     source = source_of(X, sample_weight)
     if source is not None:
         if gaps:
@@ -93,14 +101,18 @@ def prepare(
                 "missing='marginal' is for a fit of rows in memory, and X comes in blocks: give an array, which "
                 "np.asarray makes of a memory map"
             )
-        key = sampling.key_of(copy.deepcopy(rng))
-        stream = Streamed(source, key, partial(initialize.sample_size, k), threads(n_threads))
+        stream = Streamed(source, _key_of(rng), size, threads(n_threads))
         return Prepared(stream, stream.names, degenerate.least_variances(stream))
     names = protocol.feature_names(X)
     data = incomplete.of_user(X, sample_weight, gaps, n_threads=threads(n_threads))
     if isinstance(data, incomplete.Incomplete):
         validation.check_columns(data.X, data.row_weights)
     return Prepared(data, names, degenerate.least_variances(data))
+
+
+def _key_of(rng: np.random.Generator) -> int:
+    """The key of a sample, which leaves the generator as it is."""
+    return sampling.key_of(copy.deepcopy(rng))
 
 
 def settings_of(model: GMM) -> em.Settings:

@@ -18,7 +18,7 @@ from cgmm.fitting import State
 from cgmm.parameters import Parameters
 from cgmm.prior import Prior
 from cgmm.protocol import Estimator
-from cgmm.sources import source_of
+from cgmm.sources import is_dask, source_of
 from cgmm.validation import NotFittedError
 
 if TYPE_CHECKING:
@@ -508,12 +508,24 @@ class GMM(Estimator):
 
         gaps : whether NaN is a missing value
         """
+        state = self._state_for(X, state)
+        n_threads = threads(validation.check_threads(self.n_threads))
+        return of_rows(X, sample_weight, state.fit.parameters, n_threads, gaps, some)
+
+    def _state_for(self, X: Any, state: State | None) -> State:
+        """That state, or of the last fit; X has its features' names."""
         state = state or self._fitted()
         warning = protocol.check_feature_names(protocol.feature_names(X), state.names)
         if warning:
-            warnings.warn(warning, UserWarning, stacklevel=4)
-        n_threads = threads(validation.check_threads(self.n_threads))
-        return of_rows(X, sample_weight, state.fit.parameters, n_threads, gaps, some)
+            warnings.warn(warning, UserWarning, stacklevel=5)
+        return state
+
+    def _lazy(self, X: Any, sample_weight: Any, state: State | None, gaps: bool) -> Evaluations:
+        """The same of rows in the chunks of a Dask collection."""
+        from cgmm.cluster import Lazy  # which imports Dask
+
+        n_threads = validation.check_threads(self.n_threads)
+        return Lazy(X, sample_weight, self._state_for(X, state).fit.parameters, n_threads, gaps)
 
     def _evaluations(
         self,
@@ -523,8 +535,10 @@ class GMM(Estimator):
         some: bool = True,
         gaps: bool = False,
     ) -> Evaluations:
-        """The same of rows that may come in blocks, and have gaps if the model allows them or `gaps`."""
+        """The same of rows in blocks or chunks or neither; they may have gaps if the model allows them or `gaps`."""
         state, gaps = state or self._fitted(), validation.check_missing(self.missing) or gaps
+        if is_dask(X):
+            return self._lazy(X, sample_weight, state, gaps)
         source = source_of(X, sample_weight)
         if source is None:
             return Evaluations([self._evaluation(X, sample_weight, state, some, gaps)])

@@ -78,6 +78,11 @@ class Mapped:
         file.madvise(getattr(mmap, advice), page, start + rows.nbytes - page)
 
 
+def is_dask(X: Any) -> bool:
+    """Whether X is a Dask collection, not what holds one in itself."""
+    return hasattr(X, "__dask_graph__") and hasattr(X, "to_delayed")
+
+
 def source_of(X: Any, sample_weight: Any = None) -> Source | None:
     """The source that X is, or None: then it is an array, or what becomes one."""
     mapped = X if isinstance(X, np.memmap) and X.nbytes >= LEAST_MAPPED else _map(X)

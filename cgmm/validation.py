@@ -191,8 +191,8 @@ def _check_table(X: Any, n_features: int | None) -> Rows:
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
     if d == 0:
         raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
-    if n_features is not None and d != n_features:
-        raise ValueError(f"X has {d} features, but GMM is expecting {n_features} features as input.")
+    if n_features is not None:
+        check_features(d, n_features)
     return X
 
 
@@ -224,6 +224,11 @@ def check_columns(X: Rows, row_weights: Array | None, rows: int = 65536) -> None
     told = ", ".join(f"X[:, {j}]" for j in np.flatnonzero(empty))
     weight = "" if row_weights is None else " of positive weight"
     raise ValueError(f"{told} is missing in every row{weight}: nothing can be learnt of it. Drop it.")
+
+
+def check_features(d: int, expected: int) -> None:
+    if d != expected:
+        raise ValueError(f"X has {d} features, but GMM is expecting {expected} features as input.")
 
 
 def largest_of(n: int, d: int) -> float:

@@ -1,0 +1,263 @@
+"""Rows in the chunks of a Dask collection: a fit's passes go where they are, and verbs are as lazy as they are."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from cgmm import sampling, validation
+from cgmm.chunks import Chunk, Chunks, as_it_is
+from cgmm.data import Data, InMemory
+from cgmm.evaluation import Evaluation, Evaluations, of_rows
+from cgmm.statistics import SufficientStatistics
+from cgmm.streams import ROWS, naming, nothing_counts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from cgmm.parameters import Density, Parameters
+    from cgmm.pruning import Guide
+    from cgmm.types import Labels, Moment, Rows
+
+T = TypeVar("T")
+
+SPARE = 4  # times the rows that are needed of a chunk of the mean size are drawn: chunks may be larger
+
+
+class Found(NamedTuple):
+    """What the first pass finds of a chunk.
+
+    heaviest, weight : the largest row weight and the sum of all, zero if there are none
+    sample : of the rows of positive weight, of which there are `counted`
+    """
+
+    n: int
+    dtype: np.dtype[Any]
+    heaviest: float
+    weight: float
+    counted: int
+    sample: InMemory
+
+
+class Form(NamedTuple):
+    """What the first pass found of all chunks, for those that follow: see Data; row weights are divided by 2^shift."""
+
+    d: int
+    dtype: np.dtype[Any]
+    shift: int
+    exponent: int
+
+
+@dataclass(frozen=True)
+class Work:
+    """Statistics, and the rows that would have been as much work without a guide."""
+
+    statistics: SufficientStatistics
+    rows: float
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.statistics + other.statistics, self.rows + other.rows)
+
+
+class Chunked(Data):
+    """The rows of a Dask collection, each pass anew, and what a first pass found of them."""
+
+    def __init__(
+        self, X: Any, sample_weight: Any, key: int, size: Callable[[int], int], n_threads: int | None = None
+    ) -> None:
+        """key, size : of the sample, as of cgmm.streams.Streamed;  n_threads : of each task, if not one"""
+        chunks = Chunks(X, sample_weight)
+        self.names, self.d, self.key, self.n_threads, self.begun = chunks.names, chunks.d, key, n_threads or 1, [1]
+        drawn = -(-SPARE * max(size(self.d), sampling.MOST_SPREAD) // len(chunks.rows))
+        results = chunks.each(partial(_find, self.d, drawn, key))
+        found = [result for result in results if result is not None]
+        self.n, self.counts = sum(some.n for some in found), np.array([some.counted for some in found], dtype=np.int64)
+        if not self.counted:
+            raise nothing_counts(self.n)
+        if not np.isfinite(sum(some.weight for some in found)):
+            raise ValueError("the row weights have no finite sum")
+        self.chunks = chunks.take([at for at, some in enumerate(results) if some], [some.n for some in found])
+        self.shift = self.exponent = int(np.frexp(max(some.heaviest for some in found))[1])
+        self.samples = [some.sample.scaled(-self.shift) for some in found]
+        self.dtype = np.result_type(*(some.dtype for some in found))
+        if self.dtype == np.float32 and validation.has_small_column(self.spread(validation.SCALE_ROWS)):
+            self.dtype = np.dtype(np.float64)
+
+    @property
+    def counted(self) -> int:
+        return int(self.counts.sum())
+
+    def threads(self, n_threads: int | None) -> int:
+        return self.n_threads
+
+    def widened(self) -> Chunked:
+        return self._other(dtype=np.dtype(np.float64))
+
+    def scaled(self, exponent: int) -> Chunked:
+        samples = [some.scaled(exponent) for some in self.samples]
+        return self._other(shift=self.shift - exponent, exponent=0, samples=samples)
+
+    def _other(self, **changes: Any) -> Chunked:
+        other = copy.copy(self)
+        vars(other).update(changes)
+        return other
+
+    def whole(self) -> InMemory:
+        raise ValueError(
+            "X is in the chunks of a Dask collection, and a function as init_params, or responsibilities_init, would "
+            "need all rows in one place: give means_init, or X.compute()"
+        )
+
+    def spread(self, count: int) -> Rows:
+        shares = shares_of(self.counts, count)
+        return self._joined([evenly(some.n, share) for some, share in zip(self.samples, shares, strict=True)]).X
+
+    def sample(self, size: int, rng: np.random.Generator) -> InMemory:
+        shares = shares_of(self.counts, size)
+        if any(some.n < share for some, share in zip(self.samples, shares, strict=True)):
+            sizes = dict(zip(self.chunks.firsts, shares.tolist(), strict=True))
+            self.samples = self.chunks.each(self._task(partial(_drawn, sizes, self.key)))
+        pairs = zip(self.samples, shares, strict=True)
+        return self._joined([sampling.choose(some.n, share, rng) for some, share in pairs])
+
+    def _joined(self, indices: list[Labels]) -> InMemory:
+        """Those rows of each chunk's sample."""
+        some = [sample.take(chosen) for sample, chosen in zip(self.samples, indices, strict=True)]
+        rows = np.concatenate([sample.X for sample in some]).astype(self.dtype, copy=False)
+        row_weights = [sample.row_weights for sample in some if sample.row_weights is not None]
+        return InMemory(rows, np.concatenate(row_weights) if row_weights else None, self.exponent)
+
+    def expectation(
+        self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
+    ) -> tuple[SufficientStatistics, float]:
+        work = self._total(partial(_expectation, density, moment, self.n_threads, guide))
+        return work.statistics, work.rows / self.n
+
+    def sum_of_blocks(self, of: Callable[[InMemory], T]) -> T:
+        return self._total(partial(_of_block, of))
+
+    def sum_of_pieces(self, of: Callable[[InMemory, int], T]) -> T:
+        return self._total(partial(_of_pieces, of))
+
+    def _total(self, of: Callable[[InMemory, int], T]) -> T:
+        """Σ of(rows, index of the first) over the chunks: a pass."""
+        return self.chunks.total(self._task(of))
+
+    def _task(self, of: Callable[[InMemory, int], T]) -> Callable[[Chunk], T]:
+        """What a task of a further pass does."""
+        self.begun[0] += 1
+        return partial(_again, Form(self.d, self.dtype, self.shift, self.exponent), of)
+
+
+def shares_of(counts: Labels, size: int) -> Labels:
+    """How many of `size` rows are to be from chunks with so many: in proportion, or all there are."""
+    total = int(counts.sum())
+    if total <= size:
+        return counts
+    shares, rest = counts * size // total, counts * size % total
+    shares[np.argsort(-rest, kind="stable")[: size - int(shares.sum())]] += 1
+    return shares
+
+
+def evenly(n: int, size: int) -> Labels:
+    """`size` of n indices, evenly spread; or all."""
+    return np.arange(n) if n <= size else np.arange(size) * n // size
+
+
+def _find(d: int, size: int, key: int, chunk: Chunk) -> Found:
+    rows = validation.check_rows(chunk.rows, d, of=ROWS)
+    row_weights = validation.check_weights(chunk.weights, len(rows), some=False)
+    data = InMemory(rows, row_weights)
+    heaviest, weight = (0.0, 0.0) if row_weights is None else (float(row_weights.max()), float(row_weights.sum()))
+    sample = data.sample(size, np.random.default_rng([key, chunk.at]))
+    return Found(data.n, data.dtype, heaviest, weight, data.counted, sample)
+
+
+def _again(form: Form, of: Callable[[InMemory, int], T], chunk: Chunk) -> T:
+    rows = validation.check_array("X", chunk.rows)
+    if rows.shape[1:] != (form.d,):
+        raise ValueError(f"it has shape {rows.shape}, and had {form.d} columns before: each pass needs the same rows")
+    row_weights = validation.check_weights(chunk.weights, len(rows), some=False)
+    if row_weights is not None:
+        row_weights = np.ldexp(row_weights, -form.shift)
+    return of(InMemory(rows.astype(form.dtype, copy=False), row_weights, form.exponent), chunk.first or 0)
+
+
+def _drawn(sizes: Mapping[int, int], key: int, data: InMemory, first: int) -> InMemory:
+    return data.sample(sizes[first], np.random.default_rng([key, first]))
+
+
+def _expectation(
+    density: Density, moment: Moment, n_threads: int, guide: Guide | None, data: InMemory, first: int
+) -> Work:
+    statistics, share = data.expectation(density, moment, n_threads, guide)
+    if not np.isfinite(statistics.first).all():  # then the rows have changed
+        validation.check_rows(data.X)
+    return Work(statistics, share * data.n)
+
+
+def _of_block(of: Callable[[InMemory], T], data: InMemory, first: int) -> T:
+    return of(data)
+
+
+def _of_pieces(of: Callable[[InMemory, int], T], data: InMemory, first: int) -> T:
+    return data.sum_of_pieces(lambda piece, at: of(piece, first + at))
+
+
+class Lazy(Evaluations):
+    """Evaluations of the chunks of a Dask collection; values of rows stay there until somebody computes them."""
+
+    def __init__(self, X: Any, sample_weight: Any, parameters: Parameters, n_threads: int | None, gaps: bool) -> None:
+        """n_threads : of each task, if not one;  gaps : whether NaN is a missing value"""
+        self.chunks, self.k = Chunks(X, sample_weight), parameters.k
+        validation.check_features(self.chunks.d, parameters.d)
+        self.of = partial(_evaluation, parameters, n_threads or 1, gaps)
+
+    def evaluate(self, what: Any) -> Any:
+        """A Dask array, chunked as the rows are."""
+        meta, array = _no_values(what, self.k), self.chunks.array
+        return array.map_blocks(
+            _values,
+            of=as_it_is(self.of),
+            what=what,
+            none=meta,
+            meta=meta,
+            chunks=(array.chunks[0], *meta.shape[1:]),
+            drop_axis=list(range(meta.ndim, 2)),
+        )
+
+    def impute(self, rng: np.random.Generator | None, single: bool = False) -> Rows:
+        raise TypeError(
+            "impute is for rows in memory, and X is in chunks: use X.map_blocks(model.impute, dtype=X.dtype)"
+        )
+
+    def total(self, of: Callable[[Evaluation], T]) -> T:
+        return self.chunks.total(partial(_of_evaluation, self.of, of))
+
+
+def _evaluation(parameters: Parameters, n_threads: int, gaps: bool, rows: Any, weights: Any = None) -> Evaluation:
+    return of_rows(rows, weights, parameters, n_threads, gaps, some=False)
+
+
+def _of_evaluation(evaluation: Callable[[Any, Any], Evaluation], of: Callable[[Evaluation], T], chunk: Chunk) -> T:
+    return of(evaluation(chunk.rows, chunk.weights))
+
+
+def _no_values(what: Any, k: int) -> Any:
+    """The values of no rows."""
+    return {
+        "labels": np.empty(0, dtype=np.intp),
+        "log_likelihood": np.empty(0),
+        "responsibilities": np.empty((0, k)),
+    }[what]
+
+
+def _values(rows: Any, of: Callable[[Any], Evaluation], what: Any, none: Any, block_id: tuple[int, ...]) -> Any:
+    if not len(rows):
+        return none
+    with naming(block_id[0], kind="chunk"):
+        return of(rows).evaluate(what)
