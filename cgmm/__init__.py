@@ -2,12 +2,12 @@
 
 from cgmm import plot
 from cgmm.config import show_config
-from cgmm.evaluation import expectation
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
 from cgmm.prior import Prior
 from cgmm.selection import Selection, select
 from cgmm.statistics import SufficientStatistics
+from cgmm.steps import expectation, maximisation
 from cgmm.tables import Table, table
 from cgmm.validation import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 
@@ -25,6 +25,7 @@ __all__ = [
     "Table",
     "expectation",
     "kmeans",
+    "maximisation",
     "plot",
     "select",
     "show_config",

@@ -71,6 +71,14 @@ def least_variances(data: Data) -> Array:
     return least
 
 
+def least_of(parameters: Parameters) -> Array:
+    """The same of a mixture whose rows are not at hand: RELATIVE of its own variances."""
+    family, weights, means = parameters.family, parameters.weights, parameters.means
+    mean = np.einsum("c,cj->j", weights, means)
+    variances = family.variances(parameters.covariances, *means.shape) + (means - mean) ** 2
+    return np.maximum(RELATIVE * np.einsum("c,cj->j", weights, variances), (4 * EPS * mean) ** 2 + SMALLEST)
+
+
 def exact_to(least: Array, offsets: Array, means: Array, eps: float) -> Array:
     """The variances (d,) or (k,d) below which none falls, if least is not enough for what rounding does.
 

@@ -15,11 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from cgmm.data import InMemory
-    from cgmm.gmm import GMM
     from cgmm.parameters import Parameters
     from cgmm.sources import Source
     from cgmm.statistics import SufficientStatistics
-    from cgmm.types import ArrayLike, Names, Rows
+    from cgmm.types import Names, Rows
 
 T = TypeVar("T")  # what adds up
 
@@ -183,29 +182,3 @@ def of_rows(X: Any, weights: Any, parameters: Parameters, n_threads: int, gaps: 
     if data.dtype == np.float32 and parameters.needs_double:
         data = data.widened()
     return Evaluation(data, parameters, n_threads)
-
-
-def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None) -> SufficientStatistics:
-    """The sufficient statistics of a block of rows under a fitted mixture: one E-step.
-
-    Parameters
-    ----------
-    model : GMM
-        Fitted, or made by ``GMM.from_parameters``.
-    X : array-like of shape (n, d)
-        Rows; float32 and float64 arrays are not copied, but float32 with ``missing="marginal"``: statistics of rows
-        with and without gaps then add up.
-    sample_weight : array-like of shape (n,), optional
-        Non-negative row weights; all may be zero.
-
-    Returns
-    -------
-    SufficientStatistics
-
-    Raises
-    ------
-    ValueError, TypeError
-        X or sample_weight cannot be used, or X has other features than the model.
-    """
-    statistics = partial(Evaluation.statistics, double=model.missing == "marginal")
-    return model._evaluations(X, sample_weight, some=False).total(statistics)

@@ -30,7 +30,8 @@ class SufficientStatistics:
     """The weighted moments of the rows that a pass has seen, for k components and d features.
 
     They are additive: the statistics of two sets of rows under the same parameters add up to those of their
-    union, ``a + b``. Moments are taken about ``shift``, the means of the parameters, so that nothing cancels.
+    union, ``a + b``; ``0 + a`` is a, so ``sum`` adds them, too. Moments are taken about ``shift``, the means of the
+    parameters, so that nothing cancels. They can be pickled, and are as large as the parameters.
 
     Attributes
     ----------
@@ -95,6 +96,10 @@ class SufficientStatistics:
             self.shift,
             self.moment,
         )
+
+    def __radd__(self, nothing: int) -> SufficientStatistics:
+        """0 + itself, for `sum` and what begins with a zero."""
+        return self if nothing == 0 else NotImplemented
 
     def times_power_of_two(self, exponent: int) -> SufficientStatistics:
         """The statistics of rows whose weights are 2^exponent as large."""

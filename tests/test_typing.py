@@ -70,6 +70,8 @@ def test_functions(tmp_path: Path) -> None:
     model = GMM.from_parameters([1.0], [[0.0, 0.0]], np.eye(2)[None])
     assert_type(model, GMM)
     assert_type(cgmm.expectation(model, X) + cgmm.expectation(model, X), SufficientStatistics)
+    assert_type(sum([cgmm.expectation(model, X)]), SufficientStatistics | Literal[0])
+    assert_type(cgmm.maximisation(model, cgmm.expectation(model, X)), GMM)
     assert_type(cgmm.kmeans(X, 2, init="random"), KMeansResult)
     assert_type(cgmm.kmeans(X, 2, init=X[:2]).labels, Labels)
     model.save(tmp_path / "model.npz")

@@ -1,0 +1,84 @@
+"""EM by hand, for rows that are anywhere: an E-step of a block of them, and an M-step of what all have left."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cgmm import degenerate, em, fitting, validation
+from cgmm.evaluation import Evaluation
+from cgmm.statistics import EMPTY
+
+if TYPE_CHECKING:
+    from cgmm.gmm import GMM
+    from cgmm.statistics import SufficientStatistics
+    from cgmm.types import ArrayLike
+
+
+def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None) -> SufficientStatistics:
+    """The sufficient statistics of a block of rows under a fitted mixture: one E-step.
+
+    Parameters
+    ----------
+    model : GMM
+        Fitted, or made by ``GMM.from_parameters``.
+    X : array-like of shape (n, d)
+        Rows; float32 and float64 arrays are not copied, but float32 with ``missing="marginal"``: statistics of rows
+        with and without gaps then add up.
+    sample_weight : array-like of shape (n,), optional
+        Non-negative row weights; all may be zero.
+
+    Returns
+    -------
+    SufficientStatistics
+
+    Raises
+    ------
+    ValueError, TypeError
+        X or sample_weight cannot be used, or X has other features than the model.
+    """
+    statistics = partial(Evaluation.statistics, double=model.missing == "marginal")
+    return model._evaluations(X, sample_weight, some=False).total(statistics)
+
+
+def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
+    """The mixture that sufficient statistics make of another: one M-step.
+
+    Together with ``expectation`` it is EM for rows that are anywhere: send the model to them, add up the statistics
+    of their blocks, make the next model of the sum. Repeated until ``statistics.lower_bound`` settles, that is
+    ``fit``, but for what needs the rows: a component that loses its own does not begin again elsewhere.
+
+    Parameters
+    ----------
+    model : GMM
+        Fitted, or made by ``GMM.from_parameters``; its reg_covar and fixed are respected.
+    statistics : SufficientStatistics
+        Under the parameters of the model: ``expectation(model, X)``, or a sum of such.
+
+    Returns
+    -------
+    GMM
+        A new one of the same arguments; its ``lower_bounds_`` are those of the model and that of the statistics.
+
+    Raises
+    ------
+    ValueError
+        The statistics are of another model or of no rows, or the model has a prior, which needs the rows' own scale.
+    """
+    state = model._fitted()
+    fit, last = state.fit, state.fit.parameters
+    if statistics.shift.shape != last.means.shape or statistics.moment != last.family.moment:
+        raise ValueError("these statistics are of a model with other components, features or covariances")
+    if not statistics.n_k.sum() >= EMPTY:
+        raise ValueError("these statistics are of no rows of positive weight")
+    if model.prior is not None:
+        raise ValueError("prior must be None: one M-step knows nothing of the rows from which a prior takes its scale")
+    fixed = validation.check_fixed(model.fixed, last.family, last.k)
+    settings = fitting.settings_of(model)._replace(fixed=fixed, least=degenerate.least_of(last))
+    history = np.append(fit.lower_bounds, statistics.lower_bound)
+    parameters, repairs = em.maximise(statistics, last.family, last, settings, iteration=len(history))
+    singular = tuple(repair.component for repair in repairs if repair.cause == degenerate.SINGULAR)
+    found = em.Fit(parameters, history, False, statistics.n_k, tuple(repairs), singular)
+    return type(model)(**model.get_params(deep=False))._with(fitting.State(found, state.names))
