@@ -47,8 +47,8 @@ class Chunks:
     """
 
     def __init__(self, X: Any, sample_weight: Any = None) -> None:
-        self.names: Names | None = protocol.feature_names(X)
         self.array = _array("X", X, 2)
+        self.names: Names | None = protocol.feature_names(X)
         if self.array.numblocks[1] != 1:
             raise ValueError(
                 f"X has {self.array.numblocks[1]} chunks of columns, and a row must be in one: use X.rechunk({{1: -1}})"

@@ -119,7 +119,7 @@ class Chunked(Data):
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
         shares = shares_of(self.counts, size)
         if any(some.n < share for some, share in zip(self.samples, shares, strict=True)):
-            sizes = dict(zip(self.chunks.firsts, shares.tolist(), strict=True))
+            sizes = dict(zip(self.chunks.firsts, np.maximum(shares, 1).tolist(), strict=True))
             self.samples = self.chunks.each(self._task(partial(_drawn, sizes, self.key)))
         pairs = zip(self.samples, shares, strict=True)
         return self._joined([sampling.choose(some.n, share, rng) for some, share in pairs])
@@ -211,10 +211,10 @@ def _of_pieces(of: Callable[[InMemory, int], T], data: InMemory, first: int) -> 
 class Lazy(Evaluations):
     """Evaluations of the chunks of a Dask collection; values of rows stay there until somebody computes them."""
 
-    def __init__(self, X: Any, sample_weight: Any, parameters: Parameters, n_threads: int | None, gaps: bool) -> None:
+    def __init__(self, chunks: Chunks, parameters: Parameters, n_threads: int | None, gaps: bool) -> None:
         """n_threads : of each task, if not one;  gaps : whether NaN is a missing value"""
-        self.chunks, self.k = Chunks(X, sample_weight), parameters.k
-        validation.check_features(self.chunks.d, parameters.d)
+        validation.check_features(chunks.d, parameters.d)
+        self.chunks, self.k = chunks, parameters.k
         self.of = partial(_evaluation, parameters, n_threads or 1, gaps)
 
     def evaluate(self, what: Any) -> Any:

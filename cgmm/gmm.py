@@ -508,24 +508,25 @@ class GMM(Estimator):
 
         gaps : whether NaN is a missing value
         """
-        state = self._state_for(X, state)
+        state = self._state_for(protocol.feature_names(X), state)
         n_threads = threads(validation.check_threads(self.n_threads))
         return of_rows(X, sample_weight, state.fit.parameters, n_threads, gaps, some)
 
-    def _state_for(self, X: Any, state: State | None) -> State:
-        """That state, or of the last fit; X has its features' names."""
+    def _state_for(self, names: Names | None, state: State | None) -> State:
+        """That state, or of the last fit, if it is for features of those names."""
         state = state or self._fitted()
-        warning = protocol.check_feature_names(protocol.feature_names(X), state.names)
+        warning = protocol.check_feature_names(names, state.names)
         if warning:
             warnings.warn(warning, UserWarning, stacklevel=5)
         return state
 
     def _lazy(self, X: Any, sample_weight: Any, state: State | None, gaps: bool) -> Evaluations:
         """The same of rows in the chunks of a Dask collection."""
+        from cgmm.chunks import Chunks
         from cgmm.cluster import Lazy  # which imports Dask
 
-        n_threads = validation.check_threads(self.n_threads)
-        return Lazy(X, sample_weight, self._state_for(X, state).fit.parameters, n_threads, gaps)
+        chunks, n_threads = Chunks(X, sample_weight), validation.check_threads(self.n_threads)
+        return Lazy(chunks, self._state_for(chunks.names, state).fit.parameters, n_threads, gaps)
 
     def _evaluations(
         self,
