@@ -52,14 +52,14 @@ def scheduler():
 def cluster():
     """Two processes of one thread."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs=logging.CRITICAL
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=logging.CRITICAL
     ) as cluster:
         yield cluster
 
 
 @pytest.fixture
 def client(cluster):
-    with distributed.Client(cluster) as client, dask.config.set(scheduler=client):
+    with distributed.Client(cluster) as client, dask.config.set(scheduler="dask.distributed"):
         yield client
 
 
@@ -347,7 +347,7 @@ def test_workers_change_no_bit(cluster, client, expected):
     rows, weights = client.persist([chunked(), chunked(WEIGHTS)])
     for count in (2, 3, 1, 2):
         cluster.scale(count)
-        client.wait_for_workers(count)
+        client.wait_for_workers(count, timeout=60)
         assert_bits(rows, weights, expected)
 
 
@@ -365,7 +365,7 @@ def test_a_worker_is_killed(client, expected):
 
     found = GMM(K, random_state=0, max_iter=4, tol=0, callback=kill).fit(rows, sample_weight=weights)
     assert_same_bits(found, expected)
-    client.wait_for_workers(2)
+    client.wait_for_workers(2, timeout=60)
     assert set(client.run(os.getpid)) != set(workers)
 
 
@@ -378,7 +378,7 @@ def test_verbs_stay_on_the_cluster(client, model):
 
 def test_no_chunk_moves(client):
     """Each stays on the one worker that has it: a fit leaves no copies, and asks no other for one."""
-    rows = client.persist(da.from_array(clusters(1 << 18, 8, 4), chunks=(1 << 14, 8)))
+    rows = client.persist(da.from_array(clusters(1 << 16, 8, 4), chunks=(1 << 13, 8)))
     distributed.wait(rows)
     before = client.who_has(rows)
     GMM(4, random_state=0, max_iter=5, tol=0).fit(rows)
