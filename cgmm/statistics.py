@@ -30,7 +30,7 @@ class SufficientStatistics:
     """The weighted moments of the rows that a pass has seen, for k components and d features.
 
     They are additive: the statistics of two sets of rows under the same parameters add up to those of their
-    union, ``a + b``; ``0 + a`` is a, so ``sum`` adds them, too. Moments are taken about ``shift``, the means of the
+    union, ``a + b``; and 0 adds nothing, so ``sum`` adds them, too. Moments are taken about ``shift``, the means of the
     parameters, so that nothing cancels. They can be pickled, and are as large as the parameters.
 
     Attributes
@@ -79,7 +79,9 @@ class SufficientStatistics:
         """n_k, or for the empty components what can be divided by."""
         return np.maximum(self.n_k, EMPTY)
 
-    def __add__(self, other: SufficientStatistics) -> SufficientStatistics:
+    def __add__(self, other: SufficientStatistics | int) -> SufficientStatistics:
+        if isinstance(other, int) and other == 0:
+            return self
         if not isinstance(other, SufficientStatistics):
             return NotImplemented
         if self.moment != other.moment or not np.array_equal(self.shift, other.shift):
@@ -97,9 +99,8 @@ class SufficientStatistics:
             self.moment,
         )
 
-    def __radd__(self, nothing: int) -> SufficientStatistics:
-        """0 + itself, for `sum` and what begins with a zero."""
-        return self if nothing == 0 else NotImplemented
+    def __radd__(self, other: int) -> SufficientStatistics:
+        return self + other
 
     def times_power_of_two(self, exponent: int) -> SufficientStatistics:
         """The statistics of rows whose weights are 2^exponent as large."""

@@ -73,11 +73,16 @@ def test_statistics_are_small_and_pickle():
     np.testing.assert_array_equal(again.second, 2 * found.second)
 
 
-def test_nothing_and_statistics_are_the_statistics():
+def test_zero_adds_nothing():
     found = expectation(model_of(start_of(X, 5, "full"), "full"), X)
-    assert isinstance(0 + found, SufficientStatistics)
-    with pytest.raises(TypeError):
-        1 + found
+    assert isinstance(found, SufficientStatistics)
+    assert 0 + found is found
+    assert found + 0 is found
+    for other in (1, None, found.n_k.tolist()):
+        with pytest.raises(TypeError):
+            found + other
+        with pytest.raises(TypeError):
+            other + found
 
 
 @pytest.mark.parametrize("prior, other, message", [
