@@ -13,15 +13,16 @@ FOLDER = str(Path(cgmm.__file__).parents[1])
 SECONDS = 120  # after which a program hangs: it is killed, with all processes that it has started
 
 
-def output(program, *arguments, **environment):
-    """What a program prints that must succeed; it imports the cgmm of these tests. None removes a variable.
+def output(program, *arguments, launcher=(), **environment):
+    """What a program prints that must succeed; it imports the cgmm of these tests. None removes a variable, and a
+    launcher is a command that starts the program.
 
     Threads that wait for others sleep: on a busy machine spinning takes longer than the work.
     """
     path = os.pathsep.join(filter(None, (FOLDER, os.environ.get("PYTHONPATH"))))
     settings = os.environ | {"PYTHONPATH": path, "OMP_WAIT_POLICY": "passive"} | environment
     with subprocess.Popen(
-        [sys.executable, "-P", "-c", program, *map(str, arguments)],
+        [*launcher, sys.executable, "-P", "-c", program, *map(str, arguments)],
         env={name: str(value) for name, value in settings.items() if value is not None},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

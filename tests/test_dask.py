@@ -50,10 +50,12 @@ def scheduler():
 
 @pytest.fixture(scope="module")
 def cluster():
-    """Two processes of one thread."""
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=logging.CRITICAL
-    ) as cluster:
+    """Two processes of one thread. None steals another's task: a slow machine would copy chunks to a faster process."""
+    logs = {"dashboard_address": ":0", "silence_logs": logging.CRITICAL}
+    with (
+        dask.config.set({"distributed.scheduler.work-stealing": False}),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, **logs) as cluster,
+    ):
         yield cluster
 
 
