@@ -42,6 +42,7 @@ REPLACED = [
     (re.compile(r"\]\((\.\./)?benchmarks/results\)"), "](benchmarks.md#results)"),
     (re.compile(r"\]\((\.\./)?benchmarks/README\.md\)"), "](benchmarks.md)"),
     (re.compile(r"\]\((\.\./)?examples\)"), "](gallery/index.md)"),
+    (re.compile(r"\]\((\.\./)?examples/(\w+)\.py\)"), r"](gallery/\2.md)"),
     (re.compile(r"\]\(CONTRIBUTING\.md\)"), "](contributing.md)"),
     (re.compile(r"\]\(CHANGELOG\.md\)"), "](changes.md)"),
     (re.compile(r"\]\((\.\./)?docs/"), "]("),
