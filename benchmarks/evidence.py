@@ -27,6 +27,7 @@ RUNS = {
     "restarts": ("restarts.py",),
     "selection": ("selection.py",),
     "sources": ("sources.py",),
+    "cluster": ("cluster.py",),
     "missing": ("missing.py",),
     "partial-fit": ("partial_fit.py",),
     "degenerate": ("degenerate.py",),

@@ -41,7 +41,7 @@ def made_by_workers():
 
 
 class Meter:
-    """A callback of GMM: each iteration's seconds, and the bytes that this machine sent meanwhile, also to itself."""
+    """A callback of GMM: the seconds of each iteration, and the bytes that this machine sent meanwhile."""
 
     def __init__(self):
         self.seconds, self.bytes = [], []
