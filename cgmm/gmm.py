@@ -286,7 +286,7 @@ class GMM(Estimator):
         """Learn from a batch of rows, or from each of a stream's, by one step of stepwise EM.
 
         It goes on from the last call, from ``fit``, or from given parameters. Without them the first rows are
-        gathered, and fitted anew whenever they have grown by a tenth, until there are `learning_rows`. The model is
+        gathered, and fitted anew whenever they have doubled, until there are `learning_rows`. The model is
         fitted as soon as there are n_components of them. See docs/streams.md.
 
         Parameters

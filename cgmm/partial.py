@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 LEAST_ROWS = 1000  # by default, that are averaged before any is forgotten
 ROWS_PER_PARAMETER = 10  # and so many values for each parameter
-GROWTH = 1.1  # of the rows that a start has, from one start to the next
+GROWTH = 2  # of the rows that a start has, from one start to the next
 HISTORY = 1000  # log-likelihoods that are kept
 
 
