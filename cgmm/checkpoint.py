@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import numbers
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ from cgmm.degenerate import Repair
 from cgmm.em import Fit, Stage
 from cgmm.files import check_writable, write_whole
 from cgmm.parameters import Parameters
+from cgmm.prior import Prior
 
 if TYPE_CHECKING:
     from cgmm.data import Data
@@ -37,14 +40,21 @@ class Checkpoint:
         check_writable(path)
         self.found = _read(path) if os.path.exists(path) else None
         if self.found is not None:
-            rng.bit_generator.state = self.found["generator"]
+            rng.bit_generator.state = self._state(rng)
             self.fits = [_fit(*fit) for fit in self.found["fits"]]
             self.stage = None if self.found["stage"] is None else _stage(*self.found["stage"])
         self.generator = rng.bit_generator.state
 
-    def belongs_to(self, settings: Mapping[str, Any], data: Data) -> None:
-        """Say what the fit is of; ValueError if the file is of another one."""
-        self.about = _about(settings, data)
+    def _state(self, rng: np.random.Generator) -> Any:
+        """That of the generator when the fit began."""
+        state, kind = (self.found or {})["generator"], rng.bit_generator.state["bit_generator"]
+        if state["bit_generator"] != kind:
+            raise ValueError(f"the checkpoint {os.fspath(self.path)} is of another generator than {kind}")
+        return state
+
+    def belongs_to(self, settings: Mapping[str, Any], data: Data, last: Parameters | None) -> None:
+        """Say what the fit is of, and from which parameters it goes on; ValueError if the file is of another one."""
+        self.about = _about(settings, data, last)
         if self.found is None:
             return
         for name, ours in self.about.items():
@@ -73,7 +83,8 @@ class Checkpoint:
 
     def remove(self) -> None:
         """After the fit."""
-        os.unlink(self.path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
 
     def _write(self) -> None:
         arrays: list[Any] = []
@@ -82,7 +93,7 @@ class Checkpoint:
             "format": FORMAT,
             "version": VERSION,
             "about": self.about,
-            "generator": self.generator,
+            "generator": _packed(self.generator, arrays),
             "fits": _packed([tuple(vars(fit).values()) for fit in self.fits], arrays),
             "stage": _packed(stage, arrays),
         }
@@ -90,21 +101,41 @@ class Checkpoint:
         write_whole(self.path, lambda file: np.savez(file, text, *arrays))
 
 
-def _about(settings: Mapping[str, Any], data: Data) -> dict[str, Any]:
-    """What tells fits apart: arguments, as text; what rows there are; and some of them."""
+def _about(settings: Mapping[str, Any], data: Data, last: Parameters | None) -> dict[str, Any]:
+    """What tells fits apart: arguments, as text; the rows and weights by their moments, and some rows."""
     told = {name: _told(value) for name, value in settings.items() if name not in NEITHER}
-    if not isinstance(settings["random_state"], int):
+    if not isinstance(settings["random_state"], numbers.Integral):
         del told["random_state"]  # the generator is kept
-    rows = hashlib.sha256(data.spread(256).tobytes()).hexdigest()
-    return {**told, "number of rows": data.n, "number of features": data.d, "type": str(data.dtype), "rows": rows}
+    if last is not None and settings["warm_start"]:
+        told["last fit"] = _digest(last.weights, last.means, last.covariances)
+    weight, mean, covariance = data.moments()
+    return {
+        **told,
+        "number of rows": data.n,
+        "number of features": data.d,
+        "type": str(data.dtype),
+        "rows and weights": _digest(
+            np.array([weight, data.exponent, data.counted]), mean, covariance, data.spread(256)
+        ),
+    }
+
+
+def _digest(*arrays: Any) -> str:
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
 
 def _told(value: Any) -> str:
     if isinstance(value, Mapping):
-        return str({key: _told(inner) for key, inner in value.items()})
-    if hasattr(value, "__array__") or isinstance(value, list):
-        return hashlib.sha256(np.asarray(value, dtype=np.float64).tobytes()).hexdigest()
-    return getattr(value, "__name__", None) or str(value)
+        return str({key: _told(value[key]) for key in sorted(value)})
+    if isinstance(value, set | frozenset | list | tuple) and all(isinstance(item, str) for item in value):
+        return str(sorted(value))
+    if hasattr(value, "__array__") or isinstance(value, list | tuple):
+        return _digest(np.asarray(value, dtype=np.float64))
+    if isinstance(value, Prior):
+        return _told(vars(value))
+    if callable(value):
+        return str(getattr(value, "__qualname__", type(value).__qualname__))
+    return str(value.item() if isinstance(value, np.generic) else value)
 
 
 def _packed(value: Any, arrays: list[Any]) -> Any:
@@ -117,12 +148,16 @@ def _packed(value: Any, arrays: list[Any]) -> Any:
         return {"family": value.family.name, "parts": _packed(parts, arrays)}
     if isinstance(value, tuple | list):
         return [_packed(item, arrays) for item in value]
+    if isinstance(value, dict):
+        return {"mapping": {name: _packed(item, arrays) for name, item in value.items()}}
     return value.item() if isinstance(value, np.generic) else value
 
 
 def _unpacked(value: Any, archive: Any) -> Any:
     if isinstance(value, list):
         return tuple(_unpacked(item, archive) for item in value)
+    if isinstance(value, dict) and "mapping" in value:
+        return {name: _unpacked(item, archive) for name, item in value["mapping"].items()}
     if isinstance(value, dict) and "array" in value:
         return archive[f"arr_{value['array']}"]
     if isinstance(value, dict):
@@ -137,7 +172,7 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
                 header = json.loads(archive["arr_0"].item())
                 if (header["format"], header["version"]) != (FORMAT, VERSION):
                     raise ValueError(f"it is {header['format']!r} of version {header['version']}")
-                for name in ("fits", "stage"):
+                for name in ("generator", "fits", "stage"):
                     header[name] = _unpacked(header[name], archive)
                 return header
         except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file

@@ -151,10 +151,16 @@ class InMemory(Data):
         return type(self)(X, row_weights, exponent)
 
     def widened(self) -> Self:
-        return self._other(self.X.astype(np.float64, copy=False), self.row_weights, self.exponent)
+        return self._counting(self._other(self.X.astype(np.float64, copy=False), self.row_weights, self.exponent))
 
     def scaled(self, exponent: int) -> Self:
-        return self._other(self.X, None if self.row_weights is None else np.ldexp(self.row_weights, exponent), 0)
+        weights = None if self.row_weights is None else np.ldexp(self.row_weights, exponent)
+        return self._counting(self._other(self.X, weights, 0))
+
+    def _counting(self, other: Self) -> Self:
+        """The same rows in another form, whose passes count as these'."""
+        other.begun = self.begun
+        return other
 
     @property
     def completed(self) -> InMemory:

@@ -42,6 +42,12 @@ class Sums:
     n_parameters: int
 
     def __add__(self, other: Sums) -> Sums:
+        if not self.number or (other.number and other.exponent > self.exponent):
+            return other._plus(self)
+        return self._plus(other)
+
+    def _plus(self, other: Sums) -> Sums:
+        """Their sum, with this one's exponent."""
         more = other.times_power_of_two(other.exponent - self.exponent)
         return replace(
             self,
@@ -167,11 +173,10 @@ class Blocks:
 
     def __iter__(self) -> Iterator[Evaluation]:
         for at, (block, weights) in enumerate(read(self.source)):
-            if not len(block):
-                continue
             with naming(at):
-                if not at and self.names is not None:
-                    protocol.check_feature_names(names_of(self.source, block), self.names)
+                protocol.check_names_of_block(names_of(self.source, block), self.names)
+                if not len(block):
+                    continue
                 checked = of_rows(block, weights, self.parameters, self.n_threads, self.gaps, some=False)
             yield checked
 

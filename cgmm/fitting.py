@@ -150,7 +150,7 @@ def fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State | None 
     gaps = validation.check_missing(model.missing)
     prepared = prepare(X, sample_weight, n_threads, k, rng, gaps)
     if checkpoint:
-        checkpoint.belongs_to(model.get_params(deep=False), prepared.data)
+        checkpoint.belongs_to(model.get_params(deep=False), prepared.data, last and last.fit.parameters)
     found = search(model, prepared, rng, last, checkpoint=checkpoint)
     if model.on_degenerate == "raise":
         report.check_degenerate(found.best)

@@ -107,7 +107,8 @@ class GMM(Estimator):
         Called after each iteration with a cgmm.em.IterationState; the fit stops when it returns True.
     checkpoint : str or path, optional
         A file in which a fit keeps, each `checkpoint_interval` iterations, what it has done. After it was killed, the
-        same fit goes on from there and ends with the same bits; at its end it removes the file.
+        same fit goes on from there and ends with the same bits; at its end it removes the file. That of another fit is
+        refused; functions are told apart by their names.
     checkpoint_interval : int, default=10
     learning_decay : float in [0.5, 1], default=0.7
         How fast ``partial_fit`` forgets; 1 keeps all rows alike. When rows of weight u have come, m(u) of them are

@@ -178,6 +178,12 @@ def feature_names(X: object) -> Names | None:
     return names
 
 
+def check_names_of_block(names: Names | None, others: Names | None) -> None:
+    """That a block has the features of the others, in their order, if both know their names; ValueError if not."""
+    if names is not None and others is not None:
+        check_feature_names(names, others)
+
+
 def check_feature_names(names: Names | None, fitted: Names | None) -> str | None:
     """Compare the names of a frame's columns with those of the fit, either None.
 

@@ -197,6 +197,7 @@ def select(
     rng = validation.check_random_state(arguments["random_state"])
     gaps = validation.check_missing(missing)
     prepared = fitting.prepare(X, sample_weight, settings.n_threads, sizes[-1], rng, gaps)
+    validation.check_enough_rows(prepared.data.n, prepared.data.counted, sizes[-1], "n_components")
     shared, table = _Shared(), []
     least, winner, best = (2, np.inf), -1, models[families[0]][0]
     with report.Progress(validation.check_verbose(verbose), len(sizes) * len(families)) as progress:
@@ -267,7 +268,10 @@ class _Shared:
         def remembered(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Parts:
             key = method, k, str(rng.bit_generator.state)
             if key not in self.found:
-                self.found[key] = method(X, k, rng, row_weights, n_threads), rng.bit_generator.state
+                parts = method(X, k, rng, row_weights, n_threads)
+                if parts.ndim > 1:  # responsibilities are large, and quickly drawn anew
+                    return parts
+                self.found[key] = parts, rng.bit_generator.state
             parts, rng.bit_generator.state = self.found[key]
             return parts
 
@@ -276,7 +280,7 @@ class _Shared:
 
 def _sizes(n_components: Any) -> list[int]:
     """Numbers of components, ascending."""
-    given = [n_components] if np.ndim(n_components) == 0 and not isinstance(n_components, range) else n_components
+    given = n_components if isinstance(n_components, Iterable) and not isinstance(n_components, str) else [n_components]
     sizes = sorted({validation.check_count("n_components", k) for k in given})
     if not sizes:
         raise validation.InvalidParameterError("n_components must name at least one number of components")

@@ -11,6 +11,7 @@ import numpy as np
 
 from cgmm import tables, validation
 from cgmm.data import PART
+from cgmm.tables import readers
 
 if TYPE_CHECKING:
     from cgmm.types import Array
@@ -85,7 +86,7 @@ def is_dask(X: Any) -> bool:
 
 def source_of(X: Any, sample_weight: Any = None) -> Source | None:
     """The source that X is, or None: then it is an array, or what becomes one."""
-    mapped = X if isinstance(X, np.memmap) and X.nbytes >= LEAST_MAPPED else _map(X)
+    mapped = X if _is_map(X) and X.nbytes >= LEAST_MAPPED else _map(X)
     if mapped is not None and _is_native(mapped):
         return Mapped(mapped, validation.check_weights(sample_weight, len(mapped)))
     found = _blocks_of(X)
@@ -96,11 +97,17 @@ def source_of(X: Any, sample_weight: Any = None) -> Source | None:
     return found
 
 
+def _is_map(X: Any) -> bool:
+    """Whether it is in a file: what NumPy computes of a map has its type, but is in memory."""
+    return isinstance(X, np.memmap) and vars(X)["_mmap"] is not None
+
+
 def _map(path: Any) -> Any:
     """The map of an npy file, if it is one's path."""
     if not isinstance(path, str | os.PathLike) or not str(path).endswith(".npy"):
         return None
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+    with readers.naming(os.fspath(path)):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _is_native(X: Any) -> bool:

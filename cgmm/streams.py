@@ -60,9 +60,11 @@ class Streamed(Data):
         """The blocks, checked; leaves n, d, dtype, lengths, names and heaviest."""
         total = 0.0
         for at, (block, weights) in enumerate(read(self.source)):
-            if not at:
-                self.names = names_of(self.source, block)
-            rows, row_weights = self._checked(at, block, weights)
+            names = names_of(self.source, block)
+            self.names = self.names if at else names
+            with naming(at, self.n):
+                protocol.check_names_of_block(names, self.names)
+            rows, row_weights = self._checked(at, block, weights, self.n)
             if self.n and (row_weights is None) != (self.heaviest is None):
                 raise BlockError(f"block {at} has {'no ' * (row_weights is None)}weights, unlike those before it")
             self.lengths.append(len(rows))
@@ -75,10 +77,10 @@ class Streamed(Data):
         if not np.isfinite(total):
             raise ValueError("the row weights have no finite sum")
 
-    def _checked(self, at: int, block: Any, weights: Any) -> Part:
-        if not len(block):
-            return np.empty((0, self.d)), None if weights is None else np.empty(0)
-        with naming(at, sum(self.lengths[:at])):
+    def _checked(self, at: int, block: Any, weights: Any, first: int) -> Part:
+        with naming(at, first):
+            if not len(block):
+                return np.empty((0, self.d)), None if weights is None else np.empty(0)
             rows = validation.check_rows(block, self.d or None, self.n_threads, of=ROWS)
             return rows, validation.check_weights(weights, len(rows), some=False)
 
@@ -86,14 +88,17 @@ class Streamed(Data):
         """The blocks again, in the type of the pass."""
         at = -1
         for at, (block, weights) in enumerate(read(self.source)):
-            rows: Any = validation.check_array("X", block)
             expected = self.lengths[at] if at < len(self.lengths) else 0
+            with naming(at):
+                rows: Any = validation.check_array("X", block)
+                row_weights = validation.check_weights(weights, len(rows), some=False)
             if len(rows) != expected or (expected and rows.shape[1:] != (self.d,)):
                 raise BlockError(
                     f"block {at} has shape {rows.shape}, and had {(expected, self.d)} in the first pass: each pass "
                     "needs the same rows"
                 )
-            row_weights = None if weights is None else validation.check_weights(weights, expected, some=False)
+            if expected and (row_weights is None) != (self.heaviest is None):
+                raise BlockError(f"block {at} has {'no ' * (row_weights is None)}weights, unlike in the first pass")
             if row_weights is not None:
                 row_weights = np.ldexp(row_weights, -self.shift)
             if expected:
@@ -104,16 +109,19 @@ class Streamed(Data):
     def parts(self) -> Iterator[Part]:
         self.begun[0] += 1
         row = self.d * self.dtype.itemsize
-        cut = recut(self._blocks(), PART * max(1, PART_BYTES // (PART * row)), AHEAD + 2, self.dtype)
-        return cut if self.source.mapped else read_ahead(cut)
+        size, mapped = PART * max(1, PART_BYTES // (PART * row)), self.source.mapped
+        cut = recut(self._blocks(), size, AHEAD + 2, self.dtype, views=mapped)  # other blocks may be refilled meanwhile
+        return cut if mapped else read_ahead(cut)
 
     def expectation(
         self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
     ) -> tuple[SufficientStatistics, float]:
         found, share = super().expectation(density, moment, n_threads, guide)
-        if not np.isfinite(found.first).all():  # then the rows have changed
+        if not (np.isfinite(found.first).all() and found.total_weight):
+            first = 0
             for at, (block, weights) in enumerate(read(self.source)):
-                self._checked(at, block, weights)
+                first += len(self._checked(at, block, weights, first)[0])
+            raise BlockError("the rows or their weights have changed since the first pass")
         return found, share
 
     @property
@@ -141,11 +149,8 @@ class Streamed(Data):
         return self._spread.rows(count).astype(self.dtype, copy=False)
 
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
-        if self.counted > size:
-            key = sampling.key_of(rng)
-            if key != self._reservoir.key or size > self._reservoir.size:
-                self.size = lambda _: size
-                self._keep(key, self._blocks())
+        if self.counted > size and sampling.key_of(rng) != self._reservoir.key:
+            raise AssertionError("the generator is not that of the first pass")
         rows, row_weights = self._reservoir.sample(size, rng)
         if row_weights is not None:
             row_weights = np.ldexp(row_weights, -self.shift)
@@ -197,9 +202,13 @@ def positive(blocks: Iterable[Part]) -> Iterator[Part]:
 
 
 def recut(
-    blocks: Iterable[Part], size: int, buffers: int = 1, dtype: np.dtype[Any] | type = np.float64
+    blocks: Iterable[Part],
+    size: int,
+    buffers: int = 1,
+    dtype: np.dtype[Any] | type = np.float64,
+    views: bool = True,
 ) -> Iterator[Part]:
-    """Blocks cut anew: `size` rows each, but the last. Rows are copied where a cut does not fall between blocks.
+    """Blocks cut anew: `size` rows each, but the last. They are copied, with `views` only where they must be joined.
 
     The last `buffers` that were handed out stay as they are; one more that is asked for may overwrite the first.
     """
@@ -210,7 +219,7 @@ def recut(
     for rows, row_weights in blocks:
         start = 0
         while start < len(rows):
-            if not filled and len(rows) - start >= size:
+            if views and not filled and len(rows) - start >= size:
                 cut, start = slice(start, start + size), start + size
                 yield rows[cut], None if row_weights is None else row_weights[cut]
                 continue

@@ -142,8 +142,40 @@ def test_a_checkpoint_of_another_fit_is_refused(change, named, tmp_path):
 @pytest.mark.parametrize("rows", [X[:-1], X + 1.0, X.astype(np.float32)])
 def test_a_checkpoint_of_other_rows_is_refused(rows, tmp_path):
     broken_off(X, tmp_path / "fit", 5)
-    with pytest.raises(ValueError, match=r"of another fit, whose (number of rows|rows|type) was"):
+    with pytest.raises(ValueError, match=r"of another fit, whose (number of rows|rows and weights|type) was"):
         GMM(**ARGUMENTS, checkpoint=tmp_path / "fit").fit(rows)
+
+
+def test_a_checkpoint_of_other_weights_or_a_few_other_rows_is_refused(tmp_path):
+    w = np.linspace(0.1, 0.9, len(X))
+    arguments = {**ARGUMENTS, "checkpoint": tmp_path / "fit", "checkpoint_interval": 3}
+    with pytest.raises(Broken):
+        GMM(**arguments, callback=break_at(5)).fit(X, sample_weight=w)
+    other = X.copy()
+    other[1001] += 3
+    for rows, weights in ((X, 1 - w), (X, None), (other, w)):
+        with pytest.raises(ValueError, match="rows and weights was"):
+            GMM(**arguments).fit(rows, sample_weight=weights)
+    whole = GMM(**ARGUMENTS).fit(X, sample_weight=w)
+    assert_same(GMM(**arguments).fit(X, sample_weight=w), whole)
+
+
+@pytest.mark.parametrize("kind", [np.random.MT19937, np.random.Philox])
+def test_any_bit_generator_is_kept(kind, tmp_path):
+    def arguments():
+        return {**ARGUMENTS, "random_state": np.random.Generator(kind(3)), "n_init": 3}
+
+    with pytest.raises(Broken):
+        GMM(**arguments(), checkpoint=tmp_path / "fit", checkpoint_interval=3, callback=break_at(5)).fit(X)
+    with pytest.raises(ValueError, match="another generator"):
+        GMM(**{**arguments(), "random_state": 0}, checkpoint=tmp_path / "fit").fit(X)
+    assert_same(GMM(**arguments(), checkpoint=tmp_path / "fit").fit(X), GMM(**arguments()).fit(X))
+
+
+def test_names_of_what_is_fixed_have_no_order(tmp_path):
+    given = {"means_init": X[:4], "weights_init": np.full(4, 0.25)}
+    broken_off(X, tmp_path / "fit", 5, fixed=["weights", "means"], **given)
+    resumed(X, tmp_path / "fit", fixed={"means", "weights"}, **given)
 
 
 def test_a_damaged_file_is_named(tmp_path):

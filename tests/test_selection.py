@@ -146,6 +146,11 @@ def test_verbose_says_a_line_for_each_candidate(capsys):
     assert capsys.readouterr().out.splitlines() == ["1 of 2: full 1", "2 of 2: full 2"]
 
 
+@pytest.mark.parametrize("sizes", [(k for k in (2, 1)), {1, 2}, {1: 0, 2: 0}.keys(), np.array([1, 2])])
+def test_any_iterable_of_sizes(sizes):
+    assert [row.n_components for row in select(X, sizes, "diag", n_init=1, random_state=0).table] == [1, 2]
+
+
 def test_a_generator_seeds_all_candidates():
     first, second = (select(X, [2], "full", n_init=2, random_state=np.random.default_rng(5)) for _ in range(2))
     assert first.table[0].bic == second.table[0].bic

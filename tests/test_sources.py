@@ -53,12 +53,57 @@ def assert_same_fit(ours, theirs):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("size", [977, 8192, 20000, N])
-def test_a_function_of_blocks_is_the_array(family, dtype, weighted, size):
+def test_a_function_of_blocks_is_the_array(family, dtype, weighted, size, monkeypatch):
+    monkeypatch.setattr(streams, "PART_BYTES", 1)  # several parts, some of them read ahead
     X, w = rows(dtype), weights() if weighted else None
     whole = GMM(5, covariance_type=family, random_state=0, n_init=2).fit(X, sample_weight=w)
     blocks = GMM(5, covariance_type=family, random_state=0, n_init=2).fit(lambda: cut(X, size, w))
     assert_same_fit(blocks, whole)
     assert_array_equal(blocks.predict(lambda: cut(X, size)), whole.predict(X))
+
+
+def test_blocks_may_be_refilled():
+    """As readers do that have one buffer."""
+    X = rows(n=600_000, k=2)
+
+    def blocks():
+        buffer = np.empty((200_000, 3))
+        for start in range(0, len(X), len(buffer)):
+            buffer[:] = X[start : start + len(buffer)]
+            yield buffer
+
+    assert_same_fit(GMM(2, random_state=0, tol=1e-2).fit(blocks), GMM(2, random_state=0, tol=1e-2).fit(X))
+
+
+def test_what_is_computed_of_a_map_is_an_array(tmp_path):
+    X = rows(np.float32, LEAST_MAPPED // 64 + 1, 8, 4)
+    np.save(tmp_path / "rows.npy", X)
+    doubled = np.load(tmp_path / "rows.npy", mmap_mode="r").astype(np.float64)
+    assert isinstance(doubled, np.memmap)
+    assert_same_fit(
+        GMM(2, random_state=0, tol=1e-2).fit(doubled), GMM(2, random_state=0, tol=1e-2).fit(X.astype(float))
+    )
+
+
+def test_names_of_every_block_are_those_of_the_first():
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(rows(n=500), columns=["a", "b", "c"])
+    swapped = frame[["b", "a", "c"]]
+    model = GMM(2, random_state=0).fit([frame[:250], frame[250:]])
+    for use in (model.fit, model.score):
+        with pytest.raises(BlockError, match=r"(?s)block 1.*same order"):
+            use([frame[:250], swapped[250:]])
+    with pytest.raises(BlockError, match=r"(?s)block 0.*same order"):
+        model.score([swapped[:0], swapped])
+
+
+def test_scores_of_blocks_whose_weights_are_far_apart():
+    X = rows(n=6)
+    model = GMM(2, random_state=0).fit(rows())
+    for first, second in ((1e-300, 1e300), (0.0, 1e-320), (1e300, 1e-300)):
+        w = np.repeat([first, second], 3)
+        found = model.score([(X[:3], w[:3]), (X[3:], w[3:])])
+        np.testing.assert_allclose(found, model.score(X, sample_weight=w), rtol=1e-12)
 
 
 def test_a_pruned_fit_is_the_same():
@@ -249,6 +294,8 @@ def test_bad_blocks(blocks, message):
         (lambda X: [X[:500], X[500:1000], X[:1]], "block 2 has shape"),
         (lambda X: [X[:500], X[500:1000, :2]], r"block 1 has shape \(500, 2\)"),
         (lambda X: [X[:500], X[500:1000] * np.nan], "block 1.*NaN"),
+        (lambda X: [X[:500], (X[500:1000], np.ones(500))], "block 1 has weights, unlike in the first pass"),
+        (lambda X: [X[:500], X[500:1000].astype(str)], "block 1.*numeric"),
     ],
 )
 def test_blocks_that_change(change, message):
@@ -257,6 +304,21 @@ def test_blocks_that_change(change, message):
     def blocks():
         calls.append(1)
         return [X[:500], X[500:]] if len(calls) < 3 else change(X)
+
+    with pytest.raises(BlockError, match=message):
+        GMM(2, random_state=0, tol=0).fit(blocks)
+
+
+@pytest.mark.parametrize(
+    ("later", "message"),
+    [(None, "block 0 has no weights"), (np.zeros(1000), "have changed"), (-np.ones(1000), "block 0")],
+)
+def test_weights_that_change(later, message):
+    X, calls = rows(n=1000), []
+
+    def blocks():
+        calls.append(1)
+        yield (X, np.ones(1000)) if len(calls) < 3 else (X, later)
 
     with pytest.raises(BlockError, match=message):
         GMM(2, random_state=0, tol=0).fit(blocks)

@@ -368,3 +368,12 @@ def test_a_frame_is_an_array_under_names():
     assert np.asarray(frame) is X
     assert np.array(frame) is not X
     assert_array_equal(np.asarray(frame, dtype=np.complex128), X.astype(np.complex128))
+
+
+@pytest.mark.parametrize("first", ["NA", "?,NA", "inf", "nan,nan"])
+def test_a_first_row_that_stands_for_numbers_is_no_header(tmp_path, first):
+    """It is an error, not a row that is left out without a word."""
+    path = tmp_path / "x.csv"
+    path.write_text("\n".join([first] + [",".join("1" * len(first.split(",")))] * 3))
+    with pytest.raises(TableError, match="line 1"):
+        gather(Table(open_reader(str(path))), Table(open_reader(str(path))).blocks())

@@ -126,7 +126,7 @@ class NpzReader(Reader):
     """An array of a NumPy archive, held in memory."""
 
     def __init__(self, path: str, name: str | None) -> None:
-        with _naming(path), open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+        with naming(path), open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             names = archive.files
             if name is None and len(names) != 1:
                 raise TableError(f"{path} holds {len(names)} arrays ({', '.join(names)}): choose one with --array")
@@ -194,7 +194,7 @@ class DatasetReader(ParquetReader):
 def opened(path: str) -> Iterator[Any]:
     """The bytes of a file or of standard input, unpacked if gzip has packed them."""
     with contextlib.ExitStack() as stack:
-        stack.enter_context(_naming(path))
+        stack.enter_context(naming(path))
         file = _standard_input() if path == STANDARD_INPUT else stack.enter_context(open(path, "rb"))
         yield stack.enter_context(gzip.open(file)) if file.peek(2)[:2] == GZIP else file
 
@@ -217,12 +217,12 @@ def _parquet_file(path: str) -> Iterator[Any]:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ImportError(f"{path} is a Parquet file, which pyarrow reads: pip install 'cgmm[arrow]'") from error
-    with _naming(path), ParquetFile(path, pre_buffer=False) as file:  # or all of it is read ahead
+    with naming(path), ParquetFile(path, pre_buffer=False) as file:  # or all of it is read ahead
         yield file
 
 
 @contextlib.contextmanager
-def _naming(path: str) -> Iterator[None]:
+def naming(path: str) -> Iterator[None]:
     """Errors of a damaged file, whoever finds the damage, name it."""
     try:
         yield

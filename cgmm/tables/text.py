@@ -39,7 +39,7 @@ class TextReader(Reader):
         first = self._passes.first.rows[0]
         self._delimiter = delimiter or next((mark for mark in DELIMITERS if mark in first.strip()), ",")
         cells = next(self._split([first]))
-        self._has_header = not any(map(_is_number, cells)) if header is None else header
+        self._has_header = not any(map(_is_value, cells)) if header is None else header
         self.width, self.names = len(cells), tuple(cells) if self._has_header else None
 
     def read(self, columns: Sequence[int]) -> Iterator[tuple[Rows, Place]]:
@@ -115,6 +115,15 @@ def _blocks(file: BinaryIO) -> Iterator[_Block]:
             first_line += len(lines)
     finally:
         text.detach()  # who opened the file closes it
+
+
+def _is_value(cell: str) -> bool:
+    """Whether it is a number, or stands for one: it is no name then."""
+    try:
+        float(cell)
+    except ValueError:
+        return cell.lower() in MISSING
+    return True
 
 
 def _is_number(cell: str) -> bool:
