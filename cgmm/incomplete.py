@@ -63,11 +63,10 @@ class Incomplete(InMemory):
     def spread(self, count: int) -> Rows:
         """No more than `count` values of each column, evenly spread among those observed in rows of positive weight.
 
-        All have as many as the fullest, the others some of theirs again: rows that never were.
+        All have as many, those with few observed some of theirs again: rows that never were.
         """
-        columns = [values for values, _ in self._columns()]
-        most = np.arange(min(count, max(map(len, columns))))
-        return np.stack([values[most * len(values) // len(most)] for values in columns], axis=1)
+        some = np.arange(min(count, self.counted))
+        return np.stack([values[some * len(values) // len(some)] for values, _ in self._columns()], axis=1)
 
     def _columns(self) -> Iterator[tuple[Array, Array]]:
         """Of each column the values observed in rows of positive weight, and their weights, the largest 1."""

@@ -66,6 +66,7 @@ VERBS = {
     "bic": lambda model, X, path: model.bic(X),
     "aic": lambda model, X, path: model.aic(X),
     "icl": lambda model, X, path: model.icl(X),
+    "impute": lambda model, X, path: [model.impute(np.where(X > 0, X, np.nan))],
     "sample": lambda model, X, path: model.sample(20),
     "expectation": lambda model, X, path: vars(cgmm.expectation(model, X)).values(),
     "save": saved,
