@@ -124,6 +124,7 @@ class Learner:
         self.k = validation.check_count("n_components", model.n_components)
         self.family = validation.check_choice("covariance_type", model.covariance_type, FAMILIES)
         validation.check_choice("on_degenerate", model.on_degenerate, fitting.ON_DEGENERATE)
+        validation.check_missing(model.missing)
         self.prior = validation.check_prior(model.prior)
         fixed = validation.check_fixed(model.fixed, self.family, self.k)
         self.settings = fitting.settings_of(model)._replace(fixed=fixed)

@@ -226,6 +226,15 @@ def test_blocks_may_have_gaps_but_in_a_fit():
         marginal(3).fit(blocks)
 
 
+def test_batches_have_no_gaps():
+    X = clusters(300, 4, 3)
+    assert np.isfinite(marginal(3).partial_fit(X).lower_bound_)
+    with pytest.raises(ValueError, match="NaN"):
+        marginal(3).partial_fit(gappy(X))
+    with pytest.raises(ValueError, match="missing must be one of"):
+        GMM(3, missing="mean").partial_fit(X)
+
+
 def test_data_frames():
     X = gappy(clusters(200, 3, 2))
     frame = pd.DataFrame(X, columns=list("abc")).convert_dtypes()
