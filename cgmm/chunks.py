@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import dask
+from dask.delayed import Delayed
 
 from cgmm import protocol
 from cgmm.evaluation import NO_ROWS
@@ -43,7 +44,7 @@ class Chunks:
     """The chunks of a collection and of its row weights.
 
     array : the rows as a Dask array (n,d), n unknown or not;  d : int;  names : of the features, or None
-    numbers, lengths : of the chunks, and of their rows where those are known
+    rows, weights : of each chunk, delayed;  numbers, lengths : of the chunks, and of their rows where those are known
     """
 
     def __init__(self, X: Any, sample_weight: Any = None) -> None:
@@ -54,8 +55,10 @@ class Chunks:
                 f"X has {self.array.numblocks[1]} chunks of columns, and a row must be in one: use X.rechunk({{1: -1}})"
             )
         self.d = int(self.array.shape[1])
-        self.rows = self.array.to_delayed().ravel().tolist()
-        self.weights = _weights(sample_weight, self.array)
+        sources = dask.optimize(self.array, *_weights(sample_weight, self.array))
+        chunks = [source.to_delayed(optimize_graph=False).ravel().tolist() for source in sources]
+        self.rows = chunks[0]
+        self.weights = chunks[1] if len(chunks) > 1 else [None] * len(self.rows)
         self.numbers = list(range(len(self.rows)))
         self.lengths: Sequence[int | None] = [None if math.isnan(n) else int(n) for n in self.array.chunks[0]]
 
@@ -73,11 +76,10 @@ class Chunks:
 
     def total(self, of: Callable[[Chunk], T]) -> T:
         """Σ of(chunk), over the chunks that have rows."""
-        values = self._tasks(of)
+        values, task = self._tasks(of), dask.delayed(_sum, pure=False)
         while len(values) > 1:
-            add = dask.delayed(_sum, pure=False)
-            values = [add(*values[start : start + ADDED]) for start in range(0, len(values), ADDED)]
-        (found,) = dask.compute(*values)
+            values = [task(*values[start : start + ADDED]) for start in range(0, len(values), ADDED)]
+        found = Delayed(values[0].key, dict(values[0].dask)).compute()  # of one layer, which costs Dask far less
         if found is None:
             raise ValueError(NO_ROWS)
         return found
@@ -91,14 +93,14 @@ class Chunks:
         return list(accumulate(lengths, initial=0))[:-1]
 
     def _tasks(self, of: Callable[[Chunk], Any]) -> list[Any]:
-        task, shared = dask.delayed(_of_chunk, pure=False), as_it_is(of)
+        task, shared = dask.delayed(_of_chunk, pure=False), one_value(of)
         chunks = zip(self.numbers, self.firsts, self.lengths, self.rows, self.weights, strict=True)
         return [task(shared, *chunk) for chunk in chunks]
 
 
-def as_it_is(value: Any) -> Any:
-    """A value for many tasks: one of the graph's, so that it travels to each worker once."""
-    return dask.delayed(value, traverse=False, pure=False)
+def one_value(of: Any) -> Any:
+    """What many tasks need, as one value of their graph: it travels to each worker once."""
+    return dask.delayed(of, traverse=False, pure=False)
 
 
 def _array(name: str, collection: Any, dimensions: int) -> Any:
@@ -113,10 +115,10 @@ def _array(name: str, collection: Any, dimensions: int) -> Any:
 
 
 def _weights(sample_weight: Any, array: Any) -> list[Any]:
-    """The row weights of each chunk, or None for each."""
+    """The row weights as a Dask array chunked as the rows, if there are any."""
     (n, _), (rows, _) = array.shape, array.chunks
     if sample_weight is None:
-        return [None] * len(rows)
+        return []
     if not hasattr(sample_weight, "__dask_graph__"):
         raise TypeError(
             "sample_weight must be a Dask array or series, for X is in chunks: use "
@@ -129,7 +131,7 @@ def _weights(sample_weight: Any, array: Any) -> list[Any]:
         weights = weights.rechunk((rows,))
     if weights.numblocks != (len(rows),):
         raise ValueError(f"sample_weight has {weights.numblocks[0]} chunks, and X has {len(rows)}: give it X's")
-    return weights.to_delayed().tolist()
+    return [weights]
 
 
 def _of_chunk(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from cgmm import sampling, validation
-from cgmm.chunks import Chunk, Chunks, as_it_is
+from cgmm.chunks import Chunk, Chunks, one_value
 from cgmm.data import Data, InMemory
 from cgmm.evaluation import Evaluation, Evaluations, of_rows
 from cgmm.statistics import SufficientStatistics
@@ -222,7 +222,7 @@ class Lazy(Evaluations):
         meta, array = _no_values(what, self.k), self.chunks.array
         return array.map_blocks(
             _values,
-            of=as_it_is(self.of),
+            of=one_value(self.of),
             what=what,
             none=meta,
             meta=meta,
@@ -231,9 +231,7 @@ class Lazy(Evaluations):
         )
 
     def impute(self, rng: np.random.Generator | None, single: bool = False) -> Rows:
-        raise TypeError(
-            "impute is for rows in memory, and X is in chunks: use X.map_blocks(model.impute, dtype=X.dtype)"
-        )
+        raise TypeError("X is in chunks, and impute fills rows in memory: X.map_blocks(model.impute) does it in each")
 
     def total(self, of: Callable[[Evaluation], T]) -> T:
         return self.chunks.total(partial(_of_evaluation, self.of, of))

@@ -298,6 +298,19 @@ def test_verbs_name_what_they_cannot_use(model):
         model.score(chunked(), sample_weight=chunked(np.zeros(N)))
 
 
+def test_gaps(model):
+    """Verbs allow them if the model does; fits do not."""
+    rows = bad(np.nan)
+    model = GMM.from_parameters(model.weights_, model.means_, model.covariances_).set_params(missing="marginal")
+    assert_array_equal(model.predict_proba(chunked(rows)).compute(), model.predict_proba(rows))
+    assert model.score(chunked(rows)) == pytest.approx(model.score(rows), rel=1e-12)
+    with pytest.raises(ValueError, match="X is in chunks"):
+        model.fit(chunked(rows))
+    with pytest.raises(TypeError, match=r"X\.map_blocks"):
+        model.impute(chunked(rows))
+    assert_array_equal(chunked(rows).map_blocks(model.impute, meta=X[:0]).compute(), model.impute(rows))
+
+
 def test_what_needs_all_rows_in_one_place():
     for arguments in ({"responsibilities_init": np.zeros(N, dtype=int)}, {"init_params": lambda X, k, state: X[:k]}):
         with pytest.raises(ValueError, match="all rows in one place"):
@@ -391,19 +404,19 @@ class Travelling(dask.callbacks.Callback):
     """The pickled bytes of what tasks return, and of what they share, by the names of the tasks."""
 
     def __init__(self):
-        self.bytes = {}
+        self.bytes = {"partial": [], "_of_chunk": [], "_sum": []}
 
     def _start(self, dsk):
-        for key, task in dsk.items():
+        for key, value in dsk.items():
             if str(key).startswith("partial-"):
-                self._note("shared", task())
+                self._note(key, value())
 
     def _posttask(self, key, value, dsk, state, worker_id):
-        if isinstance(key, str):
-            self._note(key.rpartition("-")[0].partition("-")[0], value)
+        if str(key).startswith(("_of_chunk-", "_sum-")):
+            self._note(key, value)
 
-    def _note(self, name, value):
-        self.bytes.setdefault(name, []).append(len(pickle.dumps(value)))
+    def _note(self, key, value):
+        self.bytes[key.split("-")[0]].append(len(pickle.dumps(value)))
 
 
 @pytest.mark.parametrize("n", [8 * 1024, 64 * 1024])
@@ -415,9 +428,7 @@ def test_what_travels_does_not_grow_with_the_rows(n, k, d):
     with Travelling() as travelling:
         begin_at(start, "full", max_iter=iterations).fit(chunked(rows, n // 8))
     most = 8 * k * (d * d + 3 * d + 2) + 4000
-    assert set(travelling.bytes) == {"shared", "_of_chunk", "_sum"}
-    assert len(travelling.bytes["shared"]) == 1 + iterations
-    assert max(travelling.bytes["shared"]) < most
-    assert len(travelling.bytes["_sum"]) == iterations
-    assert max(travelling.bytes["_sum"]) < most
+    assert [len(sizes) for sizes in travelling.bytes.values()] == [1 + iterations, 8 * (1 + iterations), iterations]
+    assert max(travelling.bytes["partial"]) < most
     assert max(travelling.bytes["_of_chunk"][8:]) < most
+    assert max(travelling.bytes["_sum"]) < most
