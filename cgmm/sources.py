@@ -12,6 +12,7 @@ import numpy as np
 from cgmm import tables, validation
 from cgmm.data import PART
 from cgmm.tables import readers
+from cgmm.validation import BlockError
 
 if TYPE_CHECKING:
     from cgmm.types import Array
@@ -47,7 +48,10 @@ class Blocks:
         self.iterate = iterate
 
     def blocks(self) -> Iterator[tuple[Any, Any]]:
-        for block in self.iterate():
+        blocks = self.iterate()
+        if not isinstance(blocks, Iterable):
+            raise BlockError(f"X is a function, which is to return an iterator of blocks, not {blocks!r}")
+        for block in blocks:
             yield block if isinstance(block, tuple) else (block, None)
 
 

@@ -121,7 +121,9 @@ GMM(**{arguments}, checkpoint=sys.argv[2], checkpoint_interval=2, callback=kill)
 def test_a_process_that_is_killed(tmp_path):
     np.save(tmp_path / "rows.npy", X)
     program = KILLED.format(arguments=ARGUMENTS)
-    ended = subprocess.run([sys.executable, "-c", program, tmp_path / "rows.npy", tmp_path / "fit"], env=os.environ)
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", program, tmp_path / "rows.npy", tmp_path / "fit"], env=os.environ
+    )
     assert ended.returncode == -signal.SIGKILL
     model = GMM(**ARGUMENTS, checkpoint=tmp_path / "fit").fit(X)
     assert_same(model, GMM(**ARGUMENTS).fit(X))

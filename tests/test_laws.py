@@ -91,7 +91,7 @@ def test_other_shifts_and_shapes_do_not_add_up():
         with pytest.raises(ValueError, match="do not add up"):
             statistics[0] + other
     with pytest.raises(TypeError):
-        statistics[0] + 0
+        statistics[0] + 1
 
 
 # Row weights

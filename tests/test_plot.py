@@ -606,7 +606,7 @@ def test_a_model_that_is_not_fitted():
 
 
 def run(code):
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
 
 
 def test_matplotlib_is_imported_when_a_picture_is_drawn():
