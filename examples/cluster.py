@@ -68,9 +68,8 @@ def report(X, model, meter, seconds):
     print(f"{len(X):,} rows of {d} features in {X.npartitions} chunks on two workers: {X.nbytes / MIB:.0f} MiB")
     print(f"{model.n_iter_} iterations, {model.diagnostics_.passes} passes, {seconds:.1f} s")
     print(f"an iteration: {1e3 * median:.0f} ms, {len(X) / median / 1e6:.1f} million rows a second")
-    print(
-        f"it sends {np.median(meter.bytes) / KIB:.0f} KiB, of which a chunk's statistics are {8 * k * (d + 1) ** 2} B"
-    )
+    size = 8 * k * (d * d + d + 1)
+    print(f"it sends {np.median(meter.bytes) / KIB:.0f} KiB; the statistics of a chunk are {size} bytes of it")
     print("weights:", numbers(np.sort(model.weights_)), "  drawn with", numbers(np.sort(SHARES), 2))
 
 

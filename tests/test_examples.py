@@ -226,3 +226,17 @@ def test_a_mixture_fills_gaps_best(example, told):
     numbers = told(script.print_densities, whole, X, model)
     ((best,),), ((left,),), ((filled,),) = (numbers(of) for of in ("as they were: ", "of them:", "means of columns:"))
     assert best > left > filled + 2
+
+
+def test_a_cluster_finds_the_groups(example, told, monkeypatch):
+    """On whatever does the work; here, this thread."""
+    script = example("cluster")
+    monkeypatch.setattr(script, "ROWS", 2000)
+    with script.dask.config.set(scheduler="synchronous"):
+        X = script.made_by_workers()
+        model, meter, seconds = script.fit(X)
+    assert len(meter.seconds) == len(meter.bytes) == model.n_iter_ - 1
+    ((found),) = told(script.report, X, model, meter, seconds)("weights:")
+    k = len(script.SHARES)
+    assert_allclose(found[:k], np.sort(model.weights_), atol=5e-5)
+    assert_allclose(found[:k], found[k:], atol=0.02)
