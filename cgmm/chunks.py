@@ -54,6 +54,8 @@ class Chunks:
             raise ValueError(
                 f"X has {self.array.numblocks[1]} chunks of columns, and a row must be in one: use X.rechunk({{1: -1}})"
             )
+        if math.isnan(self.array.shape[1]):
+            raise ValueError("X does not know how many columns it has: use X.compute_chunk_sizes()")
         self.d = int(self.array.shape[1])
         sources = dask.optimize(self.array, *_weights(sample_weight, self.array))
         chunks = [source.to_delayed(optimize_graph=False).ravel().tolist() for source in sources]

@@ -101,8 +101,8 @@ class GMM(Estimator):
         What NaN is in rows: an error, or a value that was not observed. Then a row counts with the density of what is
         observed of it, in fits (docs/missing.md) and in all that is asked of a model.
     n_threads : int, optional
-        Default: all that the process may use (affinity and OMP_NUM_THREADS respected). Results do not depend
-        on it.
+        Default: all that the process may use (affinity and OMP_NUM_THREADS respected); of each task on a chunk of a
+        Dask collection: one. Results do not depend on it.
     callback : callable, optional
         Called after each iteration with a cgmm.em.IterationState; the fit stops when it returns True.
     checkpoint : str or path, optional
@@ -258,7 +258,8 @@ class GMM(Estimator):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Rows. A float32 or float64 array is not copied, whatever its strides; others become float64.
+            Rows. A float32 or float64 array is not copied, whatever its strides; others become float64. Or rows that
+            are not in memory, docs/large-data.md; among them Dask arrays and data frames, docs/cluster.md.
         y : ignored
         sample_weight : array-like of shape (n,), optional
             Non-negative row weights: weight 2 is the row twice.

@@ -253,6 +253,7 @@ def bad(value, row=9000, column=1):
     (lambda: frame(bad(np.inf)), "chunk 2: Input X contains infinity"),
     (lambda: chunked(X[:0]), "X has 0 rows"),
     (lambda: chunked().rechunk({1: 1}), r"X.rechunk\({1: -1}\)"),
+    (lambda: da.from_delayed(dask.delayed(X), (N, np.nan), float), "how many columns"),
     (lambda: chunked(X[:, 0]), "X must have 2 dimensions, not 1"),
     (lambda: frame(c=["x"] * N), "chunk .: X must be numeric"),
 ])  # fmt: skip
