@@ -134,6 +134,12 @@ class Stage(NamedTuple):
     done: tuple[int, ...]
     double: bool
 
+    @classmethod
+    def first(cls, parameters: Parameters, repairs: Sequence[Repair], double: bool) -> Stage:
+        """That of a run which begins at parameters that had to be repaired so."""
+        singular = tuple(repair.component for repair in repairs if repair.cause == SINGULAR)
+        return cls(parameters, parameters, np.empty(0), None, tuple(repairs), singular, 0, False, (), (), double)
+
 
 def maximise(
     statistics: SufficientStatistics,
@@ -209,23 +215,17 @@ def run(
     called with the iteration's number, mean log-likelihood, change and parameters, and stops the run by
     returning True. `checkpoint` is told of each Stage; from its own, if it has one, the run goes on.
     """
-    lower_bounds: list[float] = []
-    lower_bounds, converged, stopped, n_k, before = [], False, False, None, parameters
-    singular = tuple(repair.component for repair in repairs if repair.cause == SINGULAR)
+    stage = checkpoint.stage if checkpoint else None
+    stage = stage or Stage.first(parameters, repairs, data.dtype == np.float64)
+    parameters, before, n_k, singular = stage.parameters, stage.before, stage.n_k, stage.singular
+    found = {(repair.component, repair.cause): repair for repair in stage.repairs}
+    lower_bounds, converged, stopped = stage.lower_bounds.tolist(), False, False
+    lower_bound = lower_bounds[-1] if lower_bounds else lower_bound
     pruning = Pruning(data, possible=settings.prune)
+    pruning.iteration, pruning.pays = stage.probes, stage.pays
     reseeding = degenerate.Reseeding(data.n, settings)
-    double = data.dtype == np.float64
-    if checkpoint is not None and checkpoint.stage is not None:
-        stage = checkpoint.stage
-        parameters, before, n_k, repairs, singular = (
-            stage.parameters, stage.before, stage.n_k, stage.repairs, stage.singular
-        )  # fmt: skip
-        lower_bounds, double = stage.lower_bounds.tolist(), stage.double
-        lower_bound = lower_bounds[-1]
-        pruning.iteration, pruning.pays = stage.probes, stage.pays
-        reseeding.starving, reseeding.done = frozenset(stage.starving), set(stage.done)
-    found = {(repair.component, repair.cause): repair for repair in repairs}
-    if double != (data.dtype == np.float64):
+    reseeding.starving, reseeding.done = frozenset(stage.starving), set(stage.done)
+    if stage.double and data.dtype != np.float64:
         data = data.widened()
     if data.dtype == np.float32:
         settings = settings._replace(eps=float(np.finfo(np.float32).eps))

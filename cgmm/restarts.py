@@ -177,15 +177,15 @@ class Search:
         split of the best fit."""
         if more is None:
             more = self._best_split(self.best.parameters).parameters
-        least = self._limits()[0]
+        least = self.settings.floor(more.d)
         order = np.argsort(-_closeness(more, least), kind="stable")[: min(NEAR, more.k * (more.k - 1) // 2)]
         starts = (merge(more, *divmod(int(pair), more.k), least) for pair in order)
         short = max((self._short(start, iterations=TRIED) for start in starts), key=self.rank)
         self.carry(f"merger of {more.k} components", short.parameters, [])
 
     def _best_split(self, parameters: Parameters) -> em.Fit:
-        order = np.argsort(-parameters.weights, kind="stable")[:NEAR]
-        return max((self._short(split(parameters, c, *self._limits()), iterations=TRIED) for c in order), key=self.rank)
+        limits, order = self._limits(), np.argsort(-parameters.weights, kind="stable")[:NEAR]
+        return max((self._short(split(parameters, c, *limits), iterations=TRIED) for c in order), key=self.rank)
 
     def _limits(self) -> tuple[Array, tuple[Rows, Rows]]:
         """The least variances (d,), and the least and largest row (d,) between which a split leaves means."""

@@ -94,7 +94,7 @@ class Selection:
         return plot.selection(self, ax=ax, **options)
 
     def __repr__(self) -> str:
-        lines = [*self._lines()]
+        lines = self._lines()
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
         return "\n".join(line.rstrip() for line in text)

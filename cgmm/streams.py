@@ -39,16 +39,16 @@ class Streamed(Data):
         self.lengths: list[int] = []
         self.heaviest: float | None = None
         self.names: Names | None = None
-        self._keep(key, self._first_blocks())
+        self._scan(key)
         self.shift = self.exponent = int(np.frexp(self.heaviest or 0.0)[1])
         if self.dtype == np.float32 and validation.has_small_column(self.spread(validation.SCALE_ROWS)):
             self.dtype = np.dtype(np.float64)
 
-    def _keep(self, key: int, blocks: Iterable[Part]) -> None:
-        """A pass that keeps a sample, and rows that are evenly spread."""
+    def _scan(self, key: int) -> None:
+        """The first pass: it keeps a sample, and rows that are evenly spread."""
         self.begun[0] += 1
         kept: tuple[sampling.Spread, sampling.Reservoir] | None = None
-        for rows, row_weights in recut(positive(blocks), PART):
+        for rows, row_weights in recut(positive(self._first_blocks()), PART):
             kept = kept or (sampling.Spread(), sampling.Reservoir(key, self.size(self.d)))
             kept[0].add(rows)
             kept[1].add(rows, row_weights)

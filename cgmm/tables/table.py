@@ -158,24 +158,9 @@ class Table:
 def open_reader(
     path: str, header: bool | None = None, delimiter: str | None = None, array: str | None = None
 ) -> Reader:
-    """The reader of a file, whose format is told by its first bytes.
+    """The reader of a file, whose format is told by its first bytes; arguments as of `table`.
 
-    Parameters
-    ----------
-    path : str
-        Of text (CSV, TSV and their like, which gzip may have packed), npy, npz or Parquet. "-" is standard input: text
-        or npy.
-    header : bool, optional
-        Whether the first row of text holds names. Default: it does if none of its cells is a number.
-    delimiter : str, optional
-        Between the cells of text. Default: the first of tab, semicolon, comma and space that the first row has.
-    array : str, optional
-        The name of one in an npz archive.
-
-    Raises
-    ------
-    OSError, TableError
-        The file cannot be read.
+    "-" is standard input: text or npy. OSError or TableError says why the file cannot be read.
     """
     first = magic(path)
     if first.startswith(b"\x93NUMPY"):
