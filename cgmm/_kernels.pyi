@@ -1,8 +1,10 @@
+from collections.abc import Callable
 from typing import Literal, TypeAlias, overload
 
 from numpy.typing import DTypeLike
 
 from cgmm.missing import Groups
+from cgmm.ordinary import Limits
 from cgmm.parameters import Density
 from cgmm.pruning import Guide
 from cgmm.types import Array, Labels, Mask, Moment, Rows
@@ -71,5 +73,40 @@ def held_roots(
     covariances: Array, least: Array, relative: float, added: float, n_threads: int = 1
 ) -> tuple[Array, Mask]: ...
 def grams(roots: Array) -> Array: ...
+def moments_of_labels(
+    X: Rows, labels: Labels, k: int, moment: Moment, least: float, row_weights: Array | None = None
+) -> tuple[Array, Array, Array, Array]: ...
+def total(values: Array) -> float: ...
 def sum_of_squares(array: Array) -> float: ...
+def log_products(values: Array) -> Array: ...
+def log_norms(log_det: Array, weights: Array, d: int) -> Array: ...
+def central_moments(
+    moment: Moment, mass: Array, counts: Array, first: Array, second: Array, shift: Array
+) -> tuple[Array, Array, Array]: ...
+def reach(moment: Moment, weights: Array, means: Array, covariances: Array, root: Array) -> float: ...
+
+_Mixture: TypeAlias = tuple[Array, Array, Array, Array]  # weights, means, covariances, roots
+
+class Iterations:
+    def __init__(
+        self,
+        X: Rows,
+        density: Density,
+        moment: Moment,
+        row_weights: Array | None,
+        limits: Limits,
+        lifting: Callable[[Array, Array, float], tuple[Array, Array, bool]],
+        n_threads: int,
+    ) -> None: ...
+    def advance(
+        self,
+        weights: Array,
+        means: Array,
+        covariances: Array,
+        root: Array,
+        lower_bound: float,
+        tol: float,
+        most: int,
+    ) -> tuple[Array, bool, bool, _Mixture, _Mixture, Array, list[tuple[int, int]]]: ...
+
 def fma_rate(dtype: DTypeLike, n_threads: int = 1, repeats: int = 20_000_000) -> float: ...

@@ -53,8 +53,12 @@ class Family:
 
     def keep(self, covariances: Array, components: Components, previous: Array | None) -> Array:
         """Put the previous covariances, or the mean of the others, in the place of those of `components`."""
-        others = np.setdiff1d(np.arange(len(covariances)), components)
-        covariances[components] = covariances[others].mean(axis=0) if previous is None else previous[components]
+        if previous is not None:
+            covariances[components] = previous[components]
+            return covariances
+        others = np.ones(len(covariances), dtype=bool)
+        others[components] = False
+        covariances[components] = covariances[others].mean(axis=0)
         return covariances
 
     def take(self, covariances: Array, components: Components) -> Array:
@@ -112,7 +116,7 @@ class Matrices(Family):
         return 1 / np.einsum("...ij,...ij->...j", root, root).max()
 
     def log_root(self, root: Array) -> Array:
-        return matrices.log_diagonal(root)
+        return matrices.log_diagonal(self.stacked(root))
 
     def default_scale(self, covariance: Array) -> Array:
         """Of a prior, from the covariance (d,d) of the rows."""
@@ -120,11 +124,6 @@ class Matrices(Family):
 
     def scale_shape(self, d: int) -> tuple[int, ...]:
         return (d, d)
-
-    def reach(self, root: Array, variances: Array) -> float:
-        """The largest of the variances (d,) over that of a feature in a component, given the features before it."""
-        with np.errstate(over="ignore"):
-            return (np.diagonal(root, axis1=-2, axis2=-1) ** 2 * variances).max()
 
     def condition_numbers(self, covariances: Array, root: Array) -> Array:
         """The smallest eigenvalues are those of the precisions: of the covariances, they would be rounding."""
@@ -193,7 +192,7 @@ class Full(Matrices):
         return degrees + d + 1 + mean
 
     def whitening(self, root: Array, k: int, d: int) -> Whitening:
-        return Whitening("triangular", root, matrices.log_diagonal(root))
+        return Whitening("triangular", root, self.log_root(root))
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
         return np.diagonal(covariances, axis1=1, axis2=2)
@@ -237,7 +236,7 @@ class Tied(Matrices):
 
     def counts(self, n_k: Array, d: int) -> Array:
         """Σ = Σ_c Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / Σ_c n_c."""
-        return n_k.sum()
+        return np.array(_kernels.total(n_k))
 
     def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:
         return degrees + d + 1 + k * mean
@@ -249,7 +248,7 @@ class Tied(Matrices):
         return covariances
 
     def whitening(self, root: Array, k: int, d: int) -> Whitening:
-        return Whitening("isotropic", np.ones(k), np.repeat(matrices.log_diagonal(root[np.newaxis]), k), root)
+        return Whitening("isotropic", np.ones(k), np.repeat(self.log_root(root), k), root)
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
         return np.repeat(np.diag(covariances)[np.newaxis], k, axis=0)
@@ -303,10 +302,6 @@ class Variances(Family):
     def default_scale(self, covariance: Array) -> Array:
         """Of a prior, from the covariance (d,d) of the rows."""
         return covariance.diagonal().mean()
-
-    def reach(self, root: Array, variances: Array) -> float:
-        with np.errstate(over="ignore"):
-            return (root.reshape(len(root), -1) ** 2 * variances).max()
 
     def condition_numbers(self, covariances: Array, root: Array) -> Array:
         rows = covariances.reshape(len(covariances), -1)
@@ -366,7 +361,7 @@ class Diag(Variances):
         return (d,)
 
     def whitening(self, root: Array, k: int, d: int) -> Whitening:
-        return Whitening("diagonal", root, np.log(root).sum(axis=1))
+        return Whitening("diagonal", root, _kernels.log_products(root))
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
         return covariances
@@ -410,7 +405,7 @@ class Spherical(Variances):
         return ()
 
     def whitening(self, root: Array, k: int, d: int) -> Whitening:
-        return Whitening("isotropic", root, d * np.log(root))
+        return Whitening("isotropic", root, d * _kernels.log_products(root[:, None]))
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
         return np.repeat(covariances[:, None], d, axis=1)

@@ -50,6 +50,10 @@ class Data:
         """Rows and weights, from the first to the last; each part but the last has a multiple of PART rows."""
         raise NotImplementedError
 
+    def at_hand(self) -> tuple[Rows, Array | None] | None:
+        """All rows, without gaps, and their weights; None where they are not in memory."""
+        return None
+
     def widened(self) -> Data:
         """The same in float64."""
         raise NotImplementedError
@@ -146,6 +150,9 @@ class InMemory(Data):
     def parts(self) -> Iterator[tuple[Rows, Array | None]]:
         self.begun[0] += 1
         yield self.X, self.row_weights
+
+    def at_hand(self) -> tuple[Rows, Array | None] | None:
+        return self.X, self.row_weights
 
     def _other(self, X: Rows, row_weights: Array | None, exponent: int) -> Self:
         return type(self)(X, row_weights, exponent)

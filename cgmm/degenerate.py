@@ -85,10 +85,15 @@ def exact_to(least: Array, offsets: Array, means: Array, eps: float) -> Array:
     Moments about points at `offsets` (k,d) from the means are exact to eps times the offsets' squares; and a mean
     is exact to its own rounding, of which a standard deviation is to be many times.
     """
-    moved, rounded = 4 * (means.shape[1] + 4) * eps, (MEAN_ROUNDING * EPS) ** 2
+    moved, rounded = rounding_of_means(means.shape[1], eps)
     if moved * _kernels.sum_of_squares(offsets) + rounded * _kernels.sum_of_squares(means) <= least.min():
         return least
     return np.maximum(least, np.maximum(moved * offsets**2, rounded * means**2))
+
+
+def rounding_of_means(d: int, eps: float) -> tuple[float, float]:
+    """What rounding leaves of a variance: times the square of what a mean has moved, and times that of the mean."""
+    return 4 * (d + 4) * eps, (MEAN_ROUNDING * EPS) ** 2
 
 
 class Reseeding:

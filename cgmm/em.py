@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cgmm import degenerate
+from cgmm import _kernels, degenerate
 from cgmm.config import threads
 from cgmm.degenerate import EMPTIED, SINGULAR, Repair
+from cgmm.ordinary import Ordinary
 from cgmm.parameters import Fixed, Parameters
 from cgmm.pruning import Pruning
 from cgmm.statistics import EMPTY, SufficientStatistics
@@ -164,19 +165,16 @@ def maximise(
     repairs = [Repair(iteration, int(c), EMPTIED) for c in empty]
     if len(empty):
         mass, counts = np.maximum(mass, EMPTY), np.maximum(counts, EMPTY)
-    offsets = first / mass[:, None]
+    offsets, means, covariances = _kernels.central_moments(family.moment, mass, np.ravel(counts), first, second, shift)
     weights = _shares(weights, last and last.weights, fixed.weights)
-    means = shift + offsets
     if len(empty) and previous is not None:
         means[empty] = previous.means[empty]
     if fixed.means is not None:
         means[fixed.means] = last.means[fixed.means]
     if fixed.covariances is not None and fixed.covariances.all():
         return Parameters(family, weights, means, last.covariances, last.root), repairs
-    second = second - family.scatter(mass, offsets)
     if fixed.means is not None:
-        second += family.scatter(mass, np.where(fixed.means[:, None], offsets - (means - shift), 0.0))
-    covariances = second / counts
+        covariances += family.scatter(mass, np.where(fixed.means[:, None], offsets - (means - shift), 0.0)) / counts
     if len(empty):
         covariances = family.keep(covariances, empty, last and last.covariances)
     least = degenerate.exact_to(settings.floor(d), offsets, means, settings.eps)
@@ -192,7 +190,7 @@ def maximise(
 def _shares(n_k: Array, previous: Any, fixed: Mask | None) -> Array:
     """Weights (k,) in proportion to n_k, but for those that are fixed."""
     if fixed is None:
-        return n_k / n_k.sum()
+        return n_k / _kernels.total(n_k)
     weights = np.where(fixed, previous, 0.0)
     free = np.where(fixed, 0.0, n_k)
     if free.sum() < EMPTY:
@@ -216,67 +214,122 @@ def run(
     returning True. `checkpoint` is told of each Stage; from its own, if it has one, the run goes on.
     """
     stage = checkpoint.stage if checkpoint else None
-    stage = stage or Stage.first(parameters, repairs, data.dtype == np.float64)
-    parameters, before, n_k, singular = stage.parameters, stage.before, stage.n_k, stage.singular
-    found = {(repair.component, repair.cause): repair for repair in stage.repairs}
-    lower_bounds, converged, stopped = stage.lower_bounds.tolist(), False, False
-    lower_bound = lower_bounds[-1] if lower_bounds else lower_bound
-    pruning = Pruning(data, possible=settings.prune)
-    pruning.iteration, pruning.pays = stage.probes, stage.pays
-    reseeding = degenerate.Reseeding(data.n, settings)
-    reseeding.starving, reseeding.done = frozenset(stage.starving), set(stage.done)
-    if stage.double and data.dtype != np.float64:
-        data = data.widened()
-    if data.dtype == np.float32:
-        settings = settings._replace(eps=float(np.finfo(np.float32).eps))
-    for iteration in range(len(lower_bounds) + 1, settings.max_iter + 1):
-        if data.dtype == np.float32 and parameters.needs_double:
-            data = data.widened()
-            settings = settings._replace(eps=degenerate.EPS)
-        statistics = data.statistics(parameters, settings.n_threads, pruning)
+    state = _Run(data, settings, stage or Stage.first(parameters, repairs, data.dtype == np.float64), lower_bound)
+    watched = observe is not None or checkpoint is not None
+    while not state.converged and not state.stopped and len(state.lower_bounds) < settings.max_iter:
+        if not watched and state.leap():
+            continue
+        change = state.iterate()
+        if observe is not None and change is not None:
+            state.stopped = observe(len(state.lower_bounds), state.lower_bound, change, state.parameters)
+        if checkpoint is not None and not (state.converged or state.stopped):
+            checkpoint.keep(state.stage())
+    return state.fit()
+
+
+class _Run:
+    """EM between two iterations."""
+
+    def __init__(self, data: Data, settings: Settings, stage: Stage, lower_bound: float) -> None:
+        self.data, self.settings = data, settings
+        self.parameters, self.before, self.n_k, self.singular = (
+            stage.parameters,
+            stage.before,
+            stage.n_k,
+            stage.singular,
+        )
+        self.found = {(repair.component, repair.cause): repair for repair in stage.repairs}
+        self.lower_bounds = stage.lower_bounds.tolist()
+        self.lower_bound = self.lower_bounds[-1] if self.lower_bounds else lower_bound
+        self.converged = self.stopped = False
+        self.pruning = Pruning(data, possible=settings.prune)
+        self.pruning.iteration, self.pruning.pays = stage.probes, stage.pays
+        self.reseeding = degenerate.Reseeding(data.n, settings)
+        self.reseeding.starving, self.reseeding.done = frozenset(stage.starving), set(stage.done)
+        if data.dtype == np.float32:
+            self.settings = settings._replace(eps=float(np.finfo(np.float32).eps))
+            self._widen(stage.double)
+        self._ordinary: Ordinary | None = None
+        self._leaps = True
+
+    def _widen(self, needed: bool) -> None:
+        """Float32 rows become float64."""
+        if needed and self.data.dtype == np.float32:
+            self.data, self.settings = self.data.widened(), self.settings._replace(eps=degenerate.EPS)
+            self._ordinary, self._leaps = None, True
+
+    def leap(self) -> bool:
+        """Some ordinary iterations at once; whether there may be more, or one that is not ordinary is next."""
+        if not self._leaps or self.reseeding.starving:
+            return False
+        self._ordinary = self._ordinary or Ordinary.of(self.data, self.parameters, self.settings)
+        if self._ordinary is None:
+            self._leaps = False
+            return False
+        left = self.settings.max_iter - len(self.lower_bounds)
+        steps = self._ordinary.advance(self.parameters, self.lower_bound, left)
+        self.data.begun[0] += len(steps.lower_bounds)
+        if len(steps.lower_bounds):
+            done, last = len(self.lower_bounds), len(steps.lower_bounds) - 1
+            for at, c in steps.held:
+                self.found.setdefault((c, SINGULAR), Repair(done + at + 1, c, SINGULAR))
+            self.singular = tuple(c for at, c in steps.held if at == last)
+            self.parameters, self.before, self.n_k = steps.parameters, steps.before, steps.n_k
+            self.lower_bounds += steps.lower_bounds.tolist()
+            self.lower_bound, self.converged = self.lower_bounds[-1], steps.converged
+        return not steps.met
+
+    def iterate(self) -> float | None:
+        """One iteration, and the change of the log-likelihood; None, and the iteration before, where only rounding is
+        left."""
+        self._widen(self.data.dtype == np.float32 and self.parameters.needs_double)
+        settings, parameters = self.settings, self.parameters
+        statistics = self.data.statistics(parameters, settings.n_threads, self.pruning)
         objective = statistics.lower_bound
         if settings.prior is not None:
             objective += max(settings.prior.log_density(parameters) / statistics.total_weight, degenerate.LEAST_LOG)
-        change = objective - lower_bound
+        change = objective - self.lower_bound
         fell = change < -degenerate.ROUNDING * max(1.0, abs(objective))
-        if fell and lower_bounds and (singular or parameters.reach > degenerate.MOST_EXACT):
-            parameters, converged = before, True  # rounding is all that is left
-            break
-        lower_bound, n_k, before = objective, statistics.n_k, parameters
-        lower_bounds.append(lower_bound)
-        parameters, held = maximise(statistics, parameters.family, parameters, settings, iteration)
-        starved = reseeding.due(statistics)
+        if fell and self.lower_bounds and (self.singular or parameters.reach > degenerate.MOST_EXACT):
+            self.parameters, self.converged = self.before, True
+            return None
+        self.lower_bound, self.n_k, self.before = objective, statistics.n_k, parameters
+        self.lower_bounds.append(objective)
+        iteration = len(self.lower_bounds)
+        self.parameters, held = maximise(statistics, parameters.family, parameters, settings, iteration)
+        starved = self.reseeding.due(statistics)
         begun: list[Repair] = []
-        if starved and not reseeding.possible:
+        if starved and not self.reseeding.possible:
             begun = [Repair(iteration, c, EMPTIED) for c in starved]
         elif starved:
-            parameters, begun = reseed(data, parameters, settings, starved, iteration)
+            self.parameters, begun = reseed(self.data, self.parameters, settings, starved, iteration)
         for repair in held + begun:
-            found.setdefault((repair.component, repair.cause), repair)
-        singular = tuple(repair.component for repair in held if repair.cause == SINGULAR)
-        converged = abs(change) < settings.tol and not begun
-        stopped = observe is not None and observe(iteration, lower_bound, change, parameters)
-        if converged or stopped:
-            break
-        if checkpoint is not None:
-            checkpoint.keep(
-                Stage(
-                    parameters,
-                    before,
-                    np.array(lower_bounds),
-                    n_k,
-                    tuple(found.values()),
-                    singular,
-                    pruning.iteration,
-                    pruning.pays,
-                    tuple(sorted(reseeding.starving)),
-                    tuple(sorted(reseeding.done)),
-                    data.dtype == np.float64,
-                )
-            )
-    starved = tuple(sorted(reseeding.starving))
-    repairs = tuple(found.values())
-    return Fit(parameters, np.array(lower_bounds), bool(converged), n_k, repairs, singular, starved, bool(stopped))
+            self.found.setdefault((repair.component, repair.cause), repair)
+        self.singular = tuple(repair.component for repair in held if repair.cause == SINGULAR)
+        self.converged = bool(abs(change) < settings.tol and not begun)
+        return change
+
+    def stage(self) -> Stage:
+        return Stage(
+            self.parameters,
+            self.before,
+            np.array(self.lower_bounds),
+            self.n_k,
+            tuple(self.found.values()),
+            self.singular,
+            self.pruning.iteration,
+            self.pruning.pays,
+            tuple(sorted(self.reseeding.starving)),
+            tuple(sorted(self.reseeding.done)),
+            self.data.dtype == np.float64,
+        )
+
+    def fit(self) -> Fit:
+        repairs, starved = tuple(self.found.values()), tuple(sorted(self.reseeding.starving))
+        history = np.array(self.lower_bounds)
+        return Fit(
+            self.parameters, history, self.converged, self.n_k, repairs, self.singular, starved, bool(self.stopped)
+        )
 
 
 def reseed(

@@ -42,6 +42,9 @@ class Incomplete(InMemory):
     def _other(self, X: Rows, row_weights: Array | None, exponent: int) -> Self:
         return type(self)(X, row_weights, exponent, self.of or self)
 
+    def at_hand(self) -> None:
+        return None
+
     @once
     def patterns(self) -> Patterns:
         return Patterns(self.X, self.row_weights)

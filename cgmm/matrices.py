@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array
 
 EPS = float(np.finfo(np.float64).eps)
+TINY = float(np.finfo(np.float64).tiny)
 BLOCK = 64  # features: OpenBLAS takes threads for a product of more than 2^18 multiply-adds
 
 
@@ -28,9 +29,10 @@ def lift(S: Array, least: Array, reg_covar: float) -> tuple[Array, Array, bool]:
     variances themselves: from the matrix, the smallest would be known to its rounding only.
     """
     S = np.where(np.isfinite(S), S, 0.0)
-    d, most = len(S), np.sqrt(np.maximum(S.diagonal(), 0.0))
-    S = np.clip(S, -most * most[:, None], most * most[:, None])  # as a covariance is, but for rounding
-    own = np.maximum(rounding_of(d) * S.diagonal() / 16.0, np.finfo(float).tiny)
+    d, deviations = len(S), np.sqrt(np.maximum(S.diagonal(), 0.0))
+    most = deviations * deviations[:, None]
+    S = np.minimum(np.maximum(S, -most), most)  # as a covariance is, but for rounding
+    own = np.maximum(rounding_of(d) * S.diagonal() / 16.0, TINY)
     least = np.maximum(
         least, 16.0 ** np.ceil(np.log2(own) / 4.0)
     )  # in steps: a floor that moves lets the likelihood fall
@@ -104,4 +106,5 @@ def project(covariances: Array, directions: Array) -> Array:
 
 
 def log_diagonal(root: Array) -> Array:
-    return np.log(root.diagonal(axis1=-2, axis2=-1)).sum(axis=-1)
+    """Σ_j log P_jj (m,) of roots (m,d,d)."""
+    return _kernels.log_products(root.diagonal(axis1=1, axis2=2))

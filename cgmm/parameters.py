@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
+from cgmm import _kernels
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Self
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOG_2PI = np.log(2 * np.pi)
 MOST_FLOAT32 = 1e6  # of Parameters.reach
 
 
@@ -136,10 +137,7 @@ class Parameters:
 
         Its root times the rounding of a number is what may be lost of a whitened row.
         """
-        variances = self.family.variances(self.covariances, self.k, self.d)
-        offsets = self.means - np.einsum("c,cj->j", self.weights, self.means)
-        spread = np.einsum("c,cj->j", self.weights, variances + offsets**2)
-        return float(self.family.reach(self.root, spread))
+        return _kernels.reach(self.family.moment, self.weights, self.means, self.covariances, self.root)
 
     @property
     def needs_double(self) -> bool:
@@ -149,21 +147,19 @@ class Parameters:
     @once
     def density(self) -> Density:
         whitening = self.family.whitening(self.root, self.k, self.d)
-        with np.errstate(divide="ignore"):
-            log_norm = np.log(self.weights) + whitening.log_det - 0.5 * self.d * LOG_2PI
         return Density(
             whitening.form,
             self.means,
             _middle(self.means, self.weights),
             whitening.factor,
-            log_norm,
+            _kernels.log_norms(whitening.log_det, self.weights, self.d),
             whitening.whitener,
         )
 
 
 def _middle(means: Array, weights: Array) -> Array:
     """The weighted median of the means in each feature, (d,): unlike a mean, a far component leaves it alone."""
-    order = means.argsort(axis=0)
+    order = means.argsort(axis=0, kind="stable")
     reach = weights[order].cumsum(axis=0)
     at = (reach >= 0.5).argmax(axis=0)
     features = np.arange(len(at))

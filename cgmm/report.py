@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cgmm.degenerate import Repair
     from cgmm.em import Fit, Settings
     from cgmm.parameters import Parameters
-    from cgmm.types import Callback
+    from cgmm.types import Callback, Observer
 
 
 def _shown(verbose: int) -> tuple[bool, bool]:
@@ -76,8 +76,14 @@ class Reporter:
 
             self.bar = tqdm(total=self.max_iter, desc=f"Start {restart}", unit="iteration")
 
-    def iteration(self, iteration: int, log_likelihood: float, change: float, parameters: Parameters) -> bool:
-        """Called after each iteration; True when the callback asks to stop."""
+    @property
+    def observe(self) -> Observer | None:
+        """What is to be called after each iteration; None if nobody looks."""
+        watched = self.lines or self.bars or self.callback is not None
+        return self._iteration if watched else None
+
+    def _iteration(self, iteration: int, log_likelihood: float, change: float, parameters: Parameters) -> bool:
+        """Whether the callback asks to stop."""
         if self.lines and iteration % self.interval == 0:
             print(f"  Iteration {iteration}: log-likelihood is {log_likelihood:.8g} a row (change {change:.3g})")
         if self.bar is not None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cgmm.data import Data, InMemory
     from cgmm.degenerate import Repair
     from cgmm.report import Reporter
-    from cgmm.types import Array, Labels, Method, Rows
+    from cgmm.types import Array, Components, Mask, Method, Rows
 
 SHORT = 10  # iterations of a start that may be carried on
 CARRIED = 4  # one in so many starts is
@@ -114,7 +114,7 @@ class Search:
                 self.settings,
                 lower_bound=lower_bound,
                 repairs=repairs,
-                observe=self.reporter.iteration,
+                observe=self.reporter.observe,
                 checkpoint=self.checkpoint,
             )
             if self.checkpoint:
@@ -215,7 +215,7 @@ def split_and_merge(
 
 def merge(parameters: Parameters, a: int, b: int, least: Array) -> Parameters:
     """The mixture with components a and b as one, the last, of their mean and covariance."""
-    others = np.setdiff1d(np.arange(parameters.k), [a, b])
+    others = _all_but(parameters.k, [a, b])
     weights, means = parameters.weights, parameters.means
     weight = weights[a] + weights[b]
     share, gap = weights[a] / max(weight, EMPTY), means[a] - means[b]
@@ -235,7 +235,7 @@ def split(parameters: Parameters, c: int, least: Array, bounds: tuple[Rows, Rows
 
     least : (d,) below it no variance falls;  bounds : (d,) and (d,), between which means stay: those of the rows
     """
-    others = np.setdiff1d(np.arange(parameters.k), [c])
+    others = _all_but(parameters.k, [c])
     weights, means = parameters.weights, parameters.means
     whole = _one(parameters, c)
     values, axes = np.linalg.eigh(whole)
@@ -248,6 +248,12 @@ def split(parameters: Parameters, c: int, least: Array, bounds: tuple[Rows, Rows
         _with(parameters, others, [whole - step[:, None] * step] * 2),
         least,
     )
+
+
+def _all_but(k: int, components: Components) -> Mask:
+    others = np.ones(k, dtype=bool)
+    others[components] = False
+    return others
 
 
 def _closeness(parameters: Parameters, least: Array) -> Array:
@@ -269,7 +275,7 @@ def _one(parameters: Parameters, c: int) -> Array:
     return family.expand(family.take(parameters.covariances, [c]), 1, d)[0]
 
 
-def _with(parameters: Parameters, others: Labels, more: list[Array]) -> Array:
+def _with(parameters: Parameters, others: Mask, more: list[Array]) -> Array:
     """The covariances of those components and, nearest to more (d,d), of the family; a shared one stays."""
     family = parameters.family
     if not family.per_component:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.parameters import distances_to
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from cgmm.covariance import AnyFamily
     from cgmm.em import Settings
     from cgmm.parameters import Parameters
@@ -158,41 +154,20 @@ def of_labels(
     X: Rows, labels: Labels, k: int, family: AnyFamily, row_weights: Array | None = None
 ) -> SufficientStatistics:
     """Statistics of rows that each belong to one component, about that component's mean."""
-    if k == 1:
-        return _of_parts([(X, np.ones(len(X)) if row_weights is None else row_weights)], X, family)
-    order = labels.argsort(kind="stable")
-    bounds = labels.searchsorted(np.arange(k + 1), sorter=order)
-    weights = np.ones(len(X)) if row_weights is None else row_weights.take(order)
-    return _of_parts(((X.take(order[a:b], axis=0), weights[a:b]) for a, b in pairwise(bounds)), X, family)
+    n_k, first, second, shift = _kernels.moments_of_labels(X, labels, k, family.moment, EMPTY, row_weights)
+    return SufficientStatistics(n_k, first, second, np.nan, _kernels.total(n_k), shift, family.moment)
 
 
 def of_responsibilities(
     X: Rows, responsibilities: Array, k: int, family: AnyFamily, row_weights: Array | None = None
 ) -> SufficientStatistics:
     """Statistics of rows with given responsibilities (n,k), about each component's mean."""
-    columns = responsibilities.T
-    return _of_parts(((X, r if row_weights is None else r * row_weights) for r in columns), X, family)
-
-
-def _of_parts(parts: Iterable[tuple[Rows, Array]], X: Rows, family: AnyFamily) -> SufficientStatistics:
-    """Statistics from each component's rows and their weights; an empty one's shift is the mean of X."""
-    found = []
-    for rows, weights in parts:
-        total = weights.sum()
-        if total < EMPTY:
-            rows, weights, shift = X[:1], np.zeros(1), X.mean(axis=0, dtype=np.float64)
-        else:
-            shift = np.einsum("i,ij->j", weights, rows, dtype=np.float64) / total
-        density = distances_to(shift[np.newaxis], shift)
-        found.append(_kernels.expectation(rows, density, family.moment, np.ascontiguousarray(weights))[0])
-    n_k, first, seconds, _, totals, shift = zip(*found, strict=True)
+    one = np.zeros(len(X), dtype=np.intp)
+    parts = (r if row_weights is None else r * row_weights for r in responsibilities.T)
+    found = (_kernels.moments_of_labels(X, one, 1, family.moment, EMPTY, np.ascontiguousarray(r)) for r in parts)
+    n_k, first, seconds, shift = zip(*found, strict=True)
     second = np.sum(seconds, axis=0) if family.moment == "pooled" else np.concatenate(seconds)
+    masses = np.concatenate(n_k)
     return SufficientStatistics(
-        np.concatenate(n_k),
-        np.concatenate(first),
-        second,
-        np.nan,
-        sum(totals),
-        np.concatenate(shift),
-        family.moment,
+        masses, np.concatenate(first), second, np.nan, _kernels.total(masses), np.concatenate(shift), family.moment
     )

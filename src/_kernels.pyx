@@ -9,8 +9,8 @@ and layouts, is described in simd/kernels.h.
 import numpy as np
 
 from cython.parallel cimport prange
-from cpython.buffer cimport PyBUF_FORMAT, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
-from libc.math cimport M_PI, log
+from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
+from libc.math cimport M_PI, fabs, isfinite, log, sqrt
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
@@ -123,8 +123,38 @@ def all_within(X, double bound, int n_threads=1):
     return bad == 0
 
 
-cdef void *address(array):
-    return <void *> <size_t> array.ctypes.data
+cdef void *address(array) except? NULL:
+    """Where the values of a contiguous array are, which someone must keep."""
+    cdef Py_buffer view
+    PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
+    PyBuffer_Release(&view)
+    return view.buf
+
+
+cdef void load(Work *work, const double *means, const double *factor, const double *log_norm, const double *whitener,
+               double *scratch) noexcept nogil:
+    """Parameters about work.centre, in the layout of the kernels: see cgmm.parameters.Density. SCRATCH (k,d)."""
+    cdef Py_ssize_t k = work.k, d = work.d, c, i, j
+    cdef cgmm_form form = work.mixture.form
+    work.kernels.convert(means, k * d, work.centre, d, <void *> work.means)
+    work.kernels.convert(log_norm, k, NULL, 1, <void *> work.mixture.log_norm)
+    if form == CGMM_TRIANGULAR:
+        work.kernels.pack_factor(k, d, factor, <void *> work.mixture.factor)
+    else:
+        work.kernels.convert(factor, k if form == CGMM_ISOTROPIC else k * d, NULL, 1, <void *> work.mixture.factor)
+    if work.whitener != NULL:
+        work.kernels.pack_factor(1, d, whitener, <void *> work.whitener)
+        memset(scratch, 0, k * d * sizeof(double))
+        for c in range(k):
+            for i in range(d):
+                for j in range(i + 1):
+                    scratch[c * d + i] += (means[c * d + j] - work.centre[j]) * whitener[i * d + j]
+        work.kernels.convert(scratch, k * d, NULL, 1, <void *> work.mixture.means)
+    elif form in (CGMM_DIAGONAL, CGMM_MASKED):
+        for c in range(k):
+            for j in range(d):
+                scratch[c * d + j] = (means[c * d + j] - work.centre[j]) * factor[c * d + j]
+        work.kernels.convert(scratch, k * d, NULL, 1, <void *> work.mixture.means)
 
 
 cdef class _Pass:
@@ -143,7 +173,11 @@ cdef class _Pass:
         cdef const double[:, ::1] means = density.means
         cdef const double[::1] log_norm = density.log_norm
         cdef const double[:, :, ::1] triangles
+        cdef const double[:, ::1] triangle
         cdef const double[::1] scale
+        cdef double[::1] scratch
+        cdef const double *factor
+        cdef const double *whitener = NULL
         cdef Py_ssize_t d, k, real, means_size, factor_size, total
         bind(work, X)
         if groups is not None:    # their rows are copied into doubles
@@ -188,31 +222,26 @@ cdef class _Pass:
         guard(work.mixture.factor)
         guard(<char *> work.mixture.factor + factor_size)
         work.whitener = NULL
-        work.kernels.convert(&means[0, 0], k * d, work.centre, d, <void *> work.means)
-        work.kernels.convert(&log_norm[0], k, NULL, 1, <void *> work.mixture.log_norm)
         if work.mixture.form == CGMM_TRIANGULAR:
             triangles = density.factor
             if triangles.shape[0] != k or triangles.shape[1] != d or triangles.shape[2] != d:
                 raise ValueError("factor must be (k,d,d)")
-            work.kernels.pack_factor(k, d, &triangles[0, 0, 0], <void *> work.mixture.factor)
+            factor = &triangles[0, 0, 0]
         else:
             scale = np.ascontiguousarray(density.factor, dtype=np.float64).ravel()
             if scale.shape[0] != (k if work.mixture.form == CGMM_ISOTROPIC else k * d):
                 raise ValueError("factor must be (k,d) or, isotropic, (k,)")
-            work.kernels.convert(&scale[0], scale.shape[0], NULL, 1, <void *> work.mixture.factor)
+            factor = &scale[0]
         if density.whitener is not None:
-            triangles = density.whitener[np.newaxis]
-            if triangles.shape[1] != d or triangles.shape[2] != d:
+            triangle = density.whitener
+            if triangle.shape[0] != d or triangle.shape[1] != d:
                 raise ValueError("whitener must be (d,d)")
             work.whitener = <char *> work.mixture.factor + factor_size
-            work.kernels.pack_factor(1, d, &triangles[0, 0, 0], <void *> work.whitener)
-            means = np.ascontiguousarray(np.einsum("cj,ij->ci", density.means - density.centre, density.whitener))
-            work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.mixture.means)
-        elif work.mixture.form in (CGMM_DIAGONAL, CGMM_MASKED):
-            means = np.ascontiguousarray((density.means - density.centre) * density.factor)
-            work.kernels.convert(&means[0, 0], k * d, NULL, 1, <void *> work.mixture.means)
-        else:
+            whitener = &triangle[0, 0]
+        if work.whitener == NULL and work.mixture.form not in (CGMM_DIAGONAL, CGMM_MASKED):
             work.mixture.means = work.means
+        scratch = np.empty(k * d)
+        load(work, &means[0, 0], factor, &log_norm[0], whitener, &scratch[0])
         work.guided = guide is not None
         work.stands_for = stands_for
         if guide is not None:
@@ -294,31 +323,83 @@ cdef class _Pass:
         return sums
 
 
-cdef unpack_tiles(const double *tiles, Py_ssize_t count, Py_ssize_t m):
-    """(count, m, m) symmetric from their lower 4×4 tiles."""
-    result = np.empty((count, m, m))
-    cdef double[:, :, ::1] full = result
-    cdef Py_ssize_t c, i, j, a, b
-    for c in range(count):
+cdef struct Statistics:
+    # As cgmm.statistics.SufficientStatistics has them.
+    double *n_k        # (k,)
+    double *first      # (k,d)
+    double *second     # of moment FULL (k,d,d), POOLED (d,d), DIAG (k,d) or RADIAL (k,)
+    double *shift      # (k,d)
+
+
+cdef Py_ssize_t second_size(Moment moment, Py_ssize_t k, Py_ssize_t d) noexcept nogil:
+    return k * d * d if moment == FULL else d * d if moment == POOLED else k * d if moment == DIAG else k
+
+
+cdef void untile(const double *tiles, Py_ssize_t count, Py_ssize_t m, double *full) noexcept nogil:
+    """Symmetric matrices (count,m,m) from their lower 4×4 tiles."""
+    cdef Py_ssize_t i, j, a, b, _c
+    for _c in range(count):
         for i in range(0, m, 4):
             for j in range(0, i + 1, 4):
-                for a in range(min(<Py_ssize_t> 4, m - i)):
-                    for b in range(min(<Py_ssize_t> 4, m - j)):
-                        if j + b <= i + a:
-                            full[c, i + a, j + b] = tiles[4 * a + b]
-                            full[c, j + b, i + a] = tiles[4 * a + b]
+                for a in range(i, min(i + 4, m)):
+                    for b in range(j, min(j + 4, a + 1)):
+                        full[a * m + b] = full[b * m + a] = tiles[4 * (a - i) + b - j]
                 tiles += 16
-    return result
+        full += m * m
 
 
-cdef pooled_second(double[::1] sums, const Work *work, relative):
-    """(d,d) scatter of all components about their means: see moments_pooled in kernels.h."""
-    residual = unpack_tiles(&sums[work.sums.second], 1, work.d)[0]
-    laplacian = -unpack_tiles(&sums[work.sums.overlap], 1, work.k)[0]
-    np.fill_diagonal(laplacian, 0.0)
-    np.fill_diagonal(laplacian, -laplacian.sum(axis=1))
-    scatter = residual + np.einsum("ci,cj->ij", relative, np.einsum("cb,bj->cj", laplacian, relative))
-    return (scatter + scatter.T) / 2
+cdef void pool(const Work *work, const double *sums, const double *relative, double *scratch,
+               double *second) noexcept nogil:
+    """(d,d) scatter of all components about their means (k,d): see moments_pooled in kernels.h. SCRATCH k × (k + d)."""
+    cdef Py_ssize_t k = work.k, d = work.d, c, b, i, j
+    cdef double *laplacian = scratch
+    cdef double *product = scratch + k * k
+    cdef double value
+    untile(sums + work.sums.second, 1, d, second)
+    untile(sums + work.sums.overlap, 1, k, laplacian)
+    memset(product, 0, k * d * sizeof(double))
+    for c in range(k):
+        value = 0.0
+        for b in range(k):
+            if b != c:
+                laplacian[c * k + b] = -laplacian[c * k + b]
+                value -= laplacian[c * k + b]
+        laplacian[c * k + c] = value
+        for b in range(k):
+            for j in range(d):
+                product[c * d + j] += laplacian[c * k + b] * relative[b * d + j]
+    for c in range(k):
+        for i in range(d):
+            for j in range(d):
+                second[i * d + j] += relative[c * d + i] * product[c * d + j]
+    for i in range(d):
+        for j in range(i):
+            value = (second[i * d + j] + second[j * d + i]) / 2
+            second[i * d + j] = second[j * d + i] = value
+
+
+cdef void take_sums(const Work *work, const double *sums, const double *factor, double *scratch,
+                    Statistics *to) noexcept nogil:
+    """The statistics of a pass. factor (k,), of moment RADIAL; SCRATCH k × (k + d), of moment POOLED."""
+    cdef Py_ssize_t k = work.k, d = work.d, c, j
+    cdef double *relative = to.shift
+    work.kernels.widen(work.means, k * d, relative)    # exactly as the kernels hold them
+    memcpy(to.n_k, sums + work.sums.n_k, k * sizeof(double))
+    memcpy(to.first, sums + work.sums.first, k * d * sizeof(double))
+    if work.moment == FULL:
+        untile(sums + work.sums.second, k, d, to.second)
+    elif work.moment == DIAG:
+        memcpy(to.second, sums + work.sums.second, k * d * sizeof(double))
+    elif work.moment == POOLED:
+        pool(work, sums, relative, scratch, to.second)
+    else:
+        for c in range(k):
+            to.second[c] = sums[work.sums.second + c] / (factor[c] * factor[c])
+    for c in range(k):
+        for j in range(d):
+            if work.moment not in (FULL, DIAG):    # they were about the centre
+                to.first[c * d + j] -= to.n_k[c] * relative[c * d + j]
+            relative[c * d + j] += work.centre[j]
 
 
 cdef class Expectation:
@@ -348,23 +429,16 @@ cdef class Expectation:
         cdef const Work *work = &self.last.work
         cdef double[::1] sums = self.flat
         cdef Py_ssize_t d = work.d, k = work.k
-        cdef Sums at = work.sums
-        flat = self.flat
-        relative = self.last.relative_means()
-        n_k = flat[at.n_k:at.n_k + k].copy()
-        first = flat[at.first:at.second].reshape(k, d).copy()
-        if work.moment == FULL:
-            second = unpack_tiles(&sums[at.second], k, d)
-        elif work.moment == DIAG:
-            second = flat[at.second:at.overlap].reshape(k, d).copy()
-        else:    # first moments are about the centre
-            first -= n_k[:, None] * relative
-            if work.moment == POOLED:
-                second = pooled_second(sums, work, relative)
-            else:
-                second = flat[at.second:at.overlap] / np.asarray(self.density.factor) ** 2
-        found = n_k, first, second, float(flat[0]), float(flat[1]), self.density.centre + relative
-        return found, self.last.share(flat, self.rows)
+        cdef Statistics to
+        shape = {FULL: (k, d, d), POOLED: (d, d), DIAG: (k, d), RADIAL: (k,)}[work.moment]
+        n_k, first, second, shift = np.empty(k), np.empty((k, d)), np.empty(shape), np.empty((k, d))
+        to.n_k, to.first = <double *> address(n_k), <double *> address(first)
+        to.second, to.shift = <double *> address(second), <double *> address(shift)
+        scratch = np.empty(k * (k + d) if work.moment == POOLED else 0)
+        factor = np.ascontiguousarray(self.density.factor)
+        take_sums(work, &sums[0], <const double *> address(factor), <double *> address(scratch), &to)
+        found = n_k, first, second, sums[0], sums[1], shift
+        return found, self.last.share(self.flat, self.rows)
 
 
 def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=None):
@@ -448,101 +522,9 @@ def closer(X, density, const double[::1] closest, double[:, ::1] distances, row_
     return sums
 
 
-def roots(const double[:, :, ::1] covariances, int n_threads=1):
-    """P = L⁻¹ of each covariance Σ = L Lᵀ (m,d,d), and which of them are not positive definite (m,) bool: their P
-    is zero.
-
-    It does not depend on a BLAS, whose threads would go on spinning beside those of the next pass.
-    """
-    cdef Py_ssize_t m = covariances.shape[0], d = covariances.shape[1]
-    factors, failed = np.empty((m, d, d)), np.empty(m, dtype=bool)
-    take_roots(&covariances[0, 0, 0], factors, failed, n_threads)
-    return factors, failed
-
-
-def held_roots(double[:, :, ::1] covariances, const double[::1] least, double relative, double added,
-               int n_threads=1):
-    """P of each covariance (m,d,d) with `added` on its diagonal; and which of them (m,) bool may have a variance below
-    least (d,) or `relative` of their own, but for what is added, or have no P: these covariances stay as they are, the
-    others get it.
-
-    Σ_ij P_ij² (least_j + added) ≤ 1 is enough to be sure that Σ − diag(least) is positive semidefinite.
-    """
-    cdef Py_ssize_t m = covariances.shape[0], d = covariances.shape[1], c, j
-    factors, failed = np.empty((m, d, d)), np.empty(m, dtype=bool)
-    cdef double[:, :, ::1] P = factors
-    cdef unsigned char[::1] suspect = failed.view(np.uint8)
-    cdef double[:, ::1] diagonal = np.empty((m, d))
-    if least.shape[0] != d:
-        raise ValueError("least must be (d,)")
-    with nogil:
-        for c in range(m):
-            for j in range(d):
-                diagonal[c, j] = covariances[c, j, j]
-                covariances[c, j, j] += added
-    take_roots(&covariances[0, 0, 0], factors, failed, n_threads)
-    with nogil:
-        for c in range(m):
-            suspect[c] = suspect[c] or not reach(d, &P[c, 0, 0], &least[0], &diagonal[c, 0], relative, added) <= 1
-            if suspect[c]:
-                for j in range(d):
-                    covariances[c, j, j] = diagonal[c, j]
-    return factors, failed
-
-
-def sum_of_squares(const double[:, :] array):
-    """Σ a_ij²: a number to compare with, for a fraction of what NumPy takes to call."""
-    cdef double total = 0.0
-    cdef Py_ssize_t i, j
-    for i in range(array.shape[0]):
-        for j in range(array.shape[1]):
-            total += array[i, j] * array[i, j]
-    return total
-
-
-cdef take_roots(const double *covariances, double[:, :, ::1] P, failed, int n_threads):
-    """See roots. OUT P, failed."""
-    cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
-    cdef Py_ssize_t m = P.shape[0], d = P.shape[1], c
-    cdef unsigned char[::1] bad = failed.view(np.uint8)
-    cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, m), m * d * d * d // THREAD_WORK))
-    cdef double[:, ::1] U = np.empty((threads, d * d))
-    with nogil:
-        for c in prange(m, schedule="static", num_threads=threads):
-            bad[c] = not kernels.root(d, covariances + c * d * d, &U[omp_get_thread_num(), 0], &P[c, 0, 0])
-            if bad[c]:
-                memset(&P[c, 0, 0], 0, d * d * sizeof(double))
-
-
-cdef double reach(Py_ssize_t d, const double *P, const double *least, const double *own, double relative,
-                  double added) noexcept nogil:
-    """Σ_ij P_ij² (max(least_j, relative · own_j) + added) of a lower triangular P (d,d)."""
-    cdef double total = 0.0
-    cdef Py_ssize_t i, j
-    for i in range(d):
-        for j in range(i + 1):
-            total += P[i * d + j] * P[i * d + j] * (max(least[j], relative * own[j]) + added)
-    return total
-
-
-def grams(const double[:, :, ::1] roots):
-    """Pᵀ P (m,d,d) of each lower triangular P (m,d,d); without a BLAS, whose bits may depend on its threads."""
-    cdef Py_ssize_t m = roots.shape[0], d = roots.shape[1], c, r, i, j
-    cdef double p
-    products = np.empty((m, d, d))
-    cdef double[:, :, ::1] out = products
-    with nogil:
-        for c in range(m):
-            memset(&out[c, 0, 0], 0, d * d * sizeof(double))
-            for r in range(d):
-                for i in range(r + 1):
-                    p = roots[c, r, i]
-                    for j in range(i + 1):
-                        out[c, i, j] += p * roots[c, r, j]
-            for i in range(d):
-                for j in range(i):
-                    out[c, j, i] = out[c, i, j]
-    return products
+include "_roots.pxi"
+include "_partition.pxi"
+include "_iterations.pxi"
 
 
 def fma_rate(dtype, int n_threads=1, Py_ssize_t repeats=20_000_000):

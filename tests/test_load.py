@@ -12,8 +12,9 @@ import time
 import numpy as np
 import pytest
 
-from cgmm import _kernels
+from cgmm import _kernels, matrices
 from cgmm.missing import Patterns
+from cgmm.ordinary import Limits
 from cgmm.parameters import distances_to
 from cgmm.pruning import guide_of
 from problems import CHUNK, clusters, mixture
@@ -26,7 +27,18 @@ ROWS = clusters(20 * CHUNK, D, K)
 MIXTURE = mixture("full", D, K, np.random.default_rng(0))
 GUIDE = guide_of(MIXTURE, ROWS.dtype)
 HOLES = np.where(np.arange(D) == 1, np.nan, ROWS)
+ITERATIONS = _kernels.Iterations(
+    ROWS,
+    MIXTURE.density,
+    "full",
+    None,
+    Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf),
+    matrices.lift,
+    1,
+)
+PARAMETERS = MIXTURE.weights, MIXTURE.means, MIXTURE.covariances, MIXTURE.root
 GROUPS = Patterns(HOLES, None).by_pattern
+LABELS = np.arange(len(ROWS)) % K
 DISTANCES = distances_to(ROWS[:K].copy())
 MATRICES = np.repeat(np.eye(64)[np.newaxis], 64, axis=0)
 PASSES = {
@@ -36,6 +48,8 @@ PASSES = {
     "assign": lambda: _kernels.assign(ROWS, DISTANCES),
     "closer": lambda: _kernels.closer(ROWS, DISTANCES, np.empty(len(ROWS)), np.empty((K, len(ROWS)))),
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
+    "Iterations": lambda: ITERATIONS.advance(*PARAMETERS, -np.inf, 0.0, 2),
+    "moments_of_labels": lambda: _kernels.moments_of_labels(ROWS, LABELS, K, "full", 0.0),
     "roots": lambda: _kernels.roots(MATRICES),
     "held_roots": lambda: _kernels.held_roots(MATRICES, np.ones(64), 0.0, 0.0),
     "expectation_of_groups": lambda: _kernels.expectation_of_groups(HOLES, MIXTURE.density, "full", GROUPS),
@@ -47,6 +61,11 @@ PASSES = {
 OTHERS = {
     "Expectation",  # of which expectation is one part
     "sum_of_squares",
+    "total",
+    "log_products",
+    "log_norms",
+    "central_moments",
+    "reach",
     "available_targets",
     "target",
     "set_target",
