@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cgmm import em, initialize
+from cgmm import em, initialize, matrices
 from cgmm.parameters import Parameters
 from cgmm.statistics import EMPTY
 
@@ -238,7 +238,7 @@ def split(parameters: Parameters, c: int, least: Array, bounds: tuple[Rows, Rows
     others = _all_but(parameters.k, [c])
     weights, means = parameters.weights, parameters.means
     whole = _one(parameters, c)
-    values, axes = np.linalg.eigh(whole)
+    values, axes = matrices.eigh(whole)
     step = np.sqrt(max(values[-1], 0.0) / 2) * axes[:, -1]
     halves = np.clip([means[c] - step, means[c] + step], *bounds)
     return _of(

@@ -16,6 +16,7 @@ cdef extern from *:
 
 cdef enum:
     MOST_CHUNK = 8192    # rows in a chunk
+    FEW_CHUNKS = 8       # rather than fewer, they are smaller: each is at most one thread's
 
 
 cdef struct Groups:
@@ -122,6 +123,14 @@ cdef void guard_scratch(const Work *work, char *memory) noexcept nogil:
             guard(memory + parts[part])
 
 
+cdef Py_ssize_t work_of_rows(const Work *work, Py_ssize_t rows) noexcept nogil:
+    """Multiply-adds of a dense pass over so many rows, about."""
+    cdef Py_ssize_t each = work.d
+    if work.mixture.form == CGMM_TRIANGULAR or work.moment == FULL:
+        each *= work.d
+    return rows * work.k * (each + 8)
+
+
 cdef void lay_out_sums(Work *work) noexcept nogil:
     """Fill in work.sums."""
     cdef Py_ssize_t d = work.d, k = work.k
@@ -169,6 +178,10 @@ cdef void lay_out(Work *work) noexcept nogil:
     scratch.images = scratch.label + align(block * sizeof(Py_ssize_t))
     scratch.size = scratch.images
     work.chunk = CGMM_CHUNK_ROWS
+    if work.output != CLOSER:    # whose caller knows of its chunks
+        while work.chunk > block and FEW_CHUNKS * work.chunk > max(work.n, work.stands_for) and (
+                work_of_rows(work, work.chunk) >= 4 * THREAD_WORK):
+            work.chunk //= 2
     if work.groups != NULL:
         lay_out_groups(work)
     if not work.guided:
@@ -424,14 +437,6 @@ cdef void add_in_order(const double *partials, Py_ssize_t count, Py_ssize_t size
             totals[q] += partials[chunk * size + q]
 
 
-cdef Py_ssize_t work_estimate(const Work *work) noexcept nogil:
-    """Multiply-adds of the pass, about."""
-    cdef Py_ssize_t each = work.d
-    if work.mixture.form == CGMM_TRIANGULAR or work.moment == FULL:
-        each *= work.d
-    return work.n * work.k * (each + 8)
-
-
 cdef Py_ssize_t chunk_count(const Work *work) noexcept nogil:
     return (work.n + work.chunk - 1) // work.chunk if work.groups == NULL else work.groups.n_chunks
 
@@ -441,7 +446,7 @@ cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
     cdef Py_ssize_t chunks = chunk_count(work)
     cdef Py_ssize_t size = work.sums.size
     cdef Py_ssize_t first, last, chunk, part, parts
-    cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, chunks), work_estimate(work) // THREAD_WORK))
+    cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, chunks), work_of_rows(work, work.n) // THREAD_WORK))
     cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> threads, WAVE_BYTES // (size * 8)))
     cdef int adders
     cdef char *memory = <char *> aligned_alloc(64, work.scratch.size * threads + wave * size * 8)
