@@ -178,7 +178,7 @@ cdef void lay_out(Work *work) noexcept nogil:
     scratch.images = scratch.label + align(block * sizeof(Py_ssize_t))
     scratch.size = scratch.images
     work.chunk = CGMM_CHUNK_ROWS
-    if work.output != CLOSER:    # whose caller knows of its chunks
+    if work.output != CLOSER and work.groups == NULL:    # whose caller knows of its chunks, which has its own
         while work.chunk > block and FEW_CHUNKS * work.chunk > max(work.n, work.stands_for) and (
                 work_of_rows(work, work.chunk) >= 4 * THREAD_WORK):
             work.chunk //= 2
