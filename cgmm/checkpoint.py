@@ -108,7 +108,7 @@ def _about(settings: Mapping[str, Any], data: Data, last: Parameters | None) -> 
         del told["random_state"]  # the generator is kept
     if last is not None and settings["warm_start"]:
         told["last fit"] = _digest(last.weights, last.means, last.covariances)
-    weight, mean, covariance = data.moments()
+    weight, mean, covariance = data.moments
     return {
         **told,
         "number of rows": data.n,

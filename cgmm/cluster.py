@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -31,12 +30,14 @@ SPARE = 4  # times the rows that are needed of a chunk of the mean size are draw
 class Found(NamedTuple):
     """What the first pass finds of a chunk.
 
+    complete : no value is missing
     heaviest, weight : the largest row weight and the sum of all, zero if there are none
     sample : of the rows of positive weight, of which there are `counted`
     """
 
     n: int
     dtype: np.dtype[Any]
+    complete: bool
     heaviest: float
     weight: float
     counted: int
@@ -67,13 +68,19 @@ class Chunked(Data):
     """The rows of a Dask collection, each pass anew, and what a first pass found of them."""
 
     def __init__(
-        self, X: Any, sample_weight: Any, key: int, size: Callable[[int], int], n_threads: int | None = None
+        self,
+        X: Any,
+        sample_weight: Any,
+        key: int,
+        size: Callable[[int], int],
+        n_threads: int | None = None,
+        gaps: bool = False,
     ) -> None:
-        """key, size : of the sample, as of cgmm.streams.Streamed;  n_threads : of each task, if not one"""
+        """key, size, gaps : as of cgmm.streams.Streamed;  n_threads : of each task, if not one"""
         chunks = Chunks(X, sample_weight)
         self.names, self.d, self.key, self.n_threads, self.begun = chunks.names, chunks.d, key, n_threads or 1, [1]
         drawn = -(-SPARE * max(size(self.d), sampling.MOST_SPREAD) // len(chunks.rows))
-        results = chunks.each(partial(_find, self.d, drawn, key))
+        results = chunks.each(partial(_find, self.d, drawn, key, gaps))
         found = [result for result in results if result is not None]
         self.n, self.counts = sum(some.n for some in found), np.array([some.counted for some in found], dtype=np.int64)
         if not self.counted:
@@ -83,7 +90,7 @@ class Chunked(Data):
         self.chunks = chunks.take([at for at, some in enumerate(results) if some], [some.n for some in found])
         self.shift = self.exponent = int(np.frexp(max(some.heaviest for some in found))[1])
         self.samples = [some.sample.scaled(-self.shift) for some in found]
-        self.dtype = np.result_type(*(some.dtype for some in found))
+        self.dtype, self.complete = np.result_type(*(some.dtype for some in found)), all(s.complete for s in found)
         if self.dtype == np.float32 and validation.has_small_column(self.spread(validation.SCALE_ROWS)):
             self.dtype = np.dtype(np.float64)
 
@@ -95,16 +102,11 @@ class Chunked(Data):
         return self.n_threads
 
     def widened(self) -> Chunked:
-        return self._other(dtype=np.dtype(np.float64))
+        return self.changed(dtype=np.dtype(np.float64))
 
     def scaled(self, exponent: int) -> Chunked:
         samples = [some.scaled(exponent) for some in self.samples]
-        return self._other(shift=self.shift - exponent, exponent=0, samples=samples)
-
-    def _other(self, **changes: Any) -> Chunked:
-        other = copy.copy(self)
-        vars(other).update(changes)
-        return other
+        return self.changed(shift=self.shift - exponent, exponent=0, samples=samples)
 
     def whole(self) -> InMemory:
         raise ValueError(
@@ -168,13 +170,13 @@ def evenly(n: int, size: int) -> Labels:
     return np.arange(n) if n <= size else np.arange(size) * n // size
 
 
-def _find(d: int, size: int, key: int, chunk: Chunk) -> Found:
-    rows = validation.check_rows(chunk.rows, d, of=ROWS)
+def _find(d: int, size: int, key: int, gaps: bool, chunk: Chunk) -> Found:
+    rows, complete = validation.check_observed(chunk.rows, d, 1, gaps, of=ROWS)
     row_weights = validation.check_weights(chunk.weights, len(rows), some=False)
     data = InMemory(rows, row_weights)
     heaviest, weight = (0.0, 0.0) if row_weights is None else (float(row_weights.max()), float(row_weights.sum()))
     sample = data.sample(size, np.random.default_rng([key, chunk.at]))
-    return Found(data.n, data.dtype, heaviest, weight, data.counted, sample)
+    return Found(data.n, data.dtype, complete, heaviest, weight, data.counted, sample)
 
 
 def _again(form: Form, of: Callable[[InMemory, int], T], chunk: Chunk) -> T:

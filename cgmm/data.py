@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 from functools import partial, reduce
 from typing import TYPE_CHECKING, TypeVar
@@ -10,7 +11,7 @@ import numpy as np
 
 from cgmm import _kernels, sampling
 from cgmm.config import threads
-from cgmm.parameters import distances_to
+from cgmm.parameters import distances_to, once
 from cgmm.pruning import Pruning
 from cgmm.statistics import SufficientStatistics
 from cgmm.unlikely import Unlikely, Worst
@@ -58,6 +59,13 @@ class Data:
         """The same in float64."""
         raise NotImplementedError
 
+    def changed(self, **changes: Any) -> Self:
+        """A copy with other values for some attributes."""
+        other = copy.copy(self)
+        vars(other).pop("moments", None)
+        vars(other).update(changes)
+        return other
+
     def scaled(self, exponent: int) -> Data:
         """The same with 2^exponent times the weights, which are then the user's."""
         raise NotImplementedError
@@ -102,6 +110,7 @@ class Data:
             found, _ = self.expectation(density, moment, n_threads)
         return found
 
+    @once
     def moments(self) -> tuple[float, Array, Array]:
         """The weight of all rows, their mean (d,) and their covariance (d,d)."""
         middle = self.spread(sampling.MOST_SPREAD).mean(axis=0, dtype=np.float64)

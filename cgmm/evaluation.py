@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
-from cgmm import incomplete, missing, protocol
+from cgmm import incomplete, missing, protocol, validation
+from cgmm.config import threads
+from cgmm.sources import is_dask, source_of
 from cgmm.streams import names_of, naming, read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from cgmm.data import InMemory
+    from cgmm.fitting import State
+    from cgmm.gmm import GMM
     from cgmm.parameters import Parameters
     from cgmm.sources import Source
     from cgmm.statistics import SufficientStatistics
-    from cgmm.types import Names, Rows
+    from cgmm.types import ArrayLike, Names, Rows
 
 T = TypeVar("T")  # what adds up
 
@@ -187,3 +192,58 @@ def of_rows(X: Any, weights: Any, parameters: Parameters, n_threads: int, gaps: 
     if data.dtype == np.float32 and parameters.needs_double:
         data = data.widened()
     return Evaluation(data, parameters, n_threads)
+
+
+def evaluations_of(
+    model: GMM,
+    X: Any,
+    sample_weight: ArrayLike | None = None,
+    state: State | None = None,
+    some: bool = True,
+    gaps: bool = False,
+) -> Evaluations:
+    """Rows that a user gives, at hand or in blocks or chunks, beside a model's parameters of that state, or of its last
+    fit.
+
+    They may have gaps if the model allows them or `gaps`; `some` of their weights are to be positive.
+    """
+    state, gaps = state or model._fitted(), validation.check_missing(model.missing) or gaps
+    if is_dask(X):
+        return _lazy(model, X, sample_weight, state, gaps)
+    source = source_of(X, sample_weight)
+    if source is None:
+        return Evaluations([evaluation_of(model, X, sample_weight, state, some, gaps)])
+    n_threads = threads(validation.check_threads(model.n_threads))
+    return Evaluations(Blocks(source, state.names, state.fit.parameters, n_threads, gaps))
+
+
+def evaluation_of(
+    model: GMM,
+    X: Any,
+    sample_weight: ArrayLike | None = None,
+    state: State | None = None,
+    some: bool = True,
+    gaps: bool = False,
+) -> Evaluation:
+    """The same of rows at hand, which have gaps only if `gaps`."""
+    state = _state_for(model, protocol.feature_names(X), state)
+    n_threads = threads(validation.check_threads(model.n_threads))
+    return of_rows(X, sample_weight, state.fit.parameters, n_threads, gaps, some)
+
+
+def _lazy(model: GMM, X: Any, sample_weight: Any, state: State | None, gaps: bool) -> Evaluations:
+    """The same of rows in the chunks of a Dask collection."""
+    from cgmm.chunks import Chunks
+    from cgmm.cluster import Lazy  # which imports Dask
+
+    chunks, n_threads = Chunks(X, sample_weight), validation.check_threads(model.n_threads)
+    return Lazy(chunks, _state_for(model, chunks.names, state).fit.parameters, n_threads, gaps)
+
+
+def _state_for(model: GMM, names: Names | None, state: State | None) -> State:
+    """That state, or of the last fit, if it is for features of those names."""
+    state = state or model._fitted()
+    warning = protocol.check_feature_names(names, state.names)
+    if warning:
+        warnings.warn(warning, UserWarning, stacklevel=5)
+    return state

@@ -23,11 +23,13 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from cgmm.covariance import AnyFamily
     from cgmm.data import Data
     from cgmm.gmm import GMM
     from cgmm.partial import Gathered
+    from cgmm.prior import Prior
     from cgmm.stepwise import Running
-    from cgmm.types import Array, ArrayLike, Method, Names
+    from cgmm.types import Array, ArrayLike, Callback, Method, Names
 
 ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
 
@@ -90,23 +92,20 @@ def prepare(
     if is_dask(X):
         from cgmm.cluster import Chunked  # which imports Dask
 
-        if gaps:
-            raise ValueError("missing='marginal' is for a fit of rows in memory, and X is in chunks: give X.compute()")
-        chunked = Chunked(X, sample_weight, _key_of(rng), size, n_threads)
-        return Prepared(chunked, chunked.names, degenerate.least_variances(chunked))
+        chunked = Chunked(X, sample_weight, _key_of(rng), size, n_threads, gaps)
+        return _prepared(chunked if chunked.complete else incomplete.Gapped(chunked), chunked.names)
     source = source_of(X, sample_weight)
     if source is not None:
-        if gaps:
-            raise ValueError(
-                "missing='marginal' is for a fit of rows in memory, and X comes in blocks: give an array, which "
-                "np.asarray makes of a memory map"
-            )
-        stream = Streamed(source, _key_of(rng), size, threads(n_threads))
-        return Prepared(stream, stream.names, degenerate.least_variances(stream))
+        stream = Streamed(source, _key_of(rng), size, threads(n_threads), gaps)
+        return _prepared(stream if stream.complete else incomplete.Gapped(stream), stream.names)
     names = protocol.feature_names(X)
     data = incomplete.of_user(X, sample_weight, gaps, n_threads=threads(n_threads))
     if isinstance(data, incomplete.Incomplete):
         validation.check_columns(data.X, data.row_weights)
+    return _prepared(data, names)
+
+
+def _prepared(data: Data, names: Names | None) -> Prepared:
     return Prepared(data, names, degenerate.least_variances(data))
 
 
@@ -125,8 +124,58 @@ def settings_of(model: GMM) -> em.Settings:
     )
 
 
-def learning_of(model: GMM) -> tuple[float, float | None, float | None]:
-    """The decay, rows and half-life of cgmm.stepwise.Rates that a model asks for, checked; None by default."""
+class Request(NamedTuple):
+    """What a model's arguments ask for, checked as far as that can be done without rows.
+
+    settings : of EM, without a prior or least variances;  first : the name of init_params, whose method comes with it
+    kinds : methods of further starts, by their names;  gaps : whether NaN is a missing value
+    learning : decay, rows and half-life of cgmm.stepwise.Rates, None by default
+    verbose, interval, callback : of cgmm.report.Reporter
+    """
+
+    settings: em.Settings
+    k: int
+    family: AnyFamily
+    first: str
+    method: Method
+    kinds: Mapping[str, Method]
+    n_init: int
+    warm_start: bool
+    prior: Prior | None
+    gaps: bool
+    on_degenerate: str
+    learning: tuple[float, float | None, float | None]
+    verbose: int
+    interval: int
+    callback: Callback | None
+
+
+def request_of(model: GMM) -> Request:
+    """The Request of a model; ValueError or TypeError names the argument that cannot be used."""
+    settings = settings_of(model)
+    k = validation.check_count("n_components", model.n_components)
+    family = validation.check_choice("covariance_type", model.covariance_type, FAMILIES)
+    first, method = _method(model)
+    return Request(
+        settings._replace(fixed=validation.check_fixed(model.fixed, family, k)),
+        k,
+        family,
+        first,
+        method,
+        initialize.KINDS if first == "kmeans" else {first: method},
+        validation.check_count("n_init", model.n_init, most=sys.maxsize),
+        validation.check_flag("warm_start", model.warm_start),
+        validation.check_prior(model.prior),
+        validation.check_missing(model.missing),
+        validation.check_choice("on_degenerate", model.on_degenerate, ON_DEGENERATE),
+        _learning_of(model),
+        validation.check_verbose(model.verbose),
+        validation.check_count("verbose_interval", model.verbose_interval),
+        validation.check_callback(model.callback),
+    )
+
+
+def _learning_of(model: GMM) -> tuple[float, float | None, float | None]:
     rows, half_life = model.learning_rows, model.forget
     return (
         validation.check_real("learning_decay", model.learning_decay, least=0.5, most=1.0),
@@ -140,19 +189,16 @@ def fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State | None 
 
     last : the state that warm_start continues, if there is one
     """
-    n_threads = settings_of(model).n_threads
+    asked = request_of(model)
     rng = validation.check_random_state(model.random_state)
-    k = validation.check_count("n_components", model.n_components)
-    learning_of(model)
     interval = validation.check_count("checkpoint_interval", model.checkpoint_interval)
     path = validation.check_path("checkpoint", model.checkpoint)
     checkpoint = None if path is None else Checkpoint(path, interval, rng)
-    gaps = validation.check_missing(model.missing)
-    prepared = prepare(X, sample_weight, n_threads, k, rng, gaps)
+    prepared = prepare(X, sample_weight, asked.settings.n_threads, asked.k, rng, asked.gaps)
     if checkpoint:
         checkpoint.belongs_to(model.get_params(deep=False), prepared.data, last and last.fit.parameters)
-    found = search(model, prepared, rng, last, checkpoint=checkpoint)
-    if model.on_degenerate == "raise":
+    found = search(model, asked, prepared, rng, last, checkpoint=checkpoint)
+    if asked.on_degenerate == "raise":
         report.check_degenerate(found.best)
     if checkpoint:
         checkpoint.remove()
@@ -161,6 +207,7 @@ def fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State | None 
 
 def search(
     model: GMM,
+    asked: Request,
     prepared: Prepared,
     rng: np.random.Generator,
     last: State | None = None,
@@ -169,37 +216,22 @@ def search(
 ) -> Search:
     """The starts of a model's arguments, run.
 
-    share : makes of a start's method one that several searches share
+    asked : of the model;  share : makes of a start's method one that several searches share
     """
-    settings, data = settings_of(model), prepared.data
-    k = validation.check_count("n_components", model.n_components)
-    family = validation.check_choice("covariance_type", model.covariance_type, FAMILIES)
-    fixed = validation.check_fixed(model.fixed, family, k)
-    n_init = validation.check_count("n_init", model.n_init, most=sys.maxsize)
-    validation.check_choice("on_degenerate", model.on_degenerate, ON_DEGENERATE)
-    first, method = _method(model)
-    kinds = initialize.KINDS if first == "kmeans" else {first: method}
+    data, k, family, method, kinds = prepared.data, asked.k, asked.family, asked.method, asked.kinds
     if share is not None:
         method, kinds = share(method), {kind: share(other) for kind, other in kinds.items()}
-    continued = validation.check_flag("warm_start", model.warm_start) and last is not None
     validation.check_enough_rows(data.n, data.counted, k, "n_components")
-    prior = validation.check_prior(model.prior)
-    if prior is not None and data.exponent < 0:  # beside a prior of order one, not the prior beside them
+    if asked.prior is not None and data.exponent < 0:  # beside a prior of order one, not the prior beside them
         data = data.scaled(max(data.exponent, LEAST_EXPONENT))
-    settings = settings._replace(
-        fixed=fixed,
-        least=prepared.least,
-        prior=None if prior is None else prior.conjugate(data.moments(), prepared.least, family, k, data.exponent),
-    )
-    reporter = report.Reporter(
-        validation.check_verbose(model.verbose),
-        validation.check_count("verbose_interval", model.verbose_interval),
-        validation.check_callback(model.callback),
-        settings.max_iter,
-    )
+    settings = asked.settings._replace(least=prepared.least)
+    if asked.prior is not None:
+        conjugate = asked.prior.conjugate(data.moments, prepared.least, family, k, data.exponent)
+        settings = settings._replace(prior=conjugate)
+    reporter = report.Reporter(asked.verbose, asked.interval, asked.callback, settings.max_iter)
     found = Search(Problem(data, k, family, kinds), settings, rng, reporter, checkpoint)
     try:
-        if continued and last is not None:
+        if asked.warm_start and last is not None:
             validation.check_continues("warm_start", last.fit.parameters, family, k, data.d)
             found.carry("warm start", last.fit.parameters, [], last.lower_bound)
         else:
@@ -208,8 +240,8 @@ def search(
             if model.responsibilities_init is not None:
                 _from_parts(model, found, given)
             else:
-                found.carry(first, *found.begin(method, given, rows))
-            found.further(n_init - 1, given, rows)
+                found.carry(asked.first, *found.begin(method, given, rows))
+            found.further(asked.n_init - 1, given, rows)
     finally:
         reporter.close()
     return found

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 import numpy as np
 
 from cgmm import em, fitting, partial, persistence, plot, protocol, report, validation
-from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.diagnostics import Diagnostics
-from cgmm.evaluation import Blocks, Evaluation, Evaluations, of_rows
+from cgmm.evaluation import evaluations_of
 from cgmm.fitting import State
 from cgmm.parameters import Parameters
 from cgmm.prior import Prior
 from cgmm.protocol import Estimator
-from cgmm.sources import is_dask, source_of
 from cgmm.validation import NotFittedError
 
 if TYPE_CHECKING:
@@ -323,23 +320,23 @@ class GMM(Estimator):
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
         """``fit`` and then ``predict`` on the same rows; labels (n,)."""
-        return self._evaluations(X, state=self._learn(X, sample_weight)).evaluate("labels")
+        return evaluations_of(self, X, state=self._learn(X, sample_weight)).evaluate("labels")
 
     def predict(self, X: ArrayLike) -> Labels:
         """The most probable component of each row of X (n,d); integers (n,)."""
-        return self._evaluations(X).evaluate("labels")
+        return evaluations_of(self, X).evaluate("labels")
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
-        return self._evaluations(X).evaluate("responsibilities")
+        return evaluations_of(self, X).evaluate("responsibilities")
 
     def score_samples(self, X: ArrayLike) -> Array:
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
-        return self._evaluations(X).evaluate("log_likelihood")
+        return evaluations_of(self, X).evaluate("log_likelihood")
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
-        return self._evaluations(X, sample_weight).sums().mean_log_likelihood
+        return evaluations_of(self, X, sample_weight).sums().mean_log_likelihood
 
     def impute(self, X: ArrayLike, *, draws: bool = False, random_state: Seed = None) -> Rows:
         """Fill the gaps of rows; NaN is a missing value here whatever `missing` says.
@@ -360,7 +357,7 @@ class GMM(Estimator):
         """
         seed = self.random_state if random_state is None else random_state
         rng = validation.check_random_state(seed) if validation.check_flag("draws", draws) else None
-        return self._evaluations(X, gaps=True).impute(rng, single=getattr(X, "dtype", None) == np.float32)
+        return evaluations_of(self, X, gaps=True).impute(rng, single=getattr(X, "dtype", None) == np.float32)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Labels]:
         """Draw rows from the mixture.
@@ -389,18 +386,18 @@ class GMM(Estimator):
 
         Row weights (n,) count rows: n is their sum.
         """
-        return self._evaluations(X, sample_weight).sums().criteria().bic
+        return evaluations_of(self, X, sample_weight).sums().criteria().bic
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        return self._evaluations(X, sample_weight).sums().criteria().aic
+        return evaluations_of(self, X, sample_weight).sums().criteria().aic
 
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood of X (n,d), smaller is better.
 
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
         """
-        return self._evaluations(X, sample_weight).sums(certainty=True).criteria().icl
+        return evaluations_of(self, X, sample_weight).sums(certainty=True).criteria().icl
 
     def plot(self, X: ArrayLike, ax: Any = None, **options: Any) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
@@ -489,7 +486,8 @@ class GMM(Estimator):
         """Fit, and the State that the estimator has from now on."""
         last = vars(self).get("_state")
         state = fitting.fit(self, X, sample_weight, last if isinstance(last, State) else None)
-        report.warn(state.fit, fitting.settings_of(self), self.on_degenerate)
+        assert state.settings is not None  # it was fitted
+        report.warn(state.fit, state.settings, self.on_degenerate)
         self._state = state
         return state
 
@@ -497,53 +495,3 @@ class GMM(Estimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = self.missing == "marginal"
         return tags
-
-    def _evaluation(
-        self,
-        X: Any,
-        sample_weight: ArrayLike | None = None,
-        state: State | None = None,
-        some: bool = True,
-        gaps: bool = False,
-    ) -> Evaluation:
-        """Checked rows, with their weights, beside the parameters of that state, or of the last fit.
-
-        gaps : whether NaN is a missing value
-        """
-        state = self._state_for(protocol.feature_names(X), state)
-        n_threads = threads(validation.check_threads(self.n_threads))
-        return of_rows(X, sample_weight, state.fit.parameters, n_threads, gaps, some)
-
-    def _state_for(self, names: Names | None, state: State | None) -> State:
-        """That state, or of the last fit, if it is for features of those names."""
-        state = state or self._fitted()
-        warning = protocol.check_feature_names(names, state.names)
-        if warning:
-            warnings.warn(warning, UserWarning, stacklevel=5)
-        return state
-
-    def _lazy(self, X: Any, sample_weight: Any, state: State | None, gaps: bool) -> Evaluations:
-        """The same of rows in the chunks of a Dask collection."""
-        from cgmm.chunks import Chunks
-        from cgmm.cluster import Lazy  # which imports Dask
-
-        chunks, n_threads = Chunks(X, sample_weight), validation.check_threads(self.n_threads)
-        return Lazy(chunks, self._state_for(chunks.names, state).fit.parameters, n_threads, gaps)
-
-    def _evaluations(
-        self,
-        X: Any,
-        sample_weight: ArrayLike | None = None,
-        state: State | None = None,
-        some: bool = True,
-        gaps: bool = False,
-    ) -> Evaluations:
-        """The same of rows in blocks or chunks or neither; they may have gaps if the model allows them or `gaps`."""
-        state, gaps = state or self._fitted(), validation.check_missing(self.missing) or gaps
-        if is_dask(X):
-            return self._lazy(X, sample_weight, state, gaps)
-        source = source_of(X, sample_weight)
-        if source is None:
-            return Evaluations([self._evaluation(X, sample_weight, state, some, gaps)])
-        n_threads = threads(validation.check_threads(self.n_threads))
-        return Evaluations(Blocks(source, state.names, state.fit.parameters, n_threads, gaps))

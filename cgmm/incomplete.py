@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from cgmm import em, validation
+from cgmm import em, sampling, validation
 from cgmm.covariance import FAMILIES
-from cgmm.data import InMemory
+from cgmm.data import Data, InMemory
 from cgmm.degenerate import least_variances
 from cgmm.missing import Patterns, impute
 from cgmm.parameters import Parameters, once
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any, Self
 
     from cgmm.pruning import Pruning
     from cgmm.statistics import SufficientStatistics
     from cgmm.types import Array, Rows
     from cgmm.unlikely import Worst
+
+T = TypeVar("T")  # what adds up
 
 CORRELATED_FEATURES = 32  # beyond it the gaps of a start's rows are filled feature by feature: patterns cost O(d³) each
 RIDGE = 1e-6  # of a feature's variance, which no regression leaves less of: the gaps of few rows stay near the others
@@ -90,6 +93,7 @@ class Incomplete(InMemory):
         start = Parameters.held(family, np.ones(1), means[np.newaxis], covariances, least)
         return em.run(self, start, em.Settings(tol=TOL, max_iter=MAX_ITER, least=least)).parameters
 
+    @once
     def moments(self) -> tuple[float, Array, Array]:
         """The weight of all rows, and the mean (d,) and covariance (d,d) of their normal distribution."""
         family, n = self.normal.family, self.n if self.row_weights is None else self.row_weights.sum()
@@ -117,6 +121,87 @@ class Incomplete(InMemory):
         """Densities of rows of different features cannot be compared: those of filled rows choose."""
         mean = self.statistics(parameters, n_threads).lower_bound
         return super().worst(parameters, count, n_threads)._replace(mean=mean)
+
+
+class Gapped(Data):
+    """Rows some of whose values are missing, in the parts of other data, which need not be in memory.
+
+    Starts, and the scale of a prior, are those of a sample of them.
+    """
+
+    def __init__(self, of: Data) -> None:
+        self.of, self.n, self.d, self.dtype = of, of.n, of.d, of.dtype
+        self.exponent, self.begun = of.exponent, of.begun
+        some = of.spread(sampling.MOST_SPREAD)
+        unseen = np.flatnonzero(np.isnan(some).all(axis=0))
+        if len(unseen):
+            told = ", ".join(f"X[:, {j}]" for j in unseen)
+            raise ValueError(
+                f"{told} is missing in each of {len(some)} rows that are evenly spread among all: too little is known "
+                "of it to begin. Drop it, or give all rows as one array"
+            )
+
+    @property
+    def counted(self) -> int:
+        return self.of.counted
+
+    def threads(self, n_threads: int | None) -> int:
+        return self.of.threads(n_threads)
+
+    def widened(self) -> Self:
+        return self
+
+    def scaled(self, exponent: int) -> Gapped:
+        return Gapped(self.of.scaled(exponent))
+
+    def whole(self) -> InMemory:
+        return self.of.whole()
+
+    def spread(self, count: int) -> Rows:
+        return Incomplete(self.of.spread(sampling.MOST_SPREAD)).spread(count)
+
+    def sample(self, size: int, rng: np.random.Generator) -> InMemory:
+        return _with_gaps(self.of.sample(size, rng))
+
+    def sum_of_blocks(self, of: Callable[[InMemory], T]) -> T:
+        return self.of.sum_of_blocks(partial(_of_block, of))
+
+    def sum_of_pieces(self, of: Callable[[InMemory, int], T]) -> T:
+        return self.of.sum_of_pieces(partial(_of_piece, of))
+
+    def statistics(
+        self, parameters: Parameters, n_threads: int | None = None, pruning: Pruning | None = None
+    ) -> SufficientStatistics:
+        return self.sum_of_blocks(partial(_statistics, parameters, self.threads(n_threads)))
+
+    @once
+    def moments(self) -> tuple[float, Array, Array]:
+        some = Incomplete(self.of.spread(sampling.MOST_SPREAD))
+        return self.sum_of_blocks(_weight), *some.moments[1:]
+
+    def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
+        mean = self.statistics(parameters, n_threads).lower_bound
+        return super().worst(parameters, count, n_threads)._replace(mean=mean)
+
+
+def _with_gaps(data: InMemory) -> Incomplete:
+    return Incomplete(data.X, data.row_weights, data.exponent)
+
+
+def _of_block(of: Callable[[InMemory], T], data: InMemory) -> T:
+    return of(_with_gaps(data))
+
+
+def _of_piece(of: Callable[[InMemory, int], T], data: InMemory, first: int) -> T:
+    return of(_with_gaps(data), first)
+
+
+def _statistics(parameters: Parameters, n_threads: int, data: InMemory) -> SufficientStatistics:
+    return data.statistics(parameters, n_threads)
+
+
+def _weight(data: InMemory) -> float:
+    return float(data.n if data.row_weights is None else data.row_weights.sum())
 
 
 def of_user(

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cgmm import em, fitting, protocol, report, validation
-from cgmm.covariance import FAMILIES
 from cgmm.data import InMemory
-from cgmm.degenerate import EMPTIED, SINGULAR, least_variances
+from cgmm.degenerate import EMPTIED, SINGULAR, least_of, least_variances
 from cgmm.fitting import Prepared, State
+from cgmm.incomplete import Incomplete
 from cgmm.sources import Blocks, source_of
 from cgmm.statistics import of_parameters
 from cgmm.stepwise import Rates, Running, step
@@ -30,23 +30,30 @@ HISTORY = 1000  # log-likelihoods that are kept
 
 
 class Batch(NamedTuple):
-    """Rows (n,d) of positive weight that came together, and their weights (n,) or None."""
+    """Rows (n,d) of positive weight that came together, their weights (n,) or None, and whether no value is missing."""
 
     rows: Rows
     row_weights: Array | None
+    complete: bool = True
 
     @property
     def weights(self) -> Array:
         return np.ones(len(self.rows)) if self.row_weights is None else self.row_weights
 
+    @property
+    def shows_all(self) -> bool:
+        """Whether there is a value of each feature."""
+        return self.complete or bool((~np.isnan(self.rows)).any(axis=0).all())
+
     def data(self) -> InMemory:
-        return InMemory(self.rows, *validation.of_order_one(self.row_weights))
+        kind = InMemory if self.complete else Incomplete
+        return kind(self.rows, *validation.of_order_one(self.row_weights))
 
     def and_then(self, other: Batch) -> Batch:
         """Both as one."""
         unweighted = self.row_weights is None and other.row_weights is None
         weights = None if unweighted else np.concatenate([self.weights, other.weights])
-        return Batch(np.concatenate([self.rows, other.rows]), weights)
+        return Batch(np.concatenate([self.rows, other.rows]), weights, self.complete and other.complete)
 
 
 class Gathered(NamedTuple):
@@ -61,7 +68,7 @@ def partial_fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State
     """What is known after these rows, or blocks of rows; changes nothing of the estimator."""
     learner = Learner(model)
     known = last
-    for names, batch in batches(X, sample_weight, last, learner.n_threads):
+    for names, batch in batches(X, sample_weight, last, learner.n_threads, learner.asked.gaps):
         known = learner.learn(known, batch, names)
     if known is None or known is last:
         raise ValueError("X has no rows of positive weight: nothing can be learnt")
@@ -69,14 +76,14 @@ def partial_fit(model: GMM, X: Any, sample_weight: ArrayLike | None, last: State
 
 
 def batches(
-    X: Any, sample_weight: Any, last: State | Gathered | None, n_threads: int
+    X: Any, sample_weight: Any, last: State | Gathered | None, n_threads: int, gaps: bool = False
 ) -> Iterator[tuple[Names | None, Batch]]:
     """Names of features and rows, checked: of an array, or of each block in turn, and each once."""
     source = Blocks(lambda: X) if isinstance(X, Iterator) else source_of(X, sample_weight)
     d = features(last)
     if source is None:
         names = _check_names(protocol.feature_names(X), last)
-        yield names, _batch_of(X, sample_weight, d, n_threads)
+        yield names, _batch_of(X, sample_weight, d, n_threads, gaps)
         return
     names = None
     for at, (block, weights) in enumerate(read(source)):
@@ -85,18 +92,18 @@ def batches(
         if not len(block):
             continue
         with naming(at):
-            batch = _batch_of(block, weights, d, n_threads, some=False)
+            batch = _batch_of(block, weights, d, n_threads, gaps, some=False)
         d = batch.rows.shape[1]
         if len(batch.rows):
             yield names, batch
 
 
-def _batch_of(X: Any, sample_weight: Any, d: int | None, n_threads: int, some: bool = True) -> Batch:
-    rows = validation.check_rows(X, d, n_threads, of=ROWS)
+def _batch_of(X: Any, sample_weight: Any, d: int | None, n_threads: int, gaps: bool, some: bool = True) -> Batch:
+    rows, complete = validation.check_observed(X, d, n_threads, gaps, of=ROWS)
     row_weights = validation.check_weights(sample_weight, len(rows), some)
     if rows.dtype == np.float32 and validation.has_small_column(rows):
         rows = rows.astype(np.float64)
-    return Batch(*next(positive([(rows, row_weights)])))
+    return Batch(*next(positive([(rows, row_weights)])), complete)
 
 
 def _check_names(names: Names | None, last: State | Gathered | None) -> Names | None:
@@ -120,51 +127,46 @@ class Learner:
     """How a model's arguments say that it learns from batches, checked."""
 
     def __init__(self, model: GMM) -> None:
-        self.model = model
-        self.k = validation.check_count("n_components", model.n_components)
-        self.family = validation.check_choice("covariance_type", model.covariance_type, FAMILIES)
-        validation.check_choice("on_degenerate", model.on_degenerate, fitting.ON_DEGENERATE)
-        validation.check_missing(model.missing)
-        self.prior = validation.check_prior(model.prior)
-        fixed = validation.check_fixed(model.fixed, self.family, self.k)
-        self.settings = fitting.settings_of(model)._replace(fixed=fixed)
-        self.n_threads = self.settings.n_threads or 1
-        self.decay, self.rows, self.half_life = fitting.learning_of(model)
+        self.model, self.asked = model, fitting.request_of(model)
+        self.n_threads = self.asked.settings.n_threads or 1
 
     def rates(self, d: int) -> Rates:
-        parameters = self.family.n_parameters(self.k, d) + self.k * d + self.k - 1
-        return Rates(self.decay, self.rows or max(LEAST_ROWS, ROWS_PER_PARAMETER * parameters / d), self.half_life)
+        decay, rows, half_life = self.asked.learning
+        k = self.asked.k
+        parameters = self.asked.family.n_parameters(k, d) + k * d + k - 1
+        return Rates(decay, rows or max(LEAST_ROWS, ROWS_PER_PARAMETER * parameters / d), half_life)
 
     def learn(self, known: State | Gathered | None, batch: Batch, names: Names | None) -> State | Gathered:
         """What is known after a batch: by a start from all rows that came, or once these are enough by a step."""
         d = batch.rows.shape[1]
         rates = self.rates(d)
         if isinstance(known, State):
-            validation.check_continues("partial_fit", known.fit.parameters, self.family, self.k, d)
+            validation.check_continues("partial_fit", known.fit.parameters, self.asked.family, self.asked.k, d)
             if known.gathered is None:
                 return self._step(known, batch, rates)
         before = known.gathered if isinstance(known, State) else known
         whole = batch if before is None else before.batch.and_then(batch)
         n, fitted = len(whole.rows), 0 if before is None else before.fitted
-        if n >= max(min(rates.rows, rates.most), self.k):
+        if n >= max(min(rates.rows, rates.most), self.asked.k):
             return self._checked(self._start(whole, names))
         if before is None:
             whole = whole._replace(rows=whole.rows.copy())  # the caller's may change
-        if n >= max(GROWTH * fitted, self.k):
+        if n >= max(GROWTH * fitted, self.asked.k) and whole.shows_all:
             return self._start(whole, names)._replace(gathered=Gathered(whole, names, n))
         gathered = Gathered(whole, names, fitted)
         return known._replace(gathered=gathered) if isinstance(known, State) else gathered
 
     def _start(self, batch: Batch, names: Names | None) -> State:
+        validation.check_columns(batch.rows, None)
         data, rng = batch.data(), validation.check_random_state(self.model.random_state)
-        found = fitting.search(self.model, Prepared(data, names, least_variances(data)), rng)
+        found = fitting.search(self.model, self.asked, Prepared(data, names, least_variances(data)), rng)
         state = State.of(found, names)
         return state._replace(fit=replace(state.fit, converged=False))
 
     def _step(self, state: State, batch: Batch, rates: Rates) -> State:
         data = batch.data()
-        running = remembered(state) or _given(state, rates, least_variances(data))
-        found = step(running, state.fit.parameters, data, self.settings, rates, self.prior)
+        running = remembered(state) or _given(state, rates, data)
+        found = step(running, state.fit.parameters, data, self.asked.settings, rates, self.asked.prior)
         fit = em.Fit(
             found.parameters,
             np.append(state.fit.lower_bounds[1 - HISTORY :], found.log_likelihood),
@@ -177,7 +179,7 @@ class Learner:
         return self._checked(state._replace(fit=fit, exponent=found.running.exponent, running=found.running))
 
     def _checked(self, state: State) -> State:
-        if self.model.on_degenerate == "raise":
+        if self.asked.on_degenerate == "raise":
             report.check_degenerate(state.fit)
         return state
 
@@ -192,8 +194,9 @@ def remembered(state: State) -> Running | None:
     return Running(statistics, state.exponent, seen, len(fit.lower_bounds), 0, settings.least)
 
 
-def _given(state: State, rates: Rates, least: Array) -> Running:
+def _given(state: State, rates: Rates, data: InMemory) -> Running:
     """The same of given parameters, which count as many rows as are averaged before any is forgotten."""
     parameters = state.fit.parameters
+    least = least_of(parameters) if isinstance(data, Incomplete) else least_variances(data)
     statistics = of_parameters(parameters, parameters.weights)
     return Running(statistics, 0, rates.rows, len(state.fit.lower_bounds), 0, least)

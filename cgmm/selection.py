@@ -193,10 +193,10 @@ def select(
         "n_threads": n_threads,
     }
     models = {family: [GMM(k, covariance_type=family, **arguments) for k in sizes] for family in families}
-    settings = fitting.settings_of(models[families[0]][0])
+    asked = fitting.request_of(models[families[0]][0])
+    settings = asked.settings
     rng = validation.check_random_state(arguments["random_state"])
-    gaps = validation.check_missing(missing)
-    prepared = fitting.prepare(X, sample_weight, settings.n_threads, sizes[-1], rng, gaps)
+    prepared = fitting.prepare(X, sample_weight, settings.n_threads, sizes[-1], rng, asked.gaps)
     validation.check_enough_rows(prepared.data.n, prepared.data.counted, sizes[-1], "n_components")
     shared, table = _Shared(), []
     least, winner, best = (2, np.inf), -1, models[families[0]][0]
@@ -220,7 +220,7 @@ def _searches(
     for model in models:
         start = perf_counter()
         rng = validation.check_random_state(model.random_state)
-        search = fitting.search(model, prepared, rng, share=shared)
+        search = fitting.search(model, fitting.request_of(model), prepared, rng, share=shared)
         if found and search.problem.k == found[-1][1].problem.k + 1:
             search.split_of(found[-1][1].best.parameters)
         found.append((model, search, perf_counter() - start))

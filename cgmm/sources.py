@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -91,8 +92,9 @@ def is_dask(X: Any) -> bool:
 def source_of(X: Any, sample_weight: Any = None) -> Source | None:
     """The source that X is, or None: then it is an array, or what becomes one."""
     mapped = X if _is_map(X) and X.nbytes >= LEAST_MAPPED else _map(X)
-    if mapped is not None and _is_native(mapped):
-        return Mapped(mapped, validation.check_weights(sample_weight, len(mapped)))
+    if mapped is not None and mapped.ndim == 2 and (_is_native(mapped) or mapped is X):
+        weights = validation.check_weights(sample_weight, len(mapped))
+        return Mapped(mapped, weights) if _is_native(mapped) else Blocks(partial(_slices, mapped, weights))
     found = _blocks_of(X)
     if found is not None and sample_weight is not None:
         raise TypeError(
@@ -116,6 +118,14 @@ def _map(path: Any) -> Any:
 
 def _is_native(X: Any) -> bool:
     return X.ndim == 2 and X.flags.c_contiguous and X.dtype in (np.float32, np.float64) and X.dtype.isnative
+
+
+def _slices(X: Any, weights: Array | None) -> Iterator[tuple[Any, Any]]:
+    """The rows of a map that must be converted, part by part."""
+    rows = max(1, MAPPED_BYTES // (8 * X.shape[1]))
+    for start in range(0, len(X), rows):
+        part = slice(start, start + rows)
+        yield np.asarray(X[part]), None if weights is None else weights[part]
 
 
 def _blocks_of(X: Any) -> Source | None:

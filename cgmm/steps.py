@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cgmm import degenerate, em, fitting, validation
-from cgmm.evaluation import Evaluation
+from cgmm.evaluation import Evaluation, evaluations_of
 from cgmm.statistics import EMPTY
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None
         X or sample_weight cannot be used, or X has other features than the model.
     """
     statistics = partial(Evaluation.statistics, double=model.missing == "marginal")
-    return model._evaluations(X, sample_weight, some=False).total(statistics)
+    return evaluations_of(model, X, sample_weight, some=False).total(statistics)
 
 
 def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -31,9 +30,14 @@ ROWS = 1 << 40  # more than ever come
 class Streamed(Data):
     """The rows of a source, each pass anew, and what a first pass found of them."""
 
-    def __init__(self, source: Source, key: int, size: Callable[[int], int], n_threads: int = 1) -> None:
-        """key : of the sample (cgmm.sampling.key_of);  size : how many rows it is to have, by their features"""
-        self.source, self.size, self.n_threads = source, size, n_threads
+    def __init__(
+        self, source: Source, key: int, size: Callable[[int], int], n_threads: int = 1, gaps: bool = False
+    ) -> None:
+        """key : of the sample (cgmm.sampling.key_of);  size : how many rows it is to have, by their features
+
+        If `gaps`, NaN is a missing value, and `complete` says whether there was none.
+        """
+        self.source, self.size, self.n_threads, self.gaps, self.complete = source, size, n_threads, gaps, True
         self.n = self.d = 0
         self.dtype, self.begun = np.dtype(np.float32), [0]
         self.lengths: list[int] = []
@@ -81,7 +85,8 @@ class Streamed(Data):
         with naming(at, first):
             if not len(block):
                 return np.empty((0, self.d)), None if weights is None else np.empty(0)
-            rows = validation.check_rows(block, self.d or None, self.n_threads, of=ROWS)
+            rows, complete = validation.check_observed(block, self.d or None, self.n_threads, self.gaps, of=ROWS)
+            self.complete = self.complete and complete
             return rows, validation.check_weights(weights, len(rows), some=False)
 
     def _blocks(self) -> Iterator[Part]:
@@ -129,15 +134,10 @@ class Streamed(Data):
         return self._reservoir.n
 
     def widened(self) -> Streamed:
-        return self._other(dtype=np.dtype(np.float64))
+        return self.changed(dtype=np.dtype(np.float64))
 
     def scaled(self, exponent: int) -> Streamed:
-        return self._other(shift=self.shift - exponent, exponent=0)
-
-    def _other(self, **changes: Any) -> Streamed:
-        other = copy.copy(self)
-        vars(other).update(changes)
-        return other
+        return self.changed(shift=self.shift - exponent, exponent=0)
 
     def whole(self) -> InMemory:
         raise ValueError(

@@ -172,9 +172,11 @@ def check_rows(X: Any, n_features: int | None = None, n_threads: int = 1, of: in
     return _check_values(X, n_threads, of)[0]
 
 
-def check_observed(X: Any, n_features: int | None, n_threads: int, gaps: bool) -> tuple[Rows, bool]:
+def check_observed(
+    X: Any, n_features: int | None, n_threads: int, gaps: bool, of: int | None = None
+) -> tuple[Rows, bool]:
     """The same; if `gaps`, NaN is a missing value, and X then float64. And whether there is none."""
-    return _check_values(_check_table(X, n_features), n_threads, gaps=gaps)
+    return _check_values(_check_table(X, n_features), n_threads, of, gaps)
 
 
 def _check_table(X: Any, n_features: int | None) -> Rows:

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import cgmm
-from cgmm import GMM, select, streams
+from cgmm import GMM, select, sources, streams
 from cgmm.covariance import FAMILIES
 from cgmm.sources import LEAST_MAPPED
 from cgmm.validation import BlockError
@@ -83,6 +83,47 @@ def test_what_is_computed_of_a_map_is_an_array(tmp_path):
     assert_same_fit(
         GMM(2, random_state=0, tol=1e-2).fit(doubled), GMM(2, random_state=0, tol=1e-2).fit(X.astype(float))
     )
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_map_of_integers_is_read_by_blocks(order, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "LEAST_MAPPED", 0)
+    monkeypatch.setattr(sources, "MAPPED_BYTES", 1 << 16)
+    X, w = np.asarray(np.round(100 * rows()), np.int16, order=order), weights()
+    np.save(tmp_path / "rows.npy", X)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    assert sources.source_of(mapped) is not None
+    ours, theirs = (GMM(5, random_state=0).fit(given, sample_weight=w) for given in (mapped, X))
+    assert_same_fit(ours, theirs)
+    assert_array_equal(ours.predict(mapped), theirs.predict(X))
+
+
+def test_arguments_are_checked_before_any_row_is_read():
+    def blocks():
+        raise AssertionError("a pass")
+        yield
+
+    wrong = {"init_params": "?", "n_init": 0, "prior": 1, "fixed": "?", "callback": 1, "warm_start": 1, "verbose": -1}
+    for name, value in wrong.items():
+        with pytest.raises(ValueError, match=name.replace("fixed", "fixed may hold")):
+            GMM(2, **{name: value}).fit(blocks)
+    with pytest.raises(ValueError, match="prior"):
+        select(blocks, prior=1)
+
+
+def test_rows_are_read_once_for_a_prior_of_many_candidates():
+    passes = []
+
+    def blocks():
+        passes.append(1)
+        yield rows(n=500)
+
+    for prior in (None, "default"):
+        passes.clear()
+        select(blocks, [1, 2], ["spherical", "diag"], n_init=1, prior=prior, max_iter=1, random_state=0)
+        if prior is None:
+            before = len(passes)
+    assert len(passes) == before + 1
 
 
 def test_names_of_every_block_are_those_of_the_first():

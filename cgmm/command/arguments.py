@@ -15,6 +15,7 @@ from cgmm.initialize import METHODS
 from cgmm.selection import CRITERIA
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
+MOST_COUNTS = 1000  # candidates of a family: more take longer than anyone waits
 THREADS = "how many to use; results do not depend on it (default: all)"
 DATA = """\
 DATA is text (CSV, TSV, cells separated by semicolons or spaces; gzip may have
@@ -221,6 +222,8 @@ def _counts(text: str) -> list[int]:
         ends = [_count(1)(end) for end in part.split("-")]
         if len(ends) > 2 or ends[0] > ends[-1]:
             raise ArgumentTypeError(f"{part!r} is not a range of numbers such as 1-9")
+        if ends[-1] - ends[0] >= MOST_COUNTS:
+            raise ArgumentTypeError(f"{part!r} is too much: at most {MOST_COUNTS} numbers of components in a range")
         found += range(ends[0], ends[-1] + 1)
     return found
 

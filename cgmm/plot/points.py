@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cgmm import validation
+from cgmm.evaluation import evaluation_of
 from cgmm.plot.style import (
     MARKERS,
     MOST_IN_LEGEND,
@@ -73,7 +74,7 @@ def scatter(
         By label, a PathCollection for each component; by responsibility, one for all; of many rows, one AxesImage.
     """
     validation.check_choice("by", by, SHADES)
-    rows, view, ax = model._evaluation(X, sample_weight), view_of(model, features, 2), axes(ax)
+    rows, view, ax = evaluation_of(model, X, sample_weight), view_of(model, features, 2), axes(ax)
     colours = palette(view.k, colors)
     spread = Spread.of(rows, view)
     name_axes(ax, view.names)
@@ -132,7 +133,7 @@ def uncertainty(
     list of artists
         A PathCollection, an AxesImage, or Line2D for the components that have rows.
     """
-    rows, ax = model._evaluation(X, sample_weight), axes(ax)
+    rows, ax = evaluation_of(model, X, sample_weight), axes(ax)
     if features is None and rows.parameters.d != 2:
         return _uncertainty_curves(ax, rows, palette(rows.parameters.k, colors), style)
     view = view_of(model, features, 2)
