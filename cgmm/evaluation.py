@@ -210,7 +210,7 @@ def evaluations_of(
     state, gaps = state or model._fitted(), validation.check_missing(model.missing) or gaps
     if is_dask(X):
         return _lazy(model, X, sample_weight, state, gaps)
-    source = source_of(X, sample_weight)
+    source = source_of(X, sample_weight, gaps)
     if source is None:
         return Evaluations([evaluation_of(model, X, sample_weight, state, some, gaps)])
     n_threads = threads(validation.check_threads(model.n_threads))

@@ -94,7 +94,7 @@ def prepare(
 
         chunked = Chunked(X, sample_weight, _key_of(rng), size, n_threads, gaps)
         return _prepared(chunked if chunked.complete else incomplete.Gapped(chunked), chunked.names)
-    source = source_of(X, sample_weight)
+    source = source_of(X, sample_weight, gaps)
     if source is not None:
         stream = Streamed(source, _key_of(rng), size, threads(n_threads), gaps)
         return _prepared(stream if stream.complete else incomplete.Gapped(stream), stream.names)

@@ -79,7 +79,7 @@ def batches(
     X: Any, sample_weight: Any, last: State | Gathered | None, n_threads: int, gaps: bool = False
 ) -> Iterator[tuple[Names | None, Batch]]:
     """Names of features and rows, checked: of an array, or of each block in turn, and each once."""
-    source = Blocks(lambda: X) if isinstance(X, Iterator) else source_of(X, sample_weight)
+    source = Blocks(lambda: X) if isinstance(X, Iterator) else source_of(X, sample_weight, gaps)
     d = features(last)
     if source is None:
         names = _check_names(protocol.feature_names(X), last)

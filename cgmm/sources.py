@@ -89,13 +89,14 @@ def is_dask(X: Any) -> bool:
     return hasattr(X, "__dask_graph__") and hasattr(X, "to_delayed")
 
 
-def source_of(X: Any, sample_weight: Any = None) -> Source | None:
-    """The source that X is, or None: then it is an array, or what becomes one."""
+def source_of(X: Any, sample_weight: Any = None, gaps: bool = False) -> Source | None:
+    """The source that X is, or None: then it is an array, or what becomes one. Of files that it names, cells may be
+    empty if `gaps`."""
     mapped = X if _is_map(X) and X.nbytes >= LEAST_MAPPED else _map(X)
     if mapped is not None and mapped.ndim == 2 and (_is_native(mapped) or mapped is X):
         weights = validation.check_weights(sample_weight, len(mapped))
         return Mapped(mapped, weights) if _is_native(mapped) else Blocks(partial(_slices, mapped, weights))
-    found = _blocks_of(X)
+    found = _blocks_of(X, gaps)
     if found is not None and sample_weight is not None:
         raise TypeError(
             "sample_weight is for arrays: X comes in blocks, each of which brings its weights, (rows, weights)"
@@ -128,9 +129,9 @@ def _slices(X: Any, weights: Array | None) -> Iterator[tuple[Any, Any]]:
         yield np.asarray(X[part]), None if weights is None else weights[part]
 
 
-def _blocks_of(X: Any) -> Source | None:
+def _blocks_of(X: Any, gaps: bool) -> Source | None:
     if isinstance(X, str | os.PathLike) or (hasattr(X, "to_batches") and hasattr(X, "get_fragments")):
-        return tables.table(X)
+        return tables.table(X, missing="marginal" if gaps else "error")
     if hasattr(X, "blocks") and hasattr(X, "mapped"):
         return X
     if hasattr(X, "__array__") or hasattr(X, "shape"):

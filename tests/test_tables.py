@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
+import cgmm
+from cgmm import GMM
 from cgmm.tables import Frame, Table, gather, open_reader, readers, text
 from cgmm.tables.readers import TableError
 
@@ -377,3 +379,58 @@ def test_a_first_row_that_stands_for_numbers_is_no_header(tmp_path, first):
     path.write_text("\n".join([first] + [",".join("1" * len(first.split(",")))] * 3))
     with pytest.raises(TableError, match="line 1"):
         gather(Table(open_reader(str(path))), Table(open_reader(str(path))).blocks())
+
+
+@pytest.mark.parametrize("dtype", ["csv", "quoted", "space", "parquet", "npy"])
+def test_gaps(dtype, tmp_path, file):
+    """Cells that stand for missing values are NaN where they are asked for; weights must be there."""
+    X = np.arange(12.0).reshape(4, 3)
+    X[0, 1] = X[2, 0] = X[3, 2] = np.nan
+    w = np.arange(4.0)
+    if dtype == "parquet":
+        pd = pytest.importorskip("pandas")
+        path = tmp_path / "rows.parquet"
+        pd.DataFrame(np.column_stack([X, w])).set_axis(list("abcw"), axis=1).to_parquet(path)
+    elif dtype == "npy":
+        path = tmp_path / "rows.npy"
+        np.save(path, np.column_stack([X, w]))
+    else:
+        mark = {"csv": ",", "quoted": ",", "space": " "}[dtype]
+        absent = iter(["NA", "?", "nan"] if dtype == "space" else ["", " n/a ", '"None"'])
+        quoted = '"{}"' if dtype == "quoted" else "{}"
+        lines = [mark.join(next(absent) if np.isnan(x) else quoted.format(x) for x in row) for row in X]
+        path = file(
+            ["a b c w".replace(" ", mark), *(f"{line}{mark}{weight}" for line, weight in zip(lines, w, strict=True))]
+        )
+    weights = "3" if dtype == "npy" else "w"
+    table = cgmm.table(path, weights=weights, missing="marginal")
+    (block,) = table.blocks()
+    assert_array_equal(block.rows, X)
+    assert_array_equal(block.weights, w)
+    with pytest.raises(TableError, match=r"(?s)(line 2|row 0).*column.*(nan|missing|empty)"):
+        list(cgmm.table(path, weights=weights).blocks())
+    with pytest.raises(TableError, match=r"(line 4|row 2), column"):
+        list(cgmm.table(path, ["1", "2"] if dtype == "npy" else ["b", "c"], "0" if dtype == "npy" else "a",
+                        missing="marginal").blocks())  # fmt: skip
+    with pytest.raises(ValueError, match="missing must be one of"):
+        cgmm.table(path, missing="drop")
+
+
+def test_what_is_no_number_is_told_of_beside_gaps(file):
+    path = file(["1,2", ",3", "4,x"])
+    with pytest.raises(TableError, match=r"line 3, column 1: 'x' is not a number"):
+        list(cgmm.table(path, missing="marginal").blocks())
+    with pytest.raises(TableError, match=r"line 2, column 1: inf is not a finite number|'inf' is not a finite number"):
+        list(cgmm.table(file(["1,2", ",inf"]), missing="marginal").blocks())
+
+
+def test_a_model_that_allows_gaps_reads_files_with_them(file):
+    rng = np.random.default_rng(0)
+    X = np.repeat([[0.0, 0.0], [9.0, 9.0]], 50, axis=0) + rng.normal(size=(100, 2))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    path = file([",".join("" if np.isnan(x) else repr(x) for x in row.tolist()) for row in X])
+    model = GMM(2, missing="marginal", random_state=0).fit(path)
+    assert_allclose(model.means_, GMM(2, missing="marginal", random_state=0).fit(X).means_, rtol=1e-9)
+    assert_array_equal(model.predict(path), model.predict(X))
+    with pytest.raises(TableError, match="line"):
+        GMM(2).fit(path)

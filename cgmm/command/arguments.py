@@ -163,6 +163,12 @@ def _add_learning(command: ArgumentParser) -> None:
     learning.add_argument("--reg-covar", type=float, metavar="VARIANCE", help="added to all variances")
     learning.add_argument("--init", choices=METHODS, help="the first start")
     learning.add_argument("--prior", choices=["default"], help="keep covariances from degenerating, as mclust does")
+    learning.add_argument(
+        "--missing",
+        choices=["error", "marginal"],
+        default="error",
+        help="what an empty cell, NA or NaN is: an error, or a value that was not observed (default: error)",
+    )
     learning.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
     learning.add_argument("--verbose", action="store_true", help="tell on standard error how the fit goes")
     _add_weights(_add_reading(command))

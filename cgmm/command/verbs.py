@@ -130,6 +130,8 @@ def plot(args: Namespace) -> None:
     pyplot.switch_backend("Agg")
     model, table = _applied_to(args)
     rows = _some(table, np.random.default_rng(args.seed))
+    if np.isnan(rows).any():
+        rows = model.impute(rows)
     kind = PurePath(args.output).suffix[1:] or "png"
     first = pyplot.figure(layout="constrained")
     model.plot(_named(model, rows))
@@ -145,7 +147,7 @@ def _learned_from(args: Namespace) -> tuple[Any, Array | None]:
     """All rows and weights of a fit; or, if they are large and quickly read anew, the table that has both."""
     _check_output(args)
     reader = _reader(args)
-    table = Table(reader, args.columns, args.weights)
+    table = Table(reader, args.columns, args.weights, args.missing)
     if reader.binary and args.data != STANDARD_INPUT and os.path.getsize(args.data) > LARGE:
         return table, None
     data = gather(table, progress.watched(table.blocks()))
@@ -159,7 +161,7 @@ def _applied_to(args: Namespace) -> tuple[GMM, Table]:
     columns = args.columns
     if columns is None and reader.names is not None:
         columns = summary.feature_names(model)
-    table = Table(reader, columns, getattr(args, "weights", None))
+    table = Table(reader, columns, getattr(args, "weights", None), model.missing)
     if table.d != model.n_features_in_:
         raise ValueError(
             f"{args.data} has {table.d} columns, but the model {model.n_features_in_} features: "
@@ -181,6 +183,7 @@ def _settings(args: Namespace) -> dict[str, Any]:
         "reg_covar": args.reg_covar,
         "init_params": args.init,
         "prior": args.prior,
+        "missing": args.missing,
         "random_state": args.seed,
         "n_threads": args.threads,
     }

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.tables.readers import (
     STANDARD_INPUT,
     DatasetReader,
@@ -24,9 +25,10 @@ from cgmm.tables.readers import (
     magic,
 )
 from cgmm.tables.text import TextReader
+from cgmm.validation import check_missing
 
 if TYPE_CHECKING:
-    from cgmm.types import Array, Rows
+    from cgmm.types import Array, Missing, Rows
 
 MOST_TOLD = 12  # names in an error
 
@@ -62,6 +64,8 @@ class Table:
         Names, or numbers from 0 and ranges of them ("0,2-4"). Default: all but that of the weights.
     weights : str, optional
         The column of row weights, by name or number.
+    missing : {"error", "marginal"}, default="error"
+        As of GMM: "marginal" lets gaps through, as NaN.
 
     Attributes
     ----------
@@ -78,8 +82,14 @@ class Table:
 
     mapped = False
 
-    def __init__(self, reader: Reader, columns: str | Sequence[str] | None = None, weights: str | None = None) -> None:
-        self._reader = reader
+    def __init__(
+        self,
+        reader: Reader,
+        columns: str | Sequence[str] | None = None,
+        weights: str | None = None,
+        missing: Missing = "error",
+    ) -> None:
+        self._reader, self._gaps = reader, check_missing(missing)
         self._weights = [] if weights is None else self._find(weights)
         if len(self._weights) > 1:
             raise TableError(f"{reader.path}: one column of weights is needed, not {weights!r}")
@@ -97,7 +107,7 @@ class Table:
 
         Standard input can be read once only.
         """
-        for values, place in self._reader.read(self._columns + self._weights):
+        for values, place in self._reader.read(self._columns + self._weights, self._gaps):
             self._check_finite(values, place)
             if not self._weights:
                 yield Block(values, None)
@@ -145,9 +155,14 @@ class Table:
                 raise TableError(f"{path}: two columns are named {name!r}: choose columns with --columns, by number")
 
     def _check_finite(self, values: Rows, place: Any) -> None:
-        if np.isfinite(values).all():
+        if _kernels.all_within(values, float(np.finfo(values.dtype).max)):
             return
-        i, at = map(int, np.argwhere(~np.isfinite(values))[0])
+        bad = ~np.isfinite(values)
+        if self._gaps:
+            bad[:, : self.d] &= ~np.isnan(values[:, : self.d])
+            if not bad.any():
+                return
+        i, at = map(int, np.argwhere(bad)[0])
         column = (self._columns + self._weights)[at]
         raise self._fault(place(i), column, f"{values[i, at]} is not a finite number: fill it, or drop the row")
 
@@ -182,6 +197,7 @@ def table(
     header: bool | None = None,
     delimiter: str | None = None,
     array: str | None = None,
+    missing: Missing = "error",
 ) -> Table:
     """Rows of a file or of several, which are read anew, block by block, in each pass over them.
 
@@ -199,6 +215,9 @@ def table(
         Between the cells of text. Default: the first of tab, semicolon, comma and space that the first row has.
     array : str, optional
         The name of one in an npz archive.
+    missing : {"error", "marginal"}, default="error"
+        As of GMM: "marginal" lets gaps through, which are NaN, null in Parquet, and in text a cell that is empty or
+        holds NA, N/A, NaN, null, None or a question mark.
 
     Returns
     -------
@@ -210,9 +229,9 @@ def table(
         It cannot be read, or a column does not exist; the message names it.
     """
     if hasattr(source, "to_batches"):
-        return Table(DatasetReader(source), columns, weights)
+        return Table(DatasetReader(source), columns, weights, missing)
     path = os.path.join(os.curdir, source) if source == STANDARD_INPUT else os.fspath(source)
-    return Table(open_reader(path, header, delimiter, array), columns, weights)
+    return Table(open_reader(path, header, delimiter, array), columns, weights, missing)
 
 
 def gather(table: Table, blocks: Iterator[Block]) -> Block:

@@ -28,7 +28,7 @@ MISSING = {"na", "n/a", "nan", "null", "none", "?"}
 class TextReader(Reader):
     """Lines of cells. Empty lines, and those that begin with #, are not rows; quotes may stand around a cell.
 
-    A block is parsed at once; only one that cannot be is searched, cell by cell, for its first fault.
+    A block is parsed at once; only one that cannot be is gone through cell by cell, for gaps or its first fault.
     """
 
     def __init__(self, path: str, header: bool | None, delimiter: str | None) -> None:
@@ -42,23 +42,28 @@ class TextReader(Reader):
         self._has_header = not any(map(_is_value, cells)) if header is None else header
         self.width, self.names = len(cells), tuple(cells) if self._has_header else None
 
-    def read(self, columns: Sequence[int]) -> Iterator[tuple[Rows, Place]]:
+    def read(self, columns: Sequence[int], gaps: bool = False) -> Iterator[tuple[Rows, Place]]:
         blocks = iter(self._passes)
         if self._has_header:
             first = next(blocks)
             blocks = chain([first._replace(rows=first.rows[1:], header=1)], blocks)
         for block in blocks:
             if block.rows:
-                yield self._parse(block, columns), block.place
+                yield self._parse(block, columns, gaps), block.place
 
-    def _parse(self, block: _Block, columns: Sequence[int]) -> Rows:
+    def _parse(self, block: _Block, columns: Sequence[int], gaps: bool) -> Rows:
         if any(width != self.width for width in self._widths(block.rows)):
             raise self._fault(block, columns)
         delimiter = None if self._delimiter == " " else self._delimiter
         try:
             return np.loadtxt(block.rows, delimiter=delimiter, comments=None, quotechar='"', usecols=columns, ndmin=2)
         except ValueError as error:
-            raise self._fault(block, columns, str(error)) from None
+            if not gaps:
+                raise self._fault(block, columns, str(error)) from None
+        try:
+            return np.array([[_value(cells[j]) for j in columns] for cells in self._split(block.rows)])
+        except ValueError as error:
+            raise self._fault(block, columns, str(error), gaps) from None
 
     def _widths(self, rows: Sequence[str]) -> Iterator[int]:
         """The number of cells in each row."""
@@ -75,7 +80,7 @@ class TextReader(Reader):
         except csv.Error as error:
             raise TableError(f"{self.path} is not a table: {error}") from None
 
-    def _fault(self, block: _Block, columns: Sequence[int], otherwise: str = "") -> TableError:
+    def _fault(self, block: _Block, columns: Sequence[int], otherwise: str = "", gaps: bool = False) -> TableError:
         """What is wrong with the first row that cannot be parsed, and where."""
         for i, cells in enumerate(self._split(block.rows)):
             place = f"{self.path}, {block.place(i)}"
@@ -84,7 +89,7 @@ class TextReader(Reader):
                     f"{place}: {len(cells)} cell{'s' * (len(cells) != 1)}, not {self.width} as in the first"
                 )
             for j in columns:
-                if not _is_number(cells[j]):
+                if not _is_number(cells[j]) and not (gaps and _is_missing(cells[j])):
                     hint = f"; {CHOOSE}" if i == 0 and block.first_line == 1 else ""
                     return TableError(f"{place}, {self.told(j)}: {_wrong(cells[j])}{hint}")
         return TableError(f"{self.path} cannot be read: {otherwise}")
@@ -124,6 +129,14 @@ def _is_value(cell: str) -> bool:
     except ValueError:
         return cell.lower() in MISSING
     return True
+
+
+def _is_missing(cell: str) -> bool:
+    return not cell or cell.lower() in MISSING
+
+
+def _value(cell: str) -> float:
+    return np.nan if _is_missing(cell) else float(cell)
 
 
 def _is_number(cell: str) -> bool:
