@@ -27,6 +27,8 @@ RUNS = {
     "restarts": ("restarts.py",),
     "selection": ("selection.py",),
     "sources": ("sources.py",),
+    "sources-more-work": ("sources.py", "--rows", "1000000", "--features", "32", "--components", "32"),
+    "sources-cold": ("sources.py", "--cold"),
     "cluster": ("cluster.py",),
     "missing": ("missing.py",),
     "partial-fit": ("partial_fit.py",),

@@ -2,8 +2,8 @@
 
 Each way fits the same rows in a process of its own, with the same bits at the end; medians of several, in turns. The
 time of a pass is the difference of fits of few and of more iterations, so that the first pass and the start do not
-count. Memory is the peak (VmHWM) above that before the fit. The page cache is warm; --cold empties it before each
-process (Linux, root).
+count. Memory is the peak (VmHWM) above that before the fit. The page cache is warm; with --cold (Linux, root) one pass
+is timed after the cache was emptied, beside reading the file and nothing else.
 """
 
 import argparse
@@ -37,10 +37,11 @@ path, given, threads, k = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.ar
 
 def blocks():
     whole = np.load(path, mmap_mode="r")
-    with open(path, "rb") as file:
+    buffer = np.empty((32768, whole.shape[1]))
+    with open(path, "rb", buffering=0) as file:
         file.seek(whole.offset)
-        while len(part := np.fromfile(file, count=100_000 * whole.shape[1])):
-            yield part.reshape(-1, whole.shape[1])
+        while size := file.readinto(buffer):
+            yield buffer[: size // buffer[0].nbytes]
 
 def status(name):
     with open("/proc/self/status") as lines:
@@ -63,6 +64,33 @@ print(json.dumps([(more - few) / ({more} - {few}), few, status("VmHWM") - before
 """
 
 
+COLD = """
+import json, os, sys, time
+import numpy as np
+import cgmm
+from cgmm import GMM, expectation
+path, given, threads, k = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
+
+def alone():
+    with open(path if "parquet" not in given else path.replace(".npy", ".parquet"), "rb", buffering=0) as file:
+        while file.readinto(buffer):
+            pass
+
+def cold(do):
+    os.sync()
+    with open("/proc/sys/vm/drop_caches", "w") as file:
+        file.write("3")
+    start = time.perf_counter()
+    do()
+    return time.perf_counter() - start
+
+buffer = bytearray(1 << 23)
+model = GMM(k, random_state=0, n_threads=threads).fit(np.load(path, mmap_mode="r")[:50_000].copy())
+pairs = [(cold(alone), cold(lambda: expectation(model, eval(given)))) for _ in range({rounds})]
+print(json.dumps(pairs))
+"""
+
+
 def arguments(argv=None):
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     report.common(found)
@@ -70,7 +98,7 @@ def arguments(argv=None):
     found.add_argument("--features", type=int, default=8)
     found.add_argument("--components", type=int, default=16)
     found.add_argument("--rounds", type=int, default=3)
-    found.add_argument("--cold", action="store_true", help="empty the page cache before each fit")
+    found.add_argument("--cold", action="store_true", help="a pass from an empty page cache beside reading the file")
     return report.parse(found, argv, rows=1, features=1, components=1, rounds=1)
 
 
@@ -81,47 +109,68 @@ def write(path, n, d, k):
 
     rng = np.random.default_rng(0)
     centres = rng.normal(0, 4, (k, d))
-    X = np.lib.format.open_memmap(path, "w+", np.float64, (n, d))
     schema = pa.schema([(str(j), pa.float64()) for j in range(d)])
-    with pq.ParquetWriter(path.with_suffix(".parquet"), schema, compression="none", use_dictionary=False) as writer:
+    header = {"descr": "<f8", "fortran_order": False, "shape": (n, d)}
+    with (
+        open(path, "wb") as file,
+        pq.ParquetWriter(path.with_suffix(".parquet"), schema, compression="none", use_dictionary=False) as writer,
+    ):
+        np.lib.format.write_array_header_1_0(file, header)
         for i in range(0, n, 1 << 17):
-            part = X[i : i + (1 << 17)]
-            part[:] = centres[rng.integers(k, size=len(part))] + rng.normal(size=part.shape)
+            part = centres[rng.integers(k, size=min(1 << 17, n - i))]
+            part += rng.normal(size=part.shape)
+            file.write(part)  # not by a map: that leaves the file in the page cache in small pieces, which are slow
             writer.write_table(pa.table(list(np.ascontiguousarray(part.T)), schema=schema))
-    X.flush()
 
 
-def measure(path, given, options):
-    """Seconds of a pass, of a short fit; bytes; a hash of the means."""
-    if options.cold:
-        Path("/proc/sys/vm/drop_caches").write_text("3")
-    program = FIT.format(few=FEW, more=MORE)
+def run(program, path, given, options):
+    """What a program prints of a way to the rows."""
     command = [sys.executable, "-c", program, str(path), given, str(options.threads), str(options.components)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def main(argv=None):
-    options = arguments(argv)
+def warm(path, options):
+    """Fits of each way, in turns: seconds of a pass, of a short fit; bytes; a hash of the means."""
     found = {way: [] for way in WAYS}
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "rows.npy"
-        write(path, options.rows, options.features, options.components)
-        size = path.stat().st_size
-        for _ in range(options.rounds):
-            for way, given in WAYS.items():
-                found[way].append(measure(path, given, options))
-    bits = {run[3] for runs in found.values() for run in runs}
-    if len(bits) != 1:
+    for _ in range(options.rounds):
+        for way, given in WAYS.items():
+            found[way].append(run(FIT.format(few=FEW, more=MORE), path, given, options))
+    if len({fit[3] for fits in found.values() for fit in fits}) != 1:
         raise SystemExit("the fits differ")
-    report.print_title(
-        f"{options.rows:,} × {options.features} rows, k = {options.components}, full: {size / 2**20:.0f} MiB"
-    )
+    size = path.stat().st_size
     report.print_headings("rows", "a pass", "beside the array", "GB/s", "memory of a fit")
-    passes = {way: statistics.median(run[0] for run in runs) for way, runs in found.items()}
+    passes = {way: statistics.median(fit[0] for fit in fits) for way, fits in found.items()}
     for way, seconds in passes.items():
-        memory = statistics.median(run[2] for run in found[way]) / 2**20
+        memory = statistics.median(fit[2] for fit in found[way]) / 2**20
         report.print_row([way, f"{1e3 * seconds:.0f} ms", f"{seconds / passes['array']:.2f}×",
                           f"{size / seconds / 1e9:.2f}", f"{memory:.0f} MiB"])  # fmt: skip
+    return found
+
+
+def cold(path, options):
+    """Seconds of reading a file, and of a pass over it, of each way that reads files."""
+    ways = {way: given for way, given in WAYS.items() if way in ("npy", "Parquet")}
+    found = {
+        way: run(COLD.replace("{rounds}", str(options.rounds)), path, given, options) for way, given in ways.items()
+    }
+    report.print_headings("rows", "reading the file", "a pass", "beside reading", "GB/s")
+    for way, pairs in found.items():
+        alone, whole = (statistics.median(column) for column in zip(*pairs, strict=True))
+        size = (path if way == "npy" else path.with_suffix(".parquet")).stat().st_size
+        report.print_row([way, f"{1e3 * alone:.0f} ms", f"{1e3 * whole:.0f} ms", f"{whole / alone:.2f}×",
+                          f"{size / whole / 1e9:.2f}"])  # fmt: skip
+    return found
+
+
+def main(argv=None):
+    options = arguments(argv)
+    n, d, k = options.rows, options.features, options.components
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.npy"
+        write(path, n, d, k)
+        told = "from an empty page cache" if options.cold else "from a warm page cache"
+        report.print_title(f"{n:,} × {d} rows, k = {k}, full: {path.stat().st_size / 2**20:.0f} MiB, {told}")
+        found = (cold if options.cold else warm)(path, options)
     report.write(options, facts(), results=found)
 
 

@@ -131,7 +131,7 @@ def plot(args: Namespace) -> None:
     model, table = _applied_to(args)
     rows = _some(table, np.random.default_rng(args.seed))
     if np.isnan(rows).any():
-        rows = model.impute(rows)
+        rows = model.impute(_named(model, rows))
     kind = PurePath(args.output).suffix[1:] or "png"
     first = pyplot.figure(layout="constrained")
     model.plot(_named(model, rows))
