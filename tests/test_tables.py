@@ -236,7 +236,7 @@ def test_only_weights(file):
     "bad, told",
     [
         ("x,2", "column 'p': 'x' is not a number"),
-        ("1,", "column 'q': the cell is empty: fill it, or drop the row"),
+        ("1,", "column 'q': the cell is empty: fill it, drop the row, or allow gaps (missing=marginal)"),
         ('"",2', "column 'p': the cell is empty"),
         ("1,NA", "column 'q': NA is a missing value"),
         ("nan,2", "column 'p': nan is not a finite number"),

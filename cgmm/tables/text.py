@@ -145,7 +145,7 @@ def _is_number(cell: str) -> bool:
 
 def _wrong(cell: str) -> str:
     if not cell:
-        return "the cell is empty: fill it, or drop the row"
+        return "the cell is empty: fill it, drop the row, or allow gaps (missing=marginal)"
     if cell.lower() in MISSING:
-        return f"{cell} is a missing value: fill it, or drop the row"
+        return f"{cell} is a missing value: fill it, drop the row, or allow gaps (missing=marginal)"
     return f"{cell!r} is not a {'finite ' if NUMBER.fullmatch(cell) else ''}number"
