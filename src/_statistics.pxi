@@ -1,0 +1,126 @@
+# What an expectation pass leaves behind: from the sums of the kernels to sufficient statistics. Part of _kernels.pyx.
+
+
+cdef struct Statistics:
+    # As cgmm.statistics.SufficientStatistics has them.
+    double *n_k        # (k,)
+    double *first      # (k,d)
+    double *second     # of moment FULL (k,d,d), POOLED (d,d), DIAG (k,d) or RADIAL (k,)
+    double *shift      # (k,d)
+
+
+cdef Py_ssize_t second_size(Moment moment, Py_ssize_t k, Py_ssize_t d) noexcept nogil:
+    return k * d * d if moment == FULL else d * d if moment == POOLED else k * d if moment == DIAG else k
+
+
+cdef void untile(const double *tiles, Py_ssize_t count, Py_ssize_t m, double *full) noexcept nogil:
+    """Symmetric matrices (count,m,m) from their lower 4×4 tiles."""
+    cdef Py_ssize_t i, j, a, b, _c
+    for _c in range(count):
+        for i in range(0, m, 4):
+            for j in range(0, i + 1, 4):
+                for a in range(i, min(i + 4, m)):
+                    for b in range(j, min(j + 4, a + 1)):
+                        full[a * m + b] = full[b * m + a] = tiles[4 * (a - i) + b - j]
+                tiles += 16
+        full += m * m
+
+
+cdef void pool(const Work *work, const double *sums, const double *relative, double *scratch,
+               double *second) noexcept nogil:
+    """(d,d) scatter of all components about their means (k,d): see moments_pooled in kernels.h. SCRATCH k × (k + d)."""
+    cdef Py_ssize_t k = work.k, d = work.d, c, b, i, j
+    cdef double *laplacian = scratch
+    cdef double *product = scratch + k * k
+    cdef double value
+    untile(sums + work.sums.second, 1, d, second)
+    untile(sums + work.sums.overlap, 1, k, laplacian)
+    memset(product, 0, k * d * sizeof(double))
+    for c in range(k):
+        value = 0.0
+        for b in range(k):
+            if b != c:
+                laplacian[c * k + b] = -laplacian[c * k + b]
+                value -= laplacian[c * k + b]
+        laplacian[c * k + c] = value
+        for b in range(k):
+            for j in range(d):
+                product[c * d + j] += laplacian[c * k + b] * relative[b * d + j]
+    for c in range(k):
+        for i in range(d):
+            for j in range(d):
+                second[i * d + j] += relative[c * d + i] * product[c * d + j]
+    for i in range(d):
+        for j in range(i):
+            value = (second[i * d + j] + second[j * d + i]) / 2
+            second[i * d + j] = second[j * d + i] = value
+
+
+cdef void take_sums(const Work *work, const double *sums, const double *factor, double *scratch,
+                    Statistics *to) noexcept nogil:
+    """The statistics of a pass. factor (k,), of moment RADIAL; SCRATCH k × (k + d), of moment POOLED."""
+    cdef Py_ssize_t k = work.k, d = work.d, c, j
+    cdef double *relative = to.shift
+    work.kernels.widen(work.means, k * d, relative)    # exactly as the kernels hold them
+    memcpy(to.n_k, sums + work.sums.n_k, k * sizeof(double))
+    memcpy(to.first, sums + work.sums.first, k * d * sizeof(double))
+    if work.moment == FULL:
+        untile(sums + work.sums.second, k, d, to.second)
+    elif work.moment == DIAG:
+        memcpy(to.second, sums + work.sums.second, k * d * sizeof(double))
+    elif work.moment == POOLED:
+        pool(work, sums, relative, scratch, to.second)
+    else:
+        for c in range(k):
+            to.second[c] = sums[work.sums.second + c] / (factor[c] * factor[c])
+    for c in range(k):
+        for j in range(d):
+            if work.moment not in (FULL, DIAG):    # they were about the centre
+                to.first[c * d + j] -= to.n_k[c] * relative[c * d + j]
+            relative[c * d + j] += work.centre[j]
+
+
+cdef class Expectation:
+    """One E-step, over rows that come in parts: the same bits for any cut at multiples of PART rows.
+
+    density as cgmm.parameters.Density; moment "full" (k,d,d), "diag" (k,d), "radial" (k,) for an isotropic density,
+    or "pooled" (d,d); guide, cgmm.pruning.Guide, to leave out negligible components, or None; n: the rows of all
+    parts.
+    """
+    cdef object density, moment, guide, flat
+    cdef Py_ssize_t n, rows
+    cdef _Pass last
+
+    def __init__(self, density, moment, guide, Py_ssize_t n):
+        self.density, self.moment, self.guide, self.n = density, moment, guide, n
+
+    def add(self, X, row_weights=None, int n_threads=1):
+        """Rows X (m,d) float32 or float64, any strides; row_weights (m,) float64 or None."""
+        self.last = _Pass(X, self.density, row_weights, self.moment, None, self.guide, self.n)
+        if self.flat is None:
+            self.flat = np.zeros(self.last.work.sums.size)
+        self.last.run(n_threads, self.flat)
+        self.rows += self.last.work.n
+
+    def result(self):
+        """(n_k, first, second, log-likelihood, total weight, shift), and the share of the dense work that was done."""
+        cdef const Work *work = &self.last.work
+        cdef double[::1] sums = self.flat
+        cdef Py_ssize_t d = work.d, k = work.k
+        cdef Statistics to
+        shape = {FULL: (k, d, d), POOLED: (d, d), DIAG: (k, d), RADIAL: (k,)}[work.moment]
+        n_k, first, second, shift = np.empty(k), np.empty((k, d)), np.empty(shape), np.empty((k, d))
+        to.n_k, to.first = <double *> address(n_k), <double *> address(first)
+        to.second, to.shift = <double *> address(second), <double *> address(shift)
+        scratch = np.empty(k * (k + d) if work.moment == POOLED else 0)
+        factor = np.ascontiguousarray(self.density.factor)
+        take_sums(work, &sums[0], <const double *> address(factor), <double *> address(scratch), &to)
+        found = n_k, first, second, sums[0], sums[1], shift
+        return found, self.last.share(self.flat, self.rows)
+
+
+def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=None):
+    """The result of an Expectation over rows that are all at hand."""
+    cdef Expectation whole = Expectation(density, moment, guide, len(X))
+    whole.add(X, row_weights, n_threads)
+    return whole.result()
