@@ -14,6 +14,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import dask
+import numpy as np
 from dask.delayed import Delayed
 
 from cgmm import protocol
@@ -113,7 +114,13 @@ def _array(name: str, collection: Any, dimensions: int) -> Any:
         raise TypeError(f"{name} is a Dask {kind}, which has no rows and columns: give a Dask array or data frame")
     if found != dimensions:
         raise ValueError(f"{name} must have {dimensions} dimensions, not {found}")
-    return collection.to_dask_array() if hasattr(collection, "to_dask_array") else collection
+    if not hasattr(collection, "to_dask_array"):
+        return collection
+    kinds = dict(collection.dtypes) if dimensions == 2 else {None: collection.dtype}
+    nullable = [name for name, kind in kinds.items() if not isinstance(kind, np.dtype) and kind.kind in "biuf"]
+    if nullable:  # pandas.NA becomes NaN
+        collection = collection.astype("float64" if dimensions == 1 else dict.fromkeys(nullable, "float64"))
+    return collection.to_dask_array()
 
 
 def _weights(sample_weight: Any, array: Any) -> list[Any]:

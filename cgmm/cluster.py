@@ -79,6 +79,7 @@ class Chunked(Data):
         """key, size, gaps : as of cgmm.streams.Streamed;  n_threads : of each task, if not one"""
         chunks = Chunks(X, sample_weight)
         self.names, self.d, self.key, self.n_threads, self.begun = chunks.names, chunks.d, key, n_threads or 1, [1]
+        self.gaps = gaps
         drawn = -(-SPARE * max(size(self.d), sampling.MOST_SPREAD) // len(chunks.rows))
         results = chunks.each(partial(_find, self.d, drawn, key, gaps))
         found = [result for result in results if result is not None]
@@ -114,9 +115,9 @@ class Chunked(Data):
             "need all rows in one place: give means_init, or X.compute()"
         )
 
-    def spread(self, count: int) -> Rows:
+    def some(self, count: int) -> InMemory:
         shares = shares_of(self.counts, count)
-        return self._joined([evenly(some.n, share) for some, share in zip(self.samples, shares, strict=True)]).X
+        return self._joined([evenly(some.n, share) for some, share in zip(self.samples, shares, strict=True)])
 
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
         shares = shares_of(self.counts, size)
@@ -138,6 +139,10 @@ class Chunked(Data):
     ) -> tuple[SufficientStatistics, float]:
         work = self._total(partial(_expectation, density, moment, self.n_threads, guide))
         return work.statistics, work.rows / self.n
+
+    def accuse(self) -> None:
+        self._total(partial(_check, self.gaps))
+        super().accuse()
 
     def sum_of_blocks(self, of: Callable[[InMemory], T]) -> T:
         return self._total(partial(_of_block, of))
@@ -202,6 +207,11 @@ def _expectation(
     return Work(statistics, share * data.n)
 
 
+def _check(gaps: bool, data: InMemory, first: int) -> int:
+    validation.check_observed(data.X, None, 1, gaps, of=ROWS)
+    return 0
+
+
 def _of_block(of: Callable[[InMemory], T], data: InMemory, first: int) -> T:
     return of(data)
 
@@ -233,7 +243,9 @@ class Lazy(Evaluations):
         )
 
     def impute(self, rng: np.random.Generator | None, single: bool = False) -> Rows:
-        raise TypeError("X is in chunks, and impute fills rows in memory: X.map_blocks(model.impute) does it in each")
+        raise TypeError(
+            "X is in chunks, and impute fills rows in memory: X.map_blocks(model.impute, dtype=float) does it in each"
+        )
 
     def total(self, of: Callable[[Evaluation], T]) -> T:
         return self.chunks.total(partial(_of_evaluation, self.of, of))

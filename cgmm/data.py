@@ -15,6 +15,7 @@ from cgmm.parameters import distances_to, once
 from cgmm.pruning import Pruning
 from cgmm.statistics import SufficientStatistics
 from cgmm.unlikely import Unlikely, Worst
+from cgmm.validation import BlockError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,9 +79,17 @@ class Data:
         """Those that work at a block: what the user asks for, or all that the process may use."""
         return threads(n_threads)
 
-    def spread(self, count: int) -> Rows:
+    def some(self, count: int) -> InMemory:
         """No more than `count` rows of positive weight, evenly spread among them; `count` ≤ sampling.MOST_SPREAD."""
         raise NotImplementedError
+
+    def spread(self, count: int) -> Rows:
+        """The same, without their weights."""
+        return self.some(count).X
+
+    def accuse(self) -> None:
+        """BlockError: the rows are not those of the first pass; it names the first block that cannot be used."""
+        raise BlockError("the rows or their weights have changed since the first pass")
 
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
         """`size` rows of positive weight, or all, in their order."""
@@ -207,18 +216,18 @@ class InMemory(Data):
         return float((self.row_weights[counted] * values[counted]).sum())
 
     def cut(self, part: slice) -> Self:
-        """Rows that follow each other."""
+        """Rows that follow each other at a distance."""
         return self._other(self.X[part], None if self.row_weights is None else self.row_weights[part], self.exponent)
 
     def _counted_rows(self) -> Labels | None:
         """The indices of the rows of positive weight; None: all."""
         return None if self.row_weights is None else np.flatnonzero(self.row_weights > 0)
 
-    def spread(self, count: int) -> Rows:
+    def some(self, count: int) -> InMemory:
         counted = self._counted_rows()
         n = self.n if counted is None else len(counted)
         stride = sampling.stride_of(n, count)
-        return self.X[::stride] if counted is None else self.X[counted[::stride]]
+        return self.cut(slice(None, None, stride)) if counted is None else self.take(counted[::stride])
 
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
         counted = self._counted_rows()

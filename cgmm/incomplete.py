@@ -132,12 +132,14 @@ class Gapped(Data):
     def __init__(self, of: Data) -> None:
         self.of, self.n, self.d, self.dtype = of, of.n, of.d, of.dtype
         self.exponent, self.begun = of.exponent, of.begun
-        some = of.spread(sampling.MOST_SPREAD)
-        unseen = np.flatnonzero(np.isnan(some).all(axis=0))
+        self.few = _with_gaps(of.some(sampling.MOST_SPREAD))
+        if self.few.n == self.counted:
+            validation.check_columns(self.few.X, None)
+        unseen = np.flatnonzero(np.isnan(self.few.X).all(axis=0))
         if len(unseen):
             told = ", ".join(f"X[:, {j}]" for j in unseen)
             raise ValueError(
-                f"{told} is missing in each of {len(some)} rows that are evenly spread among all: too little is known "
+                f"{told} is missing in each of {self.few.n} rows that are evenly spread among all: too little is known "
                 "of it to begin. Drop it, or give all rows as one array"
             )
 
@@ -157,11 +159,20 @@ class Gapped(Data):
     def whole(self) -> InMemory:
         return self.of.whole()
 
+    def accuse(self) -> None:
+        self.of.accuse()
+
+    def some(self, count: int) -> InMemory:
+        return _with_gaps(self.of.some(count))
+
     def spread(self, count: int) -> Rows:
-        return Incomplete(self.of.spread(sampling.MOST_SPREAD)).spread(count)
+        return self.few.spread(count)
 
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
-        return _with_gaps(self.of.sample(size, rng))
+        found = _with_gaps(self.of.sample(size, rng))
+        if np.isnan(found.X).all(axis=0).any():
+            found.of = self.few  # which shows something of each feature
+        return found
 
     def sum_of_blocks(self, of: Callable[[InMemory], T]) -> T:
         return self.of.sum_of_blocks(partial(_of_block, of))
@@ -172,12 +183,14 @@ class Gapped(Data):
     def statistics(
         self, parameters: Parameters, n_threads: int | None = None, pruning: Pruning | None = None
     ) -> SufficientStatistics:
-        return self.sum_of_blocks(partial(_statistics, parameters, self.threads(n_threads)))
+        found = self.sum_of_blocks(partial(_statistics, parameters, self.threads(n_threads)))
+        if not (np.isfinite(found.first).all() and found.total_weight):
+            self.accuse()
+        return found
 
     @once
     def moments(self) -> tuple[float, Array, Array]:
-        some = Incomplete(self.of.spread(sampling.MOST_SPREAD))
-        return self.sum_of_blocks(_weight), *some.moments[1:]
+        return self.sum_of_blocks(_weight), *self.few.moments[1:]
 
     def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
         mean = self.statistics(parameters, n_threads).lower_bound

@@ -191,7 +191,7 @@ def _gaps(X: Rows) -> Any:
 def _cut(order: Labels, bounds: Labels, missing: Any) -> Groups:
     """Groups of ordered rows, of which the pattern g, missing[g] (d,), has those between bounds g and g+1.
 
-    A piece has no more rows than a chunk of the ordinary pass. What a piece costs without its rows is d of them.
+    A piece has no more than CHUNK rows. What a piece costs without its rows is d of them.
     """
     columns = missing.argsort(axis=1, kind="stable")
     rows = np.diff(bounds)

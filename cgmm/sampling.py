@@ -81,24 +81,32 @@ def second_half(strata: Labels, level: int, key: int) -> Labels:
 
 
 class Spread:
-    """Every stride-th of the rows that stream by."""
+    """Every stride-th of the rows and weights that stream by."""
 
     def __init__(self) -> None:
         self.n, self.stride = 0, 1
         self.kept: list[Rows] = []
+        self.weights: list[Array] = []
 
-    def add(self, rows: Rows) -> None:
-        some = rows[-self.n % self.stride :: self.stride]
+    def add(self, rows: Rows, row_weights: Array | None) -> None:
+        here = slice(-self.n % self.stride, None, self.stride)
         self.n += len(rows)
-        self.kept.append(some.copy())
+        self.kept.append(rows[here].copy())
+        if row_weights is not None:
+            self.weights.append(row_weights[here].copy())
         while _shares(self.n, self.stride) > MOST_SPREAD:
             self.stride *= 2
-            self.kept = [np.concatenate(self.kept)[::2].copy()]
+            rows, weights = self._joined()
+            self.kept, self.weights = [part[::2].copy() for part in rows], [part[::2].copy() for part in weights]
 
-    def rows(self, count: int) -> Rows:
-        """No more than `count` of the rows that came."""
-        self.kept = [np.concatenate(self.kept)]
-        return self.kept[0][:: stride_of(self.n, count) // self.stride]
+    def rows(self, count: int) -> tuple[Rows, Array | None]:
+        """No more than `count` of the rows that came, and their weights."""
+        self.kept, self.weights = self._joined()
+        step = stride_of(self.n, count) // self.stride
+        return self.kept[0][::step], self.weights[0][::step] if self.weights else None
+
+    def _joined(self) -> tuple[list[Rows], list[Array]]:
+        return [np.concatenate(self.kept)], [np.concatenate(self.weights)] if self.weights else []
 
 
 class Reservoir:

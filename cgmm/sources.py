@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from cgmm import tables, validation
+from cgmm import _kernels, tables, validation
 from cgmm.data import PART
 from cgmm.tables import readers
 from cgmm.validation import BlockError
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array
 
 MAPPED_BYTES = 1 << 23  # of a mapped file in a block
-# What the system is told of a map. A block that is read before the pass over it costs no faults, keeps readahead going
-# and is cached in large pages; MADV_WILLNEED puts small ones there, and later passes are a sixth slower (Linux 6.18).
-LINUX = sys.platform == "linux"
-SEQUENTIAL, DROP, POPULATE = (mmap.MADV_SEQUENTIAL, mmap.MADV_DONTNEED, 22) if LINUX else (None, None, None)
+SEQUENTIAL, NORMAL, DROP = (getattr(mmap, f"MADV_{name}", None) for name in ("SEQUENTIAL", "NORMAL", "DONTNEED"))
 LEAST_MAPPED = 1 << 26  # bytes; less of a file may stay in memory
 
 
@@ -75,11 +71,14 @@ class Mapped:
     def blocks(self) -> Iterator[tuple[Any, Any]]:
         X = np.asarray(self.X)
         self._advise(X, SEQUENTIAL)
-        for start in range(0, len(X), self.rows):
-            part = slice(start, start + self.rows)
-            self._advise(X[part], POPULATE)
-            yield X[part], None if self.weights is None else self.weights[part]
-            self._advise(X[part], DROP)
+        try:
+            for start in range(0, len(X), self.rows):
+                part = slice(start, start + self.rows)
+                _kernels.populate(X[part])
+                yield X[part], None if self.weights is None else self.weights[part]
+                self._advise(X[part], DROP)
+        finally:
+            self._advise(X, NORMAL)
 
     def _advise(self, rows: Any, advice: int | None) -> None:
         """Tell the system of some rows; what was changed in memory only is not to be dropped."""
@@ -101,9 +100,10 @@ def source_of(X: Any, sample_weight: Any = None, gaps: bool = False) -> Source |
     """The source that X is, or None: then it is an array, or what becomes one. Of files that it names, cells may be
     empty if `gaps`."""
     mapped = X if _is_map(X) and X.nbytes >= LEAST_MAPPED else _map(X)
-    if mapped is not None and mapped.ndim == 2 and (_is_native(mapped) or mapped is X):
-        weights = validation.check_weights(sample_weight, len(mapped))
-        return Mapped(mapped, weights) if _is_native(mapped) else Blocks(partial(_slices, mapped, weights))
+    if mapped is not None and _is_native(mapped):
+        return Mapped(mapped, validation.check_weights(sample_weight, len(mapped)))
+    if mapped is not None and mapped is X and _would_be_copied(mapped):
+        return Blocks(partial(_slices, mapped, validation.check_weights(sample_weight, len(mapped))))
     found = _blocks_of(X, gaps)
     if found is not None and sample_weight is not None:
         raise TypeError(
@@ -127,6 +127,11 @@ def _map(path: Any) -> Any:
 
 def _is_native(X: Any) -> bool:
     return X.ndim == 2 and X.flags.c_contiguous and X.dtype in (np.float32, np.float64) and X.dtype.isnative
+
+
+def _would_be_copied(X: Any) -> bool:
+    """Whether a fit would convert these rows in memory."""
+    return X.ndim == 2 and X.dtype.kind in "biuf" and not (X.dtype in (np.float32, np.float64) and X.dtype.isnative)
 
 
 def _slices(X: Any, weights: Array | None) -> Iterator[tuple[Any, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
     fit, last = state.fit, state.fit.parameters
     if statistics.shift.shape != last.means.shape or statistics.moment != last.family.moment:
         raise ValueError("these statistics are of a model with other components, features or covariances")
+    statistics = replace(statistics, n_k=np.ascontiguousarray(statistics.n_k, dtype=np.float64))
     if not statistics.n_k.sum() >= EMPTY:
         raise ValueError("these statistics are of no rows of positive weight")
     if model.prior is not None:

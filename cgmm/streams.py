@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cgmm.pruning import Guide
     from cgmm.sources import Source
     from cgmm.statistics import SufficientStatistics
-    from cgmm.types import Moment, Names, Part, Rows
+    from cgmm.types import Array, Moment, Names, Part, Rows
 
 PART_BYTES = 1 << 23  # of rows handed on at once, at least: their pass takes longer than what is done for each part
 AHEAD = 2  # parts that are read ahead
@@ -54,7 +54,7 @@ class Streamed(Data):
         kept: tuple[sampling.Spread, sampling.Reservoir] | None = None
         for rows, row_weights in recut(positive(self._first_blocks()), PART):
             kept = kept or (sampling.Spread(), sampling.Reservoir(key, self.size(self.d)))
-            kept[0].add(rows)
+            kept[0].add(rows, row_weights)
             kept[1].add(rows, row_weights)
         if kept is None:
             raise nothing_counts(self.n)
@@ -123,11 +123,14 @@ class Streamed(Data):
     ) -> tuple[SufficientStatistics, float]:
         found, share = super().expectation(density, moment, n_threads, guide)
         if not (np.isfinite(found.first).all() and found.total_weight):
-            first = 0
-            for at, (block, weights) in enumerate(read(self.source)):
-                first += len(self._checked(at, block, weights, first)[0])
-            raise BlockError("the rows or their weights have changed since the first pass")
+            self.accuse()
         return found, share
+
+    def accuse(self) -> None:
+        first = 0
+        for at, (block, weights) in enumerate(read(self.source)):
+            first += len(self._checked(at, block, weights, first)[0])
+        super().accuse()
 
     @property
     def counted(self) -> int:
@@ -145,13 +148,16 @@ class Streamed(Data):
             "memory: give means_init, or an array"
         )
 
-    def spread(self, count: int) -> Rows:
-        return self._spread.rows(count).astype(self.dtype, copy=False)
+    def some(self, count: int) -> InMemory:
+        return self._of_this_type(*self._spread.rows(count))
 
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
         if self.counted > size and sampling.key_of(rng) != self._reservoir.key:
             raise AssertionError("the generator is not that of the first pass")
-        rows, row_weights = self._reservoir.sample(size, rng)
+        return self._of_this_type(*self._reservoir.sample(size, rng))
+
+    def _of_this_type(self, rows: Rows, row_weights: Array | None) -> InMemory:
+        """Rows that were kept in the first pass, and their weights, as passes have them."""
         if row_weights is not None:
             row_weights = np.ldexp(row_weights, -self.shift)
         return InMemory(rows.astype(self.dtype, copy=False), row_weights, self.exponent)

@@ -305,6 +305,9 @@ def test_gaps(model):
     model = GMM.from_parameters(model.weights_, model.means_, model.covariances_).set_params(missing="marginal")
     assert_array_equal(model.predict_proba(chunked(rows)).compute(), model.predict_proba(rows))
     assert model.score(chunked(rows)) == pytest.approx(model.score(rows), rel=1e-12)
+    pd = pytest.importorskip("pandas")
+    nullable = dd.from_pandas(pd.DataFrame(rows[:600]).convert_dtypes(), npartitions=3)
+    assert_array_equal(model.predict(nullable).compute(), model.predict(rows[:600]))
     start = {"weights_init": model.weights_, "means_init": model.means_, "precisions_init": model.precisions_}
     again = GMM(5, missing="marginal", tol=0, max_iter=5, **start)
     whole, parts = again.fit(rows).means_, again.fit(chunked(rows)).means_

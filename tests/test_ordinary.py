@@ -47,6 +47,15 @@ def test_nor_where_rows_are_degenerate(name, reg_covar, family):
 
 
 @families
+@pytest.mark.parametrize("d", [1, 7, 8, 9, 17, 33])
+def test_nor_where_variances_are_held_in_features_of_many_scales(d, family):
+    """A component of one row in each fit; a floor is summed over the features."""
+    for seed in range(20):
+        X = np.random.default_rng(seed).normal(size=(5, d)) * 10.0 ** np.linspace(-4, 4, d)
+        watched(GMM(4, covariance_type=family, reg_covar=0, random_state=seed), X)
+
+
+@families
 def test_nor_where_float32_does_not_do(family):
     """Clusters so narrow beside their distance that the pass turns to float64, at once or while components shrink."""
     rng = np.random.default_rng(0)

@@ -85,6 +85,13 @@ def test_what_is_computed_of_a_map_is_an_array(tmp_path):
     )
 
 
+def test_a_map_in_another_order_stays_an_array(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "LEAST_MAPPED", 0)
+    np.save(tmp_path / "rows.npy", np.asfortranarray(rows(n=100)))
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    assert sources.source_of(mapped) is None and sources.source_of(mapped[::2]) is None
+
+
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_a_map_of_integers_is_read_by_blocks(order, tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "LEAST_MAPPED", 0)

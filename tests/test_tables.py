@@ -166,7 +166,7 @@ def test_parquet(tmp_path, block):
     with pytest.raises(TableError, match="column 'name': string is not a type of numbers; choose"):
         read(path)
     pq.write_table(pa.table({"x": pa.array([1.0, None]), "y": pa.array([1, 2], pa.int8())}), path)
-    with pytest.raises(TableError, match="row 1, column 'x': nan is not a finite number"):
+    with pytest.raises(TableError, match="row 1, column 'x': nan is a missing value"):
         read(path)
     pq.write_table(pa.table({"x": pa.array(X[:, 1], pa.float32())}), path)
     assert read(path).rows.dtype == np.float32
@@ -236,10 +236,10 @@ def test_only_weights(file):
     "bad, told",
     [
         ("x,2", "column 'p': 'x' is not a number"),
-        ("1,", "column 'q': the cell is empty: fill it, drop the row, or allow gaps (missing=marginal)"),
+        ("1,", "column 'q': the cell is empty: fill it, drop the row, or fit with missing=marginal"),
         ('"",2', "column 'p': the cell is empty"),
         ("1,NA", "column 'q': NA is a missing value"),
-        ("nan,2", "column 'p': nan is not a finite number"),
+        ("nan,2", "column 'p': nan is a missing value"),
         ("1,-inf", "column 'q': -inf is not a finite number"),
         ("1e999,2", "column 'p': inf is not a finite number"),
         ("1_000,2", "column 'p': '1_000' is not a number"),
@@ -287,7 +287,7 @@ def test_numpy_files_with_nan(tmp_path, block, columns, place, order):
     if place is None:
         assert len(read(tmp_path / "x.npy", columns).rows) == 50
         return
-    with pytest.raises(TableError, match=f"x.npy, {place}: nan is not a finite number"):
+    with pytest.raises(TableError, match=f"x.npy, {place}: nan is a missing value"):
         read(tmp_path / "x.npy", columns)
 
 
@@ -420,8 +420,23 @@ def test_what_is_no_number_is_told_of_beside_gaps(file):
     path = file(["1,2", ",3", "4,x"])
     with pytest.raises(TableError, match=r"line 3, column 1: 'x' is not a number"):
         list(cgmm.table(path, missing="marginal").blocks())
-    with pytest.raises(TableError, match=r"line 2, column 1: inf is not a finite number|'inf' is not a finite number"):
-        list(cgmm.table(file(["1,2", ",inf"]), missing="marginal").blocks())
+    for cell in ("inf", "1_000", "\uff11", "-nan"):
+        with pytest.raises(TableError, match=rf"line 2, column 1: '{cell}' is not a number"):
+            list(cgmm.table(file(["1,2", f",{cell}"]), missing="marginal").blocks())
+
+
+@pytest.mark.parametrize("head", ["Na", "RI,Na", "None,?"])
+def test_a_first_row_that_may_be_names_or_gaps_is_asked_about(head, file):
+    path = file([head, ",".join("1" for _ in head.split(","))])
+    with pytest.raises(TableError, match="names or missing values; say whether it is a header"):
+        list(cgmm.table(path, missing="marginal").blocks())
+    (block,) = cgmm.table(path, missing="marginal", header=True).blocks()
+    assert len(block.rows) == 1
+
+
+def test_weights_are_not_missing(file):
+    with pytest.raises(TableError, match="line 3, column 'w': the cell is empty"):
+        list(cgmm.table(file(["a,w", "1,2", "3,"]), weights="w", missing="marginal").blocks())
 
 
 def test_a_model_that_allows_gaps_reads_files_with_them(file):

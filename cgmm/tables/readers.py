@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 STANDARD_INPUT = "-"
 GZIP = b"\x1f\x8b"
+MEND = "fill it, drop the row, or fit with missing=marginal"
 CHOOSE = "choose the columns of numbers with --columns"
 BLOCK_BYTES = 1 << 22  # of a block's values: past the caches, so that the cost of a call does not matter
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
@@ -53,10 +54,10 @@ class Reader:
         """A column in an error's words."""
         return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
 
-    def read(self, columns: Sequence[int], gaps: bool = False) -> Iterator[tuple[Rows, Place]]:
+    def read(self, columns: Sequence[int], gaps: int = 0) -> Iterator[tuple[Rows, Place]]:
         """Blocks of the values of those columns, (m, len(columns)), and how to tell where their rows stand.
 
-        If `gaps`, a cell of text that stands for a missing value is NaN.
+        In the first `gaps` of them a cell of text that stands for a missing value is NaN.
         """
         raise NotImplementedError
 
@@ -100,7 +101,7 @@ class NpyReader(Reader):
         shape = self._passes.first[0]
         super().__init__(path, 1 if len(shape) == 1 else shape[1])
 
-    def read(self, columns: Sequence[int], gaps: bool = False) -> Iterator[tuple[Rows, Place]]:
+    def read(self, columns: Sequence[int], gaps: int = 0) -> Iterator[tuple[Rows, Place]]:
         parts = iter(self._passes)
         next(parts)
         start = 0
@@ -140,7 +141,7 @@ class NpzReader(Reader):
         self._array = array.reshape(len(array), -1)
         super().__init__(path, self._array.shape[1])
 
-    def read(self, columns: Sequence[int], gaps: bool = False) -> Iterator[tuple[Rows, Place]]:
+    def read(self, columns: Sequence[int], gaps: int = 0) -> Iterator[tuple[Rows, Place]]:
         step = _rows_of_block(self._array.itemsize * self.width)
         for start in range(0, len(self._array), step):
             yield _of_columns(self._array[start : start + step], columns), _rows_from(start)
@@ -156,7 +157,7 @@ class ParquetReader(Reader):
             self._schema = file.schema_arrow
         super().__init__(path, len(self._schema.names), self._schema.names)
 
-    def read(self, columns: Sequence[int], gaps: bool = False) -> Iterator[tuple[Rows, Place]]:
+    def read(self, columns: Sequence[int], gaps: int = 0) -> Iterator[tuple[Rows, Place]]:
         from pyarrow import float32, float64, types
 
         numeric = types.is_integer, types.is_floating, types.is_decimal, types.is_boolean

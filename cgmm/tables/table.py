@@ -15,6 +15,7 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.tables.readers import (
+    MEND,
     STANDARD_INPUT,
     DatasetReader,
     NpyReader,
@@ -107,7 +108,7 @@ class Table:
 
         Standard input can be read once only.
         """
-        for values, place in self._reader.read(self._columns + self._weights, self._gaps):
+        for values, place in self._reader.read(self._columns + self._weights, self.d * self._gaps):
             self._check_finite(values, place)
             if not self._weights:
                 yield Block(values, None)
@@ -164,6 +165,8 @@ class Table:
                 return
         i, at = map(int, np.argwhere(bad)[0])
         column = (self._columns + self._weights)[at]
+        if np.isnan(values[i, at]) and at < self.d:
+            raise self._fault(place(i), column, f"nan is a missing value: {MEND}")
         raise self._fault(place(i), column, f"{values[i, at]} is not a finite number: fill it, or drop the row")
 
     def _fault(self, place: str, column: int, told: str) -> TableError:

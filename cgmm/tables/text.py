@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
 
-from cgmm.tables.readers import CHOOSE, Passes, Reader, TableError
+from cgmm.tables.readers import CHOOSE, MEND, Passes, Reader, TableError
 
 if TYPE_CHECKING:
     from cgmm.tables.readers import Place
@@ -40,9 +40,15 @@ class TextReader(Reader):
         self._delimiter = delimiter or next((mark for mark in DELIMITERS if mark in first.strip()), ",")
         cells = next(self._split([first]))
         self._has_header = not any(map(_is_value, cells)) if header is None else header
+        self._doubtful = header is None and not self._has_header and not any(map(_is_number, cells))
         self.width, self.names = len(cells), tuple(cells) if self._has_header else None
 
-    def read(self, columns: Sequence[int], gaps: bool = False) -> Iterator[tuple[Rows, Place]]:
+    def read(self, columns: Sequence[int], gaps: int = 0) -> Iterator[tuple[Rows, Place]]:
+        if gaps and self._doubtful:
+            raise TableError(
+                f"{self.path}: the cells of its first row may be names or missing values; say whether it is a header "
+                "(header=True or False; --header or --no-header)"
+            )
         blocks = iter(self._passes)
         if self._has_header:
             first = next(blocks)
@@ -51,7 +57,7 @@ class TextReader(Reader):
             if block.rows:
                 yield self._parse(block, columns, gaps), block.place
 
-    def _parse(self, block: _Block, columns: Sequence[int], gaps: bool) -> Rows:
+    def _parse(self, block: _Block, columns: Sequence[int], gaps: int) -> Rows:
         if any(width != self.width for width in self._widths(block.rows)):
             raise self._fault(block, columns)
         delimiter = None if self._delimiter == " " else self._delimiter
@@ -61,7 +67,8 @@ class TextReader(Reader):
             if not gaps:
                 raise self._fault(block, columns, str(error)) from None
         try:
-            return np.array([[_value(cells[j]) for j in columns] for cells in self._split(block.rows)])
+            rows = ([_value(cells[j], at < gaps) for at, j in enumerate(columns)] for cells in self._split(block.rows))
+            return np.array(list(rows))
         except ValueError as error:
             raise self._fault(block, columns, str(error), gaps) from None
 
@@ -80,7 +87,7 @@ class TextReader(Reader):
         except csv.Error as error:
             raise TableError(f"{self.path} is not a table: {error}") from None
 
-    def _fault(self, block: _Block, columns: Sequence[int], otherwise: str = "", gaps: bool = False) -> TableError:
+    def _fault(self, block: _Block, columns: Sequence[int], otherwise: str = "", gaps: int = 0) -> TableError:
         """What is wrong with the first row that cannot be parsed, and where."""
         for i, cells in enumerate(self._split(block.rows)):
             place = f"{self.path}, {block.place(i)}"
@@ -88,9 +95,10 @@ class TextReader(Reader):
                 return TableError(
                     f"{place}: {len(cells)} cell{'s' * (len(cells) != 1)}, not {self.width} as in the first"
                 )
-            for j in columns:
-                if not _is_number(cells[j]) and not (gaps and _is_missing(cells[j])):
-                    hint = f"; {CHOOSE}" if i == 0 and block.first_line == 1 else ""
+            for at, j in enumerate(columns):
+                absent = _is_missing(cells[j])
+                if not _is_number(cells[j]) and not (at < gaps and absent):
+                    hint = f"; {CHOOSE}" if i == 0 and block.first_line == 1 and not absent else ""
                     return TableError(f"{place}, {self.told(j)}: {_wrong(cells[j])}{hint}")
         return TableError(f"{self.path} cannot be read: {otherwise}")
 
@@ -135,8 +143,12 @@ def _is_missing(cell: str) -> bool:
     return not cell or cell.lower() in MISSING
 
 
-def _value(cell: str) -> float:
-    return np.nan if _is_missing(cell) else float(cell)
+def _value(cell: str, gaps: bool) -> float:
+    if gaps and _is_missing(cell):
+        return np.nan
+    if not _is_number(cell):
+        raise ValueError(f"{cell!r} is not a number")
+    return float(cell)
 
 
 def _is_number(cell: str) -> bool:
@@ -145,7 +157,7 @@ def _is_number(cell: str) -> bool:
 
 def _wrong(cell: str) -> str:
     if not cell:
-        return "the cell is empty: fill it, drop the row, or allow gaps (missing=marginal)"
+        return f"the cell is empty: {MEND}"
     if cell.lower() in MISSING:
-        return f"{cell} is a missing value: fill it, drop the row, or allow gaps (missing=marginal)"
+        return f"{cell} is a missing value: {MEND}"
     return f"{cell!r} is not a {'finite ' if NUMBER.fullmatch(cell) else ''}number"
