@@ -258,9 +258,10 @@ def condition(const double[:, :, ::1] roots, const Py_ssize_t[::1] columns, Py_s
         raise MemoryError("no memory for conditional distributions")
     conditioned = np.empty((m, d, d))
     cdef double[:, :, ::1] to = conditioned
-    for c in range(m):
-        TARGETS[TARGET].f64.condition(d, observed, &columns[0], &roots[c, 0, 0], memory, memory + d * stride)
-        for i in range(d):
-            memcpy(&to[c, i, 0], memory + i * stride, d * sizeof(double))
+    with nogil:
+        for c in range(m):
+            TARGETS[TARGET].f64.condition(d, observed, &columns[0], &roots[c, 0, 0], memory, memory + d * stride)
+            for i in range(d):
+                memcpy(&to[c, i, 0], memory + i * stride, d * sizeof(double))
     free(memory)
     return conditioned
