@@ -2,8 +2,8 @@
 """Passes over the data: the only compiled module that Python sees.
 
 A pass cuts n rows into chunks of CGMM_CHUNK_ROWS (with a guide, more; of few rows, fewer) and a chunk into blocks that
-stay in cache. Threads take whole chunks; each chunk leaves its own partial sums, and these are added in the order of the
-chunks. So the result depends on the rows alone, never on the number of threads. Each micro-kernel, with its shapes
+stay in cache. Threads take whole chunks; each chunk leaves its own partial sums, and these are added in the order of
+the chunks. So the result depends on the rows alone, never on the number of threads. Each micro-kernel, with its shapes
 and layouts, is described in simd/kernels.h.
 """
 import mmap
