@@ -54,7 +54,7 @@ class Ordinary:
 
     def __init__(
         self, rows: Rows, row_weights: Array | None, parameters: Parameters, settings: Settings, n_threads: int
-    ):
+    ) -> None:
         n, d = rows.shape
         weight = float(n) if row_weights is None else row_weights.sum()
         single = rows.dtype == np.float32

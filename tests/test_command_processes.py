@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -35,7 +36,9 @@ def started(*arguments, **options):
     environment = os.environ | {"PYTHONPATH": PATH, "OMP_WAIT_POLICY": "passive", "PYTHONUNBUFFERED": ""}
     command = [sys.executable, "-P", "-m", "cgmm", *map(str, arguments)]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
-    with subprocess.Popen(command, env=environment, **pipes) as process:
+    # Ctrl-C is heard also where whoever started the tests ignores it, as nohup does.
+    hearing = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    with subprocess.Popen(command, env=environment, preexec_fn=hearing, **pipes) as process:
         try:
             yield process
         finally:

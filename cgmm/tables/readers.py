@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar, cast
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.validation import BlockError, check_array
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ STANDARD_INPUT = "-"
 GZIP = b"\x1f\x8b"
 MEND = "fill it, drop the row, or fit with missing=marginal"
 CHOOSE = "choose the columns of numbers with --columns"
-BLOCK_BYTES = 1 << 22  # of a block's values: past the caches, so that the cost of a call does not matter
+BLOCK_BYTES = 1 << 22  # of a block's values, as cgmm.streams hands them on: the cost of a call does not matter
+PART = _kernels.PART
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -170,7 +172,7 @@ class ParquetReader(Reader):
         start = 0
         for batch in self._batches(names):
             parts = [batch.column(name).cast(kind, safe=False).to_numpy(zero_copy_only=False) for name in names]
-            yield np.column_stack(parts), _rows_from(start)
+            yield _by_rows(parts, kind.to_pandas_dtype()), _rows_from(start)
             start += batch.num_rows
 
     def _batches(self, names: list[str]) -> Iterator[Any]:
@@ -262,4 +264,15 @@ def _rows_from(start: int) -> Place:
 
 
 def _rows_of_block(row_bytes: int) -> int:
-    return max(1, BLOCK_BYTES // max(1, row_bytes))
+    """A multiple of what a pass takes at a time, if it is so much: then nobody has to cut blocks anew."""
+    rows = BLOCK_BYTES // max(1, row_bytes)
+    return rows - rows % PART if rows >= PART else max(1, rows)
+
+
+def _by_rows(columns: Sequence[Any], dtype: Any) -> Rows:
+    """Columns (n,) as rows (n,d), some thousands at a time: each line of the cache is then written once."""
+    rows = np.empty((len(columns[0]), len(columns)), dtype)
+    for start in range(0, len(rows), PART):
+        for j, column in enumerate(columns):
+            rows[start : start + PART, j] = column[start : start + PART]
+    return rows

@@ -81,7 +81,7 @@ class Table:
         A column does not exist, or is chosen twice.
     """
 
-    mapped = False
+    mapped, lasting = False, True
 
     def __init__(
         self,
