@@ -28,7 +28,6 @@ class Source(Protocol):
     """Rows in blocks, as often as they are asked for, and always the same.
 
     names : of the features, or None;  mapped : the blocks are views of a file, which nobody needs to read ahead
-    lasting : blocks stay as they are while others are read
     """
 
     @property
@@ -36,9 +35,6 @@ class Source(Protocol):
 
     @property
     def mapped(self) -> bool: ...
-
-    @property
-    def lasting(self) -> bool: ...
 
     def blocks(self) -> Iterator[tuple[Any, Any]]:
         """Each an array-like (m,d), and weights (m,) or None."""
@@ -49,7 +45,7 @@ class Blocks:
     """Those of an iterable, or of what a function returns: arrays, or pairs of an array and weights."""
 
     names = None
-    mapped = lasting = False
+    mapped = False
 
     def __init__(self, iterate: Callable[[], Iterable[Any]]) -> None:
         self.iterate = iterate
@@ -66,7 +62,7 @@ class Mapped:
     """A mapped file (n,d) and weights (n,) or None; a pass leaves nothing of it in memory."""
 
     names = None
-    mapped = lasting = True
+    mapped = True
 
     def __init__(self, X: np.memmap[Any, Any], weights: Array | None = None) -> None:
         self.X, self.weights = X, weights

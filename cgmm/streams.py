@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cgmm.statistics import SufficientStatistics
     from cgmm.types import Array, Moment, Names, Part, Rows
 
-PART_BYTES = 1 << 22  # of rows handed on at once, at least: their pass takes longer than what is done for each part
+PART_BYTES = 1 << 23  # of rows handed on at once, at least: their pass takes longer than what is done for each part
 AHEAD = 2  # parts that are read ahead
 ROWS = 1 << 40  # more than ever come
 
@@ -114,9 +114,9 @@ class Streamed(Data):
     def parts(self) -> Iterator[Part]:
         self.begun[0] += 1
         row = self.d * self.dtype.itemsize
-        size = PART * max(1, PART_BYTES // (PART * row))
-        cut = recut(self._blocks(), size, AHEAD + 2, self.dtype, views=self.source.lasting)
-        return cut if self.source.mapped else read_ahead(cut)
+        size, mapped = PART * max(1, PART_BYTES // (PART * row)), self.source.mapped
+        cut = recut(self._blocks(), size, AHEAD + 2, self.dtype, views=mapped)  # other blocks may be refilled meanwhile
+        return cut if mapped else read_ahead(cut)
 
     def expectation(
         self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar, cast
 
 import numpy as np
 
-from cgmm import _kernels
 from cgmm.validation import BlockError, check_array
 
 if TYPE_CHECKING:
@@ -31,8 +30,8 @@ STANDARD_INPUT = "-"
 GZIP = b"\x1f\x8b"
 MEND = "fill it, drop the row, or fit with missing=marginal"
 CHOOSE = "choose the columns of numbers with --columns"
-BLOCK_BYTES = 1 << 22  # of a block's values, as cgmm.streams hands them on: the cost of a call does not matter
-PART = _kernels.PART
+BLOCK_BYTES = 1 << 22  # of a block's values: past the caches, so that the cost of a call does not matter
+AT_ONCE = 8192  # rows that are turned at once: they stay in cache
 NPY_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
@@ -264,15 +263,13 @@ def _rows_from(start: int) -> Place:
 
 
 def _rows_of_block(row_bytes: int) -> int:
-    """A multiple of what a pass takes at a time, if it is so much: then nobody has to cut blocks anew."""
-    rows = BLOCK_BYTES // max(1, row_bytes)
-    return rows - rows % PART if rows >= PART else max(1, rows)
+    return max(1, BLOCK_BYTES // max(1, row_bytes))
 
 
 def _by_rows(columns: Sequence[Any], dtype: Any) -> Rows:
     """Columns (n,) as rows (n,d), some thousands at a time: each line of the cache is then written once."""
     rows = np.empty((len(columns[0]), len(columns)), dtype)
-    for start in range(0, len(rows), PART):
+    for start in range(0, len(rows), AT_ONCE):
         for j, column in enumerate(columns):
-            rows[start : start + PART, j] = column[start : start + PART]
+            rows[start : start + AT_ONCE, j] = column[start : start + AT_ONCE]
     return rows

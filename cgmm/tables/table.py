@@ -81,7 +81,7 @@ class Table:
         A column does not exist, or is chosen twice.
     """
 
-    mapped, lasting = False, True
+    mapped = False
 
     def __init__(
         self,
