@@ -56,9 +56,7 @@ class Family:
         if previous is not None:
             covariances[components] = previous[components]
             return covariances
-        others = np.ones(len(covariances), dtype=bool)
-        others[components] = False
-        covariances[components] = covariances[others].mean(axis=0)
+        covariances[components] = covariances[matrices.all_but(len(covariances), components)].mean(axis=0)
         return covariances
 
     def take(self, covariances: Array, components: Components) -> Array:

@@ -9,11 +9,18 @@ import numpy as np
 from cgmm import _kernels
 
 if TYPE_CHECKING:
-    from cgmm.types import Array
+    from cgmm.types import Array, Components, Mask
 
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
 BLOCK = 64  # features: OpenBLAS takes threads for a product of more than 2^18 multiply-adds
+
+
+def all_but(k: int, components: Components) -> Mask:
+    """Which of k components are none of those, (k,)."""
+    others = np.ones(k, dtype=bool)
+    others[components] = False
+    return others
 
 
 def rounding_of(d: int) -> float:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cgmm.data import Data, InMemory
     from cgmm.degenerate import Repair
     from cgmm.report import Reporter
-    from cgmm.types import Array, Components, Mask, Method, Rows
+    from cgmm.types import Array, Mask, Method, Rows
 
 SHORT = 10  # iterations of a start that may be carried on
 CARRIED = 4  # one in so many starts is
@@ -215,7 +215,7 @@ def split_and_merge(
 
 def merge(parameters: Parameters, a: int, b: int, least: Array) -> Parameters:
     """The mixture with components a and b as one, the last, of their mean and covariance."""
-    others = _all_but(parameters.k, [a, b])
+    others = matrices.all_but(parameters.k, [a, b])
     weights, means = parameters.weights, parameters.means
     weight = weights[a] + weights[b]
     share, gap = weights[a] / max(weight, EMPTY), means[a] - means[b]
@@ -235,7 +235,7 @@ def split(parameters: Parameters, c: int, least: Array, bounds: tuple[Rows, Rows
 
     least : (d,) below it no variance falls;  bounds : (d,) and (d,), between which means stay: those of the rows
     """
-    others = _all_but(parameters.k, [c])
+    others = matrices.all_but(parameters.k, [c])
     weights, means = parameters.weights, parameters.means
     whole = _one(parameters, c)
     values, axes = matrices.eigh(whole)
@@ -248,12 +248,6 @@ def split(parameters: Parameters, c: int, least: Array, bounds: tuple[Rows, Rows
         _with(parameters, others, [whole - step[:, None] * step] * 2),
         least,
     )
-
-
-def _all_but(k: int, components: Components) -> Mask:
-    others = np.ones(k, dtype=bool)
-    others[components] = False
-    return others
 
 
 def _closeness(parameters: Parameters, least: Array) -> Array:
