@@ -1,6 +1,6 @@
 """What each library does on degenerate rows: fit, predict and sample, in another process, and judge the result.
 
-The cases are those of tests/degenerate.py. R's mclust and Armadillo take part when Rscript and g++ find them.
+The cases are those of tests/helpers/degenerate.py. R's mclust and Armadillo take part when Rscript and g++ find them.
 Prints Markdown tables; --json keeps every outcome, its warnings and iterations.
 """
 
@@ -24,7 +24,7 @@ import numpy as np
 import report
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "tests"))  # before this folder: `degenerate` is the one there
+sys.path.insert(0, str(HERE.parent / "tests" / "helpers"))  # before this folder: `degenerate` is the one there
 degenerate, datasets, reference = map(importlib.import_module, ("degenerate", "datasets", "reference"))
 
 FAMILIES = reference.FAMILIES

@@ -22,7 +22,7 @@ from cgmm.incomplete import Incomplete
 from cgmm.parameters import Parameters
 from machine import facts
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 import reference
 
 SIZES = ((100_000, 10, 8), (20_000, 20, 8))

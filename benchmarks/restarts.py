@@ -17,7 +17,7 @@ import report
 from cgmm import GMM
 from machine import facts
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from datasets import FAMILY_OF_MODEL, MCLUST, table
 
 TOYS = ("iris", "wine", "breast_cancer", "diabetes")

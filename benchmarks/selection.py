@@ -17,7 +17,7 @@ import report
 from cgmm import select
 from machine import facts
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 from datasets import table
 from problems import clusters
 

@@ -1,61 +1,18 @@
 """Rows that a mixture cannot be estimated from (degenerate.py): fits survive them, and say what they repaired."""
 
-import warnings
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
-import cgmm
 import degenerate
 import reference
-from cgmm import GMM, DegenerateError, DegenerateWarning
-from cgmm.report import MOST_TOLD
-from datasets import compact, invert
+from cgmm import GMM, DegenerateError
+from survival import assert_survives, model_of, repaired
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")
 families = pytest.mark.parametrize("family", reference.FAMILIES)
-FALL = {np.float64: 1e-10, np.float32: 1e-5}  # relative: rounding of a mean log-likelihood; of float32's at 1 to 1000
 CASES = [(name, dtype) for dtype in (np.float64, np.float32) for name in degenerate.names(dtype)]
 cases = pytest.mark.parametrize("name, dtype", CASES, ids=[f"{name}-{dtype.__name__}" for name, dtype in CASES])
-
-
-def model_of(case, family, **arguments):
-    if case.start is not None:
-        weights, means, covariances = case.start
-        precisions = invert(compact(covariances, family), family)
-        arguments |= {"weights_init": weights, "means_init": means, "precisions_init": precisions}
-    return GMM(case.n_components, covariance_type=family, **{"random_state": 0} | arguments)
-
-
-def repaired(model, X, **arguments):
-    """The model fitted, and the text of its one DegenerateWarning, or none."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model.fit(X, **arguments)
-    told = [w for w in caught if not issubclass(w.category, cgmm.ConvergenceWarning)]
-    assert all(w.category is DegenerateWarning for w in told) and len(told) <= 1
-    return model, "".join(str(w.message) for w in told)
-
-
-def assert_survives(model, X, told):
-    """Finite, a mixture, a likelihood that does not fall, and each repaired component told of, once."""
-    for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_", "lower_bounds_"):
-        assert np.isfinite(getattr(model, name)).all(), name
-    assert_allclose(model.weights_.sum(), 1, rtol=1e-12)
-    assert model.weights_.min() >= 0
-    history = [*model.lower_bounds_, model.score(X)]
-    fall = FALL[X.dtype.type if X.dtype.type in FALL else np.float64]
-    assert np.all(np.diff(history) >= -fall * np.maximum(1, np.abs(history[1:])))
-    assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-6)
-    assert np.isfinite(model.score_samples(X)).all()
-    assert model.predict(X).max() < model.n_components
-    assert np.isfinite(model.sample(20)[0]).all()
-    listed = sorted({repair.component for repair in model.diagnostics_.degenerate})
-    for repair in model.diagnostics_.degenerate:
-        if repair.component in listed[:MOST_TOLD]:
-            assert told.count(f"component {repair.component} ") == 1 and repair.cause in told
-    assert ("more (see diagnostics_)" in told) == (len(listed) > MOST_TOLD)
 
 
 @families

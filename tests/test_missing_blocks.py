@@ -5,11 +5,13 @@ import pytest
 from numpy.testing import assert_allclose
 
 import cgmm
+import reference
 from cgmm import GMM, Prior, sampling, select, streams
+from gaps import a_prior, counts, cut, gappy, marginal
 from problems import FITTED, assert_same_bits, begin_at, clusters, start_of
-from test_missing_fit import a_prior, counts, cut, families, gappy, marginal
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")
+families = pytest.mark.parametrize("family", reference.FAMILIES)
 
 
 @families

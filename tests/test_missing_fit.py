@@ -14,37 +14,13 @@ import cgmm
 import degenerate
 import reference
 from cgmm import GMM, Prior, _kernels, missing, select
+from gaps import a_prior, counts, cut, gappy, marginal
 from problems import CHUNK, FITTED, assert_same_bits, begin_at, clusters, start_of
-from test_degenerate import assert_survives, model_of, repaired
+from survival import assert_survives, model_of, repaired
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")
 families = pytest.mark.parametrize("family", reference.FAMILIES)
 VERBS = ("predict", "predict_proba", "score_samples", "score", "aic", "bic", "icl", "impute")
-
-
-def gappy(X, share=0.3, seed=0):
-    """A copy of X that lacks a share of its values."""
-    return np.where(np.random.default_rng(seed).random(X.shape) < share, np.nan, X)
-
-
-def marginal(k, **arguments):
-    return GMM(k, missing="marginal", **{"random_state": 0} | arguments)
-
-
-def cut(X, size, w=None):
-    for start in range(0, len(X), size):
-        part = slice(start, start + size)
-        yield X[part] if w is None else (X[part], w[part])
-
-
-def counts(n):
-    return np.random.default_rng(0).integers(0, 3, size=n)
-
-
-def a_prior(family, d):
-    """alpha, kappa, m, nu, Lambda."""
-    scale = 1.5 if family == "spherical" else np.full(d, 1.5) if family == "diag" else 1.2 * np.eye(d) + 0.3
-    return 1.5, 0.7, np.linspace(-1, 1, d), d + 1.0, scale
 
 
 # The reference

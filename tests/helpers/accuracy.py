@@ -1,6 +1,6 @@
 """Log-densities beside 50-digit arithmetic: cases, exact values, the bound, and what other libraries make of them.
 
-    python tests/accuracy.py
+    python tests/helpers/accuracy.py
 
 measures the table of docs/accuracy.md: errors in units of their bound. With y = P (x − μ), P = L⁻¹, q = |y|²,
 κ = κ(L) = |L| |P|, log p = a − q/2, a = log π − d/2 log 2π − log |L|, it is

@@ -1,6 +1,6 @@
 """Sessions in the documentation: commands after "$ ", and what they print.
 
-python tests/console.py FILE.md … runs them and writes what they print now into the files.
+python tests/helpers/console.py FILE.md … runs them and writes what they print now into the files.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from programs import FOLDER, SECONDS
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DATA = ROOT / "examples" / "data" / "faithful.csv"
 SESSION = re.compile(r"(?<=```console\n).*?(?=```)", re.S)
 

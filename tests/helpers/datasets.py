@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 FAMILY_OF_MODEL = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical"}
 
 LECTURE = json.loads((DATA / "lecture_values.json").read_text())
