@@ -7,12 +7,14 @@ from cgmm.missing import Groups
 from cgmm.ordinary import Limits
 from cgmm.parameters import Density
 from cgmm.pruning import Guide
-from cgmm.types import Array, Labels, Mask, Moment, Rows
+from cgmm.types import Array, CovarianceType, Labels, Mask, Moment, Rows
 
 _Reals: TypeAlias = Literal["log_likelihood", "responsibilities", "log_densities"]
 
 FORMS: dict[str, int]
 MOMENTS: dict[str, int]
+PRUNED: tuple[Moment | None, ...]
+FAMILIES: dict[str, int]
 OUTPUTS: dict[str, int]
 GUIDE_DIMENSIONS: int
 CHUNK: int
@@ -84,7 +86,7 @@ def log_norms(log_det: Array, weights: Array, d: int) -> Array: ...
 def central_moments(
     moment: Moment, mass: Array, counts: Array, first: Array, second: Array, shift: Array
 ) -> tuple[Array, Array, Array]: ...
-def reach(moment: Moment, weights: Array, means: Array, covariances: Array, root: Array) -> float: ...
+def reach(weights: Array, means: Array, variances: Array, roots: Array) -> float: ...
 
 _Mixture: TypeAlias = tuple[Array, Array, Array, Array]  # weights, means, covariances, roots
 
@@ -94,6 +96,7 @@ class Iterations:
         X: Rows,
         density: Density,
         moment: Moment,
+        family: CovarianceType,
         row_weights: Array | None,
         limits: Limits,
         lifting: Callable[[Array, Array, float], tuple[Array, Array, bool]],

@@ -7,8 +7,8 @@ a covariance Σ = L Lᵀ, and the whitening factor is P = L⁻¹, so that (x−�
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -50,6 +50,18 @@ class Family:
     """
 
     per_component = True  # a covariance for each
+    compiled: ClassVar[bool] = False  # its M-step is among _kernels.FAMILIES; a class says so of itself alone
+
+    def __init_subclass__(cls) -> None:
+        cls.compiled = vars(cls).get("compiled", False)  # a subclass may have changed what was compiled
+
+    def together(self, second: Array) -> Array:
+        """The second moments of all components together, as those of one."""
+        return second.sum(axis=0, keepdims=True)
+
+    def side_by_side(self, seconds: Sequence[Array]) -> Array:
+        """The second moments of all components, from those of each as one."""
+        return np.concatenate(seconds)
 
     def keep(self, covariances: Array, components: Components, previous: Array | None) -> Array:
         """Put the previous covariances, or the mean of the others, in the place of those of `components`."""
@@ -116,6 +128,10 @@ class Matrices(Family):
     def log_root(self, root: Array) -> Array:
         return matrices.log_diagonal(self.stacked(root))
 
+    def root_diagonal(self, root: Array, k: int, d: int) -> Array:
+        """The diagonal of P of each component (k,d), or of the one that all share (1,d)."""
+        return np.diagonal(self.stacked(root), axis1=1, axis2=2)
+
     def default_scale(self, covariance: Array) -> Array:
         """Of a prior, from the covariance (d,d) of the rows."""
         return covariance
@@ -168,6 +184,7 @@ class Full(Matrices):
 
     name: CovarianceType = "full"
     moment: Moment = "full"
+    compiled = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, d)
@@ -215,7 +232,14 @@ class Tied(Matrices):
 
     name: CovarianceType = "tied"
     moment: Moment = "pooled"
+    compiled = True
     per_component = False
+
+    def together(self, second: Array) -> Array:
+        return second
+
+    def side_by_side(self, seconds: Sequence[Array]) -> Array:
+        return np.sum(seconds, axis=0)
 
     def least(self, least: Array) -> Array:
         return least if least.ndim == 1 else least.max(axis=0)
@@ -297,6 +321,10 @@ class Variances(Family):
     def log_root(self, root: Array) -> Array:
         return np.log(root)
 
+    def root_diagonal(self, root: Array, k: int, d: int) -> Array:
+        """See Matrices.root_diagonal."""
+        return np.broadcast_to(root.reshape(k, -1), (k, d))
+
     def default_scale(self, covariance: Array) -> Array:
         """Of a prior, from the covariance (d,d) of the rows."""
         return covariance.diagonal().mean()
@@ -334,6 +362,7 @@ class Diag(Variances):
 
     name: CovarianceType = "diag"
     moment: Moment = "diag"
+    compiled = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d)
@@ -379,6 +408,7 @@ class Spherical(Variances):
 
     name: CovarianceType = "spherical"
     moment: Moment = "radial"
+    compiled = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k,)

@@ -49,7 +49,8 @@ class Steps(NamedTuple):
 class Ordinary:
     """The next iterations of a run of EM, as long as they are ordinary; bit for bit those that cgmm.em.run does itself.
 
-    For rows at hand and so few that no pass over them would be pruned, without a prior or fixed parameters.
+    For rows at hand and so few that no pass over them would be pruned, without a prior or fixed parameters, and of a
+    family whose M-step is compiled.
     """
 
     def __init__(
@@ -70,13 +71,20 @@ class Ordinary:
         self.family, self.tol = parameters.family, settings.tol
         self.most = max(1, BURST // (n * parameters.k * d))
         self.iterations = _kernels.Iterations(
-            rows, form_of(parameters), self.family.moment, row_weights, limits, matrices.lift, n_threads
+            rows,
+            form_of(parameters),
+            self.family.moment,
+            self.family.name,
+            row_weights,
+            limits,
+            matrices.lift,
+            n_threads,
         )
 
     @classmethod
     def of(cls, data: Data, parameters: Parameters, settings: Settings) -> Ordinary | None:
         """Those of some data; None where there are none."""
-        at_hand = data.at_hand()
+        at_hand = data.at_hand() if parameters.family.compiled else None
         if at_hand is None or data.n >= LEAST_ROWS or not settings.free:
             return None
         return cls(*at_hand, parameters, settings, data.threads(settings.n_threads))

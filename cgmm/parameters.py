@@ -137,7 +137,9 @@ class Parameters:
 
         Its root times the rounding of a number is what may be lost of a whitened row.
         """
-        return _kernels.reach(self.family.moment, self.weights, self.means, self.covariances, self.root)
+        shape = self.k, self.d
+        variances = self.family.variances(self.covariances, *shape)
+        return _kernels.reach(self.weights, self.means, variances, self.family.root_diagonal(self.root, *shape))
 
     @property
     def needs_double(self) -> bool:

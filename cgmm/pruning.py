@@ -43,7 +43,7 @@ class Pruning:
         if not self.possible or parameters.k < LEAST_COMPONENTS:
             return None
         density, moment = parameters.density, parameters.family.moment if self.moments else None
-        if moment == "pooled" or parameters.d < LEAST_FEATURES[density.form]:
+        if moment not in _kernels.PRUNED or parameters.d < LEAST_FEATURES[density.form]:
             return None
         probe = self.iteration & (self.iteration - 1) == 0
         if not (self.pays or probe):

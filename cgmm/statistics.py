@@ -125,8 +125,7 @@ class SufficientStatistics:
         offset = (self.first + self.n_k[:, None] * (self.shift - self.shift[0])).sum(axis=0) / n
         mean = self.shift[0] + offset
         second = self.moved_to(np.tile(mean, (k, 1)), family).second
-        whole = second if self.moment == "pooled" else second.sum(axis=0, keepdims=True)
-        return n, mean, family.expand(whole / family.counts(np.array([n]), d), 1, d)[0]
+        return n, mean, family.expand(family.together(second) / family.counts(np.array([n]), d), 1, d)[0]
 
 
 def of_parameters(parameters: Parameters, n_k: Array, settings: Settings | None = None) -> SufficientStatistics:
@@ -166,8 +165,7 @@ def of_responsibilities(
     parts = (r if row_weights is None else r * row_weights for r in responsibilities.T)
     found = (_kernels.moments_of_labels(X, one, 1, family.moment, EMPTY, np.ascontiguousarray(r)) for r in parts)
     n_k, first, seconds, shift = zip(*found, strict=True)
-    second = np.sum(seconds, axis=0) if family.moment == "pooled" else np.concatenate(seconds)
-    masses = np.concatenate(n_k)
+    masses, second = np.concatenate(n_k), family.side_by_side(seconds)
     return SufficientStatistics(
         masses, np.concatenate(first), second, np.nan, _kernels.total(masses), np.concatenate(shift), family.moment
     )

@@ -24,12 +24,30 @@ cdef struct Mixture:
     # Parameters as cgmm.parameters.Parameters has them.
     double *weights        # (k,)
     double *means          # (k,d)
-    double *covariances    # as the family has them: of moment FULL (k,d,d), POOLED (d,d), DIAG (k,d) or RADIAL (k,)
+    double *covariances    # as the family has them: VVV (k,d,d), EEE (d,d), VVI (k,d) or VII (k,)
     double *root           # the same
 
 
-cdef enum Ending:
-    MOST, CONVERGED, UNUSUAL
+cdef struct Diagonals:
+    # The diagonals of k matrices, wherever they are: that of component c, feature j is at[c * component + j * feature].
+    const double *at
+    Py_ssize_t component
+    Py_ssize_t feature
+
+
+cdef Diagonals diagonals_of(Family family, const double *matrices, Py_ssize_t d) noexcept nogil:
+    """Of the covariances or the roots of a family."""
+    if family == VVV:
+        return Diagonals(matrices, d * d, d + 1)
+    if family == EEE:
+        return Diagonals(matrices, 0, d + 1)
+    if family == VVI:
+        return Diagonals(matrices, d, 1)
+    return Diagonals(matrices, 1, 0)
+
+
+cdef Py_ssize_t covariances_size(Family family, Py_ssize_t k, Py_ssize_t d) noexcept nogil:
+    return k * d * d if family == VVV else d * d if family == EEE else k * d if family == VVI else k
 
 
 cdef double total_of(const double *values, Py_ssize_t count) noexcept nogil:
@@ -115,34 +133,26 @@ cdef void centralise(Moment moment, Py_ssize_t k, Py_ssize_t d, const double *ma
             covariances[c] = (second[c] - mass[c] * squares_of(offsets + c * d, d)) / counts[c]
 
 
-cdef double reach_of(Moment moment, Py_ssize_t k, Py_ssize_t d, const Mixture *mixture, double *scratch) noexcept nogil:
+cdef double reach_of(Py_ssize_t k, Py_ssize_t d, const double *weights, const double *means, Diagonals variances,
+                     Py_ssize_t m, Diagonals roots, double *scratch) noexcept nogil:
     """The largest variance of a feature in the mixture over that left of it in a component, given the features before
-    it. SCRATCH (2,d)."""
+    it. Of roots there are m. SCRATCH (2,d)."""
     cdef double *mean = scratch
     cdef double *spread = scratch + d
-    cdef const double *means = mixture.means
     cdef double own, away, p, most = 0.0
     cdef Py_ssize_t c, j
     memset(scratch, 0, 2 * d * sizeof(double))
     for c in range(k):
         for j in range(d):
-            mean[j] += mixture.weights[c] * means[c * d + j]
+            mean[j] += weights[c] * means[c * d + j]
     for c in range(k):
         for j in range(d):
-            if moment == FULL:
-                own = mixture.covariances[(c * d + j) * d + j]
-            elif moment == POOLED:
-                own = mixture.covariances[j * d + j]
-            else:
-                own = mixture.covariances[c * d + j if moment == DIAG else c]
+            own = variances.at[c * variances.component + j * variances.feature]
             away = means[c * d + j] - mean[j]
-            spread[j] += mixture.weights[c] * (own + away * away)
-    for c in range(1 if moment == POOLED else k):
+            spread[j] += weights[c] * (own + away * away)
+    for c in range(m):
         for j in range(d):
-            if moment == FULL or moment == POOLED:
-                p = mixture.root[(c * d + j) * d + j]
-            else:
-                p = mixture.root[c * d + j if moment == DIAG else c]
+            p = roots.at[c * roots.component + j * roots.feature]
             most = max(most, p * p * spread[j])
     return most
 
@@ -195,14 +205,20 @@ def central_moments(moment, const double[::1] mass, const double[::1] counts, fi
     return offsets, means, covariances
 
 
-def reach(moment, const double[::1] weights, const double[:, ::1] means, covariances, root):
-    """The largest variance of a feature in a mixture over that left of it in a component, given those before it."""
-    cdef Mixture mixture
-    arrays = [np.ascontiguousarray(array) for array in (covariances, root)]
-    mixture.weights, mixture.means = <double *> &weights[0], <double *> &means[0, 0]
-    mixture.covariances, mixture.root = <double *> address(arrays[0]), <double *> address(arrays[1])
-    cdef double[::1] scratch = np.empty(2 * means.shape[1])
-    return reach_of(MOMENTS[moment], means.shape[0], means.shape[1], &mixture, &scratch[0])
+cdef Diagonals diagonals_in(const double[:, :] array) noexcept:
+    cdef Py_ssize_t size = sizeof(double)
+    return Diagonals(&array[0, 0], array.strides[0] // size, array.strides[1] // size)
+
+
+def reach(const double[::1] weights, const double[:, ::1] means, const double[:, :] variances,
+          const double[:, :] roots):
+    """The largest variance of a feature in a mixture over that left of it in a component, given those before it:
+    variances (k,d) of each feature in each component; roots (m,d), the diagonals of P of each, or of one for all."""
+    cdef Py_ssize_t k = means.shape[0], d = means.shape[1], m = roots.shape[0]
+    if weights.shape[0] != k or variances.shape[0] != k or variances.shape[1] != d or roots.shape[1] != d:
+        raise ValueError("weights, means, variances and roots do not fit each other")
+    cdef double[::1] scratch = np.empty(2 * d)
+    return reach_of(k, d, &weights[0], &means[0, 0], diagonals_in(variances), m, diagonals_in(roots), &scratch[0])
 
 
 cdef double *carve(double **free, Py_ssize_t count) noexcept:
@@ -220,11 +236,11 @@ cdef class Iterations:
     """EM on rows at hand, iteration after iteration, as long as each is ordinary: no component starves, and the
     log-likelihood does not fall. Bit for bit what cgmm.em does one by one.
 
-    X, row_weights, moment as expectation; density of any parameters, for its form; limits as struct Limits; lifting:
-    cgmm.matrices.lift.
+    X, row_weights, moment as expectation; density of any parameters, for its form; family "full", "tied", "diag" or
+    "spherical", whose M-step it is; limits as struct Limits; lifting: cgmm.matrices.lift.
     """
     cdef _Pass work
-    cdef Moment moment
+    cdef Family family
     cdef int n_threads
     cdef Limits limits
     cdef Mixture before, now, after
@@ -244,13 +260,15 @@ cdef class Iterations:
     cdef list held
     cdef Py_ssize_t count
 
-    def __cinit__(self, X, density, moment, row_weights, limits, lifting, int n_threads):
+    def __cinit__(self, X, density, moment, family, row_weights, limits, lifting, int n_threads):
         cdef Py_ssize_t k, d, q, scratch
         cdef double *free
         self.work = _Pass(X, density, row_weights, moment)
-        self.moment, self.n_threads, self.lifting = MOMENTS[moment], n_threads, lifting
+        self.family, self.n_threads, self.lifting = FAMILIES[family], n_threads, lifting
+        if self.work.work.moment != {VVV: FULL, EEE: POOLED, VVI: DIAG, VII: RADIAL}[self.family]:
+            raise ValueError(f"the compiled M-step of {family} covariances does not take {moment} moments")
         self.k, self.d = k, d = self.work.work.k, self.work.work.d
-        self.size = second_size(self.moment, k, d)
+        self.size = covariances_size(self.family, k, d)
         self.floor = limits[0]
         self.limits = Limits(<const double *> address(self.floor), limits[1], limits[2], limits[3], limits[4],
                              limits[5], limits[6], limits[7])
@@ -303,17 +321,17 @@ cdef class Iterations:
         cdef double *root = self.now.root
         self.set_centre()
         for c in range(k):
-            if self.moment == POOLED:
+            if self.family == EEE:
                 self.log_det[c] = self.log_det[0] if c else log_product(root, d, d + 1)
-            elif self.moment == FULL:
+            elif self.family == VVV:
                 self.log_det[c] = log_product(root + c * d * d, d, d + 1)
-            elif self.moment == DIAG:
+            elif self.family == VVI:
                 self.log_det[c] = log_product(root + c * d, d, 1)
             else:
                 self.log_det[c] = d * log_product(root + c, 1, 1)
         normalise(self.log_det, self.now.weights, k, d, self.log_norm)
-        load(&self.work.work, self.now.means, self.ones if self.moment == POOLED else root, self.log_norm,
-             root if self.moment == POOLED else NULL, self.offsets)
+        load(&self.work.work, self.now.means, self.ones if self.family == EEE else root, self.log_norm,
+             root if self.family == EEE else NULL, self.offsets)
 
     cdef void set_least(self) noexcept nogil:
         """The variances (k,d) below which none of the new ones falls, by cgmm.degenerate.exact_to; the largest (d,)."""
@@ -332,7 +350,7 @@ cdef class Iterations:
         cdef double *covariance = self.after.covariances + c * d * d
         S, least = np.empty((d, d)), np.empty(d)
         memcpy(address(S), covariance, size)
-        memcpy(address(least), self.most if self.moment == POOLED else self.least + c * d, d * sizeof(double))
+        memcpy(address(least), self.most if self.family == EEE else self.least + c * d, d * sizeof(double))
         S, root, lifted = self.lifting(S, least, self.limits.added)
         S, root = np.ascontiguousarray(S), np.ascontiguousarray(root)
         memcpy(covariance, address(S), size)
@@ -343,12 +361,12 @@ cdef class Iterations:
 
     cdef int set_root(self) except -1 nogil:
         """Hold the new variances from below, add to them, and take the roots."""
-        cdef Py_ssize_t d = self.d, features = d if self.moment == DIAG else 1, c, q
+        cdef Py_ssize_t d = self.d, features = d if self.family == VVI else 1, c, q
         cdef double *covariances = self.after.covariances
         cdef double least
         cdef bint fine
         self.set_least()
-        if self.moment == FULL or self.moment == POOLED:
+        if self.family == VVV or self.family == EEE:
             for c in range(self.size // (d * d)):
                 if not hold_root(TARGETS[TARGET].f64, d, covariances + c * d * d, self.most, self.limits.relative,
                                  self.limits.added, self.scratch, self.after.root + c * d * d):
@@ -358,7 +376,7 @@ cdef class Iterations:
         for c in range(self.k):
             fine = True
             for q in range(c * features, (c + 1) * features):
-                least = self.least[q] if self.moment == DIAG else total_of(self.least + c * d, d) / d
+                least = self.least[q] if self.family == VVI else total_of(self.least + c * d, d) / d
                 if not covariances[q] >= least:
                     covariances[q] = least
                     fine = False
@@ -383,17 +401,22 @@ cdef class Iterations:
         cdef double *counts = self.scratch
         for c in range(k):
             self.after.weights[c] = self.found.n_k[c] / whole
-            counts[c] = d * self.found.n_k[c] if self.moment == RADIAL else self.found.n_k[c]
-        centralise(self.moment, k, d, self.found.n_k, &whole if self.moment == POOLED else counts, &self.found,
+            counts[c] = d * self.found.n_k[c] if self.family == VII else self.found.n_k[c]
+        centralise(self.work.work.moment, k, d, self.found.n_k, &whole if self.family == EEE else counts, &self.found,
                    self.offsets, self.after.means, self.after.covariances)
         return self.set_root()
+
+    cdef double reach(self) noexcept nogil:
+        """Of the parameters: see reach_of."""
+        return reach_of(self.k, self.d, self.now.weights, self.now.means,
+                        diagonals_of(self.family, self.now.covariances, self.d), 1 if self.family == EEE else self.k,
+                        diagonals_of(self.family, self.now.root, self.d), self.scratch)
 
     cdef bint step(self, double *lower_bound, double *change) except? -1 nogil:
         """One iteration; False where it is not an ordinary one, and nothing has changed."""
         cdef Work *work = &self.work.work
         cdef double objective
-        if isfinite(self.limits.reach) and (
-                reach_of(self.moment, self.k, self.d, &self.now, self.scratch) > self.limits.reach):
+        if isfinite(self.limits.reach) and self.reach() > self.limits.reach:
             return False
         self.set_density()
         memset(self.sums, 0, work.sums.size * sizeof(double))

@@ -57,12 +57,17 @@ cdef Py_ssize_t GUESS_WORK = 30
 cdef enum Moment:
     FULL, DIAG, RADIAL, POOLED, MASKED, HARD, NONE
 
+cdef enum Family:
+    VVV, EEE, VVI, VII    # as mclust calls full, tied, diagonal and spherical covariances
+
 cdef enum Output:
     NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS, CLOSER
 
 FORMS = {"triangular": CGMM_TRIANGULAR, "diagonal": CGMM_DIAGONAL, "isotropic": CGMM_ISOTROPIC,
          "masked": CGMM_MASKED}
 MOMENTS = {"full": FULL, "diag": DIAG, "radial": RADIAL, "pooled": POOLED, "masked": MASKED, "hard": HARD}
+FAMILIES = {"full": VVV, "tied": EEE, "diag": VVI, "spherical": VII}    # whose M-step is compiled: see Iterations
+PRUNED = (None, "full", "diag", "radial")    # the moments that a pass with a guide can add up; None: it only evaluates
 GUIDE_DIMENSIONS = CGMM_GUIDE
 CHUNK = CGMM_CHUNK_ROWS
 OUTPUTS = {"log_likelihood": LOG_LIKELIHOOD, "responsibilities": RESPONSIBILITIES,
@@ -274,13 +279,13 @@ cdef class _Pass:
         work.guided = guide is not None
         work.stands_for = stands_for
         if guide is not None:
-            self.set_guide(guide)
+            self.set_guide(guide, moment)
         work.groups = NULL
         if groups is not None:
             self.set_groups(groups)
         lay_out(work)
 
-    cdef set_guide(self, guide):
+    cdef set_guide(self, guide, moment):
         """Prepare a pruned pass; guide as cgmm.pruning.Guide."""
         cdef Work *work = &self.work
         cdef const cgmm_kernels *kernels = work.kernels
@@ -290,6 +295,8 @@ cdef class _Pass:
         dtype = self.X.dtype
         if roots.shape[0] != k or roots.shape[1] != CGMM_GUIDE or roots.shape[2] != CGMM_GUIDE:
             raise ValueError(f"the guide does not fit {k} components")
+        if moment not in PRUNED:
+            raise ValueError(f"a pass with a guide cannot add up {moment} moments")
         packed = np.ascontiguousarray(np.transpose(directions, (0, 2, 1)), dtype=dtype)
         images = np.einsum("cj,mj->cm", self.density.means - self.density.centre, guide.directions).astype(dtype)
         factor = np.empty(k * cgmm_factor_size(CGMM_GUIDE), dtype=dtype)

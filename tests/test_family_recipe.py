@@ -1,0 +1,165 @@
+"""A family that a newcomer adds is its own: each way to fit it gives the fit of its formulas, not of what it resembles.
+
+Compiled iterations know the four families. A subclass of one of them that changes a formula, and a family that has the
+same moments as one of them, must not be taken for it.
+"""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from cgmm import GMM, _kernels
+from cgmm.covariance import FAMILIES, Diag, Full, Spherical
+from problems import assert_same_bits, assert_same_fit, clusters
+
+pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning", "ignore::cgmm.DegenerateWarning")
+K = 3
+FLOOR = 0.95  # of Floored: some clusters' variances in some features are less, others are more
+
+
+class Halved(Full):
+    """Covariances divided by twice the weight of their rows."""
+
+    name = "halved"
+
+    def counts(self, n_k, d):
+        return 2 * super().counts(n_k, d)
+
+
+class Floored(Diag):
+    """Variances of at least FLOOR."""
+
+    name = "floored"
+
+    def least(self, least):
+        return np.maximum(least, FLOOR)
+
+
+class Equal(Spherical):
+    """One variance for all components and features (mclust's EII), kept k times."""
+
+    name = "equal"
+    per_component = False
+
+    def n_parameters(self, k, d):
+        return 1
+
+    def counts(self, n_k, d):
+        """A k-th of d Σ n_c, so that the mean of the quotients is Σ_c W_c / (d Σ n_c)."""
+        return np.full(len(n_k), d * n_k.sum() / len(n_k))
+
+    def keep(self, covariances, components, previous):
+        return covariances
+
+    def hold(self, covariances, least, reg_covar, n_threads=1):
+        return super().hold(np.full_like(covariances, covariances.mean()), least, reg_covar, n_threads)
+
+
+TOYS = {toy.name: toy for toy in (Halved(), Floored(), Equal())}
+
+
+def family_table():
+    """Where the name of a family leads to it."""
+    return FAMILIES
+
+
+@pytest.fixture(params=TOYS)
+def toy(request, monkeypatch):
+    monkeypatch.setitem(family_table(), request.param, TOYS[request.param])
+    return request.param
+
+
+def rows(n=600):
+    return clusters(n, 4, K)
+
+
+def same_means(X, k, random_state):
+    """A start at the same means, however many rows there are and whatever their weights."""
+    return np.quantile(rows(), np.linspace(0.1, 0.9, k), axis=0)
+
+
+def fit(toy, X, w=None, **arguments):
+    model = GMM(K, covariance_type=toy, **{"random_state": 0, "tol": 0, "max_iter": 25, **arguments})
+    return model.fit(X, sample_weight=w)
+
+
+def watched(toy, X, w=None, **arguments):
+    """A fit whose iterations are made one by one, by the family's own methods."""
+    return fit(toy, X, w, callback=lambda state: None, **arguments)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
+@pytest.mark.parametrize("n_init", [1, 6])
+def test_a_fit_is_the_same_bits_whether_it_is_watched(n_init, dtype, toy):
+    X = rows().astype(dtype)
+    assert_same_bits(fit(toy, X, n_init=n_init), watched(toy, X, n_init=n_init))
+
+
+def test_a_fit_is_the_same_bits_from_blocks(toy):
+    X = rows(20_000)
+    whole = fit(toy, X)
+    assert_same_bits(fit(toy, lambda: (X[at : at + 3001] for at in range(0, len(X), 3001))), whole)
+    assert_same_bits(watched(toy, X), whole)
+
+
+def test_a_weight_of_two_is_the_row_twice(toy):
+    """To rounding, which 25 iterations increase."""
+    X = rows()
+    w = np.random.default_rng(0).integers(1, 3, size=len(X))
+    weighted = fit(toy, X, w.astype(float), init_params=same_means)
+    assert_same_bits(weighted, watched(toy, X, w.astype(float), init_params=same_means))
+    assert_same_fit(weighted, fit(toy, np.repeat(X, w, axis=0), init_params=same_means), 1e-9)
+
+
+def test_rows_that_may_have_gaps_and_have_none_are_the_same_bits(toy):
+    X = rows()
+    assert_same_bits(fit(toy, X, missing="marginal"), fit(toy, X))
+
+
+def test_rows_with_gaps_are_fitted_by_the_same_formulas(toy):
+    """One value in 2400 is missing: the fit is near that of all values, and not near another family's."""
+    X = rows()
+    gapped = X.copy()
+    gapped[7, 2] = np.nan
+    found = fit(toy, gapped, missing="marginal", init_params=same_means)
+    assert_same_bits(found, watched(toy, gapped, missing="marginal", init_params=same_means))
+    assert_same_fit(found, fit(toy, X, init_params=same_means), 0.02)
+    resembled = next(base.name for base in type(TOYS[toy]).__mro__ if base.__dict__.get("compiled"))
+    assert not np.allclose(found.covariances_, fit(resembled, X, init_params=same_means).covariances_, rtol=0.02)
+
+
+def test_each_toy_is_fitted_by_its_formula(toy):
+    """The M-step's own equation, at the responsibilities of the parameters before."""
+    X = rows()
+    model = fit(toy, X, max_iter=24, init_params=same_means, reg_covar=0)
+    r = model.predict_proba(X)
+    n_k = r.sum(axis=0)
+    away = X - (r.T @ X / n_k[:, None])[:, None]
+    scatter = np.einsum("ic,cij,cil->cjl", r, away, away)
+    variances = np.einsum("cjj->cj", scatter)
+    expected = {
+        "halved": scatter / (2 * n_k[:, None, None]),
+        "floored": np.maximum(variances / n_k[:, None], FLOOR),
+        "equal": np.full(K, variances.sum() / X.size),
+    }[toy]
+    found = fit(toy, X, init_params=same_means, reg_covar=0).covariances_
+    assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
+
+
+def test_the_floor_is_one_that_matters():
+    covariances = GMM(K, covariance_type="diag", random_state=0).fit(rows()).covariances_
+    assert covariances.min() < FLOOR < covariances.max()
+
+
+def test_a_subclass_does_not_inherit_that_it_is_compiled():
+    class Renamed(Full):
+        pass
+
+    class Known(Full):
+        compiled = True
+
+    class Child(Known):
+        pass
+
+    assert [family.compiled for family in (Full, Renamed, Known, Child)] == [True, False, True, False]
+    assert {family.name for family in FAMILIES.values() if family.compiled} == set(_kernels.FAMILIES)
