@@ -272,6 +272,8 @@ cdef class _Pass:
                 raise ValueError("whitener must be (d,d)")
             work.whitener = <char *> work.mixture.factor + factor_size
             whitener = &triangle[0, 0]
+        if work.moment == RADIAL and (work.mixture.form != CGMM_ISOTROPIC or work.whitener != NULL):
+            raise ValueError("radial moments are those of isotropic densities, of rows that are not whitened")
         if work.whitener == NULL and work.mixture.form not in (CGMM_DIAGONAL, CGMM_MASKED):
             work.mixture.means = work.means
         scratch = np.empty(k * d)

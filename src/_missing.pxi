@@ -149,7 +149,7 @@ cdef void add_completed(const Work *work, const Work *own, const Py_ssize_t *col
         sums[work.sums.n_k + c] += n_k[c]
         mass += n_k[c]
         to = sums + work.sums.first + c * d
-        A = conditioned + (0 if pooled else c * d * stride)
+        A = conditioned + (0 if work.whitener != NULL else c * d * stride)
         if pooled:    # its first moments are about the centre
             for j in range(p):
                 first[c * p + j] -= n_k[c] * (<const double *> own.means)[c * p + j]
@@ -162,7 +162,8 @@ cdef void add_completed(const Work *work, const Work *own, const Py_ssize_t *col
         unpack_lower(part + own.sums.second + c * cgmm_tiles(p) * 16, p, stride, square)
         if pooled:
             spread_means(own, part + own.sums.overlap, vector, square, stride)
-        work.kernels.complete(d, p, conditioned + c * d * stride, mass if pooled else n_k[c], vector, square)
+        A = conditioned + (0 if work.whitener != NULL else c * d * stride)
+        work.kernels.complete(d, p, A, mass if pooled else n_k[c], vector, square)
         to = sums + work.sums.second + c * d * d
         for i in range(d):
             for j in range(i):
@@ -211,12 +212,18 @@ cdef void run_pieces(const Work *work, Py_ssize_t chunk, char *memory, double *s
         run_piece(work, piece, memory, sums)
 
 
+OF_COMPLETED = ("full", "pooled")    # second moments that one conditional distribution, of all components, completes
+
+
 def expectation_of_groups(X, density, moment, groups, row_weights=None, int n_threads=1):
     """One E-step over rows some of whose values are missing (NaN): the sums that expectation gives.
 
-    groups as cgmm.missing.Groups; density triangular or whitened, moment "full" or "pooled"; or density masked, moment
-    "diag" or "radial"; its log_norm (k,) is log π_c. Computed in double.
+    groups as cgmm.missing.Groups; density triangular, moment "full"; or whitened, moment "full" or "pooled"; or masked,
+    moment "diag" or "radial"; its log_norm (k,) is log π_c. Computed in double.
     """
+    able = ("diag", "radial") if density.form == "masked" else ("full",) if density.whitener is None else OF_COMPLETED
+    if moment not in able:
+        raise ValueError(f"a pass over rows with gaps cannot add up {moment} moments of this density")
     cdef _Pass work = _Pass(X, density, row_weights, "masked" if density.form == "masked" else moment, None, None, 0,
                             groups)
     flat = work.run(n_threads)

@@ -4,13 +4,17 @@ Compiled iterations know the four families. A subclass of one of them that chang
 same moments as one of them, must not be taken for it.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from cgmm import GMM, _kernels
 from cgmm.covariance import FAMILIES, Diag, Full, Spherical
-from problems import assert_same_bits, assert_same_fit, clusters
+from cgmm.missing import Patterns
+from cgmm.pruning import guide_of
+from problems import assert_same_bits, assert_same_fit, clusters, mixture, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning", "ignore::cgmm.DegenerateWarning")
 K = 3
@@ -163,3 +167,51 @@ def test_a_subclass_does_not_inherit_that_it_is_compiled():
 
     assert [family.compiled for family in (Full, Renamed, Known, Child)] == [True, False, True, False]
     assert {family.name for family in FAMILIES.values() if family.compiled} == set(_kernels.FAMILIES)
+
+
+def with_moment(name, moment):
+    """Parameters (k = 3, d = 5) of a family that differs from another in the moments that it asks for."""
+    found = mixture(name, 5, 3, np.random.default_rng(0))
+    base = type(found.family)
+    return replace(found, family=type("Asking", (base,), {"moment": moment})())
+
+
+def some_rows(gaps):
+    X = rows_of(mixture("full", 5, 3, np.random.default_rng(0)), 200, np.random.default_rng(1))
+    if gaps:
+        X[np.random.default_rng(2).random(X.shape) < 0.3] = np.nan
+    return X
+
+
+@pytest.mark.parametrize("gaps", [False, True])
+def test_moments_are_those_that_the_family_asks_for(gaps):
+    """With one covariance for all components, each component's own second moments add up to the pooled ones."""
+    X = some_rows(gaps)
+    each, pooled = (Patterns(X).statistics(with_moment("tied", moment)) for moment in ("full", "pooled"))
+    assert_allclose(each.second.sum(axis=0), pooled.second, rtol=0, atol=1e-11 * np.abs(pooled.second).max())
+    assert_allclose(each.n_k, pooled.n_k, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "name, moment, gaps",
+    [
+        ("full", "radial", False),
+        ("tied", "radial", False),
+        ("diag", "radial", False),
+        ("full", "radial", True),
+        ("full", "diag", True),
+        ("full", "pooled", True),
+        ("tied", "diag", True),
+        ("diag", "full", True),
+        ("spherical", "pooled", True),
+    ],
+)
+def test_moments_that_a_pass_cannot_add_up_are_refused(name, moment, gaps):
+    with pytest.raises(ValueError, match=f"{moment} moments"):
+        Patterns(some_rows(gaps)).statistics(with_moment(name, moment))
+
+
+def test_a_guided_pass_refuses_moments_that_it_cannot_add_up():
+    found = mixture("tied", 9, 3, np.random.default_rng(0))
+    with pytest.raises(ValueError, match="cannot add up pooled moments"):
+        _kernels.expectation(np.zeros((5, 9)), found.density, "pooled", guide=guide_of(found, np.dtype(float)))
