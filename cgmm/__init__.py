@@ -1,17 +1,17 @@
 """Gaussian mixture models by EM, at the speed that the machine allows."""
 
 from cgmm import plot
+from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
+from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
-from cgmm.prior import Prior
+from cgmm.mixture.prior import Prior
+from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.selection import Selection, select
-from cgmm.statistics import SufficientStatistics
 from cgmm.steps import expectation, maximisation
 from cgmm.tables import Table, table
-from cgmm.validation import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 
-__version__ = "0.1.0"
 __all__ = [
     "GMM",
     "ConvergenceWarning",
@@ -23,6 +23,7 @@ __all__ = [
     "Selection",
     "SufficientStatistics",
     "Table",
+    "__version__",
     "expectation",
     "kmeans",
     "maximisation",
@@ -31,3 +32,8 @@ __all__ = [
     "show_config",
     "table",
 ]
+
+
+def __dir__() -> list[str]:
+    """What is public: the rooms behind it may change."""
+    return sorted([*__all__, "__all__", "__doc__", "__file__", "__name__", "__path__"])

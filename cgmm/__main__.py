@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Sequence
 
 from cgmm.command.arguments import parser
-from cgmm.validation import InvalidParameterError
+from cgmm.errors import InvalidParameterError
 
 BAD, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # exit codes; the last two are a shell's for SIGINT and SIGPIPE
 ERRORS = OSError, ValueError, TypeError, ImportError, MemoryError

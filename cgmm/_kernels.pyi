@@ -1,14 +1,47 @@
+"""The types of the compiled module; what it takes are values of the rooms above, known here by their fields."""
+
 from collections.abc import Callable
-from typing import Literal, TypeAlias, overload
+from typing import Literal, Protocol, TypeAlias, overload
 
 from numpy.typing import DTypeLike
 
-from cgmm.missing import Groups
-from cgmm.ordinary import Limits
-from cgmm.parameters import Density
-from cgmm.pruning import Guide
-from cgmm.types import Array, CovarianceType, Labels, Mask, Moment, Rows
+from cgmm.types import Array, CovarianceType, Form, Labels, Mask, Moment, Rows
 
+class _Density(Protocol):  # cgmm.mixture.density.Density
+    @property
+    def form(self) -> Form: ...
+    @property
+    def means(self) -> Array: ...
+    @property
+    def centre(self) -> Array: ...
+    @property
+    def factor(self) -> Array: ...
+    @property
+    def log_norm(self) -> Array: ...
+    @property
+    def whitener(self) -> Array | None: ...
+
+class _Guide(Protocol):  # cgmm.rows.pruning.Guide
+    @property
+    def directions(self) -> Array: ...
+    @property
+    def roots(self) -> Array: ...
+
+class _Groups(Protocol):  # cgmm.rows.patterns.Groups
+    @property
+    def order(self) -> Labels: ...
+    @property
+    def columns(self) -> Labels: ...
+    @property
+    def observed(self) -> Labels: ...
+    @property
+    def pattern(self) -> Labels: ...
+    @property
+    def starts(self) -> Labels: ...
+    @property
+    def chunks(self) -> Labels: ...
+
+_Limits: TypeAlias = tuple[Array, float, float, float, float, float, float, float]  # cgmm.em.ordinary.Limits
 _Reals: TypeAlias = Literal["log_likelihood", "responsibilities", "log_densities"]
 
 FORMS: dict[str, int]
@@ -30,42 +63,42 @@ def populate(rows: Rows) -> None: ...
 def all_within(X: Rows, bound: float, n_threads: int = 1) -> bool: ...
 
 class Expectation:
-    def __init__(self, density: Density, moment: Moment, guide: Guide | None, n: int) -> None: ...
+    def __init__(self, density: _Density, moment: Moment, guide: _Guide | None, n: int) -> None: ...
     def add(self, X: Rows, row_weights: Array | None = None, n_threads: int = 1) -> None: ...
     def result(self) -> tuple[tuple[Array, Array, Array, float, float, Array], float]: ...
 
 def expectation(
     X: Rows,
-    density: Density,
+    density: _Density,
     moment: Moment,
     row_weights: Array | None = None,
     n_threads: int = 1,
-    guide: Guide | None = None,
+    guide: _Guide | None = None,
 ) -> tuple[tuple[Array, Array, Array, float, float, Array], float]: ...
 def expectation_of_groups(
-    X: Rows, density: Density, moment: Moment, groups: Groups, row_weights: Array | None = None, n_threads: int = 1
+    X: Rows, density: _Density, moment: Moment, groups: _Groups, row_weights: Array | None = None, n_threads: int = 1
 ) -> tuple[Array, Array, Array, float, float, Array]: ...
 @overload
 def evaluate_groups(
-    X: Rows, density: Density, output: Literal["labels"], groups: Groups, n_threads: int = 1
+    X: Rows, density: _Density, output: Literal["labels"], groups: _Groups, n_threads: int = 1
 ) -> Labels: ...
 @overload
-def evaluate_groups(X: Rows, density: Density, output: _Reals, groups: Groups, n_threads: int = 1) -> Array: ...
+def evaluate_groups(X: Rows, density: _Density, output: _Reals, groups: _Groups, n_threads: int = 1) -> Array: ...
 def condition(roots: Array, columns: Labels, observed: int) -> Array: ...
-def least_share(density: Density, moment: Moment | None) -> float: ...
-def share_of_work(X: Rows, density: Density, moment: Moment | None, guide: Guide, stands_for: int) -> float: ...
+def least_share(density: _Density, moment: Moment | None) -> float: ...
+def share_of_work(X: Rows, density: _Density, moment: Moment | None, guide: _Guide, stands_for: int) -> float: ...
 @overload
 def evaluate(
-    X: Rows, density: Density, output: Literal["labels"], n_threads: int = 1, guide: Guide | None = None
+    X: Rows, density: _Density, output: Literal["labels"], n_threads: int = 1, guide: _Guide | None = None
 ) -> Labels: ...
 @overload
-def evaluate(X: Rows, density: Density, output: _Reals, n_threads: int = 1, guide: Guide | None = None) -> Array: ...
+def evaluate(X: Rows, density: _Density, output: _Reals, n_threads: int = 1, guide: _Guide | None = None) -> Array: ...
 def assign(
-    X: Rows, density: Density, row_weights: Array | None = None, labels: Labels | None = None, n_threads: int = 1
+    X: Rows, density: _Density, row_weights: Array | None = None, labels: Labels | None = None, n_threads: int = 1
 ) -> tuple[Array, Array, float]: ...
 def closer(
     X: Rows,
-    density: Density,
+    density: _Density,
     closest: Array,
     distances: Array,
     row_weights: Array | None = None,
@@ -94,11 +127,11 @@ class Iterations:
     def __init__(
         self,
         X: Rows,
-        density: Density,
+        density: _Density,
         moment: Moment,
         family: CovarianceType,
         row_weights: Array | None,
-        limits: Limits,
+        limits: _Limits,
         lifting: Callable[[Array, Array, float], tuple[Array, Array, bool]],
         n_threads: int,
     ) -> None: ...

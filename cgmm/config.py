@@ -7,7 +7,8 @@ from typing import Any
 
 from cgmm import _kernels
 
-MOST_THREADS = 256
+VERSION = "0.1.0"
+MOST_THREADS = 256  # That any pass takes: OpenMP ends a process that may not start as many as it asks for.
 _forked = False
 
 
@@ -50,10 +51,8 @@ def show_config() -> dict[str, Any]:
         version, target (instruction set in use), targets (those this machine can run), openmp,
         threads (the default number), dtypes (computed in without conversion).
     """
-    from cgmm import __version__
-
     facts = {
-        "version": __version__,
+        "version": VERSION,
         "target": _kernels.target(),
         "targets": _kernels.available_targets(),
         "openmp": _kernels.openmp(),

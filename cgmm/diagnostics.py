@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cgmm.parameters import once
+from cgmm.once import once
 
 if TYPE_CHECKING:
-    from cgmm.em import Fit
-    from cgmm.restarts import Restart
+    from cgmm.em.stage import Fit
+    from cgmm.fit.restarts import Restart
     from cgmm.types import Array
 
 

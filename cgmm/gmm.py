@@ -8,21 +8,36 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
 
 import numpy as np
 
-from cgmm import em, fitting, partial, persistence, plot, protocol, report, validation
-from cgmm.covariance import FAMILIES
+from cgmm import errors, persistence, plot
 from cgmm.diagnostics import Diagnostics
-from cgmm.evaluation import evaluations_of
-from cgmm.fitting import State
-from cgmm.parameters import Parameters
-from cgmm.prior import Prior
+from cgmm.em.stage import Fit
+from cgmm.errors import NotFittedError
+from cgmm.fit import fitting, partial, report
+from cgmm.fit.request import request_of
+from cgmm.fit.state import State
+from cgmm.mixture.checks import check_matrices, check_mixture_weights
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.prior import Prior
 from cgmm.protocol import Estimator
-from cgmm.validation import NotFittedError
+from cgmm.rows.evaluation import Asked, Evaluations
+from cgmm.rows.open import open_rows
+from cgmm.validation import (
+    check_array,
+    check_choice,
+    check_count,
+    check_flag,
+    check_missing,
+    check_random_state,
+    check_start_array,
+    check_threads,
+)
 
 if TYPE_CHECKING:
+    from cgmm.em.stage import Callback
     from cgmm.types import (
         Array,
         ArrayLike,
-        Callback,
         CovarianceType,
         FixedParameters,
         Init,
@@ -236,18 +251,18 @@ class GMM(Estimator):
         ValueError, TypeError
             The parameters are not those of a mixture.
         """
-        family = validation.check_choice("covariance_type", covariance_type, FAMILIES)
-        shape = validation.check_array("means", means).shape
+        family = check_choice("covariance_type", covariance_type, FAMILIES)
+        shape = check_array("means", means).shape
         if len(shape) != 2 or 0 in shape:
             raise ValueError(f"means must have shape (components, features), not {shape}")
         parameters = Parameters.given(
             family,
-            validation.check_mixture_weights("weights", weights, shape[0]),
-            validation.check_start_array("means", means, shape),
-            validation.check_matrices("covariances", covariances, family, *shape),
+            check_mixture_weights("weights", weights, shape[0]),
+            check_start_array("means", means, shape),
+            check_matrices("covariances", covariances, family, *shape),
         )
         model = cls(shape[0], covariance_type=covariance_type)
-        return model._with(State(em.Fit(parameters, np.empty(0), converged=True)))
+        return model._with(State(Fit(parameters, np.empty(0), converged=True)))
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate the parameters.
@@ -312,7 +327,7 @@ class GMM(Estimator):
             A component could not be estimated and was repaired, and was not before.
         """
         last = vars(self).get("_state")
-        state = partial.partial_fit(self, X, sample_weight, last)
+        state = partial.partial_fit(request_of(self), X, sample_weight, last)
         if self.on_degenerate == "warn" and isinstance(state, State) and state.gathered is None:
             report.warn_of_new(state.fit, last.fit if isinstance(last, State) and last.gathered is None else None)
         self._state = state
@@ -320,23 +335,23 @@ class GMM(Estimator):
 
     def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
         """``fit`` and then ``predict`` on the same rows; labels (n,)."""
-        return evaluations_of(self, X, state=self._learn(X, sample_weight)).evaluate("labels")
+        return self._evaluations(X, state=self._learn(X, sample_weight)).evaluate("labels")
 
     def predict(self, X: ArrayLike) -> Labels:
         """The most probable component of each row of X (n,d); integers (n,)."""
-        return evaluations_of(self, X).evaluate("labels")
+        return self._evaluations(X).evaluate("labels")
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
-        return evaluations_of(self, X).evaluate("responsibilities")
+        return self._evaluations(X).evaluate("responsibilities")
 
     def score_samples(self, X: ArrayLike) -> Array:
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
-        return evaluations_of(self, X).evaluate("log_likelihood")
+        return self._evaluations(X).evaluate("log_likelihood")
 
     def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
         """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
-        return evaluations_of(self, X, sample_weight).sums().mean_log_likelihood
+        return self._evaluations(X, sample_weight).sums().mean_log_likelihood
 
     def impute(self, X: ArrayLike, *, draws: bool = False, random_state: Seed = None) -> Rows:
         """Fill the gaps of rows; NaN is a missing value here whatever `missing` says.
@@ -356,8 +371,8 @@ class GMM(Estimator):
             A copy of X, float32 if X is, or float64; what is observed is the same, bit for bit.
         """
         seed = self.random_state if random_state is None else random_state
-        rng = validation.check_random_state(seed) if validation.check_flag("draws", draws) else None
-        return evaluations_of(self, X, gaps=True).impute(rng, single=getattr(X, "dtype", None) == np.float32)
+        rng = check_random_state(seed) if check_flag("draws", draws) else None
+        return self._evaluations(X, gaps=True).impute(rng, single=getattr(X, "dtype", None) == np.float32)
 
     def sample(self, n_samples: int = 1) -> tuple[Array, Labels]:
         """Draw rows from the mixture.
@@ -374,8 +389,8 @@ class GMM(Estimator):
             The component of each.
         """
         parameters = self._parameters
-        n = validation.check_count("Invalid value for 'n_samples': it", n_samples)
-        rng = validation.check_random_state(self.random_state)
+        n = check_count("Invalid value for 'n_samples': it", n_samples)
+        rng = check_random_state(self.random_state)
         counts = rng.multinomial(n, parameters.weights / parameters.weights.sum())
         labels = np.repeat(np.arange(parameters.k), counts)
         noise = rng.standard_normal((n, parameters.d))
@@ -386,18 +401,18 @@ class GMM(Estimator):
 
         Row weights (n,) count rows: n is their sum.
         """
-        return evaluations_of(self, X, sample_weight).sums().criteria().bic
+        return self._evaluations(X, sample_weight).sums().criteria().bic
 
     def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        return evaluations_of(self, X, sample_weight).sums().criteria().aic
+        return self._evaluations(X, sample_weight).sums().criteria().aic
 
     def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Integrated completed likelihood of X (n,d), smaller is better.
 
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
         """
-        return evaluations_of(self, X, sample_weight).sums(certainty=True).criteria().icl
+        return self._evaluations(X, sample_weight).sums(certainty=True).criteria().icl
 
     def plot(self, X: ArrayLike, ax: Any = None, **options: Any) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
@@ -415,8 +430,15 @@ class GMM(Estimator):
         """
         state, settings = self._fitted(), self.get_params(deep=False)
         fit = state.fit
-        running = partial.remembered(state)
-        persistence.save(path, fit.parameters, fit.lower_bounds, fit.converged, state.names, running, settings)
+        persistence.save(
+            path,
+            fit.parameters,
+            lower_bounds=fit.lower_bounds,
+            converged=fit.converged,
+            names=state.names,
+            memory=state.remembered(),
+            settings=settings,
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -429,11 +451,11 @@ class GMM(Estimator):
         ValueError
             It is damaged, not cgmm's or of a newer version; the message names the file and the fault.
         """
-        parameters, lower_bounds, converged, names, running, settings = persistence.load(path)
+        parameters, lower_bounds, converged, names, memory, settings = persistence.load(path)
         known = cls._defaults()
         model = cls(**{name: value for name, value in settings.items() if name in known})
         model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
-        return model._with(State(em.Fit(parameters, lower_bounds, converged), names, running=running))
+        return model._with(State(Fit(parameters, lower_bounds, converged), names, memory=memory))
 
     weights_: Array = _reads(lambda self: self._parameters.weights)
     means_: Array = _reads(lambda self: self._parameters.means)
@@ -471,11 +493,27 @@ class GMM(Estimator):
         state = vars(self).get("_state")
         if not isinstance(state, State):
             name = type(self).__name__
-            raise protocol.kin(NotFittedError)(
+            raise errors.kin(NotFittedError)(
                 f"This {name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
                 "estimator."
             )
         return state
+
+    def _evaluations(
+        self,
+        X: Any,
+        sample_weight: Any = None,
+        state: State | None = None,
+        some: bool = True,
+        gaps: bool = False,
+    ) -> Evaluations:
+        """Rows beside the parameters of that state, or of the last fit.
+
+        They may have gaps if the model allows them or `gaps`; `some` of their weights are to be positive.
+        """
+        state, gaps = state or self._fitted(), check_missing(self.missing) or gaps
+        asked = Asked(state.fit.parameters, state.names, check_threads(self.n_threads), gaps)
+        return open_rows(X, sample_weight, gaps).evaluations(asked, some)
 
     def _with(self, state: State) -> Self:
         """Itself, of that state."""
@@ -485,7 +523,7 @@ class GMM(Estimator):
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> State:
         """Fit, and the State that the estimator has from now on."""
         last = vars(self).get("_state")
-        state = fitting.fit(self, X, sample_weight, last if isinstance(last, State) else None)
+        state = fitting.fit(request_of(self), X, sample_weight, last if isinstance(last, State) else None)
         assert state.settings is not None  # it was fitted
         report.warn(state.fit, state.settings, self.on_degenerate)
         self._state = state

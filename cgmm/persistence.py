@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from cgmm import validation
-from cgmm.covariance import FAMILIES
+from cgmm.em.stepwise import Memory
 from cgmm.files import write_whole
-from cgmm.parameters import Parameters
-from cgmm.statistics import SufficientStatistics
-from cgmm.stepwise import Running
+from cgmm.mixture.checks import check_matrices, check_mixture_weights
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.statistics import SufficientStatistics, second_shape
+from cgmm.validation import check_choice, check_count, check_real, check_start_array
 
 if TYPE_CHECKING:
     from cgmm.types import Array, Names
@@ -23,7 +24,7 @@ FORMAT = "cgmm"
 VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
 TOLD = ("exponent", "seen", "iterations", "batches")
-LARGEST = 1100  # exponent of a row's weight
+LARGEST_EXPONENT = 1100  # Of a row's weight: no double has a larger one.
 STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
 
 
@@ -33,7 +34,7 @@ def save(
     lower_bounds: Array,
     converged: bool,
     names: Names | None,
-    running: Running | None,
+    memory: Memory | None,
     settings: Mapping[str, object],
 ) -> None:
     """Write parameters, history (iterations,), names, what is remembered of the rows, and the settings that JSON can
@@ -53,16 +54,16 @@ def save(
         "precisions_cholesky": parameters.precisions_cholesky,
         "lower_bounds": lower_bounds,
     }
-    if running is not None:
-        header["stream"] = {name: getattr(running, name) for name in TOLD}
-        sums = running.statistics
-        arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, running.least), strict=True))
+    if memory is not None:
+        header["stream"] = {name: getattr(memory, name) for name in TOLD}
+        sums = memory.statistics
+        arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, memory.least), strict=True))
     write_whole(path, lambda file: np.savez(file, header=np.array(json.dumps(header)), **arrays))
 
 
 def load(
     path: str | os.PathLike[str],
-) -> tuple[Parameters, Array, bool, Names | None, Running | None, dict[str, Any]]:
+) -> tuple[Parameters, Array, bool, Names | None, Memory | None, dict[str, Any]]:
     """Parameters, history, converged, feature names, what is remembered of the rows and settings of a file.
 
     ValueError names the file and what is wrong with it.
@@ -73,8 +74,8 @@ def load(
             parameters = _parameters(header, arrays)
             settings = _settings(header)
             names = _names(header, parameters.d)
-            running = _running(header, arrays, parameters)
-            return parameters, arrays["lower_bounds"], header["converged"], names, running, settings
+            memory = _memory(header, arrays, parameters)
+            return parameters, arrays["lower_bounds"], header["converged"], names, memory, settings
         except MemoryError:
             raise
         except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
@@ -149,40 +150,45 @@ def _array(archive: Mapping[str, Any], name: str) -> Any:
 
 def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Parameters:
     """The saved precisions_cholesky is what predicts, to the bit; it must belong to the covariances."""
-    family = validation.check_choice("covariance_type", header.get("covariance_type"), FAMILIES)
+    family = check_choice("covariance_type", header.get("covariance_type"), FAMILIES)
     if arrays["means"].ndim != 2 or 0 in arrays["means"].shape:
         raise ValueError(f"means has shape {arrays['means'].shape}")
     k, d = arrays["means"].shape
-    weights = validation.check_mixture_weights("weights", arrays["weights"], k)
-    means = validation.check_start_array("means", arrays["means"], (k, d))
-    covariances = validation.check_matrices("covariances", arrays["covariances"], family, k, d)
-    cholesky = validation.check_start_array("precisions_cholesky", arrays["precisions_cholesky"], family.shape(k, d))
+    weights = check_mixture_weights("weights", arrays["weights"], k)
+    means = check_start_array("means", arrays["means"], (k, d))
+    covariances = check_matrices("covariances", arrays["covariances"], family, k, d)
+    cholesky = check_start_array("precisions_cholesky", arrays["precisions_cholesky"], family.shape(k, d))
     lower_bounds = arrays["lower_bounds"]
     if lower_bounds.ndim != 1 or lower_bounds.dtype != np.float64:
         raise ValueError("lower_bounds must be one float64 an iteration")
-    validation.check_start_array("lower_bounds", lower_bounds, lower_bounds.shape)
+    check_start_array("lower_bounds", lower_bounds, lower_bounds.shape)
     root = family.root_from_precisions_cholesky(cholesky)
     if not family.is_root_of(root, covariances):
         raise ValueError("precisions_cholesky does not belong to covariances")
     return Parameters(family, weights, means, covariances, root)
 
 
-def _running(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Running | None:
+def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Memory | None:
     """What is remembered of the rows, which files of older versions and those of given parameters lack."""
     if "stream" not in header:
         return None
     family, k, d = parameters.family, parameters.k, parameters.d
-    shapes = ((k,), (k, d), family.shape(k, d), (k, d), (d,))
-    found = {
-        name: validation.check_start_array(name, arrays[name], shape)
-        for name, shape in zip(STREAM, shapes, strict=True)
-    }
+    shapes = ((k,), (k, d), second_shape(family.moment, k, d), (k, d), (d,))
+    found = {name: check_start_array(name, arrays[name], shape) for name, shape in zip(STREAM, shapes, strict=True)}
     n_k, first, second, shift, least = found.values()
     if (n_k < 0).any() or not n_k.any() or (least <= 0).any():
         raise ValueError("stream_n_k and stream_least must be positive")
     told = {name: header["stream"][name] for name in TOLD}
-    told["seen"] = validation.check_real("its header's seen", told["seen"])
-    for name, smallest in (("exponent", -LARGEST), ("iterations", 0), ("batches", 0)):
-        validation.check_count(f"its header's {name}", told[name], smallest)
-    statistics = SufficientStatistics(n_k, first, second, np.nan, float(n_k.sum()), shift, family.moment)
-    return Running(statistics, least=least, **told)
+    told["seen"] = check_real("its header's seen", told["seen"])
+    for name, smallest in (("exponent", -LARGEST_EXPONENT), ("iterations", 0), ("batches", 0)):
+        check_count(f"its header's {name}", told[name], smallest)
+    statistics = SufficientStatistics(
+        n_k=n_k,
+        first=first,
+        second=second,
+        log_likelihood=np.nan,
+        total_weight=float(n_k.sum()),
+        shift=shift,
+        moment=family.moment,
+    )
+    return Memory(statistics, least=least, **told)

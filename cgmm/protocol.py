@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import sys
-from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,31 +20,6 @@ ROUTED = ("fit", "partial_fit", "score")  # methods to which meta-estimators may
 
 
 UNCHANGED = "$UNCHANGED$"  # scikit-learn's mark of a request that stays as it is
-
-
-class Kin:
-    """An error or a warning that scikit-learn has, too: copied or unpickled, it is of both if scikit-learn is there."""
-
-    args: tuple[Any, ...]
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _revived, (getattr(self, "ours", type(self)), self.args), vars(self)
-
-
-def _revived(ours: Any, args: tuple[Any, ...]) -> Any:
-    return kin(ours)(*args)
-
-
-@cache
-def _joined(ours: Any, theirs: Any) -> Any:
-    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "ours": ours})
-
-
-def kin(ours: Any) -> Any:
-    """A class of errors or warnings; once scikit-learn is there, that which is also its class of the same name."""
-    exceptions = sys.modules.get("sklearn.exceptions")
-    theirs = getattr(exceptions, ours.__name__, None)
-    return ours if theirs is None else _joined(ours, theirs)
 
 
 class Estimator:

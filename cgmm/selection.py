@@ -12,18 +12,25 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from cgmm import fitting, report, validation
-from cgmm.covariance import FAMILIES
-from cgmm.evaluation import Evaluation, Sums
+from cgmm.errors import InvalidParameterError
+from cgmm.fit import fitting, report
+from cgmm.fit.request import request_of
+from cgmm.fit.state import State
 from cgmm.gmm import GMM
+from cgmm.mixture.families import FAMILIES
+from cgmm.rows.checks import check_enough_rows
+from cgmm.rows.evaluation import Evaluation
+from cgmm.validation import check_choice, check_count, check_random_state, check_verbose
 
 if TYPE_CHECKING:
-    from cgmm.data import Data, InMemory
-    from cgmm.em import Settings
-    from cgmm.parameters import Parameters
-    from cgmm.prior import Prior
-    from cgmm.restarts import Search
-    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Method, Missing, Parts, Rows, Seed
+    from cgmm.em.settings import Settings
+    from cgmm.fit.restarts import Search
+    from cgmm.fit.starts import Method
+    from cgmm.mixture.criteria import Sums
+    from cgmm.mixture.parameters import Parameters
+    from cgmm.mixture.prior import Prior
+    from cgmm.rows.data import Data
+    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
 CRITERIA = {name: name for name in ("bic", "aic", "icl")}
@@ -179,7 +186,7 @@ def select(
     ValueError, TypeError
         X, sample_weight or an argument cannot be used; nothing was fitted.
     """
-    validation.check_choice("criterion", criterion, CRITERIA)
+    check_choice("criterion", criterion, CRITERIA)
     sizes, families = _sizes(n_components), _families(covariance_types)
     arguments: dict[str, Any] = {
         "n_init": n_init,
@@ -193,14 +200,13 @@ def select(
         "n_threads": n_threads,
     }
     models = {family: [GMM(k, covariance_type=family, **arguments) for k in sizes] for family in families}
-    asked = fitting.request_of(models[families[0]][0])
+    asked = request_of(models[families[0]][0])
     settings = asked.settings
-    rng = validation.check_random_state(arguments["random_state"])
-    prepared = fitting.prepare(X, sample_weight, settings.n_threads, sizes[-1], rng, asked.gaps)
-    validation.check_enough_rows(prepared.data.n, prepared.data.counted, sizes[-1], "n_components")
+    prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator())
+    check_enough_rows(prepared.data.n, prepared.data.counted, sizes[-1], "n_components")
     shared, table = _Shared(), []
     least, winner, best = (2, np.inf), -1, models[families[0]][0]
-    with report.Progress(validation.check_verbose(verbose), len(sizes) * len(families)) as progress:
+    with report.Progress(check_verbose(verbose), len(sizes) * len(families)) as progress:
         for path in models.values():
             for model, search, seconds in _searches(path, prepared, shared, progress):
                 table.append(_candidate(model, search, seconds, settings, prepared.data))
@@ -208,7 +214,7 @@ def select(
                 rank = bool(fit.degenerate) + search.leans(fit.parameters), getattr(table[-1], criterion)
                 if rank < least:
                     least, winner, best = rank, len(table) - 1, model
-                    best._with(fitting.State.of(search, prepared.names))
+                    best._with(State.of(search, prepared.names))
     return Selection(tuple(table), criterion, winner, best)
 
 
@@ -219,8 +225,8 @@ def _searches(
     found: list[tuple[GMM, Search, float]] = []
     for model in models:
         start = perf_counter()
-        rng = validation.check_random_state(model.random_state)
-        search = fitting.search(model, fitting.request_of(model), prepared, rng, share=shared)
+        asked = request_of(model)
+        search = fitting.search(asked, prepared, asked.generator(), share=shared)
         if found and search.problem.k == found[-1][1].problem.k + 1:
             search.split_of(found[-1][1].best.parameters)
         found.append((model, search, perf_counter() - start))
@@ -240,18 +246,19 @@ def _candidate(model: GMM, search: Search, seconds: float, settings: Settings, d
     if data.dtype == np.float32 and fit.parameters.needs_double:
         data = data.widened()
     sums = data.sum_of_blocks(partial(_sums, fit.parameters, data.threads(settings.n_threads)))
+    told = tuple(text for text, _ in report.faults(fit, settings))
     return Candidate(
-        model.n_components,
-        model.covariance_type,
-        fit.parameters.n_parameters,
-        *sums.criteria(),
-        seconds,
-        fit.converged,
-        tuple(text for text, _ in report.faults(fit, settings)) + (LEANS,) * search.leans(fit.parameters),
+        n_components=model.n_components,
+        covariance_type=model.covariance_type,
+        n_parameters=fit.parameters.n_parameters,
+        **sums.criteria()._asdict(),
+        seconds=seconds,
+        converged=fit.converged,
+        warnings=told + (LEANS,) * search.leans(fit.parameters),
     )
 
 
-def _sums(parameters: Parameters, n_threads: int, block: InMemory) -> Sums:
+def _sums(parameters: Parameters, n_threads: int, block: Data) -> Sums:
     return Evaluation(block, parameters, n_threads).sums(certainty=True)
 
 
@@ -265,7 +272,9 @@ class _Shared:
         self.found: dict[Any, Any] = {}
 
     def __call__(self, method: Method) -> Method:
-        def remembered(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Parts:
+        def remembered(
+            X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int
+        ) -> Partition:
             key = method, k, str(rng.bit_generator.state)
             if key not in self.found:
                 parts = method(X, k, rng, row_weights, n_threads)
@@ -281,24 +290,24 @@ class _Shared:
 def _sizes(n_components: Any) -> list[int]:
     """Numbers of components, ascending."""
     given = n_components if isinstance(n_components, Iterable) and not isinstance(n_components, str) else [n_components]
-    sizes = sorted({validation.check_count("n_components", k) for k in given})
+    sizes = sorted({check_count("n_components", k) for k in given})
     if not sizes:
-        raise validation.InvalidParameterError("n_components must name at least one number of components")
+        raise InvalidParameterError("n_components must name at least one number of components")
     return sizes
 
 
 def _families(covariance_types: Any) -> list[Any]:
     given = [covariance_types] if isinstance(covariance_types, str) else list(covariance_types)
     for name in given:
-        validation.check_choice("covariance_types", name, FAMILIES)
+        check_choice("covariance_types", name, FAMILIES)
     if not given:
-        raise validation.InvalidParameterError(f"covariance_types must name at least one of {list(FAMILIES)}")
+        raise InvalidParameterError(f"covariance_types must name at least one of {list(FAMILIES)}")
     return list(dict.fromkeys(given))
 
 
 def _seed(random_state: Any) -> int:
     """One seed for all candidates."""
     if isinstance(random_state, numbers.Integral):
-        validation.check_random_state(random_state)
+        check_random_state(random_state)
         return int(random_state)
-    return int(validation.check_random_state(random_state).integers(2**63))
+    return int(check_random_state(random_state).integers(2**63))

@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cgmm import degenerate, em, fitting, validation
-from cgmm.evaluation import Evaluation, evaluations_of
-from cgmm.statistics import EMPTY
+from cgmm.em.stage import Fit
+from cgmm.fit.request import settings_of
+from cgmm.fit.state import State
+from cgmm.mixture.floor import least_of
+from cgmm.mixture.rules import SINGULAR
+from cgmm.mixture.statistics import EMPTY
+from cgmm.rows.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from cgmm.gmm import GMM
-    from cgmm.statistics import SufficientStatistics
+    from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.types import ArrayLike
 
 
@@ -41,7 +45,7 @@ def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None
         X or sample_weight cannot be used, or X has other features than the model.
     """
     statistics = partial(Evaluation.statistics, double=model.missing == "marginal")
-    return evaluations_of(model, X, sample_weight, some=False).total(statistics)
+    return model._evaluations(X, sample_weight, some=False).total(statistics)
 
 
 def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
@@ -77,10 +81,15 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
         raise ValueError("these statistics are of no rows of positive weight")
     if model.prior is not None:
         raise ValueError("prior must be None: one M-step knows nothing of the rows from which a prior takes its scale")
-    fixed = validation.check_fixed(model.fixed, last.family, last.k)
-    settings = fitting.settings_of(model)._replace(fixed=fixed, least=degenerate.least_of(last))
+    settings = settings_of(model, last.family, last.k).with_rules(least=least_of(last))
     history = np.append(fit.lower_bounds, statistics.lower_bound)
-    parameters, repairs = em.maximise(statistics, last.family, last, settings, iteration=len(history))
-    singular = tuple(repair.component for repair in repairs if repair.cause == degenerate.SINGULAR)
-    found = em.Fit(parameters, history, False, statistics.n_k, tuple(repairs), singular)
-    return type(model)(**model.get_params(deep=False))._with(fitting.State(found, state.names))
+    parameters, repairs = last.maximise(statistics, settings.rules, iteration=len(history))
+    found = Fit(
+        parameters=parameters,
+        lower_bounds=history,
+        converged=False,
+        n_k=statistics.n_k,
+        repairs=tuple(repairs),
+        singular=tuple(repair.component for repair in repairs if repair.cause == SINGULAR),
+    )
+    return type(model)(**model.get_params(deep=False))._with(State(found, state.names))

@@ -6,13 +6,11 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cgmm.em import IterationState
-from cgmm.parameters import Parameters
-
 __all__ = ["ArrayLike"]
 
 Array: TypeAlias = NDArray[np.float64]
 Rows: TypeAlias = NDArray[np.floating[Any]]  # float32 or float64
+RowType: TypeAlias = np.dtype[np.floating[Any]]  # one of these two
 Labels: TypeAlias = NDArray[np.intp]
 Mask: TypeAlias = NDArray[np.bool_]
 Names: TypeAlias = NDArray[np.object_]  # of features
@@ -28,13 +26,10 @@ FixedParameters: TypeAlias = Collection[Parameter] | Mapping[Parameter, ArrayLik
 OnDegenerate: TypeAlias = Literal["warn", "repair", "raise"]
 Missing: TypeAlias = Literal["error", "marginal"]
 Seed: TypeAlias = int | np.random.RandomState | np.random.Generator | None
-Callback: TypeAlias = Callable[[IterationState], bool | None]  # True: stop
 
 # Behind it
 Moment: TypeAlias = Literal["full", "diag", "radial", "pooled"]  # what the kernels accumulate
 Form: TypeAlias = Literal["triangular", "diagonal", "isotropic", "masked"]  # of a whitening factor
+Output: TypeAlias = Literal["log_likelihood", "responsibilities", "labels"]  # what a pass that evaluates leaves
 Components: TypeAlias = Labels | list[int]
-Part: TypeAlias = tuple[Rows, Array | None]  # rows and their weights
-Parts: TypeAlias = Labels | Array  # labels (n,) or responsibilities (n,k)
-Method: TypeAlias = Callable[[Rows, int, np.random.Generator, Array | None, int], Parts]  # of a start
-Observer: TypeAlias = Callable[[int, float, float, Parameters], bool]
+Partition: TypeAlias = Labels | Array  # labels (n,) or responsibilities (n,k)

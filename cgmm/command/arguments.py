@@ -7,11 +7,11 @@ from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, R
 from argparse import _ArgumentGroup as ArgumentGroup
 from collections.abc import Callable
 
-from cgmm import __version__
 from cgmm.command import verbs
 from cgmm.command.output import STANDARD_OUTPUT
-from cgmm.covariance import FAMILIES
-from cgmm.initialize import METHODS
+from cgmm.config import VERSION
+from cgmm.fit.starts import METHODS
+from cgmm.mixture.families import FAMILIES
 from cgmm.selection import CRITERIA
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
@@ -35,7 +35,7 @@ def parser() -> ArgumentParser:
         description="Gaussian mixture models: fit, choose, apply and look at them.",
         epilog="cgmm COMMAND --help tells of a command's options, with examples.",
     )
-    whole.add_argument("--version", action="version", version=f"cgmm {__version__}")
+    whole.add_argument("--version", action="version", version=f"cgmm {VERSION}")
     add = whole.add_subparsers(metavar="COMMAND", required=True).add_parser
 
     def command(run: Callable[..., None], help: str, description: str, *examples: str) -> ArgumentParser:

@@ -9,9 +9,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cgmm.em import IterationState
+    from cgmm.em.stage import Callback, IterationState
     from cgmm.tables import Block
-    from cgmm.types import Callback
 
 
 def possible() -> bool:

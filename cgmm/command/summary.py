@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cgmm.covariance import FAMILIES
-from cgmm.evaluation import evaluations_of
+from cgmm.mixture.families import FAMILIES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +21,7 @@ MOST_FEATURES, MOST_COMPONENTS = 8, 30  # in a table of components
 
 def of_fit(model: GMM, X: ArrayLike | Table, sample_weight: Array | None, seconds: float) -> str:
     """A model, and how well it explains the rows X from which it was learned in so many seconds."""
-    sums = evaluations_of(model, X, sample_weight).sums()
+    sums = model._evaluations(X, sample_weight).sums()
     weight, criteria = sums.total_weight, sums.criteria()
     weighted = f", of weight {weight:.6g}" * (weight != sums.n)
     rows = {"rows": f"{sums.n}{weighted}"}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cgmm import validation
-from cgmm.evaluation import evaluation_of
 from cgmm.plot.points import counted, weights_of
 from cgmm.plot.style import (
     FAINT,
@@ -96,8 +95,8 @@ def density(
     histogram, top = None, np.inf
     low, high = (float(end[0]) for end in view.frame())
     if X is not None:
-        rows = counted(evaluation_of(model, X, sample_weight))
-        values = rows.data.X @ view.basis[0]
+        rows = counted(model._evaluations(X, sample_weight).only())
+        values = rows.data.part.rows @ view.basis[0]
         low, high = (float(end[0]) for end in view.frame(values[:, None]))
         heights, edges, hidden = _bars(values, weights_of(rows), bins, (low, high))
         histogram = ax.stairs(heights, edges, fill=True, color="#cfcfcf", zorder=1)

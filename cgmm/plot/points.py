@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cgmm import validation
-from cgmm.evaluation import evaluation_of
 from cgmm.plot.style import (
     MARKERS,
     MOST_IN_LEGEND,
@@ -26,8 +25,8 @@ from cgmm.plot.view import View, view_of
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cgmm.evaluation import Evaluation
     from cgmm.gmm import GMM
+    from cgmm.rows.evaluation import Evaluation
     from cgmm.types import Array, ArrayLike
 
 
@@ -74,7 +73,7 @@ def scatter(
         By label, a PathCollection for each component; by responsibility, one for all; of many rows, one AxesImage.
     """
     validation.check_choice("by", by, SHADES)
-    rows, view, ax = evaluation_of(model, X, sample_weight), view_of(model, features, 2), axes(ax)
+    rows, view, ax = model._evaluations(X, sample_weight).only(), view_of(model, features, 2), axes(ax)
     colours = palette(view.k, colors)
     spread = Spread.of(rows, view)
     name_axes(ax, view.names)
@@ -133,7 +132,7 @@ def uncertainty(
     list of artists
         A PathCollection, an AxesImage, or Line2D for the components that have rows.
     """
-    rows, ax = evaluation_of(model, X, sample_weight), axes(ax)
+    rows, ax = model._evaluations(X, sample_weight).only(), axes(ax)
     if features is None and rows.parameters.d != 2:
         return _uncertainty_curves(ax, rows, palette(rows.parameters.k, colors), style)
     view = view_of(model, features, 2)
@@ -208,17 +207,17 @@ class Spread(NamedTuple):
     @classmethod
     def of(cls, rows: Evaluation, view: View) -> Spread:
         rows = counted(rows)
-        points = rows.data.X @ view.basis.T
+        points = rows.data.part.rows @ view.basis.T
         low, high = view.frame(points)
         inside = ((points >= low) & (points <= high)).all(axis=1)
         hidden = len(points) - int(np.count_nonzero(inside))
         if hidden:
-            rows, points = rows._replace(data=rows.data.take(inside)), points[inside]
+            rows, points = rows.taken(inside), points[inside]
         return cls(rows, points, low, high, hidden)
 
     def sizes(self) -> Array:
         """Areas (points²) of the rows' markers."""
-        n, weights = len(self.points), self.rows.data.row_weights
+        n, weights = len(self.points), self.rows.data.part.weights
         relative = np.ones(n) if weights is None else np.minimum(weights / weights.mean(), 10.0)
         return point_area(n) * relative
 
@@ -241,12 +240,12 @@ class Spread(NamedTuple):
 
 def counted(rows: Evaluation) -> Evaluation:
     """Those of positive weight."""
-    weights = rows.data.row_weights
-    return rows if weights is None or weights.all() else rows._replace(data=rows.data.take(weights > 0))
+    weights = rows.data.part.weights
+    return rows if weights is None or weights.all() else rows.taken(weights > 0)
 
 
 def weights_of(rows: Evaluation) -> Array:
-    return np.ones(rows.data.n) if rows.data.row_weights is None else rows.data.row_weights
+    return np.ones(rows.data.n) if rows.data.part.weights is None else rows.data.part.weights
 
 
 def doubts(rows: Evaluation) -> Array:

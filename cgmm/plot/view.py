@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cgmm.gmm import GMM
-    from cgmm.parameters import Parameters
+    from cgmm.mixture.parameters import Parameters
     from cgmm.types import Array, Mask, Rows
 
 CENTRAL = 0.96  # share of the rows that a picture is laid out for

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar, cast
 
 import numpy as np
 
-from cgmm.validation import BlockError, check_array
+from cgmm.errors import BlockError
+from cgmm.validation import check_array
 
 if TYPE_CHECKING:
     from typing import TypeAlias

@@ -1,0 +1,112 @@
+"""The loop: expectation → maximise → converged?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cgmm.em import reseed
+from cgmm.em.ordinary import Leaps
+from cgmm.em.settings import ROUNDING
+from cgmm.em.stage import Fit, Stage
+from cgmm.mixture.rules import SINGULAR
+
+if TYPE_CHECKING:
+    from cgmm.em.settings import Settings
+    from cgmm.em.stage import Observer
+    from cgmm.mixture.statistics import SufficientStatistics
+    from cgmm.rows.data import Data
+
+# Beyond this `reach` of the parameters, log-densities lose more than that to rounding.
+MOST_EXACT = 1e10
+# The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.
+LEAST_LOG = -1e300
+
+
+def run(
+    data: Data,
+    stage: Stage,
+    settings: Settings,
+    observe: Observer | None = None,
+    keep: Callable[[Stage], None] | None = None,
+) -> Fit:
+    """EM from a stage until the mean log-likelihood per row changes by less than tol, or max_iter ends it.
+
+    `observe` is called after each iteration with its number, mean log-likelihood, change and parameters, and stops the
+    run by returning True; `keep` with each Stage from which the run could go on. If there is neither, iterations in
+    which nothing has to be decided are made many at a time.
+    """
+    watched = observe is not None or keep is not None
+    narrow = data.dtype == np.float32
+    if not narrow:
+        stage = stage._replace(double=True)
+    elif stage.double:
+        data = data.widened()
+    leaps = None if watched else Leaps.of(data, stage.parameters, settings)
+    while not stage.ended and stage.iterations < settings.max_iter:
+        if leaps is not None and not stage.starving:
+            stage, ordinary = leaps.advance(stage, settings.max_iter - stage.iterations)
+            if ordinary:
+                continue
+        if not stage.double and stage.parameters.needs_double:
+            data, stage = data.widened(), stage._replace(double=True)
+            leaps = None if watched else Leaps.of(data, stage.parameters, settings)
+        done = stage.iterations
+        stage = iterate(stage, data, settings)
+        if observe is not None and stage.iterations > done:
+            stopped = observe(stage.iterations, stage.lower_bound, stage.change, stage.parameters)
+            stage = stage._replace(stopped=bool(stopped))
+        if keep is not None and not stage.ended:
+            keep(stage)
+    return Fit.of(stage)
+
+
+def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
+    """One iteration: the stage after an E-step, an M-step, and what had to be decided.
+
+    Where only rounding is left to gain, it is the iteration before that counts, and the run has converged.
+    """
+    settings = settings.for_rows_of(np.dtype(np.float64 if stage.double else np.float32))
+    statistics, pruning = data.pruned_statistics(stage.parameters, settings.n_threads, settings.prune, stage.pruning)
+    objective = _objective(statistics, stage, settings)
+    change = objective - stage.lower_bound
+    if change < -ROUNDING * max(1.0, abs(objective)) and _is_rounding(stage):
+        return stage._replace(parameters=stage.before, pruning=pruning, converged=True)
+    iteration = stage.iterations + 1
+    parameters, held = stage.parameters.maximise(statistics, settings.rules, iteration)
+    starving = reseed.Starving(stage.starving, stage.begun).after(statistics, data.n)
+    again = partial(reseed.begin_again, data, settings=settings, iteration=iteration, run=run)
+    parameters, begun = again(parameters, starving.due) if starving.due else (parameters, [])
+    return Stage(
+        parameters=parameters,
+        before=stage.parameters,
+        lower_bound=objective,
+        change=change,
+        lower_bounds=(*stage.lower_bounds, objective),
+        n_k=statistics.n_k,
+        repairs=stage.with_repairs(held + begun).repairs,
+        singular=tuple(repair.component for repair in held if repair.cause == SINGULAR),
+        pruning=pruning,
+        starving=starving.starving,
+        begun=starving.begun,
+        double=stage.double,
+        converged=bool(abs(change) < settings.tol and not begun),
+    )
+
+
+def _objective(statistics: SufficientStatistics, stage: Stage, settings: Settings) -> float:
+    """The mean log-likelihood per row; with a prior, plus the logarithm of its density."""
+    prior, parameters = settings.prior, stage.parameters
+    if prior is None:
+        return statistics.lower_bound
+    log_density = prior.log_density(parameters.family, parameters.values)
+    return statistics.lower_bound + max(log_density / statistics.total_weight, LEAST_LOG)
+
+
+def _is_rounding(stage: Stage) -> bool:
+    """Whether rounding may have made the likelihood fall: a covariance is held at the floor, or log-densities have lost
+    their digits."""
+    return bool(stage.lower_bounds) and (bool(stage.singular) or stage.parameters.reach > MOST_EXACT)

@@ -1,0 +1,116 @@
+"""Iterations of EM in which nothing has to be decided, in one compiled call: on few rows Python would take longer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cgmm import _kernels
+from cgmm.em.reseed import STARVED
+from cgmm.em.settings import ROUNDING
+from cgmm.mixture import matrices
+from cgmm.mixture.density import Density
+from cgmm.mixture.floor import rounding_of_means
+from cgmm.mixture.parameters import MOST_FLOAT32, Parameters
+from cgmm.mixture.rules import SINGULAR, Repair
+from cgmm.mixture.statistics import EMPTY
+from cgmm.rows.pruning import PRUNED_ROWS
+
+if TYPE_CHECKING:
+    from cgmm.em.settings import Settings
+    from cgmm.em.stage import Stage
+    from cgmm.mixture.families import Family
+    from cgmm.rows.data import Data
+    from cgmm.rows.part import Part
+    from cgmm.types import Array
+
+# Values of rows, times components, that are worked off between two looks at whether Ctrl-C was pressed: some 10 ms.
+BURST = 10_000_000
+
+
+class Limits(NamedTuple):
+    """What an ordinary iteration stays within: see struct Limits in src/_iterations.pxi."""
+
+    floor: Array
+    moved: float
+    rounded: float
+    relative: float
+    added: float
+    starved: float
+    fall: float
+    reach: float
+
+
+class Leaps:
+    """The next iterations of a run of EM, as long as they are ordinary: bit for bit those of cgmm.em.loop.iterate.
+
+    They apply to rows at hand that have no gaps and are so few that no pass over them would be pruned, to families
+    whose M-step is compiled, without a prior or fixed parameters, and where nobody watches.
+    """
+
+    def __init__(self, data: Data, family: Family, tol: float, most: int, iterations: _kernels.Iterations) -> None:
+        """most : iterations in one call"""
+        self.data, self.family, self.tol, self.most, self.iterations = data, family, tol, most, iterations
+
+    @classmethod
+    def of(cls, data: Data, parameters: Parameters, settings: Settings) -> Leaps | None:
+        """Those from parameters like these; None where they do not apply."""
+        part, family = data.at_hand(), parameters.family
+        if part is None or data.n >= PRUNED_ROWS or not settings.rules.free or not family.compiled:
+            return None
+        iterations = _kernels.Iterations(
+            part.rows,
+            _form_of(parameters),
+            family.moment,
+            family.name,
+            part.weights,
+            _limits(data, part, settings),
+            matrices.lift,
+            data.threads(settings.n_threads),
+        )
+        return cls(data, family, settings.tol, max(1, BURST // (data.n * data.d * parameters.k)), iterations)
+
+    def advance(self, stage: Stage, most: int) -> tuple[Stage, bool]:
+        """The stage after up to `most` ordinary iterations, and whether the next may be one, too."""
+        lower_bounds, converged, unusual, after, before, n_k, held = self.iterations.advance(
+            *stage.parameters.values, stage.lower_bound, self.tol, min(most, self.most)
+        )
+        count = len(lower_bounds)
+        if not count:
+            return stage, not unusual
+        self.data.count_passes(count)
+        bounds = (*stage.lower_bounds, *lower_bounds.tolist())
+        repairs = [Repair(stage.iterations + at + 1, c, SINGULAR) for at, c in held]
+        stage = stage._replace(
+            before=Parameters(self.family, *before) if count > 1 else stage.parameters,
+            parameters=Parameters(self.family, *after),
+            lower_bound=bounds[-1],
+            lower_bounds=bounds,
+            n_k=n_k,
+            singular=tuple(c for at, c in held if at == count - 1),
+            converged=converged,
+        )
+        return stage.with_repairs(repairs), not unusual
+
+
+def _form_of(parameters: Parameters) -> Density:
+    """A density of the form that these parameters have; its numbers are about to be set, and not all are theirs."""
+    form, factor, log_det, whitener = parameters.family.whitening(parameters.root, parameters.k, parameters.d)
+    return Density(form, parameters.means, parameters.means[0], factor, log_norm=log_det, whitener=whitener)
+
+
+def _limits(data: Data, part: Part, settings: Settings) -> Limits:
+    rules = settings.for_rows_of(data.dtype).rules
+    weight = float(data.n) if part.weights is None else part.weights.sum()
+    moved, rounded = rounding_of_means(data.d, rules.eps)
+    return Limits(
+        floor=np.ascontiguousarray(rules.floor(data.d)),
+        moved=moved,
+        rounded=rounded,
+        relative=matrices.rounding_of(data.d),
+        added=rules.reg_covar,
+        starved=max(EMPTY, STARVED * weight / data.n),
+        fall=ROUNDING,
+        reach=MOST_FLOAT32 if data.dtype == np.float32 else np.inf,
+    )

@@ -1,0 +1,85 @@
+"""Components that lost their rows: which they are, and how they begin again at the rows that are explained worst.
+
+docs/degenerate.md has the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from cgmm.em.stage import Stage
+from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.rules import EMPTIED, Repair
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from cgmm.em.settings import Settings
+    from cgmm.em.stage import Fit
+    from cgmm.mixture.statistics import SufficientStatistics
+    from cgmm.rows.data import Data
+    from cgmm.types import Array, Rows
+
+# A component that has a smaller weight, in rows of the mean weight, explains nothing: it starves.
+STARVED = 1e-8
+# A component that began again must have raised the likelihood after so many iterations.
+LOOK_AHEAD = 20
+# It must have raised it by at least this, relative to itself: less may be rounding.
+LEAST_GAIN = 1e-9
+
+
+class Starving(NamedTuple):
+    """Which components no row belongs to, which of them have begun again, each once, and which are due to.
+
+    A component far from all rows may recover by itself, for its moments are quotients: it is due when it starves in
+    two iterations, or has so little that nothing can be divided by it.
+    """
+
+    starving: frozenset[int] = frozenset()
+    begun: frozenset[int] = frozenset()
+    due: tuple[int, ...] = ()
+
+    def after(self, statistics: SufficientStatistics, n: int) -> Self:
+        """After an E-step over n rows."""
+        starving = frozenset((statistics.n_k < STARVED * statistics.total_weight / n).nonzero()[0].tolist())
+        if not starving:
+            return type(self)(starving, self.begun)
+        lost = frozenset(statistics.empty.tolist())
+        due = ((starving & self.starving) | lost) - self.begun
+        return type(self)(starving, self.begun | due, tuple(sorted(due)))
+
+
+def begin_again(
+    data: Data,
+    parameters: Parameters,
+    starved: tuple[int, ...],
+    settings: Settings,
+    iteration: int,
+    run: Callable[[Data, Stage, Settings], Fit],
+) -> tuple[Parameters, list[Repair]]:
+    """Parameters with the starved components begun again at the rows that are explained worst; and Repairs.
+
+    Where some iterations from there, by `run`, do not raise the likelihood, or nothing may begin again, the parameters
+    stay as they are.
+    """
+    if not (settings.reseed and settings.rules.free):
+        return parameters, [Repair(iteration, c, EMPTIED) for c in starved]
+    rows, indices, before = data.worst(parameters, len(starved), settings.n_threads)
+    moved, left = starved[: len(rows)], starved[len(rows) :]
+    begun = at_rows(rows, parameters, list(moved), settings.rules.floor(data.d))
+    ahead = run(data, Stage.first(begun), settings._replace(max_iter=LOOK_AHEAD, tol=0.0, reseed=False))
+    if not ahead.lower_bound > before + LEAST_GAIN * max(1.0, abs(before)):
+        return parameters, [Repair(iteration, c, EMPTIED) for c in starved]
+    cause = "no row belonged to it, and it began again at row {}"
+    repairs = [Repair(iteration, c, cause.format(row), int(row)) for c, row in zip(moved, indices, strict=True)]
+    return ahead.parameters, repairs + [Repair(iteration, c, EMPTIED) for c in left]
+
+
+def at_rows(rows: Rows, parameters: Parameters, components: list[int], least: Array) -> Parameters:
+    """Parameters with the components at those rows (m,d), of the mean weight and covariance of the others."""
+    family, k = parameters.family, parameters.k
+    means, covariances = parameters.means.copy(), family.keep(parameters.covariances.copy(), components, None)
+    weights = parameters.weights * (1 - len(components) / k)
+    weights[components], means[components] = 1 / k, rows
+    return Parameters.held(family, weights / weights.sum(), means, covariances, least)

@@ -1,0 +1,47 @@
+"""What steers a run of EM."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cgmm.mixture.rules import Rules
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from cgmm.mixture.prior import Conjugate
+    from cgmm.types import Array
+
+# The log-likelihood does not fall by more, relative to itself: a larger fall is no rounding of double sums.
+ROUNDING = 1e-11
+
+
+class Settings(NamedTuple):
+    """What steers EM, checked: see cgmm.GMM for tol and max_iter.
+
+    rules : what its M-steps obey;  prune, reseed : False forbids it
+    """
+
+    rules: Rules = Rules()
+    tol: float = 0.0
+    max_iter: int = 0
+    prune: bool = True
+    reseed: bool = True
+
+    @property
+    def n_threads(self) -> int | None:
+        return self.rules.n_threads
+
+    @property
+    def prior(self) -> Conjugate | None:
+        return self.rules.prior
+
+    def with_rules(self, *, least: Array | None = None, prior: Conjugate | None = None) -> Self:
+        """The same with a floor, and a prior, that are known once the rows are."""
+        return self._replace(rules=self.rules._replace(least=least, prior=prior))
+
+    def for_rows_of(self, dtype: np.dtype[np.floating]) -> Self:
+        """The same for moments that are exact to the rounding of that type."""
+        return self._replace(rules=self.rules._replace(eps=float(np.finfo(dtype).eps)))

@@ -1,0 +1,151 @@
+"""Where a run of EM stands between two iterations, what those who watch it see, and what it is when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
+from cgmm.rows.pruning import Pruning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
+    from cgmm.types import Array
+
+
+class IterationState(NamedTuple):
+    """What a callback sees after each iteration.
+
+    Attributes
+    ----------
+    iteration : int
+        From 1.
+    log_likelihood : float
+        Mean log-likelihood per row (nats) of the parameters before this iteration's M-step; with a prior, plus the
+        logarithm of its density.
+    change : float
+        Of log_likelihood since the iteration before; inf in the first.
+    parameters : cgmm.mixture.parameters.Parameters
+        After the M-step: weights (k,), means (k, d) and covariances, read-only.
+    restart : int
+        From 0.
+    """
+
+    iteration: int
+    log_likelihood: float
+    change: float
+    parameters: Parameters
+    restart: int = 0
+
+
+Callback: TypeAlias = Callable[[IterationState], bool | None]  # of a user; True: stop
+Observer: TypeAlias = Callable[[int, float, float, Parameters], bool]  # of a run; the same, without the restart
+
+
+class Stage(NamedTuple):
+    """A run of EM between two iterations: all that the next ones depend on.
+
+    before : the parameters of the iteration before
+    lower_bounds : of the iterations of this run;  lower_bound, change : the last, and what it has gained
+    n_k : (k,) Σ_i w_i r_ic of the last E-step, or None;  repairs : each first of its component and cause
+    singular : components whose covariance was held from below in the last M-step
+    starving, begun : of cgmm.em.reseed.Starving;  double : float32 rows have become float64
+    """
+
+    parameters: Parameters
+    before: Parameters
+    lower_bound: float = -np.inf
+    change: float = np.inf
+    lower_bounds: tuple[float, ...] = ()
+    n_k: Array | None = None
+    repairs: tuple[Repair, ...] = ()
+    singular: tuple[int, ...] = ()
+    pruning: Pruning = Pruning()
+    starving: frozenset[int] = frozenset()
+    begun: frozenset[int] = frozenset()
+    double: bool = False
+    converged: bool = False
+    stopped: bool = False
+
+    @classmethod
+    def first(cls, parameters: Parameters, repairs: Iterable[Repair] = (), lower_bound: float = -np.inf) -> Self:
+        """That of a run which begins at these parameters, that had to be repaired so.
+
+        lower_bound : of the run that this one continues
+        """
+        repairs = tuple(repairs)
+        singular = tuple(repair.component for repair in repairs if repair.cause == SINGULAR)
+        return cls(parameters, parameters, lower_bound, repairs=repairs, singular=singular)
+
+    @property
+    def iterations(self) -> int:
+        return len(self.lower_bounds)
+
+    @property
+    def ended(self) -> bool:
+        return self.converged or self.stopped
+
+    def with_repairs(self, repairs: Iterable[Repair]) -> Self:
+        """The same with those of the repairs that are the first of their component and cause."""
+        known = {(repair.component, repair.cause): repair for repair in self.repairs}
+        for repair in repairs:
+            known.setdefault((repair.component, repair.cause), repair)
+        return self if len(known) == len(self.repairs) else self._replace(repairs=tuple(known.values()))
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """One run of EM from one start, when it has ended.
+
+    n_k, repairs, singular : as of Stage;  starved : components to which no row belonged in the last E-step
+    """
+
+    parameters: Parameters
+    lower_bounds: Array
+    converged: bool
+    n_k: Array | None = None
+    repairs: tuple[Repair, ...] = ()
+    singular: tuple[int, ...] = ()
+    starved: tuple[int, ...] = ()
+    stopped: bool = False
+
+    def __post_init__(self) -> None:
+        for array in (self.lower_bounds, self.n_k):
+            if array is not None:
+                array.flags.writeable = False
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Fit, tuple(vars(self).values())
+
+    @classmethod
+    def of(cls, stage: Stage) -> Self:
+        return cls(
+            parameters=stage.parameters,
+            lower_bounds=np.array(stage.lower_bounds),
+            converged=stage.converged,
+            n_k=stage.n_k,
+            repairs=stage.repairs,
+            singular=stage.singular,
+            starved=tuple(sorted(stage.starving)),
+            stopped=stage.stopped,
+        )
+
+    @property
+    def lower_bound(self) -> float:
+        return self.lower_bounds[-1] if len(self.lower_bounds) else -np.inf
+
+    @property
+    def degenerate(self) -> tuple[Repair, ...]:
+        """What a user is to be told of: what is not as EM alone would have it at the end."""
+        lasting = {SINGULAR: self.singular, EMPTIED: self.starved}
+        return tuple(
+            repair
+            for repair in self.repairs
+            if repair.row is not None or repair.component in lasting.get(repair.cause, ())
+        )

@@ -1,0 +1,68 @@
+"""The errors and warnings that users may catch, and how warnings reach the line that asked."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from functools import cache
+from typing import Any
+
+HERE = os.path.join(os.path.dirname(__file__), "")
+
+
+class Kin:
+    """An error or a warning that scikit-learn has, too: copied or unpickled, it is of both if scikit-learn is there."""
+
+    args: tuple[Any, ...]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revived, (getattr(self, "ours", type(self)), self.args), vars(self)
+
+
+def _revived(ours: Any, args: tuple[Any, ...]) -> Any:
+    return kin(ours)(*args)
+
+
+@cache
+def _joined(ours: Any, theirs: Any) -> Any:
+    return type(ours.__name__, (ours, theirs), {"__module__": ours.__module__, "ours": ours})
+
+
+def kin(ours: Any) -> Any:
+    """A class of errors or warnings; once scikit-learn is there, that which is also its class of the same name."""
+    exceptions = sys.modules.get("sklearn.exceptions")
+    theirs = getattr(exceptions, ours.__name__, None)
+    return ours if theirs is None else _joined(ours, theirs)
+
+
+class InvalidParameterError(ValueError, TypeError):
+    """An argument has a value or a type that cannot be used."""
+
+
+class BlockError(ValueError):
+    """A block of rows could not be read, or cannot be used; the message names it."""
+
+
+class DegenerateError(ValueError):
+    """A component cannot be estimated from the data, and on_degenerate="raise" asks not to repair it."""
+
+
+class ConvergenceWarning(Kin, UserWarning):
+    """The fit ended at max_iter before the log-likelihood settled."""
+
+
+class DegenerateWarning(UserWarning):
+    """A component could not be estimated from the data and was repaired."""
+
+
+class NotFittedError(Kin, ValueError, AttributeError):
+    """The model is used before fit."""
+
+
+def warn(text: str, category: type[Warning]) -> None:
+    """Warn at the line outside this package that called it, however deep in it the warning arises."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(HERE):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, stacklevel=level)

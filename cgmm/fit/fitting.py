@@ -1,0 +1,126 @@
+"""A fit: from what the user gives to the state of a fitted estimator."""
+
+from __future__ import annotations
+
+import copy
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cgmm.em.checkpoint import Checkpoint
+from cgmm.fit import report, starts
+from cgmm.fit.restarts import Problem, Search
+from cgmm.fit.state import State
+from cgmm.mixture.checks import check_continues, check_fixed_given
+from cgmm.mixture.prior import LEAST_EXPONENT
+from cgmm.rows import sampling
+from cgmm.rows.checks import check_enough_rows, check_responsibilities
+from cgmm.rows.floor import least_variances
+from cgmm.rows.open import FirstPass, open_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy as np
+
+    from cgmm.em.settings import Settings
+    from cgmm.fit.request import Request
+    from cgmm.fit.starts import Method
+    from cgmm.rows.data import Data
+    from cgmm.types import Array, Names
+
+
+class Prepared(NamedTuple):
+    """Rows of the user's that are known to be good, the names of their features or None, and least_variances."""
+
+    data: Data
+    names: Names | None
+    least: Array
+
+
+def prepare(X: Any, sample_weight: Any, asked: Request, k: int, rng: np.random.Generator) -> Prepared:
+    """The rows and weights of fits of up to k components, checked.
+
+    Rows that come in blocks or chunks are read once: for the sample of a search with that generator.
+    """
+    first = FirstPass(_key_of(rng), partial(starts.sample_size, k))
+    data, names = open_rows(X, sample_weight, asked.gaps).data(first, asked.n_threads)
+    return Prepared(data, names, least_variances(data))
+
+
+def _key_of(rng: np.random.Generator) -> int:
+    """The key of a sample, which leaves the generator as it is."""
+    return sampling.key_of(copy.deepcopy(rng))
+
+
+def fit(asked: Request, X: Any, sample_weight: Any, last: State | None = None) -> State:
+    """The State of the best fit that a request asks for.
+
+    last : the state that warm_start continues, if there is one
+    """
+    rng, keeping = asked.generator(), asked.keeping
+    checkpoint = None if keeping is None else Checkpoint(keeping.path, keeping.interval, rng)
+    prepared = prepare(X, sample_weight, asked, asked.k, rng)
+    if checkpoint and keeping:
+        checkpoint.belongs_to(keeping.arguments, prepared.data, last and last.fit.parameters)
+    found = search(asked, prepared, rng, last, checkpoint=checkpoint)
+    if asked.on_degenerate == "raise":
+        report.check_degenerate(found.best)
+    if checkpoint:
+        checkpoint.remove()
+    return State.of(found, prepared.names)
+
+
+def search(
+    asked: Request,
+    prepared: Prepared,
+    rng: np.random.Generator,
+    last: State | None = None,
+    share: Callable[[Method], Method] | None = None,
+    checkpoint: Checkpoint | None = None,
+) -> Search:
+    """The starts that a request asks for, run.
+
+    share : makes of a start's method one that several searches share
+    """
+    data, method, kinds = prepared.data, asked.method, asked.kinds
+    if share is not None:
+        method, kinds = share(method), {kind: share(other) for kind, other in kinds.items()}
+    check_enough_rows(data.n, data.counted, asked.k, "n_components")
+    data, settings = _settled(asked, prepared)
+    reporter = report.Reporter(asked.watching, settings.max_iter)
+    found = Search(Problem(data, asked.k, asked.family, kinds), settings, rng, reporter, checkpoint)
+    try:
+        if asked.warm_start and last is not None:
+            check_continues("warm_start", last.fit.parameters, asked.family, asked.k, data.d)
+            found.carry("warm start", last.fit.parameters, [], last.lower_bound)
+        else:
+            _begin(asked, method, found)
+    finally:
+        reporter.close()
+    return found
+
+
+def _settled(asked: Request, prepared: Prepared) -> tuple[Data, Settings]:
+    """Data and settings once the rows are known: with the floor and a prior of their scale."""
+    data, least = prepared.data, prepared.least
+    if asked.prior is None:
+        return data, asked.settings.with_rules(least=least)
+    if data.exponent < 0:  # beside a prior of order one, not the prior beside them
+        data = data.scaled(max(data.exponent, LEAST_EXPONENT))
+    conjugate = asked.prior.conjugate(data.moments(), least, asked.family, asked.k, data.exponent)
+    return data, asked.settings.with_rules(least=least, prior=conjugate)
+
+
+def _begin(asked: Request, method: Method, search: Search) -> None:
+    """The first start, and the further ones."""
+    data, k, given = search.problem.data, asked.k, asked.given
+    parameters: Mapping[str, Array] = given.parameters(asked.family, k, data.n, data.d)
+    check_fixed_given(asked.settings.rules.fixed, parameters)
+    rows = data.whole() if given.function else None
+    if given.responsibilities is None:
+        search.carry(asked.first, *search.begin(method, parameters, rows))
+    else:
+        kind, whole = "responsibilities_init", data.whole()
+        parts = check_responsibilities(kind, given.responsibilities, whole.n, k)
+        search.carry(kind, *search.begin(starts.of_parts(parts), parameters, whole))
+    search.further(asked.n_init - 1, parameters, rows)

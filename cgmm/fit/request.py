@@ -1,0 +1,223 @@
+"""What a model's arguments ask for: everything that can be checked without rows, checked once."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from cgmm.em.settings import Settings
+from cgmm.fit import starts
+from cgmm.mixture import checks
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.prior import check_prior
+from cgmm.mixture.rules import Rules
+from cgmm.rows.checks import largest_of
+from cgmm.validation import (
+    check_callback,
+    check_choice,
+    check_count,
+    check_flag,
+    check_missing,
+    check_path,
+    check_random_state,
+    check_real,
+    check_threads,
+    check_verbose,
+)
+
+if TYPE_CHECKING:
+    from cgmm.em.stage import Callback
+    from cgmm.fit.starts import Method
+    from cgmm.mixture.families import Family
+    from cgmm.mixture.prior import Prior
+    from cgmm.types import Array
+
+ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
+
+
+class Arguments(Protocol):
+    """The constructor's arguments of cgmm.GMM, as a user has set them."""
+
+    n_components: Any
+    covariance_type: Any
+    tol: Any
+    reg_covar: Any
+    max_iter: Any
+    n_init: Any
+    init_params: Any
+    weights_init: Any
+    means_init: Any
+    precisions_init: Any
+    random_state: Any
+    warm_start: Any
+    verbose: Any
+    verbose_interval: Any
+    responsibilities_init: Any
+    fixed: Any
+    prior: Any
+    on_degenerate: Any
+    missing: Any
+    n_threads: Any
+    callback: Any
+    checkpoint: Any
+    checkpoint_interval: Any
+    learning_decay: Any
+    learning_rows: Any
+    forget: Any
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+
+class Given(NamedTuple):
+    """What a user gives of the start, not checked: that needs the rows' features.
+
+    responsibilities : or labels, of all rows, or None;  function : init_params is one, which needs all rows
+    """
+
+    weights: Any = None
+    means: Any = None
+    precisions: Any = None
+    responsibilities: Any = None
+    function: bool = False
+
+    def parameters(self, family: Family, k: int, n: int, d: int) -> dict[str, Array]:
+        """Weights, means and covariances by name, those that are given, checked; NaN where unknown."""
+        return checks.check_given(family, k, d, self.weights, self.means, self.precisions, largest_of(n, d))
+
+
+class Learning(NamedTuple):
+    """How fast a stream is forgotten, see cgmm.em.stepwise.Rates: rows and half_life are None by default."""
+
+    decay: float
+    rows: float | None
+    half_life: float | None
+
+
+class Watching(NamedTuple):
+    """Who looks on: see cgmm.fit.report.Reporter."""
+
+    verbose: int
+    interval: int
+    callback: Callback | None
+
+
+class Keeping(NamedTuple):
+    """The file in which a fit keeps what it has done, how often, and the arguments that tell it from another fit."""
+
+    path: str | os.PathLike[str]
+    interval: int
+    arguments: Mapping[str, Any]
+
+
+class Request(NamedTuple):
+    """What a model's arguments ask for, checked as far as that can be done without rows.
+
+    settings : of EM, without a prior or least variances
+    first : the name of init_params, whose method comes with it;  kinds : methods of further starts, by their names
+    given : of the start;  gaps : whether NaN is a missing value;  seed : random_state, of which `generator` makes one
+    """
+
+    settings: Settings
+    k: int
+    family: Family
+    first: str
+    method: Method
+    kinds: Mapping[str, Method]
+    given: Given
+    n_init: int
+    warm_start: bool
+    prior: Prior | None
+    gaps: bool
+    on_degenerate: str
+    seed: Any
+    learning: Learning
+    watching: Watching
+    keeping: Keeping | None
+
+    @property
+    def n_threads(self) -> int | None:
+        return self.settings.n_threads
+
+    def generator(self) -> np.random.Generator:
+        """A generator of random numbers, which begins as the user's random_state says."""
+        return check_random_state(self.seed)
+
+
+def request_of(model: Arguments) -> Request:
+    """The Request of a model; ValueError or TypeError names the argument that cannot be used."""
+    k = check_count("n_components", model.n_components)
+    family = check_choice("covariance_type", model.covariance_type, FAMILIES)
+    first, method = _method(model.init_params)
+    return Request(
+        settings=settings_of(model, family, k),
+        k=k,
+        family=family,
+        first=first,
+        method=method,
+        kinds=starts.KINDS if first == "kmeans" else {first: method},
+        given=Given(
+            weights=model.weights_init,
+            means=model.means_init,
+            precisions=model.precisions_init,
+            responsibilities=model.responsibilities_init,
+            function=callable(model.init_params),
+        ),
+        n_init=check_count("n_init", model.n_init, most=sys.maxsize),
+        warm_start=check_flag("warm_start", model.warm_start),
+        prior=check_prior(model.prior),
+        gaps=check_missing(model.missing),
+        on_degenerate=check_choice("on_degenerate", model.on_degenerate, ON_DEGENERATE),
+        seed=_seed(model.random_state),
+        learning=_learning(model),
+        watching=_watching(model),
+        keeping=_keeping(model),
+    )
+
+
+def settings_of(model: Arguments, family: Family, k: int) -> Settings:
+    """The constructor's arguments that steer EM, checked."""
+    rules = Rules(
+        reg_covar=check_real("reg_covar", model.reg_covar),
+        fixed=checks.check_fixed(model.fixed, family, k),
+        n_threads=check_threads(model.n_threads),
+    )
+    return Settings(rules, check_real("tol", model.tol), check_count("max_iter", model.max_iter, least=0))
+
+
+def _method(init_params: Any) -> tuple[str, Method]:
+    """The name and the method of init_params."""
+    if callable(init_params):
+        return str(getattr(init_params, "__name__", init_params)), starts.of_function(init_params)
+    return init_params, check_choice("init_params", init_params, starts.METHODS)
+
+
+def _seed(random_state: Any) -> Any:
+    """Checked, but not drawn from yet, where drawing would change it."""
+    stateful = isinstance(random_state, np.random.Generator | np.random.RandomState)
+    if not (stateful or random_state is None or random_state is np.random):
+        check_random_state(random_state)
+    return random_state
+
+
+def _learning(model: Arguments) -> Learning:
+    rows, half_life = model.learning_rows, model.forget
+    return Learning(
+        check_real("learning_decay", model.learning_decay, least=0.5, most=1.0),
+        None if rows is None else check_real("learning_rows", rows, least=1.0),
+        None if half_life is None else check_real("forget", half_life, least=1.0),
+    )
+
+
+def _watching(model: Arguments) -> Watching:
+    interval = check_count("verbose_interval", model.verbose_interval)
+    return Watching(check_verbose(model.verbose), interval, check_callback(model.callback))
+
+
+def _keeping(model: Arguments) -> Keeping | None:
+    interval = check_count("checkpoint_interval", model.checkpoint_interval)
+    path = check_path("checkpoint", model.checkpoint)
+    return None if path is None else Keeping(path, interval, model.get_params(deep=False))

@@ -1,0 +1,200 @@
+"""Where EM starts: k-means, k-means++, random responsibilities, random rows.
+
+A start works on a sample of the rows when there are many: it is to cost no more than a few EM iterations, and
+the parameters that it estimates are about to be improved anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from cgmm.config import threads
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.rules import SINGULAR, Fixed, Repair, Rules
+from cgmm.rows import partition
+from cgmm.rows.checks import check_responsibilities
+from cgmm.rows.data import Complete
+from cgmm.rows.floor import least_variances
+from cgmm.rows.k_means import lloyd, moderate, nearest, plus_plus, random_rows
+from cgmm.rows.part import Part
+from cgmm.rows.place import InMemory
+from cgmm.validation import check_array, check_start_array
+
+if TYPE_CHECKING:
+    from cgmm.mixture.families import Family
+    from cgmm.rows.data import Data
+    from cgmm.types import Array, Labels, Partition, Rows
+
+# A start looks at no fewer than SAMPLE_ROWS rows, if there are so many, and at no fewer than SAMPLE_PER_PARAMETER for
+# each component and feature.
+SAMPLE_ROWS = 16384
+SAMPLE_PER_PARAMETER = 10
+SAMPLE_TRIES = 3  # Runs of k-means on a sample of that size, of which the best counts: beside a fit they are cheap.
+# k-means++ reads its rows once for each seed. It looks at no fewer than SEEDING_ROWS rows of the sample, and at no
+# fewer than SEEDING_PER_COMPONENT for each component.
+SEEDING_ROWS = 16384
+SEEDING_PER_COMPONENT = 64
+FAR = 1e300  # Squared distances are no larger: this is still a number, and beyond it all rows are alike.
+# Up to so many features, a start's rows are whitened by their covariance; beyond, they are only scaled.
+WHITENED_FEATURES = 32
+
+# (X, k, rng, row_weights, n_threads) → labels or responsibilities: where a start begins.
+Method: TypeAlias = Callable[["Rows", int, np.random.Generator, "Array | None", int], "Partition"]
+
+
+def sample_size(k: int, d: int) -> int:
+    """The rows that a start looks at."""
+    return max(SAMPLE_ROWS, SAMPLE_PER_PARAMETER * k * d)
+
+
+def start(
+    rows: Data,
+    k: int,
+    family: Family,
+    method: Method,
+    rng: np.random.Generator,
+    rules: Rules,
+    given: Mapping[str, Any] | None = None,
+) -> tuple[Parameters, list[Repair]]:
+    """Parameters of a mixture of these rows by a method, and what had to be repaired in them.
+
+    method : function (X, k, rng, row_weights, n_threads) → labels (n,) or responsibilities (n,k)
+    given : those of weights, means and covariances that the user gives, NaN where unknown; they replace the start's
+    """
+    given = given or {}
+    complete = [name for name, value in given.items() if not np.isnan(value).any()]
+    if len(complete) == 3:
+        return Parameters.build(family, **given), []
+    found, repairs = of_partition(rows, k, family, method, rng, rules)
+    if not given:
+        return found, repairs
+    order = _alike(found, given)
+    own: dict[str, Any] = {
+        "weights": found.weights[order],
+        "means": found.means[order],
+        "covariances": family.take(found.covariances, order),
+    }
+    for name, value in given.items():
+        own[name] = np.where(np.isnan(value), own[name], value)
+    if "weights" in given and "weights" not in complete:
+        unknown = np.isnan(given["weights"])
+        rest = own["weights"][unknown]
+        rest = rest if rest.sum() > 0 else np.ones(len(rest))
+        own["weights"][unknown] = (1 - own["weights"][~unknown].sum()) * rest / rest.sum()
+    if "covariances" in complete:
+        repairs = [repair for repair in repairs if repair.cause != SINGULAR]
+    return Parameters.build(family, **own), repairs
+
+
+def of_partition(
+    rows: Data,
+    k: int,
+    family: Family,
+    method: Method,
+    rng: np.random.Generator,
+    rules: Rules,
+) -> tuple[Parameters, list[Repair]]:
+    """Parameters of the partition of these rows by a method, and what had to be repaired in them."""
+    X, row_weights = rows.completed().part
+    parts = method(X, k, rng, row_weights, threads(rules.n_threads))
+    sums = partition.of_partition(X, parts, k, family, row_weights)
+    return Parameters.estimated(family, sums, rules._replace(fixed=Fixed()))
+
+
+def _alike(found: Parameters, given: Mapping[str, Any]) -> Labels:
+    """An order of the start's components in which the known means stand beside those nearest to them."""
+    means = given.get("means")
+    order = np.arange(found.k)
+    if means is None or not np.isnan(means).any():
+        return order
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
+    known = np.flatnonzero(~np.isnan(means[:, 0]))
+    scale = np.sqrt(found.variances.mean(axis=0))
+    with np.errstate(over="ignore"):
+        distances = [(((means[c] - found.means) / scale) ** 2).sum(axis=1) for c in known]
+    taken = np.empty(len(known), dtype=int)
+    rows, columns = linear_sum_assignment(np.minimum(distances, FAR).reshape(len(known), found.k))
+    taken[rows] = columns
+    order[known] = taken
+    order[np.isnan(means[:, 0])] = np.setdiff1d(np.arange(found.k), taken)
+    return order
+
+
+def _seeds(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Array:
+    step = max(1, len(X) // max(SEEDING_ROWS, SEEDING_PER_COMPONENT * k))
+    return plus_plus(X[::step], k, rng, None if row_weights is None else row_weights[::step], n_threads)
+
+
+def _kmeans(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
+    X, tries = moderate(X, n_threads)[0], SAMPLE_TRIES if len(X) >= SAMPLE_ROWS else 1
+    results = (
+        lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, 1e-4, row_weights, n_threads) for _ in range(tries)
+    )
+    return min(results, key=lambda result: result.inertia).labels
+
+
+def _plus_plus(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
+    X = moderate(X, n_threads)[0]
+    return nearest(X, _seeds(X, k, rng, row_weights, n_threads), n_threads)
+
+
+def _random_rows(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
+    X = moderate(X, n_threads)[0]
+    return nearest(X, random_rows(X, k, rng, row_weights), n_threads)
+
+
+def _random(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Array:
+    responsibilities = rng.random((len(X), k))
+    return responsibilities / responsibilities.sum(axis=1, keepdims=True)
+
+
+def _whitened(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
+    """k-means of rows in units of their own spread: of their covariance, or where d is large of each column's."""
+    family = FAMILIES["full" if X.shape[1] <= WHITENED_FEATURES else "diag"]
+    one = partition.of_labels(X, np.zeros(len(X), dtype=np.intp), 1, family, row_weights)
+    least = least_variances(Complete(InMemory(Part(X))))
+    whole, _ = Parameters.estimated(family, one, Rules(least=least))
+    centred, root = X - whole.means[0], whole.root[0]
+    Y = centred * root if root.ndim == 1 else np.einsum("ij,lj->il", centred, root)  # the same bits for any BLAS
+    return _kmeans(np.ascontiguousarray(Y), k, rng, row_weights, n_threads)
+
+
+def of_function(function: Callable[..., Any]) -> Method:
+    """A method from a user's function (X, n_components, random_state) → means, labels or responsibilities."""
+
+    def method(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Partition:
+        found = function(X, k, np.random.RandomState(rng.integers(2**32, dtype=np.uint64)))
+        found = check_array("what init_params returned", found)
+        shape = found.shape
+        if shape == (k, X.shape[1]) and not (shape == (len(X), k) and np.allclose(np.sum(found, axis=1), 1)):
+            centers = check_start_array("what init_params returned", found, shape)
+            X, scale = moderate(X, n_threads)
+            return nearest(X, np.ldexp(centers, -scale), n_threads)
+        return check_responsibilities("what init_params returned", found, len(X), k)
+
+    return method
+
+
+def of_parts(parts: Partition) -> Method:
+    """A method that returns given labels or responsibilities."""
+    return lambda *_: parts
+
+
+METHODS: dict[str, Method] = {
+    "kmeans": _kmeans,
+    "k-means++": _plus_plus,
+    "random_from_data": _random_rows,
+    "random": _random,
+}
+# The kinds of the further starts of a fit whose first is k-means, in turn.
+KINDS: dict[str, Method] = {
+    "kmeans": _kmeans,
+    "whitened kmeans": _whitened,
+    "k-means++": _plus_plus,
+    "random_from_data": _random_rows,
+}

@@ -1,0 +1,88 @@
+"""What a fit leaves in an estimator, as one value."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cgmm.em.stage import Fit
+from cgmm.em.stepwise import Memory
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from cgmm.em.settings import Settings
+    from cgmm.fit.restarts import Restart, Search
+    from cgmm.rows.open import Batch
+    from cgmm.types import Names
+
+
+class Gathered(NamedTuple):
+    """The first rows of a stream, the names of their features or None, and how many of them a start has had."""
+
+    batch: Batch
+    names: Names | None
+    fitted: int = 0
+
+
+class State(NamedTuple):
+    """What a fit leaves in the estimator.
+
+    names : feature names or None;  restarts, winner : what became of each start, and which of them the fit is
+    exponent : the fit's row weights were 2^−exponent times the user's;  passes : over the rows
+    settings : of the fit, None if the parameters were given
+    memory : what is remembered of a stream;  gathered : its rows, while they are too few
+    """
+
+    fit: Fit
+    names: Names | None = None
+    restarts: tuple[Restart, ...] = ()
+    winner: int = 0
+    exponent: int = 0
+    passes: int = 0
+    settings: Settings | None = None
+    memory: Memory | None = None
+    gathered: Gathered | None = None
+
+    @property
+    def n_iter(self) -> int:
+        """Iterations of the fit, and batches since."""
+        return len(self.fit.lower_bounds) if self.memory is None else self.memory.steps
+
+    @property
+    def lower_bound(self) -> float:
+        """That of a fit of all its rows, which another may continue; −inf if there is none."""
+        streamed = self.memory is not None and self.memory.batches > 0
+        return -math.inf if streamed else self.fit.lower_bound
+
+    @classmethod
+    def of(cls, search: Search, names: Names | None) -> Self:
+        """What a search found."""
+        data = search.problem.data
+        return cls(
+            fit=search.best,
+            names=names,
+            restarts=tuple(search.restarts),
+            winner=search.winner,
+            exponent=data.exponent,
+            passes=data.place.passes.begun,
+            settings=search.settings,
+        )
+
+    def remembered(self) -> Memory | None:
+        """What is known of the rows that the fit was learnt from; None if nothing is."""
+        fit, settings = self.fit, self.settings
+        if self.memory is not None or settings is None or settings.rules.least is None or fit.n_k is None:
+            return self.memory
+        statistics = fit.parameters.statistics(fit.n_k, settings.rules)
+        seen = float(np.ldexp(statistics.total_weight, self.exponent))
+        return Memory(
+            statistics=statistics,
+            exponent=self.exponent,
+            seen=seen,
+            iterations=len(fit.lower_bounds),
+            batches=0,
+            least=settings.rules.least,
+        )

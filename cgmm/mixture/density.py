@@ -1,0 +1,47 @@
+"""A density in the form in which the kernels take it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cgmm.types import Array, Form
+
+
+class Density(NamedTuple):
+    """A mixture's density for the kernels: log π_c N(x|μ_c, Σ_c) = log_norm_c − ½ |P_c (x−μ_c)|².
+
+    Whoever has a log_norm and a P of each component is a density to the kernels, whether a mixture's parameters, a
+    posterior's expectations, or distances.
+
+    form, factor, whitener : as cgmm.mixture.families.Whitening
+    means : (k,d)
+    centre : (d,), subtracted from rows and means alike, so that float32 keeps its digits far from the origin
+    log_norm : (k,)
+    """
+
+    form: Form
+    means: Array
+    centre: Array
+    factor: Array
+    log_norm: Array
+    whitener: Array | None = None
+
+
+def distances_to(centres: Array, middle: Array | None = None) -> Density:
+    """The Density whose log-densities are −½ |x − centre_c|², about the median of the centres, or `middle`."""
+    k = len(centres)
+    if middle is None:
+        middle = np.sort(centres, axis=0)[(k - 1) // 2]
+    return Density("isotropic", centres, middle, np.ones(k), np.zeros(k))
+
+
+def weighted_median(means: Array, weights: Array) -> Array:
+    """The weighted median of the means in each feature, (d,): unlike a mean, a far component leaves it alone."""
+    order = means.argsort(axis=0, kind="stable")
+    reach = weights[order].cumsum(axis=0)
+    at = (reach >= 0.5).argmax(axis=0)
+    features = np.arange(len(at))
+    return means[order[at, features], features]

@@ -1,0 +1,237 @@
+"""What a covariance family is: everything about a mixture that depends on which family it has.
+
+Each family owns the second moment that the kernels accumulate for it, the covariances that follow from the
+statistics, the whitening factor that densities need, and its number of parameters. L is the Cholesky factor of
+a covariance Σ = L Lᵀ, and the whitening factor is P = L⁻¹, so that (x−μ)ᵀ Σ⁻¹ (x−μ) = |P (x−μ)|².
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cgmm.config import threads
+from cgmm.mixture import matrices
+
+if TYPE_CHECKING:
+    from cgmm.mixture.rules import Rules
+    from cgmm.mixture.values import Values
+    from cgmm.types import Array, Components, CovarianceType, Form, Labels, Moment
+
+
+class Whitening(NamedTuple):
+    """The density of a family in the form that the kernels take.
+
+    form : "triangular", "diagonal" or "isotropic"
+    factor : (k,d,d) lower triangular, (k,d) or (k,), as the form says
+    log_det : (k,) log-determinant of each component's P
+    whitener : (d,d) applied to the rows first, or None
+    """
+
+    form: Form
+    factor: Array
+    log_det: Array
+    whitener: Array | None = None
+
+
+class Central(NamedTuple):
+    """What an M-step knows of the rows once the means are chosen.
+
+    covariances : the second moments about the new means over `counts`: the maximum, where components share no more
+    counts : the family's, of the components' weights and of a prior
+    empty : the components that no row belongs to
+    least : (d,) or (k,d), below which no variance may fall
+    """
+
+    covariances: Array
+    counts: Array
+    empty: Labels
+    least: Array
+
+
+class Estimate(NamedTuple):
+    """What an M-step makes of that: covariances, P of each, and the components that were held at the floor."""
+
+    covariances: Array
+    root: Array
+    held: list[int]
+
+
+class NotPositiveDefinite(ValueError):
+    """The covariances of `components` are not positive definite."""
+
+    def __init__(self, components: Iterable[int]) -> None:
+        self.components = list(components)
+        super().__init__(f"the covariance of component {self.components[0]} is not positive definite")
+
+
+class Family(ABC):
+    """A covariance family. Its covariances, and P of them, have `shape(k, d)`; k components, d features.
+
+    `moment` names what the kernels accumulate: "full" (k,d,d), "diag" (k,d), "radial" (k,) or "pooled" (d,d).
+    `compiled` says whether the compiled iterations know this family's M-step, by its name; a class must say so itself,
+    for it is not inherited.
+    """
+
+    name: CovarianceType
+    moment: Moment
+    compiled = False
+    per_component = True  # Whether each component has a covariance of its own.
+    correlated: bool  # Whether the features of a component are.
+    definite: str  # What covariances must be, in an error's words.
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.compiled = bool(vars(cls).get("compiled", False))
+
+    @abstractmethod
+    def shape(self, k: int, d: int) -> tuple[int, ...]:
+        """Of the covariances."""
+
+    @abstractmethod
+    def n_parameters(self, k: int, d: int) -> int:
+        """Free parameters of the covariances."""
+
+    # The M-step
+
+    @abstractmethod
+    def counts(self, n_k: Array, d: int) -> Array:
+        """What second moments of components of weights n_k (k,) are divided by; it broadcasts against them."""
+
+    @abstractmethod
+    def scatter(self, masses: Array, offsets: Array) -> Array:
+        """The second moment of masses (k,) at offsets (k,d), in the form in which the kernels accumulate it.
+
+        The second moment about the means is that about other points, less the scatter of what lies between.
+        """
+
+    def estimate(self, central: Central, rules: Rules, last: Values | None) -> Estimate:
+        """The covariances of highest likelihood (or posterior density) that obey the rules.
+
+        last : the parameters before this M-step, from which one that is itself iterated starts; None at a start
+        """
+        covariances = central.covariances
+        if len(central.empty):
+            covariances = self.keep(covariances, central.empty, last and last.covariances)
+        return self.hold(covariances, central.least, rules.reg_covar, threads(rules.n_threads))
+
+    @abstractmethod
+    def hold(self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1) -> Estimate:
+        """Covariances whose variance is nowhere below `least` (d,) or (k,d), with reg_covar added."""
+
+    def second(self, covariances: Array, counts: Array) -> Array:
+        """The second moments of which these covariances are the estimate: the inverse of the closed form."""
+        return covariances * counts
+
+    def together(self, second: Array) -> Array:
+        """The second moments of all components, about one point, as those of a single component."""
+        return second.sum(axis=0, keepdims=True)
+
+    def side_by_side(self, seconds: Sequence[Array]) -> Array:
+        """The second moments of all components, from those of each as a single one."""
+        return np.concatenate(seconds)
+
+    @abstractmethod
+    def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:
+        """What a conjugate prior of so many degrees of freedom adds to the counts, and whether means have one, too."""
+
+    @abstractmethod
+    def default_scale(self, covariance: Array) -> Array:
+        """The scale of a prior, from the covariance (d,d) of the rows."""
+
+    @abstractmethod
+    def scale_shape(self, d: int) -> tuple[int, ...]:
+        """Of a prior's scale."""
+
+    def keep(self, covariances: Array, components: Components, previous: Array | None) -> Array:
+        """Put the previous covariances, or the mean of the others, in the place of those of `components`."""
+        if previous is not None:
+            covariances[components] = previous[components]
+            return covariances
+        covariances[components] = covariances[matrices.all_but(len(covariances), components)].mean(axis=0)
+        return covariances
+
+    # Roots and densities
+
+    @abstractmethod
+    def root(self, covariances: Array, n_threads: int = 1) -> Array:
+        """P of each covariance; NotPositiveDefinite names those that have none."""
+
+    @abstractmethod
+    def sharp_root(self, covariances: Array) -> Array:
+        """As `root`, exact to rounding: for covariances that are given, not estimated."""
+
+    @abstractmethod
+    def whitening(self, root: Array, k: int, d: int) -> Whitening:
+        """The density that these roots make."""
+
+    @abstractmethod
+    def log_root(self, root: Array) -> Array:
+        """The log-determinant of each P, or of each of its factors: their sum is that of all."""
+
+    @abstractmethod
+    def root_diagonal(self, root: Array, k: int, d: int) -> Array:
+        """The diagonals of P (m,d), of all that there are."""
+
+    @abstractmethod
+    def least_left(self, root: Array) -> float:
+        """The least variance of a feature in a component, given all others."""
+
+    @abstractmethod
+    def condition_numbers(self, covariances: Array, root: Array) -> Array:
+        """The largest over the smallest eigenvalue of each covariance."""
+
+    @abstractmethod
+    def precisions(self, root: Array) -> Array:
+        """The inverses of the covariances."""
+
+    @abstractmethod
+    def precisions_cholesky(self, root: Array) -> Array:
+        """What scikit-learn calls so: the upper triangular Pᵀ, or P where that is 1/σ."""
+
+    @abstractmethod
+    def root_from_precisions_cholesky(self, cholesky: Array) -> Array:
+        """P of that."""
+
+    @abstractmethod
+    def covariances_from_precisions(self, precisions: Array) -> Array:
+        """The inverses of the precisions."""
+
+    # Checks
+
+    @abstractmethod
+    def is_root_of(self, root: Array, covariances: Array) -> bool:
+        """Whether P Σ Pᵀ = I to rounding, P lower triangular with a positive diagonal."""
+
+    @abstractmethod
+    def is_symmetric(self, covariances: Array) -> bool:
+        """Whether the covariances are symmetric, to rounding."""
+
+    # Other forms of the covariances
+
+    @abstractmethod
+    def variances(self, covariances: Array, k: int, d: int) -> Array:
+        """Of each feature in each component, (k,d)."""
+
+    @abstractmethod
+    def expand(self, covariances: Array, k: int, d: int) -> Array:
+        """As matrices (k,d,d)."""
+
+    @abstractmethod
+    def compact(self, full: Array) -> Array:
+        """The covariance of the family that is nearest to a matrix (d,d)."""
+
+    def take(self, covariances: Array, components: Components) -> Array:
+        """The covariances of those components."""
+        return covariances[components]
+
+    @abstractmethod
+    def project(self, covariances: Array, directions: Array, k: int) -> Array:
+        """The covariances (k,m,m) of what lies along directions (m,d)."""
+
+    @abstractmethod
+    def colour(self, root: Array, labels: Labels, noise: Array) -> Array:
+        """Rows L_c z of noise (n,d), c the label of each."""

@@ -1,0 +1,49 @@
+"""The floor under variances: what is so small that only rounding, or nothing, is left of it.
+
+docs/degenerate.md has the rules.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cgmm import _kernels
+
+if TYPE_CHECKING:
+    from cgmm.mixture.parameters import Parameters
+    from cgmm.types import Array
+
+EPS = float(np.finfo(np.float64).eps)
+# No variance is smaller than this, in squared units of X: the inverse of a smaller one would not be a number.
+SMALLEST = 1e-300
+# No variance is a smaller share of the data's own: a standard deviation is no less than 1e-9 of theirs.
+RELATIVE = 1e-18
+# A standard deviation is no less than so many times the rounding of a mean: below that, rows cannot be told apart.
+MEAN_ROUNDING = 1000
+
+
+def least_of(parameters: Parameters) -> Array:
+    """The variances (d,) below which none falls, of a mixture whose rows are not at hand: RELATIVE of its own."""
+    family, weights, means = parameters.family, parameters.weights, parameters.means
+    mean = np.einsum("c,cj->j", weights, means)
+    variances = family.variances(parameters.covariances, *means.shape) + (means - mean) ** 2
+    return np.maximum(RELATIVE * np.einsum("c,cj->j", weights, variances), (4 * EPS * mean) ** 2 + SMALLEST)
+
+
+def exact_to(least: Array, offsets: Array, means: Array, eps: float) -> Array:
+    """The variances (d,) or (k,d) below which none falls, if least is not enough for what rounding does.
+
+    Moments about points at `offsets` (k,d) from the means are exact to eps times the offsets' squares; and a mean
+    is exact to its own rounding, of which a standard deviation is to be many times.
+    """
+    moved, rounded = rounding_of_means(means.shape[1], eps)
+    if moved * _kernels.sum_of_squares(offsets) + rounded * _kernels.sum_of_squares(means) <= least.min():
+        return least
+    return np.maximum(least, np.maximum(moved * offsets**2, rounded * means**2))
+
+
+def rounding_of_means(d: int, eps: float) -> tuple[float, float]:
+    """What rounding leaves of a variance: times the square of what a mean has moved, and times that of the mean."""
+    return 4 * (d + 4) * eps, (MEAN_ROUNDING * EPS) ** 2

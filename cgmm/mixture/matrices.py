@@ -1,0 +1,133 @@
+"""Linear algebra of covariance matrices Σ and their roots P, P Σ Pᵀ = I: held, sharpened, for any number of threads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cgmm import _kernels
+
+if TYPE_CHECKING:
+    from cgmm.types import Array, Components, Mask
+
+EPS = float(np.finfo(np.float64).eps)
+TINY = float(np.finfo(np.float64).tiny)
+BLAS_BLOCK = 64  # Features a product may have at a time: OpenBLAS takes threads beyond 2^18 multiply-adds.
+
+
+def all_but(k: int, components: Components) -> Mask:
+    """Which of k components are none of those, (k,)."""
+    others = np.ones(k, dtype=bool)
+    others[components] = False
+    return others
+
+
+def rounding_of(d: int) -> float:
+    """What the rounding of a d×d matrix may leave of a variance, relative to it."""
+    return 128 * d**2 * EPS
+
+
+def lift(S: Array, least: Array, reg_covar: float) -> tuple[Array, Array, bool]:
+    """S with no variance below least, see Matrices.hold, plus reg_covar; its P; and whether one was below.
+
+    Nor is one left below what the rounding of the largest leaves of it, in units in which no feature has so large a
+    variance that others are lost in it. Where the floor matters more than reg_covar, P comes from the axes and
+    variances themselves: from the matrix, the smallest would be known to its rounding only.
+    """
+    S = np.where(np.isfinite(S), S, 0.0)
+    d, deviations = len(S), np.sqrt(np.maximum(S.diagonal(), 0.0))
+    most = deviations * deviations[:, None]
+    S = np.minimum(np.maximum(S, -most), most)  # as a covariance is, but for rounding
+    own = np.maximum(rounding_of(d) * S.diagonal() / 16.0, TINY)
+    least = np.maximum(
+        least, 16.0 ** np.ceil(np.log2(own) / 4.0)
+    )  # in steps: a floor that moves lets the likelihood fall
+    unit = np.sqrt(least)
+    values, axes = eigh(S / unit / unit[:, None])
+    lowest = max(1.0, 8 * d * EPS * values[-1])
+    lifted = bool(values[0] < lowest)
+    with np.errstate(over="ignore"):
+        added = reg_covar / least
+    if added.max() > lowest or not lifted:
+        whole = _product(axes * np.maximum(values, lowest), axes.T) * unit * unit[:, None] if lifted else S
+        whole = whole + reg_covar * np.eye(d)
+        root, failed = _kernels.roots(whole[np.newaxis])
+        if not failed[0]:
+            return whole, root[0], lifted
+    values = np.maximum(values, lowest) + added @ axes**2
+    whole = _product(axes * values, axes.T) * unit * unit[:, None]
+    upper: Any = np.linalg.qr((axes / np.sqrt(values)).T[:, ::-1] / unit[::-1], mode="r")  # W = Q P, P lower triangular
+    root = upper[::-1, ::-1] * np.sign(upper.diagonal()[::-1])[:, None]
+    return whole, np.tril(root), lifted
+
+
+def eigh(S: Array) -> tuple[Array, Array]:
+    """Eigenvalues, ascending, and eigenvectors, the columns, of a symmetric matrix.
+
+    NumPy's way, divide and conquer, takes a BLAS's threads from 26 features on, and gains nothing by them; they go on
+    spinning beside the next pass, which took three times as long on two cores. QR iterations take none up to 90.
+    """
+    if not 25 < len(S) <= 90:
+        return np.linalg.eigh(S)
+    from scipy.linalg.lapack import dsyev  # slow to import
+
+    values, axes, failed = dsyev(S, lower=1)
+    return (values, axes) if not failed else np.linalg.eigh(S)
+
+
+def sharpen(roots: Array, covariances: Array) -> Array:
+    """P (k,d,d) to an error of d ε κ(L), from those to d ε κ(L)² that Cholesky factors in double give.
+
+    With L = P⁻¹ and what it leaves, E = Σ − L Lᵀ, P Σ Pᵀ is I + P E Pᵀ = K Kᵀ, and the root K⁻¹ P. In E the
+    digits of Σ cancel, so L Lᵀ has to be exact beyond them: L is cut into a + r, where a has so few bits (25, of
+    variances scaled to about one) that no sum in a aᵀ rounds, and r is so small that its products may (Ozaki,
+    Ogita, Oishi and Rump 2012, "Error-free transformations of matrix multiplication by using fast routines of
+    matrix multiplication and its applications"). A P whose I + P E Pᵀ has no K in double stays as it is.
+    """
+    identity = np.eye(roots.shape[-1])
+    scale = 2.0 ** -np.round(np.log2(np.diagonal(covariances, axis1=1, axis2=2)) / 2)
+    scaled = roots / scale[:, None, :]
+    L = np.array([solve(P, identity).T for P in scaled])
+    a = (L + 1.5 * 2.0**27) - 1.5 * 2.0**27
+    r = L - a
+    cross = _product(a, np.swapaxes(r, 1, 2))
+    left = covariances * scale[:, :, None] * scale[:, None, :] - _product(a, np.swapaxes(a, 1, 2))
+    left -= cross + np.swapaxes(cross, 1, 2)
+    left -= _product(r, np.swapaxes(r, 1, 2))
+    inverses, failed = _kernels.roots(identity + _product(_product(scaled, left), np.swapaxes(scaled, 1, 2)))
+    return np.where(failed[:, None, None], roots, _product(inverses, roots))
+
+
+def _product(A: Array, B: Array) -> Array:
+    """A B (…,d,d), by blocks so small that a BLAS takes no threads for one: its bits might depend on them."""
+    if A.shape[-1] <= BLAS_BLOCK:
+        return A @ B
+    product = np.zeros(A.shape)
+    cuts = [slice(start, start + BLAS_BLOCK) for start in range(0, A.shape[-1], BLAS_BLOCK)]
+    for rows in cuts:
+        for columns in cuts:
+            for part in cuts:
+                product[..., rows, columns] += A[..., rows, part] @ B[..., part, columns]
+    return product
+
+
+def solve(root: Array, noise: Array) -> Array:
+    """Rows x with P x = z for the rows z of noise (n,d), by forward substitution.
+
+    Not by a BLAS, whose bits may depend on its threads.
+    """
+    rows = np.empty(noise.shape[::-1])
+    for j, row in enumerate(root):
+        rows[j] = (noise[:, j] - np.einsum("i,in->n", row[:j], rows[:j])) / row[j]
+    return rows.T
+
+
+def project(covariances: Array, directions: Array) -> Array:
+    half = np.einsum("cij,mj->cmi", covariances, directions)
+    return np.einsum("cmi,li->cml", half, directions)
+
+
+def log_diagonal(root: Array) -> Array:
+    """Σ_j log P_jj (m,) of roots (m,d,d)."""
+    return _kernels.log_products(root.diagonal(axis1=1, axis2=2))

@@ -1,0 +1,150 @@
+"""The M-step: parameters from sufficient statistics; and its inverse.
+
+It is the same for all families, priors and masks: a prior adds to the statistics, the means follow, the family makes
+covariances of the second moments about these, and what is fixed is put back.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cgmm import _kernels
+from cgmm.mixture.families import Central
+from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
+from cgmm.mixture.statistics import EMPTY, SufficientStatistics
+from cgmm.mixture.values import Values
+
+if TYPE_CHECKING:
+    from cgmm.mixture.families import Estimate, Family
+    from cgmm.mixture.rules import Rules
+    from cgmm.types import Array, Labels, Mask
+
+# Below this share of the rows in what a prior adds to a component, rounding is more than they are.
+LIGHT = 1e-9
+
+
+class Sums(NamedTuple):
+    """Statistics as the M-step takes them, those of a prior's unseen rows included.
+
+    weights : (k,) what the weights are in proportion to;  masses : (k,) what first moments are divided by
+    first, second : moments about the statistics' shift;  counts : what second moments are divided by
+    empty : components that no row belongs to
+    """
+
+    weights: Array
+    masses: Array
+    first: Array
+    second: Array
+    counts: Array
+    empty: Labels
+
+
+def maximise(
+    statistics: SufficientStatistics,
+    family: Family,
+    rules: Rules,
+    last: Values | None = None,
+    iteration: int = 0,
+) -> tuple[Values, list[Repair]]:
+    """The parameters of highest likelihood, or posterior density, that obey the rules; and what had to be repaired.
+
+    A component without rows keeps its `last` mean and covariance, with weight zero. Where something is fixed there is
+    a last.
+    """
+    sums = _sums(statistics, family, rules)
+    repairs = [Repair(iteration, int(c), EMPTIED) for c in sums.empty]
+    weights = _shares(sums.weights, last and last.weights, rules.fixed.weights)
+    offsets, means, covariances = _moments(sums, statistics.shift, family, rules, last)
+    fixed = rules.fixed.covariances
+    if last is not None and fixed is not None and fixed.all():
+        return Values(weights, means, last.covariances, last.root), repairs
+    central = Central(covariances, sums.counts, sums.empty, rules.floor_of(offsets, means))
+    found = _but_fixed(family.estimate(central, rules, last), fixed, last)
+    repairs += [Repair(iteration, c, SINGULAR) for c in found.held]
+    return Values(weights, means, found.covariances, found.root), repairs
+
+
+def _sums(statistics: SufficientStatistics, family: Family, rules: Rules) -> Sums:
+    """The statistics, to which a prior has added its own, with masses and counts that can be divided by."""
+    n_k, d = statistics.n_k, statistics.shift.shape[1]
+    if rules.prior is None:
+        counts, empty = family.counts(n_k, d), statistics.empty
+        sums = Sums(
+            weights=n_k, masses=n_k, first=statistics.first, second=statistics.second, counts=counts, empty=empty
+        )
+    else:
+        joined = rules.prior.join(statistics, family)
+        sums = Sums(*joined, empty=(joined.masses < EMPTY).nonzero()[0])
+    if not len(sums.empty):
+        return sums
+    return sums._replace(masses=np.maximum(sums.masses, EMPTY), counts=np.maximum(sums.counts, EMPTY))
+
+
+def _moments(sums: Sums, shift: Array, family: Family, rules: Rules, last: Values | None) -> tuple[Array, Array, Array]:
+    """How far the rows' means (k,d) are from the shift, the means that are chosen, and the second moments about these
+    over the counts."""
+    offsets, means, covariances = _kernels.central_moments(
+        family.moment, sums.masses, np.ravel(sums.counts), sums.first, sums.second, shift
+    )
+    if last is None:
+        return offsets, means, covariances
+    if len(sums.empty):
+        means[sums.empty] = last.means[sums.empty]
+    fixed = rules.fixed.means
+    if fixed is not None:
+        means[fixed] = last.means[fixed]
+        away = np.where(fixed[:, None], offsets - (means - shift), 0.0)
+        covariances += family.scatter(sums.masses, away) / sums.counts
+    return offsets, means, covariances
+
+
+def _but_fixed(found: Estimate, fixed: Mask | None, last: Values | None) -> Estimate:
+    """The estimate, with the last covariances of the components that are fixed."""
+    if fixed is None or last is None:
+        return found
+    found.covariances[fixed] = last.covariances[fixed]
+    found.root[fixed] = last.root[fixed]
+    return found._replace(held=[c for c in found.held if not fixed[c]])
+
+
+def _shares(n_k: Array, last: Array | None, fixed: Mask | None) -> Array:
+    """Weights (k,) in proportion to n_k, but for those that are fixed."""
+    if fixed is None or last is None:
+        return n_k / _kernels.total(n_k)
+    weights = np.where(fixed, last, 0.0)
+    free = np.where(fixed, 0.0, n_k)
+    if free.sum() < EMPTY:
+        return last
+    return weights + max(1.0 - weights.sum(), 0.0) * free / free.sum()
+
+
+def statistics_of(family: Family, values: Values, n_k: Array, rules: Rules | None = None) -> SufficientStatistics:
+    """Statistics, about the means, of which an M-step with these rules makes these parameters; without rules, one that
+    adds nothing to covariances.
+
+    n_k : (k,) the weight of each component
+    """
+    means, covariances = values.means, values.covariances
+    d, counts = means.shape[1], family.counts(n_k, means.shape[1])
+    added = 0.0 if rules is None else rules.reg_covar
+    if added:
+        covariances = covariances - family.compact(added * np.eye(d))
+    found = SufficientStatistics(
+        n_k=n_k,
+        first=np.zeros(means.shape),
+        second=family.second(covariances, counts),
+        log_likelihood=np.nan,
+        total_weight=n_k.sum(),
+        shift=means,
+        moment=family.moment,
+    )
+    if rules is None or rules.prior is None:
+        return found
+    unseen = rules.prior.join(found.without_moments(), family)
+    known = n_k < LIGHT * unseen.masses  # of the prior's mean only, or fixed
+    if rules.fixed.means is not None:
+        known |= rules.fixed.means
+    first = np.where(known[:, None], 0.0, -unseen.first)
+    return found.with_moments(first, family.second(covariances, unseen.counts) - unseen.second)

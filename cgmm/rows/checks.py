@@ -1,0 +1,159 @@
+"""Checks of the rows that a user hands over, and of what goes with them."""
+
+from __future__ import annotations
+
+import math
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cgmm import _kernels
+from cgmm.rows import sampling
+from cgmm.validation import check_array, first_not_within
+
+if TYPE_CHECKING:
+    from cgmm.rows.part import Part
+    from cgmm.types import Array, Partition, Rows
+
+# Beyond this size of a float32 value the sum of a block's squares may overflow: such rows are computed in float64.
+LARGEST_SINGLE = 1e15
+# Where a float32 column holds nothing larger, the squares of its values underflow: such rows are computed in float64.
+SMALLEST_SINGLE = 1e-15
+MOST_ROWS = 1 << 40  # Rows of a stream, whose number is not known: more never come.
+SCALE_ROWS = 256  # Rows, evenly spread, that are looked at to see whether a column is so small.
+
+
+def check_rows(X: Any, n_features: int | None = None, n_threads: int = 1, of: int | None = None) -> Rows:
+    """X as a float32 or float64 array (n,d), not copied when it is one already; finite; part of so many rows.
+
+    float32 whose squares float32 cannot hold becomes float64. TypeError or ValueError says what is wrong, and where
+    the first bad value stands.
+    """
+    X = _check_table(X, n_features)
+    return _check_values(X, n_threads, of)[0]
+
+
+def check_observed(
+    X: Any, n_features: int | None, n_threads: int, gaps: bool, of: int | None = None
+) -> tuple[Rows, bool]:
+    """The same; if `gaps`, NaN is a missing value, and X then float64. And whether there is none."""
+    return _check_values(_check_table(X, n_features), n_threads, of, gaps)
+
+
+def _check_table(X: Any, n_features: int | None) -> Rows:
+    if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
+        raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
+    X = check_array("X", X)
+    if X.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {X.ndim}D array instead: X must be (rows, features). Reshape your data "
+            "with X.reshape(-1, 1) if it has one feature or X.reshape(1, -1) if it is one row."
+        )
+    n, d = X.shape
+    if n == 0:
+        raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
+    if d == 0:
+        raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
+    if n_features is not None:
+        check_features(d, n_features)
+    return X
+
+
+def _check_values(X: Rows, n_threads: int, of: int | None = None, gaps: bool = False) -> tuple[Rows, bool]:
+    """Rows in a type that can hold their squares, and whether there is no NaN."""
+    if X.dtype == np.float32:
+        if _kernels.all_within(X, LARGEST_SINGLE, n_threads) and (of or not has_small_column(X)):
+            return X, True
+        X = X.astype(np.float64)
+    largest = largest_of(of or len(X), X.shape[1])
+    if _kernels.all_within(X, largest, n_threads):
+        return X, True
+    fault = first_not_within("X", X, largest, gaps)
+    if fault:
+        raise ValueError(fault)
+    return X, False
+
+
+def check_columns(part: Part, rows: int = 65536) -> None:
+    """That each column has a value that is not missing in a row of positive weight."""
+    empty = np.ones(part.rows.shape[1], dtype=bool)
+    for start in range(0, len(part.rows), rows):
+        some = part.taken(slice(start, start + rows)).positive()
+        empty &= np.isnan(some.rows).all(axis=0)
+        if not empty.any():
+            return
+    told = ", ".join(f"X[:, {j}]" for j in np.flatnonzero(empty))
+    weight = "" if part.weights is None else " of positive weight"
+    raise ValueError(f"{told} is missing in every row{weight}: nothing can be learnt of it. Drop it.")
+
+
+def check_features(d: int, expected: int) -> None:
+    if d != expected:
+        raise ValueError(f"X has {d} features, but GMM is expecting {expected} features as input.")
+
+
+def largest_of(n: int, d: int) -> float:
+    """The largest value in X (n,d) such that the sum of the squares of all differences is a number."""
+    return math.sqrt(sys.float_info.max / (4.0 * n * d))
+
+
+def has_small_column(X: Rows) -> bool:
+    """Whether some rows show a column whose squares float32 cannot hold."""
+    reach = np.abs(X[:: sampling.stride_of(len(X), SCALE_ROWS)]).max(axis=0)
+    return bool(np.count_nonzero((reach > 0) & (reach < SMALLEST_SINGLE)))
+
+
+def check_weights(sample_weight: object, n: int, some: bool = True) -> Array | None:
+    """Row weights (n,) float64, or None; `some` of them positive."""
+    if sample_weight is None:
+        return None
+    weights = check_array("sample_weight", sample_weight)
+    if weights.shape == ():
+        weights = np.full(n, weights)
+    if weights.shape != (n,):
+        raise ValueError(f"sample_weight must have shape ({n},), one for each row, not {weights.shape}")
+    weights = np.ascontiguousarray(weights, dtype=np.float64)
+    if not np.isfinite(weights).all():
+        raise ValueError(first_not_within("sample_weight", weights))
+    if (weights < 0).any():
+        i = int(np.argmax(weights < 0))
+        raise ValueError(f"sample_weight must not be negative, but sample_weight[{i}] is {weights[i]}")
+    if some and not weights.any():
+        raise ValueError("sample_weight is zero for every row")
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weights.sum()):
+            raise ValueError("sample_weight has no finite sum")
+    return weights
+
+
+def of_order_one(weights: Array | None) -> tuple[Array | None, int]:
+    """Weights / 2^e and e, so that the largest is in [½, 1): float32 can hold them, and no digit is lost."""
+    if weights is None:
+        return None, 0
+    exponent = int(np.frexp(weights.max())[1])
+    return np.ldexp(weights, -exponent), exponent
+
+
+def check_enough_rows(rows: int, n: int, k: int, name: str) -> None:
+    """That of so many rows n, those of positive weight, are enough."""
+    if n < k:
+        counted = "rows" if n == rows else "rows of positive weight"
+        raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {n} {counted}")
+
+
+def check_responsibilities(name: str, value: object, n: int, k: int) -> Partition:
+    """Labels (n,) of 0 … k−1 as intp, or responsibilities (n,k), non-negative and each row summing to one."""
+    array = check_array(name, value)
+    if array.shape == (n,):
+        with np.errstate(invalid="ignore"):
+            labels = array.astype(np.intp)
+        if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() >= k:
+            raise ValueError(f"{name} must hold labels from 0 to {k - 1}, one for each row, or responsibilities")
+        return labels
+    if array.shape != (n, k):
+        raise ValueError(f"{name} must be labels ({n},) or responsibilities ({n}, {k}), not of shape {array.shape}")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    if not np.isfinite(array).all() or (array < 0).any() or np.abs(array.sum(axis=1) - 1).max() > 1e-6:
+        raise ValueError(f"{name} must be non-negative and sum to one in each row")
+    return array

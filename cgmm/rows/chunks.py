@@ -1,0 +1,158 @@
+"""The chunks of a Dask collection, and the tasks on them.
+
+Tasks go to the scheduler that the caller has chosen. What they need besides their chunk is one value of the graph, and
+what they return is added up by others, in an order that depends on nothing but the chunks.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import operator
+from functools import reduce
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import dask
+import numpy as np
+from dask.delayed import Delayed
+
+from cgmm import protocol
+from cgmm.rows.evaluation import NO_ROWS
+from cgmm.rows.part import Part
+from cgmm.rows.reading import naming_block
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Self
+
+    from cgmm.types import Names
+
+T = TypeVar("T")
+
+ADDED = 8  # Values that one task adds up: a tree of sums, whose depth grows slowly with the chunks.
+
+
+class Chunk(NamedTuple):
+    """A task's chunk: its number, the index of its first row if it is known, and the rows as given, unchecked."""
+
+    at: int
+    first: int | None
+    given: Part
+
+
+class Chunks:
+    """The chunks of a collection and of its row weights.
+
+    array : the rows as a Dask array (n,d), n unknown or not;  d : int;  names : of the features, or None
+    rows, weights : of each chunk, delayed;  numbers, lengths : of the chunks, and of their rows where those are known
+    """
+
+    def __init__(self, X: Any, sample_weight: Any = None) -> None:
+        self.array = _array("X", X, 2)
+        self.names: Names | None = protocol.feature_names(X)
+        if self.array.numblocks[1] != 1:
+            raise ValueError(
+                f"X has {self.array.numblocks[1]} chunks of columns, and a row must be in one: use X.rechunk({{1: -1}})"
+            )
+        if math.isnan(self.array.shape[1]):
+            raise ValueError("X does not know how many columns it has: use X.compute_chunk_sizes()")
+        self.d = int(self.array.shape[1])
+        sources = dask.optimize(self.array, *_weights(sample_weight, self.array))
+        chunks = [source.to_delayed(optimize_graph=False).ravel().tolist() for source in sources]
+        self.rows = chunks[0]
+        self.weights = chunks[1] if len(chunks) > 1 else [None] * len(self.rows)
+        self.numbers = list(range(len(self.rows)))
+        self.lengths: Sequence[int | None] = [None if math.isnan(n) else int(n) for n in self.array.chunks[0]]
+
+    def take(self, kept: Sequence[int], lengths: Sequence[int]) -> Self:
+        """Some of them, now that the numbers of their rows are known."""
+        other = copy.copy(self)
+        for name in ("rows", "weights", "numbers"):
+            setattr(other, name, [getattr(self, name)[at] for at in kept])
+        other.lengths = lengths
+        return other
+
+    def each(self, of: Callable[[Chunk], Any]) -> list[Any]:
+        """of(chunk); None for a chunk without rows."""
+        return list(dask.compute(*self._tasks(of)))
+
+    def total(self, of: Callable[[Chunk], T]) -> T:
+        """Σ of(chunk), over the chunks that have rows."""
+        values, task = self._tasks(of), dask.delayed(_sum, pure=False)
+        while len(values) > 1:
+            values = [task(*values[start : start + ADDED]) for start in range(0, len(values), ADDED)]
+        found = Delayed(values[0].key, dict(values[0].dask)).compute()  # of one layer, which costs Dask far less
+        if found is None:
+            raise ValueError(NO_ROWS)
+        return found
+
+    @property
+    def firsts(self) -> list[Any]:
+        """The index of each chunk's first row, or None where a number of rows is unknown."""
+        lengths: Any = self.lengths
+        if None in lengths:
+            return [None] * len(self.lengths)
+        return list(accumulate(lengths, initial=0))[:-1]
+
+    def _tasks(self, of: Callable[[Chunk], Any]) -> list[Any]:
+        task, shared = dask.delayed(_of_chunk, pure=False), one_value(of)
+        chunks = zip(self.numbers, self.firsts, self.lengths, self.rows, self.weights, strict=True)
+        return [task(shared, *chunk) for chunk in chunks]
+
+
+def one_value(of: Any) -> Any:
+    """What many tasks need, as one value of their graph: it travels to each worker once."""
+    return dask.delayed(of, traverse=False, pure=False)
+
+
+def _array(name: str, collection: Any, dimensions: int) -> Any:
+    """The Dask array of a Dask array, data frame or series."""
+    found = getattr(collection, "ndim", None)
+    if not isinstance(found, int):
+        kind = type(collection).__name__
+        raise TypeError(f"{name} is a Dask {kind}, which has no rows and columns: give a Dask array or data frame")
+    if found != dimensions:
+        raise ValueError(f"{name} must have {dimensions} dimensions, not {found}")
+    if not hasattr(collection, "to_dask_array"):
+        return collection
+    kinds = dict(collection.dtypes) if dimensions == 2 else {None: collection.dtype}
+    nullable = [name for name, kind in kinds.items() if not isinstance(kind, np.dtype) and kind.kind in "biuf"]
+    if nullable:  # pandas.NA becomes NaN
+        collection = collection.astype("float64" if dimensions == 1 else dict.fromkeys(nullable, "float64"))
+    return collection.to_dask_array()
+
+
+def _weights(sample_weight: Any, array: Any) -> list[Any]:
+    """The row weights as a Dask array chunked as the rows, if there are any."""
+    (n, _), (rows, _) = array.shape, array.chunks
+    if sample_weight is None:
+        return []
+    if not hasattr(sample_weight, "__dask_graph__"):
+        raise TypeError(
+            "sample_weight must be a Dask array or series, for X is in chunks: use "
+            "dask.array.from_array(sample_weight, chunks=(X.chunks[0],))"
+        )
+    weights = _array("sample_weight", sample_weight, 1)
+    if not math.isnan(n + weights.shape[0]):
+        if weights.shape != (n,):
+            raise ValueError(f"sample_weight must have shape ({n},), one for each row, not {weights.shape}")
+        weights = weights.rechunk((rows,))
+    if weights.numblocks != (len(rows),):
+        raise ValueError(f"sample_weight has {weights.numblocks[0]} chunks, and X has {len(rows)}: give it X's")
+    return [weights]
+
+
+def _of_chunk(
+    of: Callable[[Chunk], T], at: int, first: int | None, length: int | None, rows: Any, weights: Any
+) -> T | None:
+    with naming_block(at, first, "chunk"):
+        if length not in (None, len(rows)):
+            raise ValueError(f"it has {len(rows)} rows, and had {length} before: each pass needs the same rows")
+        return of(Chunk(at, first, Part(rows, weights))) if len(rows) else None
+
+
+def _sum(*values: Any) -> Any:
+    """Σ of those that are not None, in their order; None if there is none."""
+    found = [value for value in values if value is not None]
+    return reduce(operator.add, found) if found else None

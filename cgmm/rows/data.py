@@ -1,0 +1,224 @@
+"""What EM is run on: rows somewhere, and what a pass over them means. Here rows that lack nothing.
+
+Where rows are is their `place`; what a row is, complete or with gaps, is the class of the data. Neither knows the
+other.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from cgmm import _kernels
+from cgmm.mixture.density import distances_to
+from cgmm.once import once
+from cgmm.rows import sampling
+from cgmm.rows.pruning import Pruning, guide_by_itself
+from cgmm.rows.unlikely import Unlikely, Worst
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, Self
+
+    from cgmm.mixture.model import Model
+    from cgmm.mixture.parameters import Parameters
+    from cgmm.mixture.statistics import SufficientStatistics
+    from cgmm.rows.part import Part
+    from cgmm.rows.place import InMemory, Place
+    from cgmm.types import Array, Labels, Output, Rows
+
+T = TypeVar("T")  # What adds up.
+
+
+class Data(ABC):
+    """Rows, and the passes over them that a fit needs.
+
+    n, d : rows and features;  dtype : float32 or float64;  exponent, counted : as of the place
+    """
+
+    def __init__(self, place: Place) -> None:
+        self.place, self.n, self.d, self.dtype = place, place.n, place.d, place.dtype
+        self.exponent = place.exponent
+
+    # The place, as data
+
+    def _of(self, place: Place) -> Self:
+        """Other rows, or the same elsewhere, of this kind."""
+        return type(self)(place)
+
+    @property
+    def counted(self) -> int:
+        """The number of rows of positive weight."""
+        return self.place.counted
+
+    @property
+    def part(self) -> Part:
+        """All rows, which are in memory."""
+        return self.place.whole().part
+
+    def threads(self, n_threads: int | None) -> int:
+        return self.place.threads(n_threads)
+
+    def count_passes(self, count: int = 1) -> None:
+        self.place.passes.begun += count
+
+    def widened(self) -> Self:
+        """The same in float64."""
+        return self._of(self.place.widened())
+
+    def scaled(self, exponent: int) -> Self:
+        """The same with 2^exponent times the weights, which are then the user's."""
+        return self._of(self.place.scaled(exponent))
+
+    def whole(self) -> Self:
+        """All rows in memory."""
+        return self._of(self.place.whole())
+
+    def sample(self, size: int, rng: np.random.Generator) -> Self:
+        """`size` rows of positive weight, or all, in their order, in memory."""
+        return self._of(self.place.sample(size, rng))
+
+    def cut(self, which: slice) -> Self:
+        """Some of rows in memory."""
+        return self._of(self.place.whole().cut(which))
+
+    def take(self, which: Any) -> Self:
+        """Some of rows in memory: indices or a mask."""
+        return self._of(self.place.whole().take(which))
+
+    # What a row is
+
+    @abstractmethod
+    def at_hand(self) -> Part | None:
+        """All rows, if they are in memory and lack nothing."""
+
+    @abstractmethod
+    def statistics(self, parameters: Parameters, n_threads: int | None = None) -> SufficientStatistics:
+        """The statistics of all rows under these parameters: an E-step."""
+
+    @abstractmethod
+    def pruned_statistics(
+        self,
+        parameters: Parameters,
+        n_threads: int | None = None,
+        possible: bool = True,
+        pruning: Pruning = Pruning(),  # noqa: B008, immutable
+    ) -> tuple[SufficientStatistics, Pruning]:
+        """The same without components that cannot matter, if that is `possible` and pays; and what to do next time."""
+
+    @abstractmethod
+    def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
+        """A value for each row in memory: "log_likelihood" (n,), "responsibilities" (n,k), "labels" (n,)."""
+
+    @abstractmethod
+    def moments(self) -> tuple[float, Array, Array]:
+        """The weight of all rows, their mean (d,) and their covariance (d,d)."""
+
+    @abstractmethod
+    def spread(self, count: int) -> Rows:
+        """No more than `count` rows of positive weight, evenly spread, or rows of such values, without gaps."""
+
+    @abstractmethod
+    def completed(self) -> InMemory:
+        """The rows in memory, whose gaps are filled so that a start can be made of them."""
+
+    @abstractmethod
+    def filled(self, parameters: Parameters, n_threads: int) -> Part:
+        """The rows in memory, whose gaps are filled as a mixture expects."""
+
+    @abstractmethod
+    def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
+        """Up to `count` different rows of positive weight and the least log-likelihoods, the worst first."""
+
+    # Sums over blocks
+
+    def sum_of_blocks(self, of: Callable[[Data], T]) -> T:
+        """Σ of(block), over the blocks of the place, each as data in memory of this kind."""
+        return self.place.sum_of_blocks(partial(_of_block, type(self), of))
+
+    def _worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
+        looked = partial(_unlikely, type(self), parameters, 4 * count, self.threads(n_threads))
+        return self.place.sum_of_pieces(looked).worst(count)
+
+    def deviations(self, columns: Labels, about: Array) -> Array:
+        """The standard deviations of some columns of the rows of positive weight, from sums about those values."""
+        sums, squares, count = self.place.sum_of_pieces(partial(_sums_of_columns, columns, about))
+        return np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0.0))
+
+
+class Complete(Data):
+    """Rows that lack nothing."""
+
+    def at_hand(self) -> Part | None:
+        memory = self.place.in_memory
+        return None if memory is None else memory.part
+
+    def statistics(self, parameters: Model, n_threads: int | None = None) -> SufficientStatistics:
+        return self.place.expectation(parameters.density, parameters.moment, n_threads)[0]
+
+    def pruned_statistics(
+        self,
+        parameters: Parameters,
+        n_threads: int | None = None,
+        possible: bool = True,
+        pruning: Pruning = Pruning(),  # noqa: B008, immutable
+    ) -> tuple[SufficientStatistics, Pruning]:
+        guide, pruning = pruning.guide(parameters, self.n, self.dtype, self.spread, parameters.moment, possible)
+        density, moment = parameters.density, parameters.moment
+        found, share = self.place.expectation(density, moment, n_threads, guide)
+        if guide is None:
+            return found, pruning
+        pruning, starved = pruning.observed(share, found.n_k, parameters.weights)
+        return (self.statistics(parameters, n_threads) if starved else found), pruning
+
+    def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
+        guide = guide_by_itself(parameters, self.n, self.dtype, self.spread)
+        return _kernels.evaluate(self.part.rows, parameters.density, what, n_threads, guide)
+
+    def moments(self) -> tuple[float, Array, Array]:
+        return self._moments
+
+    @once
+    def _moments(self) -> tuple[float, Array, Array]:
+        middle = self.spread(sampling.MOST_SPREAD).mean(axis=0, dtype=np.float64)
+        found, _ = self.place.expectation(distances_to(middle[np.newaxis], middle), "full")
+        n, offset = found.n_k[0], found.first[0] / found.n_k[0]
+        return n, found.shift[0] + offset, found.second[0] / n - offset[:, None] * offset
+
+    def spread(self, count: int) -> Rows:
+        return self.place.some(count).part.rows
+
+    def completed(self) -> InMemory:
+        return self.place.whole()
+
+    def filled(self, parameters: Parameters, n_threads: int) -> Part:
+        return self.part
+
+    def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
+        return self._worst(parameters, count, n_threads)
+
+
+def _of_block(kind: type[Data], of: Callable[[Data], T], block: InMemory) -> T:
+    return of(kind(block))
+
+
+def _unlikely(
+    kind: type[Data], parameters: Parameters, most: int, n_threads: int, piece: InMemory, first: int
+) -> Unlikely:
+    return Unlikely.of(parameters, most, n_threads, kind(piece).filled(parameters, n_threads), first)
+
+
+def _sums_of_columns(columns: Labels, about: Array, piece: InMemory, first: int) -> Array:
+    """Σ (x_j − about_j) and Σ (x_j − about_j)² over the rows of positive weight, and their number: (3, columns).
+
+    A value that is missing is not counted.
+    """
+    part = piece.part
+    rows = part.rows[:, columns] - about
+    if part.weights is not None:
+        rows = rows[part.weights > 0]
+    counts = np.count_nonzero(~np.isnan(rows), axis=0)
+    return np.stack([np.nansum(rows, axis=0), np.nansum(rows**2, axis=0), counts])

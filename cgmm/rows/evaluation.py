@@ -1,0 +1,137 @@
+"""What a mixture says of rows, wherever they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from cgmm.mixture.criteria import Sums
+from cgmm.rows.impute import impute
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from cgmm.mixture.parameters import Parameters
+    from cgmm.mixture.statistics import SufficientStatistics
+    from cgmm.rows.data import Data
+    from cgmm.types import Array, Names, Output, Rows
+
+T = TypeVar("T")  # What adds up.
+
+NO_ROWS = "X has no rows: there was no block with one"
+LARGEST_FLOAT32 = np.finfo(np.float32).max
+ROWS_AT_A_TIME = 65536  # Rows whose responsibilities are held at once, where not each of them is wanted.
+
+
+class Asked(NamedTuple):
+    """A mixture that is asked about rows.
+
+    names : of the features that it was fitted to, or None
+    n_threads : checked;  gaps : whether NaN is a missing value
+    """
+
+    parameters: Parameters
+    names: Names | None = None
+    n_threads: int | None = None
+    gaps: bool = False
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Rows in memory that are known to be good, and the parameters that evaluate them."""
+
+    data: Data
+    parameters: Parameters
+    n_threads: int
+
+    def evaluate(self, what: Output) -> Any:
+        """A value for each row."""
+        return self.data.evaluate(self.parameters, what, self.n_threads)
+
+    def parts(self) -> Iterator[Evaluation]:
+        """Of so few rows at a time that the values of all components fit into memory."""
+        for start in range(0, self.data.n, ROWS_AT_A_TIME):
+            yield replace(self, data=self.data.cut(slice(start, start + ROWS_AT_A_TIME)))
+
+    def taken(self, which: Any) -> Evaluation:
+        """Of some of the rows: indices or a mask."""
+        return replace(self, data=self.data.take(which))
+
+    def sums(self, certainty: bool = False) -> Sums:
+        """Sums over the rows; without `certainty`, log_certainty is zero."""
+        return Sums(
+            log_likelihood=self._sum(self.evaluate("log_likelihood")),
+            number=self._sum(np.ones(self.data.n)),
+            log_certainty=self._log_certainty() if certainty else 0.0,
+            exponent=self.data.exponent,
+            n=self.data.n,
+            n_parameters=self.parameters.n_parameters,
+        )
+
+    def _sum(self, values: Array) -> float:
+        """Σ_i w_i v_i; a row of weight zero may have no finite value."""
+        row_weights = self.data.part.weights
+        if row_weights is None:
+            return float(values.sum())
+        counted = row_weights > 0
+        return float((row_weights[counted] * values[counted]).sum())
+
+    def statistics(self, double: bool = False) -> SufficientStatistics:
+        """Those of the rows, in float64 if `double`."""
+        data = self.data.widened() if double else self.data
+        return data.statistics(self.parameters, self.n_threads).times_power_of_two(data.exponent)
+
+    def _log_certainty(self) -> float:
+        return sum(part._sum(np.log(part.evaluate("responsibilities").max(axis=1))) for part in self.parts())
+
+
+class Evaluations:
+    """Evaluations of all blocks, each time anew."""
+
+    def __init__(self, blocks: Iterable[Evaluation]) -> None:
+        self.blocks = blocks
+
+    def evaluate(self, what: Output) -> Any:
+        """A value for each row."""
+        return _joined([block.evaluate(what) for block in self.blocks])
+
+    def only(self) -> Evaluation:
+        """That of rows at hand, which are one block."""
+        (block,) = self.blocks
+        return block
+
+    def impute(self, rng: np.random.Generator | None, single: bool = False) -> Rows:
+        """The rows without gaps, float32 if `single`: conditional means, or, from rng, draws."""
+        parts = (part for block in self.blocks for part in block.parts())
+        found = (impute(part.parameters, part.data.part.rows, rng, part.n_threads) for part in parts)
+        return _joined([_single(values) if single else values for values in found])
+
+    def total(self, of: Callable[[Evaluation], T]) -> T:
+        """Σ of(block)."""
+        total: Any = None
+        for block in self.blocks:
+            found = of(block)
+            total = found if total is None else total + found
+        if total is None:
+            raise ValueError(NO_ROWS)
+        return total
+
+    def sums(self, certainty: bool = False) -> Sums:
+        sums = self.total(partial(Evaluation.sums, certainty=certainty))
+        if not sums.number:
+            raise ValueError("sample_weight is zero for every row")
+        return sums
+
+
+def _single(values: Rows) -> Rows:
+    return values.clip(-LARGEST_FLOAT32, LARGEST_FLOAT32).astype(np.float32)
+
+
+def _joined(values: list[Any]) -> Any:
+    """Those of all blocks."""
+    if not values:
+        raise ValueError(NO_ROWS)
+    return values[0] if len(values) == 1 else np.concatenate(values)

@@ -1,0 +1,142 @@
+"""k-means of rows in memory on the kernels: Lloyd's iterations, and seeds for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cgmm import _kernels
+from cgmm.mixture.density import distances_to
+
+if TYPE_CHECKING:
+    from cgmm.types import Array, Labels, Rows
+
+LARGEST_AS_IT_IS = 1e140  # Rows with larger values are scaled: the kernels cut squared distances at 1e300.
+
+
+class KMeansResult(NamedTuple):
+    """A partition by k-means.
+
+    Attributes
+    ----------
+    centers : ndarray (k, d)
+    labels : ndarray (n,)
+        Of these centers.
+    inertia : float
+        Weighted sum of the squared distances of rows from their centers, in squared units of X.
+    inertia_history : ndarray
+        Before each move of the centers and at the end.
+    n_iter : int
+        Moves made.
+    """
+
+    centers: Array
+    labels: Labels
+    inertia: float
+    inertia_history: Array
+    n_iter: int
+
+
+def moderate(X: Rows, n_threads: int = 1) -> tuple[Rows, int]:
+    """Rows times 2^−e, and e, so that their squared distances are numbers for the kernels: mostly the rows, and 0."""
+    if _kernels.all_within(X, LARGEST_AS_IT_IS, n_threads):
+        return X, 0
+    exponent = int(np.frexp(np.abs(X).max())[1])
+    return np.ldexp(X, -exponent), exponent
+
+
+def lloyd(
+    X: Rows, centers: Array, max_iter: int, tol: float, row_weights: Array | None = None, n_threads: int = 1
+) -> KMeansResult:
+    """Lloyd's iterations (1982) from centers (k,d): assign each row to the nearest, move it to their mean."""
+    labels = np.empty(len(X), dtype=np.intp)
+    threshold = tol * mean_variance(X, row_weights, n_threads) if tol else 0.0
+    history, settled = [], False
+    middle = None
+    for moves in range(max_iter + 1):
+        density = distances_to(centers, middle)
+        n_k, sums, inertia = _kernels.assign(X, density, row_weights, labels, n_threads)
+        history.append(inertia)
+        weight = n_k[:, np.newaxis]
+        filled = weight > 0
+        moved = centers.copy()
+        np.divide(sums, weight, out=moved, where=filled)
+        np.add(moved, density.centre, out=moved, where=filled)
+        step = moved - centers
+        if moves == max_iter or settled or not np.count_nonzero(step):
+            break
+        settled = (step * step).sum() <= threshold
+        centers = moved
+        if moves == 0:  # from now on the same: then the same centers follow from the same labels, to the bit
+            middle = distances_to(centers).centre
+    return KMeansResult(centers, labels, history[-1], np.array(history), moves)
+
+
+def mean_variance(X: Rows, row_weights: Array | None = None, n_threads: int = 1) -> float:
+    """Variance of a feature, averaged over the features: the scale of a tolerance."""
+    shift = X[:: max(1, len(X) // 100)].mean(axis=0, keepdims=True, dtype=np.float64)
+    n_k, sums, inertia = _kernels.assign(X, distances_to(shift), row_weights, None, n_threads)
+    return float(inertia / n_k[0] - ((sums[0] / n_k[0]) ** 2).sum()) / X.shape[1]
+
+
+def nearest(X: Rows, centers: Array, n_threads: int = 1) -> Labels:
+    """The nearest center of each row, (n,)."""
+    return _kernels.evaluate(X, distances_to(centers), "labels", n_threads)
+
+
+def plus_plus(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None = None, n_threads: int = 1) -> Array:
+    """Greedy k-means++ seeds (k,d): each the best of a few rows drawn in proportion to w · distance²."""
+    trials = 2 + int(np.log(k))
+    w = None if row_weights is None else np.ascontiguousarray(row_weights)
+    ones, closest, chosen = np.ones(len(X)), np.full(len(X), np.inf), []
+    chunk_sums = np.add.reduceat(ones if w is None else w, np.arange(0, len(X), _kernels.CHUNK))
+    candidates = draw(ones, w, chunk_sums, 1, rng)
+    distances = np.empty((trials, len(X)))
+    while True:
+        centers = np.ascontiguousarray(X[candidates], dtype=np.float64)
+        found = distances[: len(candidates)]
+        chunk_sums = _kernels.closer(X, distances_to(centers), closest, found, w, n_threads)
+        best = chunk_sums.sum(axis=0).argmin()
+        chosen.append(candidates[best])
+        if len(chosen) == k:
+            return np.ascontiguousarray(X[chosen], dtype=np.float64)
+        closest[:] = found[best]
+        candidates = draw(closest, w, chunk_sums[:, best], trials, rng)
+
+
+def draw(values: Array, w: Array | None, chunk_sums: Array, count: int, rng: np.random.Generator) -> list[int]:
+    """Indices of `count` rows, each drawn in proportion to w · value (n,), whose sums over chunks are known."""
+    reach = chunk_sums.cumsum()
+    targets = rng.random(count) * reach[-1]
+    chunks = np.minimum(reach.searchsorted(targets, side="right"), len(reach) - 1)
+    targets = np.maximum(targets - (reach[chunks] - chunk_sums[chunks]), 0.0)
+    running = {chunk: _running_sum(values, w, chunk) for chunk in set(chunks)}
+    return [chunk * _kernels.CHUNK + _passed(running[chunk], t) for chunk, t in zip(chunks, targets, strict=True)]
+
+
+def _running_sum(values: Array, w: Array | None, chunk: int) -> Array:
+    rows = slice(chunk * _kernels.CHUNK, (chunk + 1) * _kernels.CHUNK)
+    return (values[rows] if w is None else w[rows] * values[rows]).cumsum()
+
+
+def _passed(reach: Array, target: float) -> int:
+    """Where a running sum passes the target; by rounding, that may be past the last."""
+    target = min(target, np.nextafter(reach[-1], 0.0))
+    return min(int(reach.searchsorted(target, side="right")), len(reach) - 1)
+
+
+def random_rows(
+    X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None = None, n_threads: int = 1
+) -> Array:
+    """k distinct rows (k,d), drawn in proportion to their weights."""
+    shares = None
+    if row_weights is not None:
+        shares = row_weights / row_weights.sum()
+        if np.count_nonzero(shares) < k:  # some are lost beside others
+            shares = (row_weights > 0) / np.count_nonzero(row_weights)
+    rows = np.sort(rng.choice(len(X), k, replace=False, p=shares))
+    return np.ascontiguousarray(X[rows], dtype=np.float64)
+
+
+SEEDS = {"k-means++": plus_plus, "random": random_rows}

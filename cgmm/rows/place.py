@@ -1,0 +1,206 @@
+"""Where rows are: in memory, in a stream of blocks, in the chunks of a cluster. What they lack is another matter.
+
+What a pass adds up is asked of `sum_of_blocks` and `sum_of_pieces`, and who adds it is up to the place.
+"""
+
+from __future__ import annotations
+
+import copy
+import operator
+from abc import ABC, abstractmethod
+from functools import reduce
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from cgmm import _kernels
+from cgmm.config import threads
+from cgmm.errors import BlockError
+from cgmm.mixture.statistics import SufficientStatistics
+from cgmm.rows import sampling
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any, Self
+
+    from cgmm.mixture.density import Density
+    from cgmm.rows.part import Part
+    from cgmm.rows.pruning import Guide
+    from cgmm.types import Labels, Moment, RowType
+
+T = TypeVar("T")  # What adds up.
+
+PART = _kernels.PART  # Rows may be cut at multiples of so many, and all sums stay the same bits.
+
+
+class Passes:
+    """How many passes over some rows were begun, whatever form they take."""
+
+    def __init__(self, begun: int = 0) -> None:
+        self.begun = begun
+
+
+class Place(ABC):
+    """Rows in parts, with their companions. Passes go over them, each from the first row to the last.
+
+    n, d : rows and features;  dtype : float32 or float64, of all parts
+    exponent : the weights are 2^−exponent times the user's, so that the largest is of order one: float32 can hold them,
+    and their sums are numbers, whatever the user's are
+    """
+
+    n: int
+    d: int
+    dtype: RowType
+    exponent = 0
+    passes: Passes
+
+    @property
+    @abstractmethod
+    def counted(self) -> int:
+        """The number of rows of positive weight."""
+
+    @property
+    def in_memory(self) -> InMemory | None:
+        """The place itself, if all rows are in memory."""
+        return None
+
+    @abstractmethod
+    def widened(self) -> Place:
+        """The same in float64."""
+
+    @abstractmethod
+    def scaled(self, exponent: int) -> Place:
+        """The same with 2^exponent times the weights, which are then the user's."""
+
+    @abstractmethod
+    def whole(self) -> InMemory:
+        """All rows in memory."""
+
+    @abstractmethod
+    def some(self, count: int) -> InMemory:
+        """No more than `count` rows of positive weight, evenly spread among them; `count` ≤ sampling.MOST_SPREAD."""
+
+    @abstractmethod
+    def sample(self, size: int, rng: np.random.Generator) -> InMemory:
+        """`size` rows of positive weight, or all, in their order."""
+
+    def changed(self, **changes: Any) -> Self:
+        """A copy with other values for some attributes."""
+        other = copy.copy(self)
+        vars(other).update(changes)
+        return other
+
+    def threads(self, n_threads: int | None) -> int:
+        """Those that work at a block: what the user asks for, or all that the process may use."""
+        return threads(n_threads)
+
+    def accuse(self) -> None:
+        """BlockError: the rows are not those of the first pass; it names the first block that cannot be used."""
+        raise BlockError("the rows or their weights have changed since the first pass")
+
+    @abstractmethod
+    def expectation(
+        self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
+    ) -> tuple[SufficientStatistics, float]:
+        """One pass over rows without gaps: the statistics, and the share of the dense work that was done."""
+
+    @abstractmethod
+    def sum_of_blocks(self, of: Callable[[InMemory], T]) -> T:
+        """Σ of(block), over blocks in memory that together are all rows."""
+
+    @abstractmethod
+    def sum_of_pieces(self, of: Callable[[InMemory, int], T]) -> T:
+        """Σ of(piece, index of its first row), over blocks of PART rows or fewer."""
+
+
+class Local(Place):
+    """Rows that come by in this process, in parts."""
+
+    @abstractmethod
+    def parts(self) -> Iterator[Part]:
+        """The rows, from the first to the last; each part but the last has a multiple of PART of them."""
+
+    def expectation(
+        self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
+    ) -> tuple[SufficientStatistics, float]:
+        sums = _kernels.Expectation(density, moment, guide, self.n)
+        for part in self.parts():
+            sums.add(part.rows, part.weights, self.threads(n_threads))
+        found, share = sums.result()
+        return SufficientStatistics(*found, moment=moment), share
+
+    def blocks(self) -> Iterator[InMemory]:
+        """The parts, each as a place in memory."""
+        for part in self.parts():
+            yield InMemory(part, self.exponent)
+
+    def pieces(self) -> Iterator[tuple[int, InMemory]]:
+        """The parts, cut to PART rows or fewer, each after the index of its first row."""
+        first = 0
+        for block in self.blocks():
+            for start in range(0, block.n, PART):
+                yield first + start, block.cut(slice(start, start + PART))
+            first += block.n
+
+    def sum_of_blocks(self, of: Callable[[InMemory], T]) -> T:
+        return reduce(operator.add, map(of, self.blocks()))
+
+    def sum_of_pieces(self, of: Callable[[InMemory, int], T]) -> T:
+        return reduce(operator.add, (of(piece, first) for first, piece in self.pieces()))
+
+
+class InMemory(Local):
+    """Rows in memory."""
+
+    def __init__(self, part: Part, exponent: int = 0, passes: Passes | None = None) -> None:
+        self.part, self.exponent, self.passes = part, exponent, passes or Passes()
+        (self.n, self.d), self.dtype = part.rows.shape, part.rows.dtype
+
+    def parts(self) -> Iterator[Part]:
+        self.passes.begun += 1
+        yield self.part
+
+    @property
+    def in_memory(self) -> InMemory:
+        return self
+
+    def widened(self) -> InMemory:
+        return InMemory(self.part.of_type(np.dtype(np.float64)), self.exponent, self.passes)
+
+    def scaled(self, exponent: int) -> InMemory:
+        return InMemory(self.part.times_power_of_two(exponent), 0, self.passes)
+
+    def whole(self) -> InMemory:
+        return self
+
+    @property
+    def counted(self) -> int:
+        weights = self.part.weights
+        return self.n if weights is None else int(np.count_nonzero(weights))
+
+    def cut(self, which: slice) -> InMemory:
+        """Rows that follow each other at a distance."""
+        return InMemory(self.part.taken(which), self.exponent)
+
+    def take(self, indices: Any) -> InMemory:
+        """Some of the rows."""
+        return InMemory(self.part.gathered(indices), self.exponent)
+
+    def some(self, count: int) -> InMemory:
+        counted = self._counted_rows()
+        n = self.n if counted is None else len(counted)
+        stride = sampling.stride_of(n, count)
+        return self.cut(slice(None, None, stride)) if counted is None else self.take(counted[::stride])
+
+    def sample(self, size: int, rng: np.random.Generator) -> InMemory:
+        counted = self._counted_rows()
+        n = self.n if counted is None else len(counted)
+        if n <= size:
+            return self if n == self.n else self.take(counted)
+        chosen = sampling.rows_of(n, size, rng)
+        return self.take(chosen if counted is None else counted[chosen])
+
+    def _counted_rows(self) -> Labels | None:
+        """The indices of the rows of positive weight; None: all."""
+        weights = self.part.weights
+        return None if weights is None else np.flatnonzero(weights > 0)

@@ -1,0 +1,144 @@
+"""When a pass leaves negligible components out, and what guides it: see docs/pruning.md."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+import numpy as np
+
+from cgmm import _kernels
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from cgmm.mixture.parameters import Parameters
+    from cgmm.types import Array, Moment, Rows, RowType
+
+DIMENSIONS = _kernels.GUIDE_DIMENSIONS
+STEPS = 4  # Iterations by which the guide's directions are found: any guide is exact, and a few make a good one.
+# A pruned pass is the faster one if it does less than this share of the dense work, in multiply-adds: measured.
+WORTH = 0.9
+PRUNED_ROWS = 8192  # Rows that a pass has at least if it may be pruned: a shorter one has nothing to gain.
+# Features, by the form of the density, below which the dense kernels are always the faster ones: measured.
+LEAST_FEATURES = {"triangular": 9, "diagonal": 16, "isotropic": 24}
+LEAST_COMPONENTS = 4  # Components that a mixture has at least if its passes may be pruned.
+# A probe asks of one row in PROBE_SHARE whether pruning would pay: it costs little beside a pass. It asks of no fewer
+# than PROBE_LEAST, for the answer to be sure, and of no more than PROBE_MOST.
+PROBE_SHARE, PROBE_LEAST, PROBE_MOST = 32, 1024, 4096
+# A component with a smaller share of the weight may consist of what was left out: 1e-20 of the weight (float32: 1e-13),
+# which is 1e-14 (1e-7) of this.
+STARVED_SHARE = 1e-6
+
+Sample: TypeAlias = Callable[[int], "Rows"]  # Some rows, no more than so many, evenly spread among all.
+
+
+class Pruning(NamedTuple):
+    """Whether the passes of one run of EM prune: decided by counts of the work done, so always the same.
+
+    A pass that prunes counts its work; while passes are dense, a sample of the rows is tried at the iterations
+    1, 2, 4, 8, …
+
+    iteration : passes that were made;  pays : whether the last one, or a probe, showed that pruning pays
+    """
+
+    iteration: int = 0
+    pays: bool = False
+
+    def guide(
+        self,
+        parameters: Parameters,
+        n: int,
+        dtype: RowType,
+        sample: Sample,
+        moment: Moment | None,
+        possible: bool = True,
+    ) -> tuple[Guide | None, Self]:
+        """The Guide of the next pass over n rows of that type, or None for a dense one; and what is known then.
+
+        moment : what the pass accumulates, None if it evaluates
+        """
+        now = self._replace(iteration=self.iteration + 1)
+        if not possible or n < PRUNED_ROWS or os.environ.get("CGMM_PRUNE") == "0" or not _may_gain(parameters, moment):
+            return None, now
+        probes = now.iteration & (now.iteration - 1) == 0
+        if not (now.pays or probes):
+            return None, now
+        if not now.pays and _kernels.least_share(parameters.density, moment) > WORTH:
+            return None, now
+        guide = guide_of(parameters, dtype)
+        if not now.pays:
+            rows = sample(min(max(PROBE_LEAST, n // PROBE_SHARE), PROBE_MOST))
+            now = now._replace(pays=_kernels.share_of_work(rows, parameters.density, moment, guide, n) < WORTH)
+        return (guide if now.pays else None), now
+
+    def observed(self, share: float, n_k: Array, weights: Array) -> tuple[Self, bool]:
+        """What is known after a pass that did this share of the dense work, and whether it must be repeated densely.
+
+        What a pruned pass leaves out is negligible for the rows. For a component that hardly any row belongs to it may
+        be all there is.
+        """
+        starved = bool(np.any((n_k < STARVED_SHARE * n_k.sum()) & (weights > 0)))
+        return self._replace(pays=self.pays and share < WORTH and not starved), starved
+
+
+def _may_gain(parameters: Parameters, moment: Moment | None) -> bool:
+    """Whether there are kernels that leave components out of a pass, and they may be faster than those that do not."""
+    return (
+        parameters.k >= LEAST_COMPONENTS
+        and moment in _kernels.PRUNED
+        and parameters.d >= LEAST_FEATURES[parameters.density.form]
+    )
+
+
+def guide_by_itself(parameters: Parameters, n: int, dtype: RowType, sample: Sample) -> Guide | None:
+    """The Guide of a single pass that evaluates n rows, or None for a dense one."""
+    return Pruning().guide(parameters, n, dtype, sample, None)[0]
+
+
+class Guide(NamedTuple):
+    """A projection to m dimensions in which components are told apart, and their images in it.
+
+    directions : ndarray (m,d);  roots : ndarray (k,m,m), P = L⁻¹ of no less than the images' covariances.
+    """
+
+    directions: Array
+    roots: Array
+
+
+def guide_of(parameters: Parameters, dtype: RowType) -> Guide:
+    """The Guide of a mixture for rows of that type.
+
+    Its covariances are larger than the images' by the square of what rounding may do to an image: by rounding,
+    distances in it exceed the true ones by little. One whose root cannot be taken has zero for it, and is never
+    left out.
+    """
+    directions = principal_directions(parameters)
+    covariances = parameters.family.project(parameters.covariances, directions, parameters.k)
+    images = np.einsum("cj,mj->cm", parameters.means - parameters.means[0], directions)
+    diagonal = np.einsum("cmm->cm", covariances)
+    slack = 1e-10 * diagonal.max(axis=1) + (8 * np.finfo(dtype).eps * np.abs(images).max()) ** 2
+    diagonal += slack[:, np.newaxis]
+    return Guide(directions, _kernels.roots(covariances)[0])
+
+
+def principal_directions(parameters: Parameters) -> Array:
+    """(m,d): the principal directions of the means, in units of the spread within components.
+
+    By subspace iteration (Golub and Van Loan 2013, section 8.2), made orthonormal by the Cholesky factor of its
+    Gram matrix; a few steps suffice, for any guide is exact. Products are small: einsum keeps them from a BLAS,
+    whose threads would go on spinning beside those of the pass.
+    """
+    weights, means = parameters.weights, parameters.means
+    variances = parameters.variances
+    scale = 1.0 / np.sqrt(np.einsum("c,cj->j", weights, variances))
+    offsets = (means - np.einsum("c,cj->j", weights, means)) * scale * np.sqrt(weights)[:, None]
+    basis = np.eye(DIMENSIONS, parameters.d)
+    for _ in range(STEPS):
+        images = np.einsum("cj,mj->cm", offsets, basis)
+        basis = np.einsum("cm,cj->mj", images, offsets) + 1e-12 * basis
+        gram = np.einsum("mj,lj->ml", basis, basis)
+        roots, _ = _kernels.roots((gram + 1e-12 * gram.trace() * np.eye(DIMENSIONS))[np.newaxis])
+        basis = np.einsum("lm,mj->lj", roots[0], basis)
+    return np.ascontiguousarray(basis * scale)

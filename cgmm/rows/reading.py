@@ -1,0 +1,134 @@
+"""Blocks of rows on their way: read, named where they fail, cut anew, read ahead."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from itertools import count, cycle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cgmm import protocol
+from cgmm.errors import BlockError
+from cgmm.rows.part import Part
+
+if TYPE_CHECKING:
+    from cgmm.rows.sources import Source
+    from cgmm.types import Names
+
+AHEAD = 2  # Parts that are read ahead while one is worked on.
+
+
+def read(source: Source) -> Iterator[Part]:
+    """The blocks as the source gives them: not checked, and perhaps not arrays yet.
+
+    BlockError names one that could not be read.
+    """
+    blocks = iter(source.blocks())
+    for at in count():
+        try:
+            block = next(blocks)
+        except StopIteration:
+            return
+        except BlockError:  # which says more
+            raise
+        except Exception as error:
+            raise BlockError(f"block {at} could not be read: {type(error).__name__}: {error}") from error
+        yield Part(*block)
+
+
+def names_of(source: Source, block: Any) -> Names | None:
+    """The names of a source's features, which its first block may tell; None if there are none."""
+    return protocol.feature_names(block) if source.names is None else np.array(source.names, dtype=object)
+
+
+def nothing_counts(n: int) -> ValueError:
+    """The error of n rows of which none has a positive weight."""
+    return ValueError(f"X has {n} rows" + " and no positive weight" * bool(n) + ": nothing can be fitted")
+
+
+@contextmanager
+def naming_block(at: int, first: int | None = None, kind: str = "block") -> Iterator[None]:
+    """Errors of a block that cannot be used name it, and the row that is its first."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        where = f"{kind} {at}" if first is None else f"{kind} {at}, which begins at row {first}"
+        raise BlockError(f"{where}: {error}") from error
+
+
+def recut(
+    blocks: Iterable[Part],
+    size: int,
+    buffers: int = 1,
+    dtype: np.dtype[Any] | type = np.float64,
+    views: bool = True,
+) -> Iterator[Part]:
+    """Blocks cut anew: `size` rows each, but the last. They are copied, with `views` only where they must be joined.
+
+    The last `buffers` that were handed out stay as they are; one more that is asked for may overwrite the first.
+    """
+    ring: Any = None
+    held: Any = None
+    filled = 0
+    for part in blocks:
+        start, n = 0, len(part.rows)
+        while start < n:
+            if views and not filled and n - start >= size:
+                yield part.taken(slice(start, start + size))
+                start += size
+                continue
+            if ring is None:
+                ring = cycle([_empty_like(part, size, dtype) for _ in range(buffers)])
+            if not filled:
+                held = next(ring)
+            more = min(size - filled, n - start)
+            held.put(filled, part.taken(slice(start, start + more)))
+            filled, start = filled + more, start + more
+            if filled == size:
+                yield held
+                filled = 0
+    if filled:
+        yield held.taken(slice(filled))
+
+
+def _empty_like(part: Part, size: int, dtype: Any) -> Part:
+    """Room for so many rows of that type, and for the companions that a part's have."""
+    room = (None if values is None else np.empty((size, *values.shape[1:])) for values in part.companions)
+    return Part(np.empty((size, part.rows.shape[1]), dtype), *room)
+
+
+def read_ahead(parts: Iterator[Part]) -> Iterator[Part]:
+    """The same, read by another thread while the caller works."""
+    ready: queue.Queue[Any] = queue.Queue(AHEAD)
+    ended = threading.Event()
+
+    def read() -> None:
+        try:
+            for part in parts:
+                ready.put((part, None))
+                if ended.is_set():
+                    return
+            ready.put((None, None))
+        except BaseException as error:
+            ready.put((None, error))
+
+    thread = threading.Thread(target=read, daemon=True, name="cgmm reads ahead")
+    thread.start()
+    try:
+        while True:
+            part, error = ready.get()
+            if error is not None:
+                raise error
+            if part is None:
+                return
+            yield part
+    finally:
+        ended.set()
+        while thread.is_alive():
+            with suppress(queue.Empty):
+                ready.get(timeout=0.01)
+        thread.join()

@@ -1,0 +1,170 @@
+"""What a user may hand over for rows that are not in memory → blocks of rows."""
+
+from __future__ import annotations
+
+import mmap
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from cgmm import _kernels, tables
+from cgmm.errors import BlockError
+from cgmm.rows.checks import check_weights
+from cgmm.rows.place import PART
+from cgmm.tables import readers
+
+if TYPE_CHECKING:
+    from cgmm.types import Array
+
+MAPPED_BYTES = 1 << 23  # of a mapped file in a block
+SEQUENTIAL, NORMAL, DROP = (getattr(mmap, f"MADV_{name}", None) for name in ("SEQUENTIAL", "NORMAL", "DONTNEED"))
+LEAST_MAPPED = 1 << 26  # bytes; less of a file may stay in memory
+
+
+class Source(Protocol):
+    """Rows in blocks, as often as they are asked for, and always the same.
+
+    names : of the features, or None;  mapped : the blocks are views of a file, which nobody needs to read ahead
+    """
+
+    @property
+    def names(self) -> Sequence[str] | None: ...
+
+    @property
+    def mapped(self) -> bool: ...
+
+    def blocks(self) -> Iterator[tuple[Any, Any]]:
+        """Each an array-like (m,d), and weights (m,) or None."""
+        ...
+
+
+class Iterated:
+    """Those of an iterable, or of what a function returns: arrays, or pairs of an array and weights."""
+
+    names = None
+    mapped = False
+
+    def __init__(self, iterate: Callable[[], Iterable[Any]]) -> None:
+        self.iterate = iterate
+
+    def blocks(self) -> Iterator[tuple[Any, Any]]:
+        blocks = self.iterate()
+        if not isinstance(blocks, Iterable):
+            raise BlockError(f"X is a function, which is to return an iterator of blocks, not {blocks!r}")
+        for block in blocks:
+            yield block if isinstance(block, tuple) else (block, None)
+
+
+class Mapped:
+    """A mapped file (n,d) and weights (n,) or None; a pass leaves nothing of it in memory."""
+
+    names = None
+    mapped = True
+
+    def __init__(self, X: np.memmap[Any, Any], weights: Array | None = None) -> None:
+        self.X, self.weights = X, weights
+        self.rows = max(1, MAPPED_BYTES // (PART * X.strides[0])) * PART
+
+    def blocks(self) -> Iterator[tuple[Any, Any]]:
+        X = np.asarray(self.X)
+        self._advise(X, SEQUENTIAL)
+        try:
+            for start in range(0, len(X), self.rows):
+                part = slice(start, start + self.rows)
+                _kernels.populate(X[part])
+                yield X[part], None if self.weights is None else self.weights[part]
+                self._advise(X[part], DROP)
+        finally:
+            self._advise(X, NORMAL)
+
+    def _advise(self, rows: Any, advice: int | None) -> None:
+        """Tell the system of some rows; what was changed in memory only is not to be dropped."""
+        file: Any = vars(self.X)["_mmap"]
+        if self.X.mode == "c" or advice is None or not len(rows):
+            return
+        start = rows.ctypes.data - np.frombuffer(file, dtype=np.uint8).ctypes.data
+        page = start // mmap.PAGESIZE * mmap.PAGESIZE
+        with suppress(OSError):  # of a system that does not know the advice
+            file.madvise(advice, page, start + rows.nbytes - page)
+
+
+def is_dask(X: Any) -> bool:
+    """Whether X is a Dask collection, not what holds one in itself."""
+    return hasattr(X, "__dask_graph__") and hasattr(X, "to_delayed")
+
+
+def source_of(X: Any, sample_weight: Any = None, gaps: bool = False) -> Source | None:
+    """The source that X is, or None: then it is an array, or what becomes one. Of files that it names, cells may be
+    empty if `gaps`."""
+    mapped = X if _is_map(X) and X.nbytes >= LEAST_MAPPED else _map(X)
+    if mapped is not None and _is_native(mapped):
+        return Mapped(mapped, check_weights(sample_weight, len(mapped)))
+    if mapped is not None and mapped is X and _would_be_copied(mapped):
+        return Iterated(partial(_slices, mapped, check_weights(sample_weight, len(mapped))))
+    found = _blocks_of(X, gaps)
+    if found is not None and sample_weight is not None:
+        raise TypeError(
+            "sample_weight is for arrays: X comes in blocks, each of which brings its weights, (rows, weights)"
+        )
+    return found
+
+
+def _is_map(X: Any) -> bool:
+    """Whether it is in a file: what NumPy computes of a map has its type, but is in memory."""
+    return isinstance(X, np.memmap) and vars(X)["_mmap"] is not None
+
+
+def _map(path: Any) -> Any:
+    """The map of an npy file, if it is one's path."""
+    if not isinstance(path, str | os.PathLike) or not str(path).endswith(".npy"):
+        return None
+    with readers.naming(os.fspath(path)):
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+
+def _is_native(X: Any) -> bool:
+    return X.ndim == 2 and X.flags.c_contiguous and X.dtype in (np.float32, np.float64) and X.dtype.isnative
+
+
+def _would_be_copied(X: Any) -> bool:
+    """Whether a fit would convert these rows in memory."""
+    return X.ndim == 2 and X.dtype.kind in "biuf" and not (X.dtype in (np.float32, np.float64) and X.dtype.isnative)
+
+
+def _slices(X: Any, weights: Array | None) -> Iterator[tuple[Any, Any]]:
+    """The rows of a map that must be converted, part by part."""
+    rows = max(1, MAPPED_BYTES // (8 * X.shape[1]))
+    for start in range(0, len(X), rows):
+        part = slice(start, start + rows)
+        yield np.asarray(X[part]), None if weights is None else weights[part]
+
+
+def _blocks_of(X: Any, gaps: bool) -> Source | None:
+    if isinstance(X, str | os.PathLike) or (hasattr(X, "to_batches") and hasattr(X, "get_fragments")):
+        return tables.table(X, missing="marginal" if gaps else "error")
+    if hasattr(X, "blocks") and hasattr(X, "mapped"):
+        return X
+    if hasattr(X, "__array__") or hasattr(X, "shape"):
+        return None
+    if callable(X):
+        return Iterated(X)
+    if isinstance(X, Iterator):
+        raise TypeError(
+            f"X is an iterator ({type(X).__name__}), which gives its rows once, and each iteration of EM reads them "
+            "anew: give a function that returns a new iterator, or a list of blocks"
+        )
+    if isinstance(X, Sequence):
+        return Iterated(lambda: X) if len(X) and _is_block(X[0]) else None
+    if isinstance(X, Iterable) and not isinstance(X, Mapping):
+        return Iterated(lambda: X)
+    return None
+
+
+def _is_block(item: Any) -> bool:
+    """Whether it is rows, or a pair of rows and weights."""
+    rows = item[0] if isinstance(item, tuple) and len(item) == 2 else item
+    return len(getattr(rows, "shape", ())) == 2

@@ -1,0 +1,167 @@
+"""Rows that come in blocks, each time anew: what a first pass finds of them, and the passes of a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cgmm import protocol
+from cgmm.errors import BlockError
+from cgmm.rows import sampling
+from cgmm.rows.checks import MOST_ROWS, SCALE_ROWS, check_observed, check_weights, has_small_column
+from cgmm.rows.part import Part
+from cgmm.rows.place import PART, InMemory, Local, Passes
+from cgmm.rows.reading import AHEAD, names_of, naming_block, nothing_counts, read, read_ahead, recut
+from cgmm.validation import check_array
+
+if TYPE_CHECKING:
+    from cgmm.mixture.density import Density
+    from cgmm.mixture.statistics import SufficientStatistics
+    from cgmm.rows.pruning import Guide
+    from cgmm.rows.sources import Source
+    from cgmm.types import Moment, Names
+
+# Bytes of rows that are handed on at once, at least: their pass takes longer than what is done for each part.
+PART_BYTES = 1 << 23
+
+
+class Streamed(Local):
+    """The rows of a source, each pass anew, and what a first pass found of them."""
+
+    def __init__(
+        self, source: Source, key: int, size: Callable[[int], int], n_threads: int = 1, gaps: bool = False
+    ) -> None:
+        """key : of the sample (cgmm.rows.sampling.key_of);  size : how many rows it is to have, by their features
+
+        If `gaps`, NaN is a missing value, and `complete` says whether there was none.
+        """
+        self.source, self.size, self.n_threads, self.gaps, self.complete = source, size, n_threads, gaps, True
+        self.n = self.d = 0
+        self.dtype, self.passes = np.dtype(np.float32), Passes()
+        self.lengths: list[int] = []
+        self.heaviest: float | None = None
+        self.names: Names | None = None
+        self._scan(key)
+        self.shift = self.exponent = int(np.frexp(self.heaviest or 0.0)[1])
+        if self.dtype == np.float32 and has_small_column(self.some(SCALE_ROWS).part.rows):
+            self.dtype = np.dtype(np.float64)
+
+    def _scan(self, key: int) -> None:
+        """The first pass: it keeps a sample, and rows that are evenly spread."""
+        self.passes.begun += 1
+        kept: tuple[sampling.Strided, sampling.Reservoir] | None = None
+        for part in recut((part.positive() for part in self._first_blocks()), PART):
+            kept = kept or (sampling.Strided(), sampling.Reservoir(key, self.size(self.d)))
+            kept[0].add(part)
+            kept[1].add(part)
+        if kept is None:
+            raise nothing_counts(self.n)
+        self._strided, self._reservoir = kept
+
+    def _first_blocks(self) -> Iterator[Part]:
+        """The blocks, checked; leaves n, d, dtype, lengths, names and heaviest."""
+        total = 0.0
+        for at, block in enumerate(read(self.source)):
+            names = names_of(self.source, block.rows)
+            self.names = self.names if at else names
+            with naming_block(at, self.n):
+                protocol.check_names_of_block(names, self.names)
+            part = self._checked(at, block, self.n)
+            row_weights = part.weights
+            if self.n and (row_weights is None) != (self.heaviest is None):
+                raise BlockError(f"block {at} has {'no ' * (row_weights is None)}weights, unlike those before it")
+            self.lengths.append(len(part.rows))
+            if not len(part.rows):
+                continue
+            if row_weights is not None:
+                self.heaviest, total = max(self.heaviest or 0.0, row_weights.max()), total + row_weights.sum()
+            self.n, self.d = self.n + len(part.rows), part.rows.shape[1]
+            self.dtype = np.result_type(self.dtype, part.rows)
+            yield part
+        if not np.isfinite(total):
+            raise ValueError("the row weights have no finite sum")
+
+    def _checked(self, at: int, block: Part, first: int) -> Part:
+        with naming_block(at, first):
+            if not len(block.rows):
+                return Part(np.empty((0, self.d)), None if block.weights is None else np.empty(0))
+            rows, complete = check_observed(block.rows, self.d or None, self.n_threads, self.gaps, of=MOST_ROWS)
+            self.complete = self.complete and complete
+            return Part(rows, check_weights(block.weights, len(rows), some=False))
+
+    def _blocks(self) -> Iterator[Part]:
+        """The blocks again, in the type of the pass."""
+        at = -1
+        for at, block in enumerate(read(self.source)):
+            expected = self.lengths[at] if at < len(self.lengths) else 0
+            with naming_block(at):
+                protocol.check_names_of_block(names_of(self.source, block.rows), self.names)
+                rows = check_array("X", block.rows)
+                part = Part(rows, check_weights(block.weights, len(rows), some=False))
+            self._check_as_before(at, part, expected)
+            if expected:
+                yield part.of_type(self.dtype).times_power_of_two(-self.shift)
+        if at + 1 < len(self.lengths):
+            raise BlockError(f"there were {at + 1} blocks, and {len(self.lengths)} in the first pass")
+
+    def _check_as_before(self, at: int, part: Part, expected: int) -> None:
+        """BlockError: a block is not what it was in the first pass, when it had so many rows."""
+        rows = part.rows
+        if len(rows) != expected or (expected and rows.shape[1:] != (self.d,)):
+            raise BlockError(
+                f"block {at} has shape {rows.shape}, and had {(expected, self.d)} in the first pass: each pass needs "
+                "the same rows"
+            )
+        if expected and (part.weights is None) != (self.heaviest is None):
+            raise BlockError(f"block {at} has {'no ' * (part.weights is None)}weights, unlike in the first pass")
+
+    def parts(self) -> Iterator[Part]:
+        self.passes.begun += 1
+        row = self.d * self.dtype.itemsize
+        size, mapped = PART * max(1, PART_BYTES // (PART * row)), self.source.mapped
+        cut = recut(self._blocks(), size, AHEAD + 2, self.dtype, views=mapped)  # other blocks may be refilled meanwhile
+        return cut if mapped else read_ahead(cut)
+
+    def expectation(
+        self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
+    ) -> tuple[SufficientStatistics, float]:
+        found, share = super().expectation(density, moment, n_threads, guide)
+        if not (np.isfinite(found.first).all() and found.total_weight):
+            self.accuse()
+        return found, share
+
+    def accuse(self) -> None:
+        first = 0
+        for at, block in enumerate(read(self.source)):
+            first += len(self._checked(at, block, first).rows)
+        super().accuse()
+
+    @property
+    def counted(self) -> int:
+        return self._reservoir.n
+
+    def widened(self) -> Streamed:
+        return self.changed(dtype=np.dtype(np.float64))
+
+    def scaled(self, exponent: int) -> Streamed:
+        return self.changed(shift=self.shift - exponent, exponent=0)
+
+    def whole(self) -> InMemory:
+        raise ValueError(
+            "X comes in blocks, and a function as init_params, or responsibilities_init, would need all rows in "
+            "memory: give means_init, or an array"
+        )
+
+    def some(self, count: int) -> InMemory:
+        return self._as_passes_have(self._strided.some(count))
+
+    def sample(self, size: int, rng: np.random.Generator) -> InMemory:
+        if self.counted > size and sampling.key_of(rng) != self._reservoir.key:
+            raise AssertionError("the generator is not that of the first pass")
+        return self._as_passes_have(self._reservoir.sample(size, rng))
+
+    def _as_passes_have(self, part: Part) -> InMemory:
+        """Rows that were kept in the first pass, in the type and with the weights of later passes."""
+        return InMemory(part.of_type(self.dtype).times_power_of_two(-self.shift), self.exponent)
