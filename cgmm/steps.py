@@ -11,7 +11,6 @@ import numpy as np
 from cgmm.em.stage import Fit
 from cgmm.fit.request import settings_of
 from cgmm.fit.state import State
-from cgmm.mixture.floor import least_of
 from cgmm.mixture.rules import SINGULAR
 from cgmm.mixture.statistics import EMPTY
 from cgmm.rows.evaluation import Evaluation
@@ -81,7 +80,7 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
         raise ValueError("these statistics are of no rows of positive weight")
     if model.prior is not None:
         raise ValueError("prior must be None: one M-step knows nothing of the rows from which a prior takes its scale")
-    settings = settings_of(model, last.family, last.k).with_rules(least=least_of(last))
+    settings = settings_of(model, last.family, last.k).with_rules(least=last.least)
     history = np.append(fit.lower_bounds, statistics.lower_bound)
     parameters, repairs = last.maximise(statistics, settings.rules, iteration=len(history))
     found = Fit(

@@ -11,7 +11,7 @@ from cgmm.mixture.rules import Rules
 if TYPE_CHECKING:
     from typing import Self
 
-    from cgmm.mixture.prior import Conjugate
+    from cgmm.mixture.conjugate import Conjugate
     from cgmm.types import Array
 
 # The log-likelihood does not fall by more, relative to itself: a larger fall is no rounding of double sums.

@@ -15,7 +15,8 @@ from cgmm.mixture.prior import LEAST_EXPONENT
 from cgmm.rows import sampling
 from cgmm.rows.checks import check_enough_rows, check_responsibilities
 from cgmm.rows.floor import least_variances
-from cgmm.rows.open import FirstPass, open_rows
+from cgmm.rows.open import open_rows
+from cgmm.rows.opened import FirstPass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

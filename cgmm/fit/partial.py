@@ -13,15 +13,15 @@ from cgmm.fit import fitting, report
 from cgmm.fit.fitting import Prepared
 from cgmm.fit.state import Gathered, State
 from cgmm.mixture.checks import check_continues
-from cgmm.mixture.floor import least_of
 from cgmm.mixture.rules import EMPTIED, SINGULAR
 from cgmm.rows.checks import check_columns
 from cgmm.rows.floor import least_variances
-from cgmm.rows.open import check_names, open_stream
+from cgmm.rows.open import open_stream
+from cgmm.rows.opened import check_names
 
 if TYPE_CHECKING:
     from cgmm.fit.request import Request
-    from cgmm.rows.open import Batch
+    from cgmm.rows.opened import Batch
     from cgmm.types import Array, Names
 
 # By default no fewer than LEARNING_ROWS rows are averaged before any is forgotten, and no fewer than ROWS_PER_PARAMETER
@@ -125,7 +125,7 @@ class Learner:
 def _given(state: State, rates: Rates, batch: Batch) -> Memory:
     """What is remembered of given parameters: they count as many rows as are averaged before any is forgotten."""
     parameters = state.fit.parameters
-    least: Array = least_variances(batch.data()) if batch.complete else least_of(parameters)
+    least: Array = least_variances(batch.data()) if batch.complete else parameters.least
     return Memory(
         statistics=parameters.statistics(parameters.weights),
         exponent=0,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from cgmm.em.settings import Settings
     from cgmm.fit.restarts import Restart, Search
-    from cgmm.rows.open import Batch
+    from cgmm.rows.opened import Batch
     from cgmm.types import Names
 
 

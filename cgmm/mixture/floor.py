@@ -12,7 +12,6 @@ import numpy as np
 from cgmm import _kernels
 
 if TYPE_CHECKING:
-    from cgmm.mixture.parameters import Parameters
     from cgmm.types import Array
 
 EPS = float(np.finfo(np.float64).eps)
@@ -24,11 +23,13 @@ RELATIVE = 1e-18
 MEAN_ROUNDING = 1000
 
 
-def least_of(parameters: Parameters) -> Array:
-    """The variances (d,) below which none falls, of a mixture whose rows are not at hand: RELATIVE of its own."""
-    family, weights, means = parameters.family, parameters.weights, parameters.means
+def least_of(weights: Array, means: Array, variances: Array) -> Array:
+    """The variances (d,) below which none falls, of a mixture whose rows are not at hand: RELATIVE of its own.
+
+    weights : (k,);  means, variances : (k,d) of each feature in each component
+    """
     mean = np.einsum("c,cj->j", weights, means)
-    variances = family.variances(parameters.covariances, *means.shape) + (means - mean) ** 2
+    variances = variances + (means - mean) ** 2
     return np.maximum(RELATIVE * np.einsum("c,cj->j", weights, variances), (4 * EPS * mean) ** 2 + SMALLEST)
 
 

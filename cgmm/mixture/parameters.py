@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cgmm import _kernels
 from cgmm.mixture.density import Density, weighted_median
+from cgmm.mixture.floor import least_of
 from cgmm.mixture.maximise import maximise, statistics_of
 from cgmm.mixture.values import Values
 from cgmm.once import once
@@ -108,6 +109,11 @@ class Parameters:
     def variances(self) -> Array:
         """Of each feature in each component, (k,d)."""
         return self.family.variances(self.covariances, self.k, self.d)
+
+    @property
+    def least(self) -> Array:
+        """The variances (d,) below which none falls, where the rows' own scale is not known."""
+        return least_of(self.weights, self.means, self.variances)
 
     @once
     def precisions(self) -> Array:

@@ -5,20 +5,19 @@ A conjugate prior adds to the sufficient statistics, and the M-step finds the ma
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cgmm.errors import InvalidParameterError
 from cgmm.mixture.checks import check_scale
+from cgmm.mixture.conjugate import Conjugate
 from cgmm.mixture.families import FAMILIES
 from cgmm.validation import check_real, check_start_array
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
-    from cgmm.mixture.statistics import SufficientStatistics
-    from cgmm.mixture.values import Values
     from cgmm.types import Array, ArrayLike
 
 # Rows of less weight than 2^−60 are nothing to doubles beside the unseen rows of a prior.
@@ -83,63 +82,6 @@ class Prior:
             scale = family.default_scale(spread) / k ** (2 / d)
         counts = family.prior_counts(degrees, k, d, bool(kappa))
         return Conjugate(alpha - 1, kappa, mean, scale, counts).times_power_of_two(-exponent)
-
-
-class Joined(NamedTuple):
-    """Statistics with a prior's: what the weights are in proportion to, masses, moments and counts."""
-
-    weights: Array
-    masses: Array
-    first: Array
-    second: Array
-    counts: Array
-
-
-@dataclass(frozen=True, eq=False)
-class Conjugate:
-    """A prior as statistics of rows never seen.
-
-    concentration : α − 1, rows of each component;  precision : κ, rows at `mean` (d,);  scale : Λ, their second moment
-    counts : what the family counts for it in the denominator of a covariance
-    """
-
-    concentration: float
-    precision: float
-    mean: Array
-    scale: Array
-    counts: float
-
-    def times_power_of_two(self, exponent: int) -> Conjugate:
-        """That of rows whose weights are 2^exponent as large."""
-        return replace(
-            self,
-            concentration=np.ldexp(self.concentration, exponent),
-            precision=np.ldexp(self.precision, exponent),
-            scale=np.ldexp(self.scale, exponent),
-            counts=np.ldexp(self.counts, exponent),
-        )
-
-    def join(self, statistics: SufficientStatistics, family: Family) -> Joined:
-        """Joined of the rows seen and those never seen."""
-        offsets = self.mean - statistics.shift
-        precisions = np.full(len(offsets), self.precision)
-        return Joined(
-            statistics.n_k + self.concentration,
-            statistics.n_k + self.precision,
-            statistics.first + self.precision * offsets,
-            statistics.second + family.scatter(precisions, offsets) + self.scale,
-            family.counts(statistics.n_k, offsets.shape[1]) + self.counts,
-        )
-
-    def log_density(self, family: Family, values: Values) -> float:
-        """The logarithm of the prior's density at some parameters, but for a constant."""
-        means, root = values.means, values.root
-        with np.errstate(over="ignore"):
-            second = family.scatter(np.full(len(means), self.precision), self.mean - means) + self.scale
-            precisions = family.precisions(root)
-            covariances = self.counts * family.log_root(root).sum() - 0.5 * (precisions * second).sum()
-        weights = np.maximum(values.weights, np.finfo(float).tiny)  # a start's may be zero
-        return float(covariances + self.concentration * np.log(weights).sum())
 
 
 def check_prior(prior: object) -> Prior | None:

@@ -9,7 +9,7 @@ import numpy as np
 from cgmm.mixture.floor import EPS, SMALLEST, exact_to
 
 if TYPE_CHECKING:
-    from cgmm.mixture.prior import Conjugate
+    from cgmm.mixture.conjugate import Conjugate
     from cgmm.types import Array, Mask
 
 EMPTIED = "no row belongs to it"

@@ -21,7 +21,7 @@ from cgmm.rows.checks import (
 )
 from cgmm.rows.chunks import Chunk, Chunks, one_value
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
-from cgmm.rows.open import AtHand, Batch, FirstPass, check_names, data_at, evaluation
+from cgmm.rows.opened import AtHand, Batch, FirstPass, check_names, data_at, evaluation
 from cgmm.rows.part import Part, joined
 from cgmm.rows.place import InMemory, Passes, Place
 from cgmm.rows.reading import naming_block, nothing_counts

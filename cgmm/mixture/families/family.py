@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -17,7 +17,6 @@ from cgmm.config import threads
 from cgmm.mixture import matrices
 
 if TYPE_CHECKING:
-    from cgmm.mixture.rules import Rules
     from cgmm.mixture.values import Values
     from cgmm.types import Array, Components, CovarianceType, Form, Labels, Moment
 
@@ -50,6 +49,16 @@ class Central(NamedTuple):
     counts: Array
     empty: Labels
     least: Array
+
+
+class Obeyed(Protocol):
+    """What of cgmm.mixture.rules.Rules concerns covariances once the means are chosen."""
+
+    @property
+    def reg_covar(self) -> float: ...
+
+    @property
+    def n_threads(self) -> int | None: ...
 
 
 class Estimate(NamedTuple):
@@ -108,7 +117,7 @@ class Family(ABC):
         The second moment about the means is that about other points, less the scatter of what lies between.
         """
 
-    def estimate(self, central: Central, rules: Rules, last: Values | None) -> Estimate:
+    def estimate(self, central: Central, rules: Obeyed, last: Values | None) -> Estimate:
         """The covariances of highest likelihood (or posterior density) that obey the rules.
 
         last : the parameters before this M-step, from which one that is itself iterated starts; None at a start

@@ -1,0 +1,71 @@
+"""A conjugate prior as sufficient statistics of rows that were never seen: it adds to those of rows that were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cgmm.mixture.families import Family
+    from cgmm.mixture.statistics import SufficientStatistics
+    from cgmm.mixture.values import Values
+    from cgmm.types import Array
+
+
+class Joined(NamedTuple):
+    """Statistics with a prior's: what the weights are in proportion to, masses, moments and counts."""
+
+    weights: Array
+    masses: Array
+    first: Array
+    second: Array
+    counts: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Conjugate:
+    """A prior as statistics of rows never seen.
+
+    concentration : α − 1, rows of each component;  precision : κ, rows at `mean` (d,);  scale : Λ, their second moment
+    counts : what the family counts for it in the denominator of a covariance
+    """
+
+    concentration: float
+    precision: float
+    mean: Array
+    scale: Array
+    counts: float
+
+    def times_power_of_two(self, exponent: int) -> Conjugate:
+        """That of rows whose weights are 2^exponent as large."""
+        return replace(
+            self,
+            concentration=np.ldexp(self.concentration, exponent),
+            precision=np.ldexp(self.precision, exponent),
+            scale=np.ldexp(self.scale, exponent),
+            counts=np.ldexp(self.counts, exponent),
+        )
+
+    def join(self, statistics: SufficientStatistics, family: Family) -> Joined:
+        """Joined of the rows seen and those never seen."""
+        offsets = self.mean - statistics.shift
+        precisions = np.full(len(offsets), self.precision)
+        return Joined(
+            statistics.n_k + self.concentration,
+            statistics.n_k + self.precision,
+            statistics.first + self.precision * offsets,
+            statistics.second + family.scatter(precisions, offsets) + self.scale,
+            family.counts(statistics.n_k, offsets.shape[1]) + self.counts,
+        )
+
+    def log_density(self, family: Family, values: Values) -> float:
+        """The logarithm of the prior's density at some parameters, but for a constant."""
+        means, root = values.means, values.root
+        with np.errstate(over="ignore"):
+            second = family.scatter(np.full(len(means), self.precision), self.mean - means) + self.scale
+            precisions = family.precisions(root)
+            covariances = self.counts * family.log_root(root).sum() - 0.5 * (precisions * second).sum()
+        weights = np.maximum(values.weights, np.finfo(float).tiny)  # a start's may be zero
+        return float(covariances + self.concentration * np.log(weights).sum())

@@ -1,0 +1,205 @@
+"""Rows that a user handed over: a fit asks them for `data`, a verb for `evaluations`, a stream for `batches`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+import numpy as np
+
+from cgmm import protocol
+from cgmm.config import threads
+from cgmm.errors import warn
+from cgmm.rows.checks import MOST_ROWS, check_observed, check_weights, has_small_column, of_order_one
+from cgmm.rows.data import Complete, Data
+from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
+from cgmm.rows.gapped import Gapped
+from cgmm.rows.part import Part, joined
+from cgmm.rows.place import InMemory
+from cgmm.rows.reading import names_of, naming_block, read
+from cgmm.rows.streams import Streamed
+
+if TYPE_CHECKING:
+    from cgmm.rows.place import Place
+    from cgmm.rows.sources import Source
+    from cgmm.types import Names
+
+
+class FirstPass(NamedTuple):
+    """What a first pass over rows that are not in memory keeps of them.
+
+    key : of the sample (cgmm.rows.sampling.key_of);  size : how many rows it is to have, by their features
+    """
+
+    key: int
+    size: Callable[[int], int]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of positive weight that came together, with the user's weights, and whether no value is missing."""
+
+    part: Part
+    complete: bool = True
+
+    @property
+    def shows_all(self) -> bool:
+        """Whether there is a value of each feature."""
+        return self.complete or bool((~np.isnan(self.part.rows)).any(axis=0).all())
+
+    def data(self) -> Data:
+        return data_of(self.part, self.complete)
+
+    def and_then(self, other: Batch) -> Batch:
+        """Both as one, in memory of its own; rows without weights count one each where others have some."""
+        parts = [self.part, other.part]
+        if any(part.weights is not None for part in parts):
+            parts = [part if part.weights is not None else _counting_one(part) for part in parts]
+        return Batch(joined(parts), self.complete and other.complete)
+
+
+class Opened(Protocol):
+    """Rows that a user handed over, not checked yet."""
+
+    @property
+    def names(self) -> Names | None:
+        """Of the features, as far as they are known before a row is read."""
+        ...
+
+    def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
+        """The rows of a fit, checked, and the names of their features.
+
+        ValueError or TypeError says what is wrong with them, and where. Rows that come in blocks or chunks are read.
+        """
+        ...
+
+    def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
+        """The rows beside a mixture; `some` of their weights are to be positive."""
+        ...
+
+    def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
+        """Names of features and rows, checked, once; d : the features that they must have."""
+        ...
+
+
+class AtHand:
+    """An array, or what becomes one, and its weights."""
+
+    def __init__(self, X: Any, sample_weight: Any, gaps: bool) -> None:
+        self.X, self.sample_weight, self.gaps = X, sample_weight, gaps
+
+    @property
+    def names(self) -> Names | None:
+        return protocol.feature_names(self.X)
+
+    def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
+        names = self.names
+        data = _checked(Part(self.X, self.sample_weight), self.gaps, None, threads(n_threads))
+        if isinstance(data, Gapped):
+            data.check_columns()
+        return data, names
+
+    def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
+        check_names(self.names, asked.names)
+        return Evaluations([evaluation(Part(self.X, self.sample_weight), asked, some)])
+
+    def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
+        yield self.names, _batch(Part(self.X, self.sample_weight), self.gaps, d, n_threads)
+
+
+class InBlocks:
+    """A source of blocks, each with its weights."""
+
+    def __init__(self, source: Source, gaps: bool) -> None:
+        self.source, self.gaps = source, gaps
+
+    @property
+    def names(self) -> Names | None:
+        return None if self.source.names is None else np.array(self.source.names, dtype=object)
+
+    def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
+        stream = Streamed(self.source, first.key, first.size, threads(n_threads), self.gaps)
+        return data_at(stream, stream.complete), stream.names
+
+    def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
+        return Evaluations(_BlockByBlock(self.source, asked))
+
+    def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
+        names = None
+        for at, block in enumerate(read(self.source)):
+            with naming_block(at):
+                here = names_of(self.source, block.rows)
+                names = names if at else here
+                protocol.check_names_of_block(here, names)
+                if not len(block.rows):
+                    continue
+                batch = _batch(block, self.gaps, d, n_threads, some=False)
+            d = batch.part.rows.shape[1]
+            if len(batch.part.rows):
+                yield names, batch
+
+
+class _BlockByBlock:
+    """The Evaluations of a source's blocks: each time anew, each checked."""
+
+    def __init__(self, source: Source, asked: Asked) -> None:
+        self.source, self.asked = source, asked
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        for at, block in enumerate(read(self.source)):
+            with naming_block(at):
+                protocol.check_names_of_block(names_of(self.source, block.rows), self.asked.names)
+                if not len(block.rows):
+                    continue
+                checked = evaluation(block, self.asked, some=False)
+            yield checked
+
+
+def evaluation(given: Part, asked: Asked, some: bool = True) -> Evaluation:
+    """Rows that a user gives, checked, in a type that the parameters can be evaluated in."""
+    parameters, n_threads = asked.parameters, threads(asked.n_threads)
+    data = _checked(given, asked.gaps, parameters.d, n_threads, some)
+    if data.dtype == np.float32 and parameters.needs_double:
+        data = data.widened()
+    return Evaluation(data, parameters, n_threads)
+
+
+def check_names(names: Names | None, fitted: Names | None) -> None:
+    """ValueError where the names of features are others than those of the fit; a warning where one has none."""
+    warning = protocol.check_feature_names(names, fitted)
+    if warning:
+        warn(warning, UserWarning)
+
+
+def data_of(part: Part, complete: bool) -> Data:
+    """Rows in memory, with the user's weights, as data."""
+    row_weights, exponent = of_order_one(part.weights)
+    return (Complete if complete else Gapped)(InMemory(part._replace(weights=row_weights), exponent))
+
+
+def data_at(place: Place, complete: bool) -> Data:
+    """Rows somewhere, as data; ValueError where gaps leave too little of a feature."""
+    if complete:
+        return Complete(place)
+    data = Gapped(place)
+    data.check_columns()
+    return data
+
+
+def _checked(given: Part, gaps: bool, n_features: int | None, n_threads: int, some: bool = True) -> Data:
+    """Rows and weights of a user, `some` of them positive. Where nothing is missing they are as without `gaps`."""
+    rows, complete = check_observed(given.rows, n_features, n_threads, gaps)
+    return data_of(Part(rows, check_weights(given.weights, len(rows), some)), complete)
+
+
+def _batch(given: Part, gaps: bool, d: int | None, n_threads: int, some: bool = True) -> Batch:
+    rows, complete = check_observed(given.rows, d, n_threads, gaps, of=MOST_ROWS)
+    row_weights = check_weights(given.weights, len(rows), some)
+    if rows.dtype == np.float32 and has_small_column(rows):
+        rows = rows.astype(np.float64)
+    return Batch(Part(rows, row_weights).positive(), complete)
+
+
+def _counting_one(part: Part) -> Part:
+    return part._replace(weights=np.ones(len(part.rows)))
