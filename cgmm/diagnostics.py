@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from cgmm.once import once
 
 if TYPE_CHECKING:
@@ -38,9 +36,9 @@ class Diagnostics:
         How often the fit read all rows, but for the check of an array.
     """
 
-    def __init__(self, fit: Fit, restarts: Iterable[Restart], winner: int, exponent: int = 0, passes: int = 0) -> None:
+    def __init__(self, fit: Fit, restarts: Iterable[Restart], winner: int, passes: int = 0) -> None:
         self._fit, self.restarts, self.winner, self.passes = fit, tuple(restarts), winner, passes
-        self.effective_counts: Array | None = None if fit.n_k is None else np.ldexp(fit.n_k, exponent)
+        self.effective_counts: Array | None = fit.n_k
         self.repairs, self.degenerate = fit.repairs, fit.degenerate
 
     @once

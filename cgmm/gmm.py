@@ -479,7 +479,7 @@ class GMM(Estimator):
     @property
     def diagnostics_(self) -> Diagnostics:
         state = self._fitted()
-        return Diagnostics(state.fit, state.restarts, state.winner, state.exponent, state.passes)
+        return Diagnostics(state.fit, state.restarts, state.winner, state.passes)
 
     def _n_parameters(self) -> int:
         """Free parameters, under the name that scikit-learn's users know."""

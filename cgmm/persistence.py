@@ -14,7 +14,8 @@ from cgmm.files import write_whole
 from cgmm.mixture.checks import check_matrices, check_mixture_weights
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
-from cgmm.mixture.statistics import SufficientStatistics, second_shape
+from cgmm.mixture.second import FORMS
+from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.validation import check_choice, check_count, check_real, check_start_array
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 FORMAT = "cgmm"
 VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
-TOLD = ("exponent", "seen", "iterations", "batches")
+TOLD = ("seen", "iterations", "batches")
 LARGEST_EXPONENT = 1100  # Of a row's weight: no double has a larger one.
 STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
 
@@ -55,8 +56,8 @@ def save(
         "lower_bounds": lower_bounds,
     }
     if memory is not None:
-        header["stream"] = {name: getattr(memory, name) for name in TOLD}
         sums = memory.statistics
+        header["stream"] = {"exponent": sums.exponent} | {name: getattr(memory, name) for name in TOLD}
         arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, memory.least), strict=True))
     write_whole(path, lambda file: np.savez(file, header=np.array(json.dumps(header)), **arrays))
 
@@ -173,15 +174,16 @@ def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: 
     if "stream" not in header:
         return None
     family, k, d = parameters.family, parameters.k, parameters.d
-    shapes = ((k,), (k, d), second_shape(family.moment, k, d), (k, d), (d,))
+    shapes = ((k,), (k, d), FORMS[family.moment].shape(k, d), (k, d), (d,))
     found = {name: check_start_array(name, arrays[name], shape) for name, shape in zip(STREAM, shapes, strict=True)}
     n_k, first, second, shift, least = found.values()
     if (n_k < 0).any() or not n_k.any() or (least <= 0).any():
         raise ValueError("stream_n_k and stream_least must be positive")
     told = {name: header["stream"][name] for name in TOLD}
     told["seen"] = check_real("its header's seen", told["seen"])
-    for name, smallest in (("exponent", -LARGEST_EXPONENT), ("iterations", 0), ("batches", 0)):
-        check_count(f"its header's {name}", told[name], smallest)
+    for name in ("iterations", "batches"):
+        check_count(f"its header's {name}", told[name], 0)
+    exponent = check_count("its header's exponent", header["stream"]["exponent"], -LARGEST_EXPONENT)
     statistics = SufficientStatistics(
         n_k=n_k,
         first=first,
@@ -190,5 +192,6 @@ def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: 
         total_weight=float(n_k.sum()),
         shift=shift,
         moment=family.moment,
+        exponent=exponent,
     )
     return Memory(statistics, least=least, **told)

@@ -12,7 +12,6 @@ from cgmm.em.stage import Fit
 from cgmm.fit.request import settings_of
 from cgmm.fit.state import State
 from cgmm.mixture.rules import SINGULAR
-from cgmm.mixture.statistics import EMPTY
 from cgmm.rows.evaluation import Evaluation
 
 if TYPE_CHECKING:
@@ -75,9 +74,9 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
     fit, last = state.fit, state.fit.parameters
     if statistics.shift.shape != last.means.shape or statistics.moment != last.family.moment:
         raise ValueError("these statistics are of a model with other components, features or covariances")
-    statistics = replace(statistics, n_k=np.ascontiguousarray(statistics.n_k, dtype=np.float64))
-    if not statistics.n_k.sum() >= EMPTY:
+    if not statistics.n_k.sum() > 0:
         raise ValueError("these statistics are of no rows of positive weight")
+    statistics = replace(statistics, n_k=np.ascontiguousarray(statistics.n_k, dtype=np.float64)).of_order_one()
     if model.prior is not None:
         raise ValueError("prior must be None: one M-step knows nothing of the rows from which a prior takes its scale")
     settings = settings_of(model, last.family, last.k).with_rules(least=last.least)
@@ -87,7 +86,7 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
         parameters=parameters,
         lower_bounds=history,
         converged=False,
-        n_k=statistics.n_k,
+        n_k=statistics.masses,
         repairs=tuple(repairs),
         singular=tuple(repair.component for repair in repairs if repair.cause == SINGULAR),
     )

@@ -116,9 +116,7 @@ def _about(arguments: Mapping[str, Any], data: Data, last: Parameters | None) ->
         "number of rows": data.n,
         "number of features": data.d,
         "type": str(data.dtype),
-        "rows and weights": _digest(
-            np.array([weight, data.exponent, data.counted]), mean, covariance, data.spread(256)
-        ),
+        "rows and weights": _digest(np.array([weight, data.counted]), mean, covariance, data.spread(256)),
     }
 
 

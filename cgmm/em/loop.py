@@ -86,7 +86,7 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
         lower_bound=objective,
         change=change,
         lower_bounds=(*stage.lower_bounds, objective),
-        n_k=statistics.n_k,
+        n_k=statistics.masses,
         repairs=stage.with_repairs(held + begun).repairs,
         singular=tuple(repair.component for repair in held if repair.cause == SINGULAR),
         pruning=pruning,
@@ -103,7 +103,7 @@ def _objective(statistics: SufficientStatistics, stage: Stage, settings: Setting
     if prior is None:
         return statistics.lower_bound
     log_density = prior.log_density(parameters.family, parameters.values)
-    return statistics.lower_bound + max(log_density / statistics.total_weight, LEAST_LOG)
+    return statistics.lower_bound + max(log_density / statistics.weight, LEAST_LOG)
 
 
 def _is_rounding(stage: Stage) -> bool:

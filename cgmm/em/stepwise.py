@@ -14,12 +14,10 @@ import numpy as np
 
 from cgmm.em import reseed
 from cgmm.em.reseed import STARVED
-from cgmm.mixture.prior import LEAST_EXPONENT
 from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
 
 if TYPE_CHECKING:
     from cgmm.em.settings import Settings
-    from cgmm.mixture.families import Family
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.prior import Prior
     from cgmm.mixture.statistics import SufficientStatistics
@@ -63,13 +61,12 @@ class Rates(NamedTuple):
 class Memory(NamedTuple):
     """What is remembered of a stream.
 
-    statistics : of as many rows as are remembered, whose weights are 2^−exponent times the user's
+    statistics : of as many rows as are remembered
     seen : the weight of all rows that came;  iterations : of a fit, and batches since
     least : (d,) below it no variance falls
     """
 
     statistics: SufficientStatistics
-    exponent: int
     seen: float
     iterations: int
     batches: int
@@ -82,7 +79,7 @@ class Memory(NamedTuple):
     @property
     def row(self) -> float:
         """The weight of a row in the statistics, or of all that are remembered, if they weigh less."""
-        return min(math.ldexp(1.0, -max(self.exponent, 0)), float(self.statistics.n_k.sum()))
+        return min(math.ldexp(1.0, -max(self.statistics.exponent, 0)), float(self.statistics.n_k.sum()))
 
 
 class Learnt(NamedTuple):
@@ -105,11 +102,10 @@ def step(
     if batch.dtype == np.float32 and parameters.needs_double:
         batch = batch.widened()
     found, _ = batch.pruned_statistics(parameters, settings.n_threads)
-    memory = _mixed(memory, found, family, rates, batch.exponent)
+    memory = _mixed(memory, found, rates)
     conjugate = None
     if prior is not None:
-        moments, exponent = memory.statistics.moments(family), max(memory.exponent, LEAST_EXPONENT)
-        conjugate = prior.conjugate(moments, memory.least, family, parameters.k, exponent)
+        conjugate = prior.conjugate(memory.statistics.moments(family), memory.least, family, parameters.k)
     settings = settings.with_rules(least=memory.least, prior=conjugate).for_rows_of(batch.dtype)
     parameters, repairs = parameters.maximise(memory.statistics, settings.rules, memory.steps)
     repairs = [repair for repair in repairs if repair.cause == SINGULAR]
@@ -121,19 +117,20 @@ def step(
     return Learnt(memory, parameters, found.lower_bound, tuple(repairs))
 
 
-def _mixed(memory: Memory, found: SufficientStatistics, family: Family, rates: Rates, exponent: int) -> Memory:
-    """What is remembered after a batch of these statistics, whose weights are 2^−exponent times the user's."""
-    weight = float(np.ldexp(found.total_weight, exponent))
+def _mixed(memory: Memory, found: SufficientStatistics, rates: Rates) -> Memory:
+    """What is remembered after a batch of these statistics."""
+    weight = found.weight
     seen = memory.seen + weight
     if not seen < math.inf:
         raise ValueError("the row weights of all batches have no finite sum")
     passed, remembered = rates.passed(memory.seen, weight), rates.memory(seen)
     exponent = math.frexp(remembered)[1]
     total = math.ldexp(remembered, -exponent)
-    old = memory.statistics.moved_to(found.shift, family)
+    old = memory.statistics.moved_to(found.shift)
     old = old.times(math.exp(-passed) * total / float(old.n_k.sum()))
     new = found.times(-math.expm1(-passed) * total / found.total_weight)
-    return memory._replace(statistics=old + new, exponent=exponent, seen=seen, batches=memory.batches + 1)
+    both = replace(old, exponent=exponent) + replace(new, exponent=exponent)
+    return memory._replace(statistics=both, seen=seen, batches=memory.batches + 1)
 
 
 def _begin_again(
@@ -145,6 +142,6 @@ def _begin_again(
     begun = reseed.at_rows(rows, parameters, starved, memory.least)
     n_k[starved] = memory.row / len(n_k)
     begun = replace(begun, weights=n_k / n_k.sum())
-    statistics = begun.statistics(n_k, settings.rules)
+    statistics = begun.statistics(np.ldexp(n_k, memory.statistics.exponent), settings.rules)
     moved = [Repair(memory.steps, c, BEGAN.format(row), int(row)) for c, row in zip(starved, indices, strict=True)]
     return memory._replace(statistics=statistics), begun, moved

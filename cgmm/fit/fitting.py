@@ -11,7 +11,6 @@ from cgmm.fit import report, starts
 from cgmm.fit.restarts import Problem, Search
 from cgmm.fit.state import State
 from cgmm.mixture.checks import check_continues, check_fixed_given
-from cgmm.mixture.prior import LEAST_EXPONENT
 from cgmm.rows import sampling
 from cgmm.rows.checks import check_enough_rows, check_responsibilities
 from cgmm.rows.floor import least_variances
@@ -87,7 +86,7 @@ def search(
     if share is not None:
         method, kinds = share(method), {kind: share(other) for kind, other in kinds.items()}
     check_enough_rows(data.n, data.counted, asked.k, "n_components")
-    data, settings = _settled(asked, prepared)
+    settings = _settled(asked, prepared)
     reporter = report.Reporter(asked.watching, settings.max_iter)
     found = Search(Problem(data, asked.k, asked.family, kinds), settings, rng, reporter, checkpoint)
     try:
@@ -101,15 +100,11 @@ def search(
     return found
 
 
-def _settled(asked: Request, prepared: Prepared) -> tuple[Data, Settings]:
-    """Data and settings once the rows are known: with the floor and a prior of their scale."""
-    data, least = prepared.data, prepared.least
-    if asked.prior is None:
-        return data, asked.settings.with_rules(least=least)
-    if data.exponent < 0:  # beside a prior of order one, not the prior beside them
-        data = data.scaled(max(data.exponent, LEAST_EXPONENT))
-    conjugate = asked.prior.conjugate(data.moments(), least, asked.family, asked.k, data.exponent)
-    return data, asked.settings.with_rules(least=least, prior=conjugate)
+def _settled(asked: Request, prepared: Prepared) -> Settings:
+    """The settings once the rows are known: with the floor, and a prior of their scale."""
+    data, least, prior = prepared.data, prepared.least, asked.prior
+    conjugate = None if prior is None else prior.conjugate(data.moments(), least, asked.family, asked.k)
+    return asked.settings.with_rules(least=least, prior=conjugate)
 
 
 def _begin(asked: Request, method: Method, search: Search) -> None:

@@ -109,12 +109,12 @@ class Learner:
             parameters=found.parameters,
             lower_bounds=np.append(state.fit.lower_bounds[1 - HISTORY :], found.log_likelihood),
             converged=False,
-            n_k=found.memory.statistics.n_k,
+            n_k=found.memory.statistics.masses,
             repairs=found.repairs,
             singular=tuple(repair.component for repair in found.repairs if repair.cause == SINGULAR),
             starved=tuple(repair.component for repair in found.repairs if repair.cause == EMPTIED),
         )
-        return self._checked(state._replace(fit=fit, exponent=found.memory.exponent, memory=found.memory))
+        return self._checked(state._replace(fit=fit, memory=found.memory))
 
     def _checked(self, state: State) -> State:
         if self.asked.on_degenerate == "raise":
@@ -128,7 +128,6 @@ def _given(state: State, rates: Rates, batch: Batch) -> Memory:
     least: Array = least_variances(batch.data()) if batch.complete else parameters.least
     return Memory(
         statistics=parameters.statistics(parameters.weights),
-        exponent=0,
         seen=rates.rows,
         iterations=len(state.fit.lower_bounds),
         batches=0,

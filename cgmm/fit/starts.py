@@ -99,9 +99,9 @@ def of_partition(
     rules: Rules,
 ) -> tuple[Parameters, list[Repair]]:
     """Parameters of the partition of these rows by a method, and what had to be repaired in them."""
-    X, row_weights = rows.completed().part
-    parts = method(X, k, rng, row_weights, threads(rules.n_threads))
-    sums = partition.of_partition(X, parts, k, family, row_weights)
+    place = rows.completed()
+    parts = method(place.part.rows, k, rng, place.part.weights, threads(rules.n_threads))
+    sums = partition.of_partition(place, parts, k, family)
     return Parameters.estimated(family, sums, rules._replace(fixed=Fixed()))
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 from cgmm.em.stage import Fit
 from cgmm.em.stepwise import Memory
 
@@ -31,8 +29,7 @@ class State(NamedTuple):
     """What a fit leaves in the estimator.
 
     names : feature names or None;  restarts, winner : what became of each start, and which of them the fit is
-    exponent : the fit's row weights were 2^−exponent times the user's;  passes : over the rows
-    settings : of the fit, None if the parameters were given
+    passes : over the rows;  settings : of the fit, None if the parameters were given
     memory : what is remembered of a stream;  gathered : its rows, while they are too few
     """
 
@@ -40,7 +37,6 @@ class State(NamedTuple):
     names: Names | None = None
     restarts: tuple[Restart, ...] = ()
     winner: int = 0
-    exponent: int = 0
     passes: int = 0
     settings: Settings | None = None
     memory: Memory | None = None
@@ -66,7 +62,6 @@ class State(NamedTuple):
             names=names,
             restarts=tuple(search.restarts),
             winner=search.winner,
-            exponent=data.exponent,
             passes=data.place.passes.begun,
             settings=search.settings,
         )
@@ -77,11 +72,9 @@ class State(NamedTuple):
         if self.memory is not None or settings is None or settings.rules.least is None or fit.n_k is None:
             return self.memory
         statistics = fit.parameters.statistics(fit.n_k, settings.rules)
-        seen = float(np.ldexp(statistics.total_weight, self.exponent))
         return Memory(
             statistics=statistics,
-            exponent=self.exponent,
-            seen=seen,
+            seen=statistics.weight,
             iterations=len(fit.lower_bounds),
             batches=0,
             least=settings.rules.least,

@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cgmm.mixture.second import FORMS
+
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.mixture.values import Values
     from cgmm.types import Array
+
+
+# Rows of less weight than 2^−60 are nothing to doubles beside the unseen rows of a prior.
+LEAST_EXPONENT = -60
+
+
+def beside(statistics: SufficientStatistics) -> SufficientStatistics:
+    """The statistics as they are held beside a prior's, whose weights are of order one."""
+    return statistics.with_exponent(max(statistics.exponent, LEAST_EXPONENT))
 
 
 class Joined(NamedTuple):
@@ -49,22 +60,24 @@ class Conjugate:
         )
 
     def join(self, statistics: SufficientStatistics, family: Family) -> Joined:
-        """Joined of the rows seen and those never seen."""
-        offsets = self.mean - statistics.shift
-        precisions = np.full(len(offsets), self.precision)
+        """Joined of the rows seen and those never seen, as multiples of 2^exponent, see `beside`."""
+        statistics = beside(statistics)
+        own = self.times_power_of_two(-statistics.exponent)
+        offsets = own.mean - statistics.shift
+        precisions = np.full(len(offsets), own.precision)
         return Joined(
-            statistics.n_k + self.concentration,
-            statistics.n_k + self.precision,
-            statistics.first + self.precision * offsets,
-            statistics.second + family.scatter(precisions, offsets) + self.scale,
-            family.counts(statistics.n_k, offsets.shape[1]) + self.counts,
+            weights=statistics.n_k + own.concentration,
+            masses=statistics.n_k + own.precision,
+            first=statistics.first + own.precision * offsets,
+            second=statistics.second + FORMS[statistics.moment].scatter(precisions, offsets) + own.scale,
+            counts=family.counts(statistics.n_k, offsets.shape[1]) + own.counts,
         )
 
     def log_density(self, family: Family, values: Values) -> float:
         """The logarithm of the prior's density at some parameters, but for a constant."""
-        means, root = values.means, values.root
+        means, root, scatter = values.means, values.root, FORMS[family.moment].scatter
         with np.errstate(over="ignore"):
-            second = family.scatter(np.full(len(means), self.precision), self.mean - means) + self.scale
+            second = scatter(np.full(len(means), self.precision), self.mean - means) + self.scale
             precisions = family.precisions(root)
             covariances = self.counts * family.log_root(root).sum() - 0.5 * (precisions * second).sum()
         weights = np.maximum(values.weights, np.finfo(float).tiny)  # a start's may be zero

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cgmm import _kernels
+from cgmm.mixture.conjugate import beside
 from cgmm.mixture.families import Central
 from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
+from cgmm.mixture.second import FORMS
 from cgmm.mixture.statistics import EMPTY, SufficientStatistics
 from cgmm.mixture.values import Values
 
@@ -96,7 +98,7 @@ def _moments(sums: Sums, shift: Array, family: Family, rules: Rules, last: Value
     if fixed is not None:
         means[fixed] = last.means[fixed]
         away = np.where(fixed[:, None], offsets - (means - shift), 0.0)
-        covariances += family.scatter(sums.masses, away) / sums.counts
+        covariances += FORMS[family.moment].scatter(sums.masses, away) / sums.counts
     return offsets, means, covariances
 
 
@@ -126,6 +128,8 @@ def statistics_of(family: Family, values: Values, n_k: Array, rules: Rules | Non
 
     n_k : (k,) the weight of each component
     """
+    exponent = int(np.frexp(n_k.max())[1])
+    n_k = np.ldexp(n_k, -exponent)
     means, covariances = values.means, values.covariances
     d, counts = means.shape[1], family.counts(n_k, means.shape[1])
     added = 0.0 if rules is None else rules.reg_covar
@@ -139,11 +143,13 @@ def statistics_of(family: Family, values: Values, n_k: Array, rules: Rules | Non
         total_weight=n_k.sum(),
         shift=means,
         moment=family.moment,
+        exponent=exponent,
     )
     if rules is None or rules.prior is None:
         return found
+    found = beside(found)
     unseen = rules.prior.join(found.without_moments(), family)
-    known = n_k < LIGHT * unseen.masses  # of the prior's mean only, or fixed
+    known = found.n_k < LIGHT * unseen.masses  # of the prior's mean only, or fixed
     if rules.fixed.means is not None:
         known |= rules.fixed.means
     first = np.where(known[:, None], 0.0, -unseen.first)

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from cgmm.mixture.families import Family
     from cgmm.types import Array, ArrayLike
 
-# Rows of less weight than 2^−60 are nothing to doubles beside the unseen rows of a prior.
-LEAST_EXPONENT = -60
-
 
 @dataclass(frozen=True, eq=False)
 class Prior:
@@ -54,12 +51,10 @@ class Prior:
     degrees_of_freedom: float | None = None
     covariance: ArrayLike | None = None
 
-    def conjugate(
-        self, moments: tuple[float, Array, Array], least: Array, family: Family, k: int, exponent: int = 0
-    ) -> Conjugate:
+    def conjugate(self, moments: tuple[float, Array, Array], least: Array, family: Family, k: int) -> Conjugate:
         """The Conjugate for rows of these moments, the weight of all, their mean (d,) and covariance (d,d).
 
-        The rows' weights are 2^exponent times those of the moments; below least (d,) no variance falls.
+        Below least (d,) no variance falls.
 
         ValueError or TypeError names a parameter that cannot be used.
         """
@@ -75,13 +70,12 @@ class Prior:
         if self.covariance is not None:
             scale = check_scale("prior.covariance", self.covariance, family, d)
         else:
-            n = np.ldexp(n, exponent)
             spread = spread * (n / max(n - 1, 1))
             if FAMILIES["full"].hold(spread[np.newaxis].copy(), least, 0.0)[2]:
                 spread = np.diag(spread.diagonal())
             scale = family.default_scale(spread) / k ** (2 / d)
         counts = family.prior_counts(degrees, k, d, bool(kappa))
-        return Conjugate(alpha - 1, kappa, mean, scale, counts).times_power_of_two(-exponent)
+        return Conjugate(alpha - 1, kappa, mean, scale, counts)
 
 
 def check_prior(prior: object) -> Prior | None:

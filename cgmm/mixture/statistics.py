@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgmm.mixture.second import FORMS
+
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
     from cgmm.types import Array, Labels, Moment
@@ -41,6 +43,9 @@ class SufficientStatistics:
         s, about which the moments were taken.
     moment : str
         Which second moments they are: "full", "diag", "radial" or "pooled".
+    exponent : int
+        0, unless the row weights are so large, or so small, that floats cannot hold the sums: then the sums are
+        2^exponent times what n_k, first, second, log_likelihood and total_weight say.
     """
 
     n_k: Array
@@ -50,6 +55,7 @@ class SufficientStatistics:
     total_weight: float
     shift: Array
     moment: Moment
+    exponent: int = 0
 
     def __post_init__(self) -> None:
         for array in (self.n_k, self.first, self.second, self.shift):
@@ -75,25 +81,56 @@ class SufficientStatistics:
             return self
         if not isinstance(other, SufficientStatistics):
             return NotImplemented
-        if self.moment != other.moment or not np.array_equal(self.shift, other.shift):
+        if self.moment != other.moment or not _same_points(self.shift, other.shift):
             raise ValueError(
-                "these statistics do not add up: they were taken about different shifts or for different "
-                "models; compute both with the same parameters, dtype and covariance type"
+                "these statistics do not add up: they are of different models. Compute both with the same parameters "
+                "and covariance_type"
             )
-        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in SUMS})
+        if not np.array_equal(self.shift, other.shift):
+            other = other.moved_to(self.shift)
+        exponent = max(self.exponent, other.exponent)
+        one, two = self.with_exponent(exponent), other.with_exponent(exponent)
+        return replace(one, **{name: getattr(one, name) + getattr(two, name) for name in SUMS})
 
     def __radd__(self, other: int) -> SufficientStatistics:
         return self + other
 
-    def times_power_of_two(self, exponent: int) -> SufficientStatistics:
-        """The statistics of rows whose weights are 2^exponent as large."""
-        return replace(self, **{name: np.ldexp(getattr(self, name), exponent) for name in SUMS})
+    def with_exponent(self, exponent: int) -> SufficientStatistics:
+        """The same sums, held as multiples of 2^exponent."""
+        if exponent == self.exponent:
+            return self
+        with np.errstate(over="ignore"):
+            held = {name: np.ldexp(getattr(self, name), self.exponent - exponent) for name in SUMS}
+        return replace(self, **held, exponent=exponent)
+
+    def settled(self) -> SufficientStatistics:
+        """The same sums, with an exponent of 0 where floats hold them: they are finite, and no weight loses digits."""
+        if not self.exponent:
+            return self
+        plain = self.with_exponent(0)
+        numbers = all(np.isfinite(getattr(plain, name)).all() for name in SUMS)
+        light = (plain.n_k < EMPTY) & (self.n_k >= EMPTY)
+        return self if light.any() or not numbers else plain
+
+    def of_order_one(self) -> SufficientStatistics:
+        """The same sums, with the exponent that makes the weight of all rows a number of order one."""
+        return self.with_exponent(self.exponent + int(np.frexp(self.total_weight)[1]))
+
+    @property
+    def weight(self) -> float:
+        """Σ_i w_i, whatever the exponent."""
+        return float(np.ldexp(self.total_weight, self.exponent))
+
+    @property
+    def masses(self) -> Array:
+        """Σ_i w_i r_ic (k,), whatever the exponent."""
+        return np.ldexp(self.n_k, self.exponent)
 
     def times(self, factor: float) -> SufficientStatistics:
         """The statistics of rows whose weights are `factor` as large."""
         return replace(self, **{name: getattr(self, name) * factor for name in SUMS})
 
-    def moved_to(self, shift: Array, family: Family) -> SufficientStatistics:
+    def moved_to(self, shift: Array) -> SufficientStatistics:
         """The same about other points (k,d).
 
         With the rows' mean at o from the old point and at u from the new, the second moment is that about the mean,
@@ -103,7 +140,8 @@ class SufficientStatistics:
         moved = shift - self.shift
         offsets = self.first / self.divisor[:, None]
         left = np.where(self.n_k[:, None] < EMPTY, 0.0, offsets - moved)
-        second = self.second + (family.scatter(self.n_k, left) - family.scatter(self.n_k, offsets))
+        scatter = FORMS[self.moment].scatter
+        second = self.second + (scatter(self.n_k, left) - scatter(self.n_k, offsets))
         return replace(self, first=self.n_k[:, None] * left, second=second, shift=shift)
 
     def moments(self, family: Family) -> tuple[float, Array, Array]:
@@ -111,9 +149,9 @@ class SufficientStatistics:
         (k, d), n = self.shift.shape, self.n_k.sum()
         offset = (self.first + self.n_k[:, None] * (self.shift - self.shift[0])).sum(axis=0) / n
         mean = self.shift[0] + offset
-        second = self.moved_to(np.tile(mean, (k, 1)), family).second
-        whole = family.together(second) / family.counts(np.array([n]), d)
-        return n, mean, family.expand(whole, 1, d)[0]
+        second = self.moved_to(np.tile(mean, (k, 1))).second
+        whole = FORMS[self.moment].together(second) / family.counts(np.array([n]), d)
+        return float(np.ldexp(n, self.exponent)), mean, family.expand(whole, 1, d)[0]
 
     def with_moments(self, first: Array, second: Array) -> SufficientStatistics:
         """The same components with other moments."""
@@ -124,6 +162,8 @@ class SufficientStatistics:
         return self.with_moments(np.zeros(self.first.shape), np.zeros(self.second.shape))
 
 
-def second_shape(moment: Moment, k: int, d: int) -> tuple[int, ...]:
-    """The shape of second moments of that name."""
-    return {"full": (k, d, d), "diag": (k, d), "radial": (k,), "pooled": (d, d)}[moment]
+def _same_points(shift: Array, other: Array) -> bool:
+    """Whether two shifts (k,d) are the same means, which float32 rows have about their centre to single precision."""
+    if shift.shape != other.shape:
+        return False
+    return bool((np.abs(shift - other) <= np.finfo(np.float32).eps * np.ptp(shift, axis=0)).all())

@@ -59,11 +59,10 @@ class Found(NamedTuple):
 
 
 class Agreed(NamedTuple):
-    """What the first pass found of all chunks, for those that follow: see Data; row weights are divided by 2^shift."""
+    """What the first pass found of all chunks, for those that follow: see Place; weights are divided by 2^exponent."""
 
     d: int
     dtype: RowType
-    shift: int
     exponent: int
 
 
@@ -100,8 +99,8 @@ class Chunked(Place):
         if not np.isfinite(sum(some.weight for some in found)):
             raise ValueError("the row weights have no finite sum")
         self.chunks = chunks.take([at for at, some in enumerate(results) if some], [some.n for some in found])
-        self.shift = self.exponent = int(np.frexp(max(some.heaviest for some in found))[1])
-        self.samples = [some.sample.scaled(-self.shift) for some in found]
+        self.exponent = int(np.frexp(max(some.heaviest for some in found))[1])
+        self.samples = [InMemory(some.sample.part.times_power_of_two(-self.exponent)) for some in found]
         self.dtype, self.complete = np.result_type(*(some.dtype for some in found)), all(s.complete for s in found)
         if self.dtype == np.float32 and has_small_column(self.some(SCALE_ROWS).part.rows):
             self.dtype = np.dtype(np.float64)
@@ -115,10 +114,6 @@ class Chunked(Place):
 
     def widened(self) -> Chunked:
         return self.changed(dtype=np.dtype(np.float64))
-
-    def scaled(self, exponent: int) -> Chunked:
-        samples = [some.scaled(exponent) for some in self.samples]
-        return self.changed(shift=self.shift - exponent, exponent=0, samples=samples)
 
     def whole(self) -> InMemory:
         raise ValueError(
@@ -167,7 +162,7 @@ class Chunked(Place):
     def _task(self, of: Callable[[InMemory, int], T]) -> Callable[[Chunk], T]:
         """What a task of a further pass does."""
         self.passes.begun += 1
-        return partial(_again, Agreed(self.d, self.dtype, self.shift, self.exponent), of)
+        return partial(_again, Agreed(self.d, self.dtype, self.exponent), of)
 
 
 def shares_of(counts: Labels, size: int) -> Labels:
@@ -205,7 +200,7 @@ def _again(agreed: Agreed, of: Callable[[InMemory, int], T], chunk: Chunk) -> T:
     if rows.shape[1:] != (agreed.d,):
         raise ValueError(f"it has shape {rows.shape}, and had {agreed.d} columns before: each pass needs the same rows")
     part = Part(rows, check_weights(chunk.given.weights, len(rows), some=False))
-    part = part.of_type(agreed.dtype).times_power_of_two(-agreed.shift)
+    part = part.of_type(agreed.dtype).times_power_of_two(-agreed.exponent)
     return of(InMemory(part, agreed.exponent), chunk.first or 0)
 
 

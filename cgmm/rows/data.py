@@ -69,10 +69,6 @@ class Data(ABC):
         """The same in float64."""
         return self._of(self.place.widened())
 
-    def scaled(self, exponent: int) -> Self:
-        """The same with 2^exponent times the weights, which are then the user's."""
-        return self._of(self.place.scaled(exponent))
-
     def whole(self) -> Self:
         """All rows in memory."""
         return self._of(self.place.whole())
@@ -186,7 +182,7 @@ class Complete(Data):
         middle = self.spread(sampling.MOST_SPREAD).mean(axis=0, dtype=np.float64)
         found, _ = self.place.expectation(distances_to(middle[np.newaxis], middle), "full")
         n, offset = found.n_k[0], found.first[0] / found.n_k[0]
-        return n, found.shift[0] + offset, found.second[0] / n - offset[:, None] * offset
+        return found.weight, found.shift[0] + offset, found.second[0] / n - offset[:, None] * offset
 
     def spread(self, count: int) -> Rows:
         return self.place.some(count).part.rows

@@ -82,7 +82,7 @@ class Evaluation:
     def statistics(self, double: bool = False) -> SufficientStatistics:
         """Those of the rows, in float64 if `double`."""
         data = self.data.widened() if double else self.data
-        return data.statistics(self.parameters, self.n_threads).times_power_of_two(data.exponent)
+        return data.statistics(self.parameters, self.n_threads).settled()
 
     def _log_certainty(self) -> float:
         return sum(part._sum(np.log(part.evaluate("responsibilities").max(axis=1))) for part in self.parts())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -100,7 +101,8 @@ class Gapped(Data):
         """Of what is observed; every component counts."""
         if self.place.in_memory:
             self.count_passes()
-            return self.patterns.statistics(parameters, self.threads(n_threads))
+            found = self.patterns.statistics(parameters, self.threads(n_threads))
+            return replace(found, exponent=self.exponent)
         found = self.sum_of_blocks(partial(_statistics, parameters, self.threads(n_threads)))
         if not (np.isfinite(found.first).all() and found.total_weight):
             self.place.accuse()
@@ -169,6 +171,7 @@ class Gapped(Data):
     def _moments(self) -> tuple[float, Array, Array]:
         normal, memory = self.shown.normal, self.place.in_memory
         weight = self.sum_of_blocks(_weight) if memory is None else memory.part.total_weight
+        weight = float(np.ldexp(weight, self.exponent))
         return weight, normal.means[0], normal.family.expand(normal.covariances, 1, self.d)[0]
 
     @once

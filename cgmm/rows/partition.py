@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cgmm import _kernels
+from cgmm.mixture.second import FORMS
 from cgmm.mixture.statistics import EMPTY, SufficientStatistics
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
+    from cgmm.rows.place import InMemory
     from cgmm.types import Array, Labels, Partition, Rows
 
 
-def of_partition(
-    X: Rows, partition: Partition, k: int, family: Family, row_weights: Array | None = None
-) -> SufficientStatistics:
+def of_partition(place: InMemory, partition: Partition, k: int, family: Family) -> SufficientStatistics:
     """Statistics of rows with given labels (n,) or responsibilities (n,k), about each component's mean."""
+    X, row_weights = place.part
     if partition.ndim == 1:
-        return of_labels(X, partition.astype(np.intp, copy=False), k, family, row_weights)
-    return of_responsibilities(X, partition.astype(np.float64, copy=False), k, family, row_weights)
+        found = of_labels(X, partition.astype(np.intp, copy=False), k, family, row_weights)
+    else:
+        found = of_responsibilities(X, partition.astype(np.float64, copy=False), k, family, row_weights)
+    return replace(found, exponent=place.exponent)
 
 
 def of_labels(
@@ -51,7 +55,7 @@ def of_responsibilities(
     return SufficientStatistics(
         n_k=masses,
         first=np.concatenate(first),
-        second=family.side_by_side(seconds),
+        second=FORMS[family.moment].side_by_side(seconds),
         log_likelihood=np.nan,
         total_weight=_kernels.total(masses),
         shift=np.concatenate(shift),

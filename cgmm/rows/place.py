@@ -69,10 +69,6 @@ class Place(ABC):
         """The same in float64."""
 
     @abstractmethod
-    def scaled(self, exponent: int) -> Place:
-        """The same with 2^exponent times the weights, which are then the user's."""
-
-    @abstractmethod
     def whole(self) -> InMemory:
         """All rows in memory."""
 
@@ -127,7 +123,7 @@ class Local(Place):
         for part in self.parts():
             sums.add(part.rows, part.weights, self.threads(n_threads))
         found, share = sums.result()
-        return SufficientStatistics(*found, moment=moment), share
+        return SufficientStatistics(*found, moment=moment, exponent=self.exponent), share
 
     def blocks(self) -> Iterator[InMemory]:
         """The parts, each as a place in memory."""
@@ -166,9 +162,6 @@ class InMemory(Local):
 
     def widened(self) -> InMemory:
         return InMemory(self.part.of_type(np.dtype(np.float64)), self.exponent, self.passes)
-
-    def scaled(self, exponent: int) -> InMemory:
-        return InMemory(self.part.times_power_of_two(exponent), 0, self.passes)
 
     def whole(self) -> InMemory:
         return self

@@ -44,7 +44,7 @@ class Streamed(Local):
         self.heaviest: float | None = None
         self.names: Names | None = None
         self._scan(key)
-        self.shift = self.exponent = int(np.frexp(self.heaviest or 0.0)[1])
+        self.exponent = int(np.frexp(self.heaviest or 0.0)[1])
         if self.dtype == np.float32 and has_small_column(self.some(SCALE_ROWS).part.rows):
             self.dtype = np.dtype(np.float64)
 
@@ -102,7 +102,7 @@ class Streamed(Local):
                 part = Part(rows, check_weights(block.weights, len(rows), some=False))
             self._check_as_before(at, part, expected)
             if expected:
-                yield part.of_type(self.dtype).times_power_of_two(-self.shift)
+                yield part.of_type(self.dtype).times_power_of_two(-self.exponent)
         if at + 1 < len(self.lengths):
             raise BlockError(f"there were {at + 1} blocks, and {len(self.lengths)} in the first pass")
 
@@ -145,9 +145,6 @@ class Streamed(Local):
     def widened(self) -> Streamed:
         return self.changed(dtype=np.dtype(np.float64))
 
-    def scaled(self, exponent: int) -> Streamed:
-        return self.changed(shift=self.shift - exponent, exponent=0)
-
     def whole(self) -> InMemory:
         raise ValueError(
             "X comes in blocks, and a function as init_params, or responsibilities_init, would need all rows in "
@@ -164,4 +161,4 @@ class Streamed(Local):
 
     def _as_passes_have(self, part: Part) -> InMemory:
         """Rows that were kept in the first pass, in the type and with the weights of later passes."""
-        return InMemory(part.of_type(self.dtype).times_power_of_two(-self.shift), self.exponent)
+        return InMemory(part.of_type(self.dtype).times_power_of_two(-self.exponent), self.exponent)

@@ -12,8 +12,6 @@ from cgmm.mixture import matrices
 from cgmm.mixture.families.family import Estimate, Family, NotPositiveDefinite, Whitening
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from cgmm.types import Array, Components, CovarianceType, Labels, Moment
 
 
@@ -128,9 +126,6 @@ class Full(Matrices):
     def stacked(self, covariances: Array) -> Array:
         return covariances
 
-    def scatter(self, masses: Array, offsets: Array) -> Array:
-        return (masses[:, None] * offsets)[:, :, None] * offsets[:, None, :]
-
     def counts(self, n_k: Array, d: int) -> Array:
         """Σ_c = Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / n_c (Bishop 2006, 9.25)."""
         return n_k[:, None, None]
@@ -167,12 +162,6 @@ class Tied(Matrices):
     compiled = True
     per_component = False
 
-    def together(self, second: Array) -> Array:
-        return second
-
-    def side_by_side(self, seconds: Sequence[Array]) -> Array:
-        return np.sum(seconds, axis=0)
-
     def least(self, least: Array) -> Array:
         return least if least.ndim == 1 else least.max(axis=0)
 
@@ -184,9 +173,6 @@ class Tied(Matrices):
 
     def stacked(self, covariances: Array) -> Array:
         return covariances[np.newaxis]
-
-    def scatter(self, masses: Array, offsets: Array) -> Array:
-        return np.einsum("c,ci,cj->ij", masses, offsets, offsets)
 
     def counts(self, n_k: Array, d: int) -> Array:
         """Σ = Σ_c Σ_i r_ic (x_i−μ_c)(x_i−μ_c)ᵀ / Σ_c n_c."""

@@ -8,10 +8,8 @@ a covariance Σ = L Lᵀ, and the whitening factor is P = L⁻¹, so that (x−�
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
-
-import numpy as np
 
 from cgmm.config import threads
 from cgmm.mixture import matrices
@@ -80,7 +78,7 @@ class NotPositiveDefinite(ValueError):
 class Family(ABC):
     """A covariance family. Its covariances, and P of them, have `shape(k, d)`; k components, d features.
 
-    `moment` names what the kernels accumulate: "full" (k,d,d), "diag" (k,d), "radial" (k,) or "pooled" (d,d).
+    `moment` names what the kernels accumulate for it, see cgmm.mixture.second.
     `compiled` says whether the compiled iterations know this family's M-step, by its name; a class must say so itself,
     for it is not inherited.
     """
@@ -110,13 +108,6 @@ class Family(ABC):
     def counts(self, n_k: Array, d: int) -> Array:
         """What second moments of components of weights n_k (k,) are divided by; it broadcasts against them."""
 
-    @abstractmethod
-    def scatter(self, masses: Array, offsets: Array) -> Array:
-        """The second moment of masses (k,) at offsets (k,d), in the form in which the kernels accumulate it.
-
-        The second moment about the means is that about other points, less the scatter of what lies between.
-        """
-
     def estimate(self, central: Central, rules: Obeyed, last: Values | None) -> Estimate:
         """The covariances of highest likelihood (or posterior density) that obey the rules.
 
@@ -134,14 +125,6 @@ class Family(ABC):
     def second(self, covariances: Array, counts: Array) -> Array:
         """The second moments of which these covariances are the estimate: the inverse of the closed form."""
         return covariances * counts
-
-    def together(self, second: Array) -> Array:
-        """The second moments of all components, about one point, as those of a single component."""
-        return second.sum(axis=0, keepdims=True)
-
-    def side_by_side(self, seconds: Sequence[Array]) -> Array:
-        """The second moments of all components, from those of each as a single one."""
-        return np.concatenate(seconds)
 
     @abstractmethod
     def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:

@@ -93,9 +93,6 @@ class Diag(Variances):
     def n_parameters(self, k: int, d: int) -> int:
         return k * d
 
-    def scatter(self, masses: Array, offsets: Array) -> Array:
-        return masses[:, None] * offsets**2
-
     def counts(self, n_k: Array, d: int) -> Array:
         """σ²_cj = Σ_i r_ic (x_ij−μ_cj)² / n_c."""
         return n_k[:, None]
@@ -141,9 +138,6 @@ class Spherical(Variances):
 
     def n_parameters(self, k: int, d: int) -> int:
         return k
-
-    def scatter(self, masses: Array, offsets: Array) -> Array:
-        return masses * (offsets**2).sum(axis=1)
 
     def counts(self, n_k: Array, d: int) -> Array:
         """σ²_c = Σ_i r_ic |x_i−μ_c|² / (d n_c)."""

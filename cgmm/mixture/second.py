@@ -1,0 +1,41 @@
+"""The forms in which passes accumulate second moments: what each name of a `moment` stands for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from cgmm.types import Array, Moment
+
+
+class Form(NamedTuple):
+    """Second moments of k components and d features.
+
+    shape : of k and d
+    scatter : the second moment of masses (k,) at offsets (k,d): moments about the means are those about other points,
+        less the scatter of what lies between
+    per_component : whether each component has its own, or all share one
+    """
+
+    shape: Callable[[int, int], tuple[int, ...]]
+    scatter: Callable[[Array, Array], Array]
+    per_component: bool = True
+
+    def together(self, second: Array) -> Array:
+        """Those of all components, about one point, as those of a single component."""
+        return second.sum(axis=0, keepdims=True) if self.per_component else second
+
+    def side_by_side(self, seconds: Sequence[Array]) -> Array:
+        """Those of all components, from those of each as a single one."""
+        return np.concatenate(seconds) if self.per_component else np.sum(seconds, axis=0)
+
+
+FORMS: dict[Moment, Form] = {
+    "full": Form(lambda k, d: (k, d, d), lambda m, o: (m[:, None] * o)[:, :, None] * o[:, None, :]),
+    "diag": Form(lambda k, d: (k, d), lambda m, o: m[:, None] * o**2),
+    "radial": Form(lambda k, d: (k,), lambda m, o: m * (o**2).sum(axis=1)),
+    "pooled": Form(lambda k, d: (d, d), lambda m, o: np.einsum("c,ci,cj->ij", m, o, o), per_component=False),
+}
