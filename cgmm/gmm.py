@@ -1,63 +1,39 @@
-"""The estimator: parameters and verbs; nothing numeric in it."""
+"""The estimator: arguments, and how it learns; nothing numeric in it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from cgmm import errors, persistence, plot
-from cgmm.diagnostics import Diagnostics
+from cgmm import persistence
 from cgmm.em.stage import Fit
-from cgmm.errors import NotFittedError
 from cgmm.fit import fitting, partial, report
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
+from cgmm.fitted import Fitted
 from cgmm.mixture.checks import check_matrices, check_mixture_weights
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.prior import Prior
-from cgmm.protocol import Estimator
-from cgmm.rows.evaluation import Asked, Evaluations
-from cgmm.rows.open import open_rows
-from cgmm.validation import (
-    check_array,
-    check_choice,
-    check_count,
-    check_flag,
-    check_missing,
-    check_random_state,
-    check_start_array,
-    check_threads,
-)
+from cgmm.validation import check_array, check_choice, check_start_array
 
 if TYPE_CHECKING:
     from cgmm.em.stage import Callback
     from cgmm.types import (
-        Array,
         ArrayLike,
         CovarianceType,
         FixedParameters,
         Init,
         Labels,
         Missing,
-        Names,
         OnDegenerate,
-        Rows,
         Seed,
     )
 
-T = TypeVar("T")
 
-
-def _reads(read: Callable[[Any], T]) -> T:
-    """A property, of the type that it reads."""
-    return cast(T, property(read))
-
-
-class GMM(Estimator):
+class GMM(Fitted):
     """Gaussian mixture model, fitted by expectation–maximisation.
 
     The density of a row x is Σ_c π_c N(x | μ_c, Σ_c); EM follows Bishop, Pattern Recognition and Machine
@@ -337,90 +313,6 @@ class GMM(Estimator):
         """``fit`` and then ``predict`` on the same rows; labels (n,)."""
         return self._evaluations(X, state=self._learn(X, sample_weight)).evaluate("labels")
 
-    def predict(self, X: ArrayLike) -> Labels:
-        """The most probable component of each row of X (n,d); integers (n,)."""
-        return self._evaluations(X).evaluate("labels")
-
-    def predict_proba(self, X: ArrayLike) -> Array:
-        """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
-        return self._evaluations(X).evaluate("responsibilities")
-
-    def score_samples(self, X: ArrayLike) -> Array:
-        """The log-likelihood (nats) of each row of X (n,d); (n,)."""
-        return self._evaluations(X).evaluate("log_likelihood")
-
-    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
-        """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
-        return self._evaluations(X, sample_weight).sums().mean_log_likelihood
-
-    def impute(self, X: ArrayLike, *, draws: bool = False, random_state: Seed = None) -> Rows:
-        """Fill the gaps of rows; NaN is a missing value here whatever `missing` says.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-        draws : bool, default=False
-            Fill with a draw from the distribution of what is missing given what is observed of its row, in place of its
-            mean: means are nearer to what is missing, draws vary as it does.
-        random_state : None, int, RandomState or Generator
-            Of the draws; None: the model's.
-
-        Returns
-        -------
-        ndarray (n, d)
-            A copy of X, float32 if X is, or float64; what is observed is the same, bit for bit.
-        """
-        seed = self.random_state if random_state is None else random_state
-        rng = check_random_state(seed) if check_flag("draws", draws) else None
-        return self._evaluations(X, gaps=True).impute(rng, single=getattr(X, "dtype", None) == np.float32)
-
-    def sample(self, n_samples: int = 1) -> tuple[Array, Labels]:
-        """Draw rows from the mixture.
-
-        Parameters
-        ----------
-        n_samples : int, default=1
-
-        Returns
-        -------
-        X : ndarray (n_samples, d)
-            Ordered by component.
-        labels : ndarray (n_samples,)
-            The component of each.
-        """
-        parameters = self._parameters
-        n = check_count("Invalid value for 'n_samples': it", n_samples)
-        rng = check_random_state(self.random_state)
-        counts = rng.multinomial(n, parameters.weights / parameters.weights.sum())
-        labels = np.repeat(np.arange(parameters.k), counts)
-        noise = rng.standard_normal((n, parameters.d))
-        return parameters.means[labels] + parameters.family.colour(parameters.root, labels, noise), labels
-
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978).
-
-        Row weights (n,) count rows: n is their sum.
-        """
-        return self._evaluations(X, sample_weight).sums().criteria().bic
-
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        return self._evaluations(X, sample_weight).sums().criteria().aic
-
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Integrated completed likelihood of X (n,d), smaller is better.
-
-        BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
-        """
-        return self._evaluations(X, sample_weight).sums(certainty=True).criteria().icl
-
-    def plot(self, X: ArrayLike, ax: Any = None, **options: Any) -> Any:
-        """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
-
-        See ``cgmm.plot.model``, which takes the options and chooses. It needs matplotlib: ``pip install 'cgmm[plot]'``.
-        """
-        return plot.model(self, X, ax=ax, **options)
-
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
 
@@ -457,69 +349,6 @@ class GMM(Estimator):
         model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
         return model._with(State(Fit(parameters, lower_bounds, converged), names, memory=memory))
 
-    weights_: Array = _reads(lambda self: self._parameters.weights)
-    means_: Array = _reads(lambda self: self._parameters.means)
-    covariances_: Array = _reads(lambda self: self._parameters.covariances)
-    precisions_: Array = _reads(lambda self: self._parameters.precisions)
-    precisions_cholesky_: Array = _reads(lambda self: self._parameters.precisions_cholesky)
-    n_features_in_: int = _reads(lambda self: self._parameters.d)
-    converged_: bool = _reads(lambda self: self._fitted().fit.converged)
-    n_iter_: int = _reads(lambda self: self._fitted().n_iter)
-    lower_bound_: float = _reads(lambda self: self._fitted().fit.lower_bound)
-    lower_bounds_: Array = _reads(lambda self: self._fitted().fit.lower_bounds)
-    _parameters: Parameters = _reads(lambda self: self._fitted().fit.parameters)
-
-    @property
-    def feature_names_in_(self) -> Names:
-        names = self._fitted().names
-        if names is None:
-            raise AttributeError("feature_names_in_ is only there after a fit on a data frame with string names")
-        return names
-
-    @property
-    def diagnostics_(self) -> Diagnostics:
-        state = self._fitted()
-        return Diagnostics(state.fit, state.restarts, state.winner, state.passes)
-
-    def _n_parameters(self) -> int:
-        """Free parameters, under the name that scikit-learn's users know."""
-        return self._parameters.n_parameters
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return isinstance(vars(self).get("_state"), State)
-
-    def _fitted(self) -> State:
-        """The State of the last fit: a verb reads it once, so that a fit in another thread does not matter."""
-        state = vars(self).get("_state")
-        if not isinstance(state, State):
-            name = type(self).__name__
-            raise errors.kin(NotFittedError)(
-                f"This {name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
-                "estimator."
-            )
-        return state
-
-    def _evaluations(
-        self,
-        X: Any,
-        sample_weight: Any = None,
-        state: State | None = None,
-        some: bool = True,
-        gaps: bool = False,
-    ) -> Evaluations:
-        """Rows beside the parameters of that state, or of the last fit.
-
-        They may have gaps if the model allows them or `gaps`; `some` of their weights are to be positive.
-        """
-        state, gaps = state or self._fitted(), check_missing(self.missing) or gaps
-        asked = Asked(state.fit.parameters, state.names, check_threads(self.n_threads), gaps)
-        return open_rows(X, sample_weight, gaps).evaluations(asked, some)
-
-    def _with(self, state: State) -> Self:
-        """Itself, of that state."""
-        self._state = state
-        return self
-
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> State:
         """Fit, and the State that the estimator has from now on."""
         last = vars(self).get("_state")
@@ -528,8 +357,3 @@ class GMM(Estimator):
         report.warn(state.fit, state.settings, self.on_degenerate)
         self._state = state
         return state
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = self.missing == "marginal"
-        return tags

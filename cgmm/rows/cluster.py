@@ -282,7 +282,7 @@ def _values(rows: Any, of: Callable[[Part], Evaluation], what: Output, none: Any
 
 
 class Collection:
-    """What a user hands over as a Dask collection: see cgmm.rows.open.Opened."""
+    """What a user hands over as a Dask collection: see cgmm.rows.opened.Opened."""
 
     def __init__(self, X: Any, sample_weight: Any, gaps: bool) -> None:
         self.X, self.sample_weight, self.gaps = X, sample_weight, gaps
