@@ -105,7 +105,8 @@ def step(
     memory = _mixed(memory, found, rates)
     conjugate = None
     if prior is not None:
-        conjugate = prior.conjugate(memory.statistics.moments(family), memory.least, family, parameters.k)
+        moments, eps = memory.statistics.moments(family), float(np.finfo(batch.dtype).eps)
+        conjugate = prior.conjugate(moments, memory.least, family, parameters.k, eps)
     settings = settings.with_rules(least=memory.least, prior=conjugate).for_rows_of(batch.dtype)
     parameters, repairs = parameters.maximise(memory.statistics, settings.rules, memory.steps)
     repairs = [repair for repair in repairs if repair.cause == SINGULAR]

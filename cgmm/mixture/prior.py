@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cgmm.errors import InvalidParameterError
+from cgmm.mixture import matrices
 from cgmm.mixture.checks import check_scale
 from cgmm.mixture.conjugate import Conjugate
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.floor import EPS
 from cgmm.validation import check_real, check_start_array
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
     from cgmm.types import Array, ArrayLike
+
+# An eigenvalue of a correlation matrix (d,d) is no more than rounding if it is below so many times d times the relative
+# rounding of the moments.
+ROUNDED = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,10 +57,12 @@ class Prior:
     degrees_of_freedom: float | None = None
     covariance: ArrayLike | None = None
 
-    def conjugate(self, moments: tuple[float, Array, Array], least: Array, family: Family, k: int) -> Conjugate:
+    def conjugate(
+        self, moments: tuple[float, Array, Array], least: Array, family: Family, k: int, eps: float = EPS
+    ) -> Conjugate:
         """The Conjugate for rows of these moments, the weight of all, their mean (d,) and covariance (d,d).
 
-        Below least (d,) no variance falls.
+        least : (d,) no variance falls below it;  eps : the relative rounding of the moments
 
         ValueError or TypeError names a parameter that cannot be used.
         """
@@ -71,11 +79,19 @@ class Prior:
             scale = check_scale("prior.covariance", self.covariance, family, d)
         else:
             spread = spread * (n / max(n - 1, 1))
-            if FAMILIES["full"].hold(spread[np.newaxis].copy(), least, 0.0)[2]:
+            if _is_singular(spread, least, eps):
                 spread = np.diag(spread.diagonal())
             scale = family.default_scale(spread) / k ** (2 / d)
         counts = family.prior_counts(degrees, k, d, bool(kappa))
         return Conjugate(alpha - 1, kappa, mean, scale, counts)
+
+
+def _is_singular(covariance: Array, least: Array, eps: float) -> bool:
+    """Whether a covariance (d,d) leaves a feature no more than the floor, or rounding, once the others are known."""
+    if FAMILIES["full"].hold(covariance[np.newaxis].copy(), least, 0.0).held:
+        return True
+    unit = np.sqrt(covariance.diagonal())
+    return bool(matrices.eigh(covariance / unit / unit[:, None])[0][0] < ROUNDED * len(unit) * eps)
 
 
 def check_prior(prior: object) -> Prior | None:

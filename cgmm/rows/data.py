@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, Self
 
+    from cgmm.mixture.density import Density
     from cgmm.mixture.model import Model
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.statistics import SufficientStatistics
@@ -180,7 +181,11 @@ class Complete(Data):
     @once
     def _moments(self) -> tuple[float, Array, Array]:
         middle = self.spread(sampling.MOST_SPREAD).mean(axis=0, dtype=np.float64)
-        found, _ = self.place.expectation(distances_to(middle[np.newaxis], middle), "full")
+        density = distances_to(middle[np.newaxis], middle)
+        if self.dtype == np.float32:  # in double, or rounding would say whether the covariance is singular
+            found = self.place.sum_of_pieces(partial(_moments_of_piece, density))
+        else:
+            found, _ = self.place.expectation(density, "full")
         n, offset = found.n_k[0], found.first[0] / found.n_k[0]
         return found.weight, found.shift[0] + offset, found.second[0] / n - offset[:, None] * offset
 
@@ -205,6 +210,10 @@ def _unlikely(
     kind: type[Data], parameters: Parameters, most: int, n_threads: int, piece: InMemory, first: int
 ) -> Unlikely:
     return Unlikely.of(parameters, most, n_threads, kind(piece).filled(parameters, n_threads), first)
+
+
+def _moments_of_piece(density: Density, piece: InMemory, first: int) -> SufficientStatistics:
+    return piece.widened().expectation(density, "full", 1)[0]
 
 
 def _sums_of_columns(columns: Labels, about: Array, piece: InMemory, first: int) -> Array:
