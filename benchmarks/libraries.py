@@ -67,9 +67,11 @@ class Cgmm(Library):
 
     def prepare(self, problem, X, start, threads):
         from cgmm import em
-        from cgmm.covariance import FAMILIES
-        from cgmm.data import InMemory
-        from cgmm.parameters import Parameters
+        from cgmm.mixture.families import FAMILIES
+        from cgmm.rows.data import Complete
+from cgmm.rows.part import Part
+from cgmm.rows.place import InMemory
+        from cgmm.mixture.parameters import Parameters
 
         threadpool_limits(threads)
         parameters = Parameters.build(FAMILIES[problem.covariance_type], *(a.copy() for a in start[:3]))

@@ -16,10 +16,9 @@ from threadpoolctl import threadpool_limits
 import report
 from cases import Problem
 from cgmm import em
-from cgmm.covariance import FAMILIES
-from cgmm.data import InMemory
-from cgmm.incomplete import Incomplete
-from cgmm.parameters import Parameters
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
+from cgmm.rows.place import InMemory
 from machine import facts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))

@@ -11,9 +11,9 @@ from threadpoolctl import threadpool_limits
 
 import report
 from cgmm import em, initialize, kmeans
-from cgmm.covariance import FAMILIES
-from cgmm.data import InMemory
-from cgmm.statistics import of_labels
+from cgmm.mixture.families import FAMILIES
+from cgmm.rows.partition import of_labels
+from cgmm.rows.place import InMemory
 from machine import facts
 
 CASES = ("tiny2d", "mid8", "mid32", "diag8", "rgba", "china30")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from cgmm import select
-from cgmm.covariance import FAMILIES
+from cgmm.mixture.families import FAMILIES
 
 DATA = Path(__file__).parent / "data" / "faithful.csv"
 STYLE = {"font.size": 11, "axes.spines.top": False, "axes.spines.right": False}

@@ -7,7 +7,7 @@ import pytest
 import scipy.linalg
 
 import accuracy
-from cgmm.covariance import FAMILIES
+from cgmm.mixture.families import FAMILIES
 
 MOST = 4  # bounds: the largest error is 1.6 of one (docs/accuracy.md)
 ROUNDING = 2  # bounds with κ = 1: where others are more exact, the largest error of 5 seeds is 1.02 of one

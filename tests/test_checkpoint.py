@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 from cgmm import GMM
-from cgmm.covariance import FAMILIES
+from cgmm.mixture.families import FAMILIES
 from problems import clusters
 
 X = clusters(2000, 3, 4) + np.random.default_rng(3).normal(0, 1, (2000, 3))  # it overlaps: many iterations

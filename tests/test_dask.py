@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cgmm
 import reference
 from cgmm import GMM, select
-from cgmm.validation import BlockError
+from cgmm.errors import BlockError
 from problems import assert_same_bits, assert_same_fit, begin_at, clusters, start_of
 
 dask = pytest.importorskip("dask")

@@ -11,10 +11,9 @@ import pytest
 from numpy.testing import assert_allclose
 
 from cgmm import GMM, _kernels
-from cgmm.covariance import FAMILIES, Diag, Full, Spherical
-from cgmm.missing import Patterns
-from cgmm.pruning import guide_of
-from problems import assert_same_bits, assert_same_fit, clusters, mixture, rows_of
+from cgmm.mixture.families import FAMILIES, Diag, Full, Spherical
+from cgmm.rows.pruning import guide_of
+from problems import assert_same_bits, assert_same_fit, clusters, mixture, patterns_of, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning", "ignore::cgmm.DegenerateWarning")
 K = 3
@@ -187,7 +186,7 @@ def some_rows(gaps):
 def test_moments_are_those_that_the_family_asks_for(gaps):
     """With one covariance for all components, each component's own second moments add up to the pooled ones."""
     X = some_rows(gaps)
-    each, pooled = (Patterns(X).statistics(with_moment("tied", moment)) for moment in ("full", "pooled"))
+    each, pooled = (patterns_of(X).statistics(with_moment("tied", moment)) for moment in ("full", "pooled"))
     assert_allclose(each.second.sum(axis=0), pooled.second, rtol=0, atol=1e-11 * np.abs(pooled.second).max())
     assert_allclose(each.n_k, pooled.n_k, rtol=1e-12)
 
@@ -208,7 +207,7 @@ def test_moments_are_those_that_the_family_asks_for(gaps):
 )
 def test_moments_that_a_pass_cannot_add_up_are_refused(name, moment, gaps):
     with pytest.raises(ValueError, match=f"{moment} moments"):
-        Patterns(some_rows(gaps)).statistics(with_moment(name, moment))
+        patterns_of(some_rows(gaps)).statistics(with_moment(name, moment))
 
 
 def test_a_guided_pass_refuses_moments_that_it_cannot_add_up():

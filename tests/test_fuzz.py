@@ -18,7 +18,7 @@ import cgmm
 import recipes
 import reference
 from cgmm import GMM
-from cgmm.validation import BlockError
+from cgmm.errors import BlockError
 from recipes import Rows
 
 TIMES = int(os.environ.get("CGMM_FUZZ", "1"))

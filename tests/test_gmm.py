@@ -7,7 +7,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from cgmm import GMM, ConvergenceWarning, DegenerateWarning, report
+from cgmm import GMM, ConvergenceWarning, DegenerateWarning
+from cgmm.fit import report
 from datasets import compact, invert
 
 families = pytest.mark.parametrize("family", reference.FAMILIES)

@@ -23,9 +23,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from cgmm import _kernels
-from cgmm.data import InMemory
-from cgmm.parameters import distances_to
-from problems import mixture, rows_of
+from cgmm.mixture.density import distances_to
+from problems import data_of, mixture, rows_of
 
 N = (1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 127, 128, 129, 255, 257, 511, 513, 1024, 1025, 3000)
 D = (1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 64, 100)
@@ -125,7 +124,7 @@ def assert_within(actual, expected, dtype):
 
 def test_expectation(known, target):
     p, dtype = known.parameters, known.X.dtype
-    found = InMemory(known.X, known.w).statistics(p)
+    found = data_of(known.X, known.w).statistics(p)
     for name, expected in known.statistics.items():
         assert_within(getattr(found, name), expected, dtype)
     # the shift is the means as the kernel's type holds them, about the centre

@@ -8,7 +8,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from cgmm import KMeansResult, _kernels, kmeans
-from cgmm.parameters import distances_to
+from cgmm.mixture.density import distances_to
 from problems import clusters
 
 X = np.random.RandomState(0).randn(500, 3) * [1, 2, 5]

@@ -12,12 +12,12 @@ import time
 import numpy as np
 import pytest
 
-from cgmm import _kernels, matrices
-from cgmm.missing import Patterns
-from cgmm.ordinary import Limits
-from cgmm.parameters import distances_to
-from cgmm.pruning import guide_of
-from problems import CHUNK, clusters, mixture
+from cgmm import _kernels
+from cgmm.em.ordinary import Limits
+from cgmm.mixture import matrices
+from cgmm.mixture.density import distances_to
+from cgmm.rows.pruning import guide_of
+from problems import CHUNK, clusters, mixture, patterns_of
 from programs import output
 
 # The GIL. Arrays beside the rows are so small (500 elements) that NumPy does not release it on its own account.
@@ -31,13 +31,14 @@ ITERATIONS = _kernels.Iterations(
     ROWS,
     MIXTURE.density,
     "full",
+    "full",
     None,
     Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf),
     matrices.lift,
     1,
 )
 PARAMETERS = MIXTURE.weights, MIXTURE.means, MIXTURE.covariances, MIXTURE.root
-GROUPS = Patterns(HOLES, None).by_pattern
+GROUPS = patterns_of(HOLES).by_pattern
 LABELS = np.arange(len(ROWS)) % K
 DISTANCES = distances_to(ROWS[:K].copy())
 MATRICES = np.repeat(np.eye(64)[np.newaxis], 64, axis=0)
@@ -119,7 +120,7 @@ import hashlib, itertools, json, multiprocessing, os, pickle, sys, threading, ti
 from multiprocessing.pool import ThreadPool
 import numpy as np
 from cgmm import GMM, kmeans
-from cgmm.covariance import FAMILIES
+from cgmm.mixture.families import FAMILIES
 warnings.simplefilter("ignore")
 FAMILY = list(FAMILIES)
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]

@@ -12,12 +12,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from cgmm import _kernels
-from cgmm.covariance import FAMILIES
-from cgmm.data import InMemory
-from cgmm.em import maximise
-from cgmm.missing import Patterns, impute
-from cgmm.parameters import Parameters
-from problems import CHUNK, assert_same_bits, clusters, mixture, rows_of, start_of
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.rules import Rules
+from cgmm.rows.impute import impute
+from problems import CHUNK, assert_same_bits, clusters, data_of, mixture, patterns_of, rows_of, start_of
 
 families = pytest.mark.parametrize("family", reference.FAMILIES)
 SUMS = ("n_k", "first", "second", "log_likelihood", "total_weight", "shift")
@@ -132,7 +131,7 @@ def assert_statistics_near(a, b, rtol=1e-12):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
 def test_statistics(case, family, dtype, target):
     known = case[family]
-    found = Patterns(known.X.astype(dtype), known.w).statistics(known.parameters)
+    found = patterns_of(known.X.astype(dtype), known.w).statistics(known.parameters)
     second = in_family(known.totals["second"], family)
     for name in ("n_k", "first", "log_likelihood", "total_weight"):
         assert_near(getattr(found, name), known.totals[name], least=1e-3)
@@ -144,7 +143,7 @@ def test_statistics(case, family, dtype, target):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
 def test_evaluate(case, family, dtype, target):
     known = case[family]
-    patterns = Patterns(known.X.astype(dtype))
+    patterns = patterns_of(known.X.astype(dtype))
     assert_near(patterns.evaluate(known.parameters, "log_likelihood"), known.log_p, least=1e-3)
     r = patterns.evaluate(known.parameters, "responsibilities")
     assert_near(r, known.r)
@@ -156,7 +155,8 @@ def test_evaluate(case, family, dtype, target):
 def test_the_m_step_of_the_statistics(case, family):
     """Where there are rows enough for a covariance."""
     known = case[family]
-    found, _ = maximise(Patterns(known.X, known.w).statistics(known.parameters), known.parameters.family)
+    statistics = patterns_of(known.X, known.w).statistics(known.parameters)
+    found, _ = Parameters.estimated(known.parameters.family, statistics, Rules())
     expected = reference.missing_maximise(known.totals, known.parameters.means, family)
     for name, value in zip(("weights", "means", "covariances"), expected, strict=True):
         assert_near(getattr(found, name), value)
@@ -179,8 +179,8 @@ def test_impute(case, family, target):
 def test_without_gaps_the_bits_are_those_of_the_ordinary_pass(family, dtype):
     X, w, parameters = problem(family, 3000, 6, 4, missing=lambda n, d, rng: np.zeros((n, d), dtype=bool))
     X = X.astype(dtype)
-    patterns = Patterns(X, w)
-    assert_same_bits(patterns.statistics(parameters), InMemory(X, w).statistics(parameters), SUMS)
+    patterns = patterns_of(X, w)
+    assert_same_bits(patterns.statistics(parameters), data_of(X, w).statistics(parameters), SUMS)
     for output in OUTPUTS:
         assert_array_equal(patterns.evaluate(parameters, output), _kernels.evaluate(X, parameters.density, output))
     filled = impute(parameters, X)
@@ -192,9 +192,9 @@ def test_without_gaps_the_bits_are_those_of_the_ordinary_pass(family, dtype):
 def test_one_gap_leaves_the_other_rows_as_they_are(family):
     """Rows without gaps beside one with: the same densities, to rounding."""
     X, _, parameters = problem(family, 500, 6, 4, missing=lambda n, d, rng: np.zeros((n, d), dtype=bool))
-    whole = Patterns(X).evaluate(parameters, "log_likelihood")
+    whole = patterns_of(X).evaluate(parameters, "log_likelihood")
     X[77, 3] = np.nan
-    found = Patterns(X).evaluate(parameters, "log_likelihood")
+    found = patterns_of(X).evaluate(parameters, "log_likelihood")
     assert_allclose(np.delete(found, 77), np.delete(whole, 77), rtol=1e-12)
     assert found[77] != whole[77]
 
@@ -207,7 +207,7 @@ def test_one_gap_leaves_the_other_rows_as_they_are(family):
 @pytest.mark.parametrize("n_threads", [2, 3, 7])
 def test_threads_change_no_bit(n_threads, missing, family):
     X, w, parameters = problem(family, 8 * CHUNK + 129, 6, 5, missing=missing)
-    patterns = Patterns(X, w)
+    patterns = patterns_of(X, w)
     assert_same_bits(patterns.statistics(parameters, 1), patterns.statistics(parameters, n_threads), SUMS)
     for output in OUTPUTS:
         one, many = (patterns.evaluate(parameters, output, threads) for threads in (1, n_threads))
@@ -223,7 +223,7 @@ def test_threads_change_no_bit(n_threads, missing, family):
 )
 def test_strides_change_no_bit(layout, family):
     X, w, parameters = problem(family, 300, 6, 3)
-    a, b = Patterns(layout(X), w), Patterns(X, w)
+    a, b = patterns_of(layout(X), w), patterns_of(X, w)
     assert_same_bits(a.statistics(parameters), b.statistics(parameters), SUMS)
     for output in OUTPUTS:
         assert_array_equal(a.evaluate(parameters, output), b.evaluate(parameters, output))
@@ -236,14 +236,14 @@ def test_log_likelihood_never_falls(missing, family):
     X = clusters(600, 5, 3)
     X[missing(*X.shape, np.random.default_rng(0))] = np.nan
     w = np.arange(len(X)) % 4 * 1.0
-    patterns = Patterns(X, w)
+    patterns = patterns_of(X, w)
     _, means, covariances = start_of(clusters(600, 5, 3), 3, family)
     parameters = Parameters.build(FAMILIES[family], np.full(3, 1 / 3), means, covariances)
     history = []
     for _ in range(40):
         statistics = patterns.statistics(parameters)
         history.append(statistics.lower_bound)
-        parameters, _ = maximise(statistics, parameters.family, parameters)
+        parameters, _ = parameters.maximise(statistics, Rules())
     assert np.all(np.diff(history) >= -1e-10 * np.abs(history[1:]))
     assert history[-1] > history[0] + 0.1
 
@@ -254,10 +254,10 @@ def test_two_features_of_which_one_is_cut_short():
     rng = np.random.default_rng(5)
     X = rng.standard_normal((400, 2)) @ [[1.0, 0.7], [0.0, 0.5]] + [3, -1]
     X[250:, 1] = np.nan
-    patterns = Patterns(X)
+    patterns = patterns_of(X)
     parameters = Parameters.build(FAMILIES["full"], np.ones(1), np.zeros((1, 2)), np.eye(2)[np.newaxis])
     for _ in range(300):
-        parameters, _ = maximise(patterns.statistics(parameters), parameters.family, parameters)
+        parameters, _ = parameters.maximise(patterns.statistics(parameters), Rules())
     both = np.cov(X[:250].T, bias=True)
     slope, middle = both[0, 1] / both[0, 0], X[:250].mean(axis=0)
     mean, variance = X[:, 0].mean(), X[:, 0].var()
@@ -270,23 +270,23 @@ def test_two_features_of_which_one_is_cut_short():
 @families
 def test_halves_add_up(family):
     X, w, parameters = problem(family, 700, 6, 4)
-    one, other = (Patterns(X[part], w[part]).statistics(parameters) for part in (slice(300), slice(300, None)))
-    assert_statistics_near(one + other, Patterns(X, w).statistics(parameters))
+    one, other = (patterns_of(X[part], w[part]).statistics(parameters) for part in (slice(300), slice(300, None)))
+    assert_statistics_near(one + other, patterns_of(X, w).statistics(parameters))
 
 
 @families
 def test_weight_two_is_the_row_twice(family):
     X, _, parameters = problem(family, 300, 6, 4)
     counts = np.arange(300) % 3
-    twice = Patterns(np.repeat(X, counts, axis=0)).statistics(parameters)
-    assert_statistics_near(Patterns(X, counts * 1.0).statistics(parameters), twice)
+    twice = patterns_of(np.repeat(X, counts, axis=0)).statistics(parameters)
+    assert_statistics_near(patterns_of(X, counts * 1.0).statistics(parameters), twice)
 
 
 @families
 def test_order_of_the_rows(family):
     X, w, parameters = problem(family, 300, 6, 4)
     order = np.random.default_rng(0).permutation(300)
-    a, b = Patterns(X, w), Patterns(X[order], w[order])
+    a, b = patterns_of(X, w), patterns_of(X[order], w[order])
     assert_statistics_near(b.statistics(parameters), a.statistics(parameters))
     for output in OUTPUTS:
         assert_allclose(b.evaluate(parameters, output), a.evaluate(parameters, output)[order], rtol=1e-12, atol=1e-12)
@@ -303,8 +303,8 @@ def test_order_of_the_features(family):
     if family != "spherical":
         covariances = covariances[..., order]
     other = Parameters.build(FAMILIES[family], weights.copy(), means[:, order].copy(), covariances.copy())
-    found = Patterns(X[:, order], w).statistics(other)
-    expected = Patterns(X, w).statistics(parameters)
+    found = patterns_of(X[:, order], w).statistics(other)
+    expected = patterns_of(X, w).statistics(parameters)
     assert_near(found.n_k, expected.n_k, 1e-12)
     assert_near(found.first, expected.first[:, order], 1e-12)
     assert_near(found.log_likelihood, expected.log_likelihood, 1e-12)
@@ -318,7 +318,7 @@ def test_far_from_the_origin_nothing_is_lost(family):
     X, means = (np.round(array * 2**20) / 2**20 for array in (X, parameters.means))
     weights, _, covariances, _ = values(parameters)
     near, far = (
-        Patterns(X + offset, w).statistics(
+        patterns_of(X + offset, w).statistics(
             Parameters.build(FAMILIES[family], weights.copy(), means + offset, covariances.copy())
         )
         for offset in (0.0, 1e8)
@@ -334,13 +334,15 @@ def test_far_from_the_origin_nothing_is_lost(family):
 def test_rows_of_which_nothing_is_observed(family):
     """They say nothing: the mixture's weights, the density of nothing, and its own moments."""
     _, _, parameters = problem(family, 1, 5, 4)
-    patterns = Patterns(np.full((7, 5), np.nan), np.arange(7.0))
+    patterns = patterns_of(np.full((7, 5), np.nan), np.arange(7.0))
     assert_allclose(patterns.evaluate(parameters, "log_likelihood"), 0, atol=1e-15)
     assert_allclose(patterns.evaluate(parameters, "responsibilities"), np.tile(parameters.weights, (7, 1)), rtol=1e-14)
-    found, _ = maximise(patterns.statistics(parameters), parameters.family, parameters)
+    found, _ = parameters.maximise(patterns.statistics(parameters), Rules())
     for name in ("weights", "means", "covariances"):
         assert_near(getattr(found, name), getattr(parameters, name), 1e-13)
-    assert_allclose(impute(parameters, patterns.X), np.tile(parameters.weights @ parameters.means, (7, 1)), rtol=1e-13)
+    assert_allclose(
+        impute(parameters, patterns.part.rows), np.tile(parameters.weights @ parameters.means, (7, 1)), rtol=1e-13
+    )
 
 
 @families
@@ -351,11 +353,11 @@ def test_a_feature_that_no_row_has(family):
     begun = mixture(family, 4, 2, rng)
     X[:, 2] = np.nan
     X[at_random(400, 4, rng)] = np.nan
-    patterns, parameters, history = Patterns(X), begun, []
+    patterns, parameters, history = patterns_of(X), begun, []
     for _ in range(30):
         statistics = patterns.statistics(parameters)
         history.append(statistics.lower_bound)
-        parameters, repairs = maximise(statistics, parameters.family, parameters)
+        parameters, repairs = parameters.maximise(statistics, Rules())
         assert not repairs
     assert np.all(np.diff(history) >= -1e-10 * np.abs(history[1:]))
     before, after = (of_others(p, 2) for p in (begun, parameters))
@@ -381,7 +383,7 @@ def test_rows_are_not_copied():
     """Nor is anything held of a row and each component, or each feature: 512 bytes of either kind a row."""
     X, w, parameters = problem("full", 20_000, 64, 64, missing=one_column)
     tracemalloc.start()
-    Patterns(X, w).statistics(parameters)
+    patterns_of(X, w).statistics(parameters)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < X.nbytes / 2
@@ -402,11 +404,11 @@ def test_nearly_singular_covariances(family):
     gaps = rng.random((500, 3)) < 0.5
     Y = X.copy()
     Y[:, 1::2][gaps] = np.nan
-    patterns = Patterns(Y)
+    patterns = patterns_of(Y)
     for _ in range(10):
         statistics = patterns.statistics(parameters)
         assert np.isfinite(statistics.log_likelihood)
-        parameters, _ = maximise(statistics, parameters.family, parameters)
+        parameters, _ = parameters.maximise(statistics, Rules())
     assert_allclose(impute(parameters, Y), X, rtol=0, atol=1e-6)
 
 
@@ -418,7 +420,7 @@ def test_units_of_features(family):
     weights, means, covariances, _ = values(parameters)
     square = unit**2 if family == "diag" else np.outer(unit, unit)
     other = Parameters.build(FAMILIES[family], weights.copy(), means * unit, covariances * square)
-    found, expected = Patterns(X * unit, w).statistics(other), Patterns(X, w).statistics(parameters)
+    found, expected = patterns_of(X * unit, w).statistics(other), patterns_of(X, w).statistics(parameters)
     assert_near(found.n_k, expected.n_k, 1e-12)
     assert_near(found.first / unit, expected.first, 1e-12)
     assert_near(found.second / square, expected.second, 1e-12)
@@ -429,7 +431,7 @@ def test_a_component_of_weight_zero(family):
     X, w, parameters = problem(family, 100, 4, 3)
     _, means, covariances, _ = values(parameters)
     dead = Parameters.build(FAMILIES[family], np.array([0.4, 0.0, 0.6]), means.copy(), covariances.copy())
-    found = Patterns(X, w).statistics(dead)
+    found = patterns_of(X, w).statistics(dead)
     assert found.n_k[1] == 0 and not found.first[1].any()
     assert all(np.isfinite(getattr(found, name)).all() for name in SUMS)
 
@@ -444,7 +446,7 @@ def test_draws_are_of_the_conditional_distribution(family):
     n, row = 40_000, np.array([5.5, np.nan, 4.5, np.nan])
     drawn = impute(parameters, np.tile(row, (n, 1)), np.random.default_rng(0))
     assert_array_equal(drawn[:, [0, 2]], np.tile(row[[0, 2]], (n, 1)))
-    r = Patterns(row[np.newaxis]).evaluate(parameters, "responsibilities")[0]
+    r = patterns_of(row[np.newaxis]).evaluate(parameters, "responsibilities")[0]
     full = reference.expand(parameters.covariances, family, 3, 4)
     each = [reference.completed(row, mean, S) for mean, S in zip(parameters.means, full, strict=True)]
     mean = sum(share * filled for share, (filled, _, _) in zip(r, each, strict=True))

@@ -6,7 +6,8 @@ from numpy.testing import assert_allclose
 
 import cgmm
 import reference
-from cgmm import GMM, Prior, sampling, select, streams
+from cgmm import GMM, Prior, select
+from cgmm.rows import sampling, streams
 from gaps import a_prior, counts, cut, gappy, marginal
 from problems import FITTED, assert_same_bits, begin_at, clusters, start_of
 

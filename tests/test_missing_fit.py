@@ -13,7 +13,8 @@ from scipy.stats import multivariate_normal
 import cgmm
 import degenerate
 import reference
-from cgmm import GMM, Prior, _kernels, missing, select
+from cgmm import GMM, Prior, _kernels, select
+from cgmm.rows.patterns import Patterns
 from gaps import a_prior, counts, cut, gappy, marginal
 from problems import CHUNK, FITTED, assert_same_bits, begin_at, clusters, start_of
 from survival import assert_survives, model_of, repaired
@@ -82,7 +83,7 @@ def test_complete_rows_give_the_same_bits_at_no_cost(family, dtype, monkeypatch)
     X, looks = clusters(9000, 4, 3).astype(dtype), []
     look = _kernels.all_within
     monkeypatch.setattr(_kernels, "all_within", lambda *arguments: looks.append(1) or look(*arguments))
-    monkeypatch.setattr(missing, "Patterns", None)
+    monkeypatch.setattr(Patterns, "__init__", None)
 
     def told(**arguments):
         looks.clear()

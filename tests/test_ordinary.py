@@ -8,9 +8,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import degenerate
 import reference
-from cgmm import GMM, DegenerateWarning, _kernels, em
-from cgmm.covariance import FAMILIES
-from cgmm.statistics import EMPTY, of_labels
+from cgmm import GMM, DegenerateWarning, _kernels
+from cgmm.em import loop
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.second import FORMS
+from cgmm.mixture.statistics import EMPTY
+from cgmm.rows.partition import of_labels
 from problems import CHUNK, FITTED, assert_same_bits, clusters, mixture, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning", "ignore::cgmm.DegenerateWarning")
@@ -68,10 +71,10 @@ def test_nor_where_float32_does_not_do(family):
 @families
 @types
 def test_ordinary_fits_are_not_left_to_python(dtype, family, monkeypatch):
-    def iterate(self):
+    def iterate(*_):
         raise AssertionError("an iteration in Python")
 
-    monkeypatch.setattr(em._Run, "iterate", iterate)
+    monkeypatch.setattr(loop, "iterate", iterate)
     X = clusters(500, 4, 3).astype(dtype)
     assert GMM(3, covariance_type=family, random_state=0, n_init=3).fit(X).converged_
     X[:, 1] = 7.0  # held in each iteration
@@ -99,7 +102,7 @@ def test_central_moments(n, d, k, family):
     offsets, means, covariances = _kernels.central_moments(found.moment, n_k, np.ravel(counts), first, second, shift)
     assert_array_equal(offsets, first / n_k[:, None])
     assert_array_equal(means, shift + offsets)
-    scatter = found.scatter(n_k, offsets)
+    scatter = FORMS[found.moment].scatter(n_k, offsets)
     assert_allclose(covariances, (second - scatter) / counts, rtol=1e-13, atol=1e-13 * np.abs(second).max())
     if found.correlated:
         assert_array_equal(covariances, np.swapaxes(covariances, -1, -2))

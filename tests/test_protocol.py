@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
 from cgmm import GMM
-from cgmm.protocol import kin
+from cgmm.errors import kin
 
 sklearn = pytest.importorskip("sklearn")
 joblib = pytest.importorskip("joblib")

@@ -6,10 +6,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
-from cgmm import GMM, _kernels, em, initialize, pruning
-from cgmm.covariance import FAMILIES
-from cgmm.data import InMemory
-from cgmm.parameters import Parameters
+from cgmm import GMM, _kernels
+from cgmm.em import loop
+from cgmm.em.settings import Settings
+from cgmm.em.stage import Stage
+from cgmm.fit import starts
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.rules import Rules
+from cgmm.rows import pruning
+from problems import data_of
 
 PRUNABLE = ("full", "diag", "spherical")
 FIELDS = ("n_k", "first", "second", "log_likelihood")
@@ -100,7 +106,7 @@ def test_whatever_the_data(family, kind, n, d, k, spread, magnitude, tight, weig
     dense, _ = _kernels.expectation(X, p.density, p.family.moment, w)
     pruned, _ = _kernels.expectation(X, p.density, p.family.moment, w, 2, pruning.guide_of(p, X.dtype))
     assert_allclose(pruned[3], dense[3], rtol=1e-12)
-    fed = dense[0] > pruning.STARVED * dense[0].sum()  # a pass that starves a component is repeated densely
+    fed = dense[0] > pruning.STARVED_SHARE * dense[0].sum()  # a pass that starves a component is repeated densely
     size = np.abs(X - p.density.centre).max(axis=0)
     for a, b, unit in zip(pruned[:3], dense[:3], (1.0, size, moment_unit(p.family.moment, size)), strict=True):
         n_k = dense[0][fed].reshape((-1,) + (1,) * (a.ndim - 1))
@@ -137,8 +143,9 @@ def test_work_is_left_out(target, family):
 
 
 def fit(X, parameters, n_threads=2, prune=True):
-    settings = em.Settings(tol=0.0, max_iter=12, reg_covar=1e-6, n_threads=n_threads, prune=prune)
-    return em.run(InMemory(X), parameters, settings)
+    rules = Rules(reg_covar=1e-6, n_threads=n_threads)
+    settings = Settings(rules, tol=0.0, max_iter=12, prune=prune)
+    return loop.run(data_of(X), Stage.first(parameters), settings)
 
 
 @pytest.fixture(scope="module", params=PRUNABLE)
@@ -147,19 +154,19 @@ def run(request):
     rng = np.random.default_rng(2)
     X, _ = rows_of("separated", 12000, 64, 96, rng)
     family = FAMILIES[request.param]
-    settings = em.Settings(reg_covar=1e-6, n_threads=2)
-    start, _ = initialize.start(InMemory(X), 96, family, initialize.METHODS["kmeans"], rng, settings)
+    rules = Rules(reg_covar=1e-6, n_threads=2)
+    start, _ = starts.start(data_of(X), 96, family, starts.METHODS["kmeans"], rng, rules)
     return X, start
 
 
 def test_a_fit_is_the_dense_fit(run, monkeypatch):
     """Histories to 1e-12 and parameters to 1e-10: it pruned, and nobody can tell."""
     shares = []
-    observe = pruning.Pruning.observe
+    observed = pruning.Pruning.observed
     monkeypatch.setattr(
         pruning.Pruning,
-        "observe",
-        lambda self, share, *sums: (shares.append(share), observe(self, share, *sums))[1],
+        "observed",
+        lambda self, share, *sums: (shares.append(share), observed(self, share, *sums))[1],
     )
     pruned, dense = fit(*run), fit(*run, prune=False)
     assert min(shares) < pruning.WORTH

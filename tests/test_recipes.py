@@ -38,7 +38,7 @@ def equal(monkeypatch):
 
 
 def test_the_family_is_fitted_like_any_other(equal):
-    """Its variance is the textbook's, whether the fit is watched, weighted, from blocks, or of rows that may have gaps."""
+    """Its variance is the textbook's, whether the fit is watched, weighted, or of rows that may have gaps."""
     X = clusters(600, 3, 3)
     arguments = {"covariance_type": equal.name, "random_state": 0, "reg_covar": 0, "tol": 0, "max_iter": 20}
     with pytest.warns(UserWarning, match="did not converge"):

@@ -5,9 +5,10 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from cgmm import GMM, restarts
-from cgmm.covariance import FAMILIES
-from cgmm.parameters import Parameters
+from cgmm import GMM
+from cgmm.fit.split_merge import split_and_merge
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
 from datasets import FAMILY_OF_MODEL, MCLUST, table
 from problems import assert_same_bits, clusters, start_of
 
@@ -82,7 +83,7 @@ def test_split_and_merge_keeps_a_mixture(family, k):
     weights, means, covariances = start_of(clusters(200, 3, k), k, family)
     before = Parameters.build(FAMILIES[family], weights, means, covariances)
     for seed in range(10):
-        after = restarts.split_and_merge(before, np.full(3, 1e-12), (-1e9, 1e9), np.random.default_rng(seed))
+        after = split_and_merge(before, np.full(3, 1e-12), (-1e9, 1e9), np.random.default_rng(seed))
         assert_allclose(after.weights.sum(), 1, rtol=1e-14)
         same = (after.means[:, None] == before.means).all(axis=2)
         assert k - 3 <= same.sum() <= k - 2

@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
 from cgmm import GMM, select
-from cgmm.covariance import FAMILIES
+from cgmm.mixture.families import FAMILIES
 from datasets import FAMILY_OF_MODEL, MCLUST, table
 from problems import clusters
 

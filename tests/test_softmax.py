@@ -6,9 +6,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from cgmm import _kernels
-from cgmm.data import InMemory
-from cgmm.parameters import Density, Parameters
-from problems import mixture, rows_of
+from cgmm.mixture.density import Density
+from cgmm.mixture.parameters import Parameters
+from problems import data_of, mixture, rows_of
 
 LARGEST = {np.float64: 1e300, np.float32: 1e37}  # BIG in kernels.inl.h, the bound of a squared norm
 
@@ -82,7 +82,7 @@ def test_component_of_weight_zero(family, dtype, target):
         assert np.all(_kernels.evaluate(X, without.density, "responsibilities")[:, c] == 0)
         assert c not in _kernels.evaluate(X, without.density, "labels")
         assert np.isfinite(_kernels.evaluate(X, without.density, "log_likelihood")).all()
-        assert InMemory(X).statistics(without).n_k[c] == 0
+        assert data_of(X).statistics(without).n_k[c] == 0
 
 
 @types

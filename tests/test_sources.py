@@ -7,10 +7,13 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import cgmm
-from cgmm import GMM, select, sources, streams
-from cgmm.covariance import FAMILIES
-from cgmm.sources import LEAST_MAPPED
-from cgmm.validation import BlockError
+from cgmm import GMM, select
+from cgmm.errors import BlockError
+from cgmm.mixture.families import FAMILIES
+from cgmm.rows import sources, streams
+from cgmm.rows.part import Part
+from cgmm.rows.reading import read_ahead, recut
+from cgmm.rows.sources import LEAST_MAPPED
 from problems import clusters
 
 FITTED = ("weights_", "means_", "covariances_", "lower_bounds_")
@@ -402,14 +405,14 @@ def test_the_reader_ends_with_the_pass():
     def threads():
         return [thread for thread in threading.enumerate() if thread.name == "cgmm reads ahead"]
 
-    parts = ((np.full((2, 1), float(i)), None) for i in range(100))
-    assert [rows[0, 0] for rows, _ in streams.read_ahead(parts)] == list(range(100))
-    left = streams.read_ahead((np.zeros((2, 1)), None) for _ in range(100))
+    parts = (Part(np.full((2, 1), float(i))) for i in range(100))
+    assert [part.rows[0, 0] for part in read_ahead(parts)] == list(range(100))
+    left = read_ahead(Part(np.zeros((2, 1))) for _ in range(100))
     next(left)
     left.close()
     assert threads() == []
     with pytest.raises(ZeroDivisionError):
-        list(streams.read_ahead((np.full((1, 1), 1 / i), None) for i in (2, 1, 0)))
+        list(read_ahead(Part(np.full((1, 1), 1 / i)) for i in (2, 1, 0)))
     assert threads() == []
 
 
@@ -417,7 +420,7 @@ def test_the_reader_ends_with_the_pass():
 @pytest.mark.parametrize("to", [1, 8, 64])
 def test_a_cut_anew_keeps_rows_and_weights(size, to):
     X, w = rows(n=200), np.arange(200.0)
-    found = [(r.copy(), v.copy()) for r, v in streams.recut(cut(X, size, w), to)]
+    found = [part.copied() for part in recut((Part(*block) for block in cut(X, size, w)), to)]
     assert [len(r) for r, _ in found[:-1]] == [to] * (len(found) - 1)
     assert_array_equal(np.concatenate([r for r, _ in found]), X)
     assert_array_equal(np.concatenate([v for _, v in found]), w)

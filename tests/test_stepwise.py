@@ -11,11 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import degenerate
 import reference
-from cgmm import GMM, DegenerateError, DegenerateWarning, NotFittedError, Prior, em
-from cgmm.covariance import FAMILIES
-from cgmm.partial import HISTORY
-from cgmm.statistics import of_labels, of_parameters
-from cgmm.stepwise import Rates
+from cgmm import GMM, DegenerateError, DegenerateWarning, NotFittedError, Prior
+from cgmm.em.stepwise import Rates
+from cgmm.fit.partial import HISTORY
+from cgmm.mixture.families import FAMILIES
+from cgmm.rows.partition import of_labels
 from datasets import table
 from problems import assert_same_bits, assert_same_fit, begin_at, clusters, mixture, rows_of, start_of
 
@@ -85,7 +85,7 @@ def test_statistics_about_other_points(family):
     """As if taken about those; and back, where the rows are far from the origin, with no digit lost."""
     labels, shift = np.arange(3000) % 4, np.arange(12.0).reshape(4, 3)
     own = of_labels(X, labels, 4, FAMILIES[family])
-    moved = own.moved_to(shift, FAMILIES[family])
+    moved = own.moved_to(shift)
     parts = [X[labels == c] - shift[c] for c in range(4)]
     second = np.array([part.T @ part for part in parts])
     expected = {"full": second, "tied": second.sum(axis=0), "diag": second.diagonal(axis1=1, axis2=2)}
@@ -93,7 +93,7 @@ def test_statistics_about_other_points(family):
     assert_allclose(moved.first, [part.sum(axis=0) for part in parts], rtol=1e-11)
     assert_allclose(moved.second, expected[family], rtol=1e-11)
     far = of_labels(X + 1e8, labels, 4, FAMILIES[family])  # exact: X lies on a grid
-    back = far.moved_to(far.shift + 0.5, FAMILIES[family]).moved_to(far.shift, FAMILIES[family])
+    back = far.moved_to(far.shift + 0.5).moved_to(far.shift)
     assert_allclose(back.second, own.second, rtol=0, atol=1e-12 * np.abs(own.second).max())
 
 
@@ -103,8 +103,8 @@ def test_the_statistics_of_a_fit(family, prior):
     """Its M-step makes its parameters of them; of rows in other units and weights as well."""
     model = GMM(4, covariance_type=family, prior=prior, reg_covar=0.3, random_state=0).fit(X, sample_weight=8.0)
     state = vars(model)["_state"]
-    found = of_parameters(state.fit.parameters, state.fit.n_k, state.settings)
-    again, _ = em.maximise(found, FAMILIES[family], state.fit.parameters, state.settings)
+    found = state.fit.parameters.statistics(state.fit.n_k, state.settings.rules)
+    again, _ = state.fit.parameters.maximise(found, state.settings.rules)
     for name in ("weights", "means", "covariances"):
         assert_allclose(getattr(again, name), getattr(state.fit.parameters, name), rtol=1e-10, atol=1e-12)
 
@@ -310,7 +310,7 @@ def test_rows_are_gathered_until_a_start_can_be_made():
     with pytest.raises(ValueError, match="X has 2 features"):
         model.partial_fit(X[:, :2])
     learnt(model, X[3:499], 1, 20)
-    assert len(vars(model)["_state"].gathered.batch.rows) == 499
+    assert len(vars(model)["_state"].gathered.batch.part.rows) == 499
     model.partial_fit(X[499:510])
     assert vars(model)["_state"].gathered is None
     assert_same_bits(model, GMM(4, random_state=0).fit(X[:510]))

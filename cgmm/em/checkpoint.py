@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgmm.em.stage import Fit, Stage
+from cgmm.em.stage import Fit, Stage, Starving
 from cgmm.files import check_writable, write_whole
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
@@ -188,11 +188,11 @@ def _fit(parameters: Any, lower_bounds: Any, converged: bool, n_k: Any, repairs:
 def _stage(values: tuple[Any, ...]) -> Stage:
     """From the fields of one, in which tuples have lost their types."""
     stage = Stage(*values)
+    now, begun, due = stage.starving
     return stage._replace(
         repairs=_repairs(stage.repairs),
         pruning=Pruning(*stage.pruning),
-        starving=frozenset(stage.starving),
-        begun=frozenset(stage.begun),
+        starving=Starving(frozenset(now), frozenset(begun), due),
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from cgmm.mixture.rules import SINGULAR
 if TYPE_CHECKING:
     from cgmm.em.settings import Settings
     from cgmm.em.stage import Observer
+    from cgmm.mixture.rules import Repair
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.data import Data
 
@@ -39,26 +39,25 @@ def run(
     run by returning True; `keep` with each Stage from which the run could go on. If there is neither, iterations in
     which nothing has to be decided are made many at a time.
     """
-    watched = observe is not None or keep is not None
-    narrow = data.dtype == np.float32
-    if not narrow:
-        stage = stage._replace(double=True)
-    elif stage.double:
+    if stage.double and data.dtype == np.float32:
         data = data.widened()
+    elif data.dtype == np.float64 and not stage.double:
+        stage = stage._replace(double=True)
+    watched, settings = observe is not None or keep is not None, settings.for_rows(stage.double)
     leaps = None if watched else Leaps.of(data, stage.parameters, settings)
     while not stage.ended and stage.iterations < settings.max_iter:
-        if leaps is not None and not stage.starving:
+        if leaps is not None and not stage.starving.now:
             stage, ordinary = leaps.advance(stage, settings.max_iter - stage.iterations)
             if ordinary:
                 continue
         if not stage.double and stage.parameters.needs_double:
-            data, stage = data.widened(), stage._replace(double=True)
+            data, stage, settings = data.widened(), stage._replace(double=True), settings.for_rows(double=True)
             leaps = None if watched else Leaps.of(data, stage.parameters, settings)
         done = stage.iterations
         stage = iterate(stage, data, settings)
         if observe is not None and stage.iterations > done:
             stopped = observe(stage.iterations, stage.lower_bound, stage.change, stage.parameters)
-            stage = stage._replace(stopped=bool(stopped))
+            stage = stage._replace(stopped=True) if stopped else stage
         if keep is not None and not stage.ended:
             keep(stage)
     return Fit.of(stage)
@@ -69,7 +68,6 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
 
     Where only rounding is left to gain, it is the iteration before that counts, and the run has converged.
     """
-    settings = settings.for_rows_of(np.dtype(np.float64 if stage.double else np.float32))
     statistics, pruning = data.pruned_statistics(stage.parameters, settings.n_threads, settings.prune, stage.pruning)
     objective = _objective(statistics, stage, settings)
     change = objective - stage.lower_bound
@@ -77,9 +75,10 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
         return stage._replace(parameters=stage.before, pruning=pruning, converged=True)
     iteration = stage.iterations + 1
     parameters, held = stage.parameters.maximise(statistics, settings.rules, iteration)
-    starving = reseed.Starving(stage.starving, stage.begun).after(statistics, data.n)
-    again = partial(reseed.begin_again, data, settings=settings, iteration=iteration, run=run)
-    parameters, begun = again(parameters, starving.due) if starving.due else (parameters, [])
+    starving = stage.starving.after(statistics, data.n)
+    begun: list[Repair] = []
+    if starving.due:
+        parameters, begun = reseed.begin_again(data, parameters, starving.due, settings, iteration, run)
     return Stage(
         parameters=parameters,
         before=stage.parameters,
@@ -87,11 +86,10 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
         change=change,
         lower_bounds=(*stage.lower_bounds, objective),
         n_k=statistics.masses,
-        repairs=stage.with_repairs(held + begun).repairs,
+        repairs=stage.repairs_and(held + begun),
         singular=tuple(repair.component for repair in held if repair.cause == SINGULAR),
         pruning=pruning,
-        starving=starving.starving,
-        begun=starving.begun,
+        starving=starving,
         double=stage.double,
         converged=bool(abs(change) < settings.tol and not begun),
     )

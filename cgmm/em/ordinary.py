@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.em.reseed import STARVED
 from cgmm.em.settings import ROUNDING
+from cgmm.em.stage import STARVED
 from cgmm.mixture import matrices
 from cgmm.mixture.density import Density
 from cgmm.mixture.floor import rounding_of_means
@@ -83,6 +83,7 @@ class Leaps:
         bounds = (*stage.lower_bounds, *lower_bounds.tolist())
         repairs = [Repair(stage.iterations + at + 1, c, SINGULAR) for at, c in held]
         stage = stage._replace(
+            repairs=stage.repairs_and(repairs),
             before=Parameters(self.family, *before) if count > 1 else stage.parameters,
             parameters=Parameters(self.family, *after),
             lower_bound=bounds[-1],
@@ -91,7 +92,7 @@ class Leaps:
             singular=tuple(c for at, c in held if at == count - 1),
             converged=converged,
         )
-        return stage.with_repairs(repairs), not unusual
+        return stage, not unusual
 
 
 def _form_of(parameters: Parameters) -> Density:
@@ -101,7 +102,7 @@ def _form_of(parameters: Parameters) -> Density:
 
 
 def _limits(data: Data, part: Part, settings: Settings) -> Limits:
-    rules = settings.for_rows_of(data.dtype).rules
+    rules = settings.rules
     weight = float(data.n) if part.weights is None else part.weights.sum()
     moved, rounded = rounding_of_means(data.d, rules.eps)
     return Limits(

@@ -1,4 +1,4 @@
-"""Components that lost their rows: which they are, and how they begin again at the rows that are explained worst.
+"""Components that lost their rows begin again at the rows that are explained worst.
 
 docs/degenerate.md has the rules.
 """
@@ -6,48 +6,22 @@ docs/degenerate.md has the rules.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cgmm.em.stage import Stage
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import EMPTIED, Repair
 
 if TYPE_CHECKING:
-    from typing import Self
-
     from cgmm.em.settings import Settings
     from cgmm.em.stage import Fit
-    from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.data import Data
     from cgmm.types import Array, Rows
 
-# A component that has a smaller weight, in rows of the mean weight, explains nothing: it starves.
-STARVED = 1e-8
 # A component that began again must have raised the likelihood after so many iterations.
 LOOK_AHEAD = 20
 # It must have raised it by at least this, relative to itself: less may be rounding.
 LEAST_GAIN = 1e-9
-
-
-class Starving(NamedTuple):
-    """Which components no row belongs to, which of them have begun again, each once, and which are due to.
-
-    A component far from all rows may recover by itself, for its moments are quotients: it is due when it starves in
-    two iterations, or has so little that nothing can be divided by it.
-    """
-
-    starving: frozenset[int] = frozenset()
-    begun: frozenset[int] = frozenset()
-    due: tuple[int, ...] = ()
-
-    def after(self, statistics: SufficientStatistics, n: int) -> Self:
-        """After an E-step over n rows."""
-        starving = frozenset((statistics.n_k < STARVED * statistics.total_weight / n).nonzero()[0].tolist())
-        if not starving:
-            return type(self)(starving, self.begun)
-        lost = frozenset(statistics.empty.tolist())
-        due = ((starving & self.starving) | lost) - self.begun
-        return type(self)(starving, self.begun | due, tuple(sorted(due)))
 
 
 def begin_again(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cgmm.mixture.floor import EPS
 from cgmm.mixture.rules import Rules
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Settings(NamedTuple):
         """The same with a floor, and a prior, that are known once the rows are."""
         return self._replace(rules=self.rules._replace(least=least, prior=prior))
 
-    def for_rows_of(self, dtype: np.dtype[np.floating]) -> Self:
-        """The same for moments that are exact to the rounding of that type."""
-        return self._replace(rules=self.rules._replace(eps=float(np.finfo(dtype).eps)))
+    def for_rows(self, double: bool) -> Self:
+        """The same for moments that are exact to the rounding of float64, or of float32."""
+        eps = EPS if double else float(np.finfo(np.float32).eps)
+        return self if self.rules.eps == eps else self._replace(rules=self.rules._replace(eps=eps))

@@ -13,10 +13,14 @@ from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
 from cgmm.rows.pruning import Pruning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from typing import Self
 
+    from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.types import Array
+
+# A component that has a smaller weight, in rows of the mean weight, explains nothing: it starves.
+STARVED = 1e-8
 
 
 class IterationState(NamedTuple):
@@ -48,6 +52,27 @@ Callback: TypeAlias = Callable[[IterationState], bool | None]  # of a user; True
 Observer: TypeAlias = Callable[[int, float, float, Parameters], bool]  # of a run; the same, without the restart
 
 
+class Starving(NamedTuple):
+    """Which components no row belongs to now, which of them have begun again, each once, and which are due to.
+
+    A component far from all rows may recover by itself, for its moments are quotients: it is due when it starves in
+    two iterations, or has so little that nothing can be divided by it.
+    """
+
+    now: frozenset[int] = frozenset()
+    begun: frozenset[int] = frozenset()
+    due: tuple[int, ...] = ()
+
+    def after(self, statistics: SufficientStatistics, n: int) -> Self:
+        """After an E-step over n rows."""
+        starves = (statistics.n_k < STARVED * statistics.total_weight / n).nonzero()[0]
+        if not len(starves):
+            return self if not self.now else self._replace(now=frozenset(), due=())
+        now, lost = frozenset(starves.tolist()), frozenset(statistics.empty.tolist())
+        due = ((now & self.now) | lost) - self.begun
+        return self._replace(now=now, begun=self.begun | due, due=tuple(sorted(due)))
+
+
 class Stage(NamedTuple):
     """A run of EM between two iterations: all that the next ones depend on.
 
@@ -55,7 +80,7 @@ class Stage(NamedTuple):
     lower_bounds : of the iterations of this run;  lower_bound, change : the last, and what it has gained
     n_k : (k,) Σ_i w_i r_ic of the last E-step, or None;  repairs : each first of its component and cause
     singular : components whose covariance was held from below in the last M-step
-    starving, begun : of cgmm.em.reseed.Starving;  double : float32 rows have become float64
+    double : rows are float64, or have become so
     """
 
     parameters: Parameters
@@ -67,8 +92,7 @@ class Stage(NamedTuple):
     repairs: tuple[Repair, ...] = ()
     singular: tuple[int, ...] = ()
     pruning: Pruning = Pruning()
-    starving: frozenset[int] = frozenset()
-    begun: frozenset[int] = frozenset()
+    starving: Starving = Starving()
     double: bool = False
     converged: bool = False
     stopped: bool = False
@@ -91,12 +115,14 @@ class Stage(NamedTuple):
     def ended(self) -> bool:
         return self.converged or self.stopped
 
-    def with_repairs(self, repairs: Iterable[Repair]) -> Self:
-        """The same with those of the repairs that are the first of their component and cause."""
+    def repairs_and(self, more: Sequence[Repair]) -> tuple[Repair, ...]:
+        """The repairs, and those of some more that are the first of their component and cause."""
+        if not more:
+            return self.repairs
         known = {(repair.component, repair.cause): repair for repair in self.repairs}
-        for repair in repairs:
+        for repair in more:
             known.setdefault((repair.component, repair.cause), repair)
-        return self if len(known) == len(self.repairs) else self._replace(repairs=tuple(known.values()))
+        return tuple(known.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +158,7 @@ class Fit:
             n_k=stage.n_k,
             repairs=stage.repairs,
             singular=stage.singular,
-            starved=tuple(sorted(stage.starving)),
+            starved=tuple(sorted(stage.starving.now)),
             stopped=stage.stopped,
         )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cgmm.em import reseed
-from cgmm.em.reseed import STARVED
+from cgmm.em.stage import STARVED
 from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def step(
     if prior is not None:
         moments, eps = memory.statistics.moments(family), float(np.finfo(batch.dtype).eps)
         conjugate = prior.conjugate(moments, memory.least, family, parameters.k, eps)
-    settings = settings.with_rules(least=memory.least, prior=conjugate).for_rows_of(batch.dtype)
+    settings = settings.with_rules(least=memory.least, prior=conjugate).for_rows(batch.dtype == np.float64)
     parameters, repairs = parameters.maximise(memory.statistics, settings.rules, memory.steps)
     repairs = [repair for repair in repairs if repair.cause == SINGULAR]
     starved = (memory.statistics.n_k < STARVED * memory.row).nonzero()[0].tolist()

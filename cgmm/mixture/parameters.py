@@ -39,7 +39,7 @@ class Parameters:
     root: Array
 
     def __post_init__(self) -> None:
-        for array in self.values:
+        for array in (self.weights, self.means, self.covariances, self.root):
             array.flags.writeable = False
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -124,7 +124,7 @@ class SufficientStatistics:
     @property
     def masses(self) -> Array:
         """Σ_i w_i r_ic (k,), whatever the exponent."""
-        return np.ldexp(self.n_k, self.exponent)
+        return np.ldexp(self.n_k, self.exponent) if self.exponent else self.n_k
 
     def times(self, factor: float) -> SufficientStatistics:
         """The statistics of rows whose weights are `factor` as large."""

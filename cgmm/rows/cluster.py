@@ -296,7 +296,7 @@ class Collection:
 
     def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         chunks = self._chunks()
-        place = Chunked(chunks, first.key, first.size, n_threads, self.gaps)
+        place = Chunked(chunks, first.key(), first.size, n_threads, self.gaps)
         return data_at(place, place.complete), chunks.names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:

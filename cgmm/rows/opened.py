@@ -32,7 +32,7 @@ class FirstPass(NamedTuple):
     key : of the sample (cgmm.rows.sampling.key_of);  size : how many rows it is to have, by their features
     """
 
-    key: int
+    key: Callable[[], int]
     size: Callable[[int], int]
 
 
@@ -119,7 +119,7 @@ class InBlocks:
         return None if self.source.names is None else np.array(self.source.names, dtype=object)
 
     def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
-        stream = Streamed(self.source, first.key, first.size, threads(n_threads), self.gaps)
+        stream = Streamed(self.source, first.key(), first.size, threads(n_threads), self.gaps)
         return data_at(stream, stream.complete), stream.names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:

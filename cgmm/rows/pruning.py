@@ -59,7 +59,7 @@ class Pruning(NamedTuple):
 
         moment : what the pass accumulates, None if it evaluates
         """
-        now = self._replace(iteration=self.iteration + 1)
+        now = type(self)(self.iteration + 1, self.pays)
         if not possible or n < PRUNED_ROWS or os.environ.get("CGMM_PRUNE") == "0" or not _may_gain(parameters, moment):
             return None, now
         probes = now.iteration & (now.iteration - 1) == 0

@@ -27,8 +27,8 @@ from scipy.stats import Covariance, multivariate_normal
 
 import reference
 from cgmm import GMM, _kernels
-from cgmm.covariance import FAMILIES
-from cgmm.parameters import Parameters
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
 from datasets import compact
 
 mpmath.mp.dps = 50

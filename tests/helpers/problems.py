@@ -4,8 +4,12 @@ import numpy as np
 from numpy.testing import assert_allclose, assert_array_equal
 
 from cgmm import GMM
-from cgmm.covariance import FAMILIES
-from cgmm.parameters import Parameters
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
+from cgmm.rows.data import Complete
+from cgmm.rows.part import Part
+from cgmm.rows.patterns import Patterns
+from cgmm.rows.place import InMemory
 from datasets import compact, invert
 
 CHUNK = 1024  # rows whose statistics are summed apart: CGMM_CHUNK_ROWS in kernels.h
@@ -25,6 +29,16 @@ def rows_of(parameters, n, rng):
     """Rows near the components, exact in float32."""
     rows = parameters.means[rng.integers(parameters.k, size=n)] + rng.standard_normal((n, parameters.d))
     return rows.astype(np.float32).astype(np.float64)
+
+
+def data_of(X, w=None):
+    """Rows in memory that lack nothing, as data of a fit."""
+    return Complete(InMemory(Part(X, w)))
+
+
+def patterns_of(X, w=None):
+    """Rows in memory, with what is missing of them."""
+    return Patterns(Part(X, w))
 
 
 def clusters(n, d, k, seed=0, distance=4.0):

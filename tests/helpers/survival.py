@@ -7,7 +7,7 @@ from numpy.testing import assert_allclose
 
 import cgmm
 from cgmm import GMM, DegenerateWarning
-from cgmm.report import MOST_TOLD
+from cgmm.fit.report import MOST_TOLD
 from datasets import compact, invert
 
 FALL = {np.float64: 1e-10, np.float32: 1e-5}  # relative: rounding of a mean log-likelihood; of float32's at 1 to 1000
