@@ -54,7 +54,7 @@ if __name__ == "__main__":
     client = distributed.Client(cluster)
     model = GMM(2, random_state=0, max_iter=1000, tol=0.0)
     end = client.close if sys.argv[2] == "client" else cluster.close
-    threading.Timer(3.0, end).start()
+    threading.Timer(2.0, end).start()
     try:
         model.fit(da.from_array(X, chunks=(500, 2)).map_blocks(slow, meta=X[:0]))
     except Exception as error:
@@ -130,8 +130,7 @@ def outcome(tmp_path, monkeypatch):
     return lambda program, *arguments: programs.output(program, *arguments, PYTHONPATH=path)
 
 
-@pytest.mark.parametrize("what", ["client", "cluster"])
-@pytest.mark.parametrize("where", ["threads", "processes"])
+@pytest.mark.parametrize("where, what", [("threads", "client"), ("processes", "cluster")])
 def test_a_cluster_that_is_closed_in_the_middle(where, what, outcome):
     """A fit on it ends with an error that says so; nothing waits for ever."""
     printed = outcome(CLOSED, where, what)
@@ -139,8 +138,7 @@ def test_a_cluster_that_is_closed_in_the_middle(where, what, outcome):
     assert "closed" in printed or "lost" in printed, printed
 
 
-@pytest.mark.parametrize("verb", ["fit", "score"])
-@pytest.mark.parametrize("where", ["processes", "cluster"])
+@pytest.mark.parametrize("where, verb", [("processes", "fit"), ("cluster", "fit"), ("cluster", "score")])
 def test_a_worker_without_cgmm(where, verb, outcome):
     """The error says what is missing, and where; nothing waits for ever."""
     printed = outcome(WITHOUT, where, verb)

@@ -16,7 +16,7 @@ import recipes
 import reference
 from cgmm import GMM
 from fuzzing import ERRORS, FITTED, assert_same, attempt, check_parameters, differing, fuzzed
-from ways import WAYS, as_array, blocks_of, tame
+from ways import WAYS, as_array, blocks_of, cuts_of, tame
 
 SEEDS = st.integers(0, 2**31)
 FUNCTIONS = ("means", "labels", "responsibilities")  # starts that need all rows in memory
@@ -350,6 +350,24 @@ def test_chunks_agree(recipe, seed):
             fits.append(attempt(lambda: recipe.model().fit(rows, sample_weight=weights)))
     assert_same(*fits)
     assert_close(fits[0], attempt(lambda: recipe.model().fit(X, sample_weight=w)), recipe)
+
+
+@fuzzed(15, recipe=recipes.fits().filter(lambda recipe: recipe.labels is None), seed=SEEDS)
+def test_chunks_of_anything(recipe, seed):
+    """Of any rows, weights and options, with chunks of one row: a model or a documented error, the same for threads."""
+    dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
+    recipe = recipe._replace(start="kmeans" if recipe.start in FUNCTIONS else recipe.start)
+    X, w = as_array(recipe.build()), recipe.row_weights()
+    sizes = tuple(np.diff(cuts_of(len(X), np.random.default_rng(seed))).tolist())
+    rows = da.from_array(X, chunks=(sizes, X.shape[1]))
+    weights = None if w is None else da.from_array(np.array(np.broadcast_to(np.asarray(w, float), len(X))), (sizes,))
+    fits = []
+    for scheduler in ("synchronous", "threads"):
+        with dask.config.set(scheduler=scheduler):
+            fits.append(fitted(recipe, rows, weights))
+    assert_same(*fits)
+    if isinstance(fits[0], GMM):
+        check_parameters(fits[0])
 
 
 @fuzzed(15, recipe=tame(missing=(0.0,)))
