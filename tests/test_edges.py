@@ -1,0 +1,254 @@
+"""What was silently wrong at the edges: passes that differ, weights of any size, blocks that are none or mixed.
+
+Of cgmm only public names.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+import cgmm
+import reference
+from cgmm import GMM, expectation, maximisation
+from problems import FITTED, assert_same_bits, clusters, start_of
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning"),
+]
+families = pytest.mark.parametrize("family", reference.FAMILIES)
+X = clusters(300, 2, 3)
+PARAMETERS = ("weights_", "means_", "covariances_")
+
+
+# Each pass has the same rows: names, shapes, types, weights
+
+
+def passes(*given):
+    """A function of blocks that are others in each pass, the last ones from then on."""
+    at = itertools.count()
+    return lambda: iter(given[min(next(at), len(given) - 1)])
+
+
+@pytest.fixture
+def frame():
+    pd = pytest.importorskip("pandas")
+    return pd.DataFrame(clusters(200, 3, 2) + np.array([0.0, 10.0, 100.0]), columns=["a", "b", "c"])
+
+
+SEVERAL_PASSES = {
+    "fit": lambda X: GMM(2, random_state=0).fit(X),
+    "gaps": lambda X: GMM(2, random_state=0, missing="marginal").fit(X),
+    "select": lambda X: cgmm.select(X, [1, 2], n_init=1),
+}
+
+
+@pytest.mark.parametrize("verb", SEVERAL_PASSES)
+@pytest.mark.parametrize("later", [1, 2, 3])
+def test_columns_in_another_order_in_a_later_pass(later, verb, frame):
+    """Also of the second block only, and where names are others."""
+    if verb == "gaps":
+        frame.iloc[3, 1] = np.nan
+    first, second = frame[:90], frame[90:]
+    others = [
+        [first[["c", "a", "b"]], second[["c", "a", "b"]]],
+        [first, second[["b", "a", "c"]]],
+        [first.rename(columns={"a": "x"}), second],
+    ]
+    for other in others:
+        with pytest.raises(ValueError, match=r"block [01].*(feature|column|name)"):
+            SEVERAL_PASSES[verb](passes(*[[first, second]] * later, other))
+
+
+@pytest.mark.parametrize("before", ["nothing", "a batch", "a fit"])
+@pytest.mark.parametrize("how", ["list", "iterator"])
+def test_columns_in_another_order_in_a_later_block_of_a_stream(how, before, frame):
+    """The names of every block are compared, as those of every batch are; the model stays as it was."""
+    model = GMM(1, random_state=0)
+    if before != "nothing":
+        model = model.fit(frame) if before == "a fit" else model.partial_fit(frame)
+    known = model.means_ if before != "nothing" else None
+    blocks = [frame, frame[["c", "a", "b"]]]
+    with pytest.raises(ValueError, match=r"block 1.*(feature|column|name)"):
+        model.partial_fit(blocks if how == "list" else iter(blocks))
+    assert known is None or np.array_equal(model.means_, known)
+
+
+@pytest.mark.parametrize("change, message", [
+    (lambda rows, w: (rows[:, :1], w), "shape"),
+    (lambda rows, w: (rows[:50], w[:50]), "shape"),
+    (lambda rows, w: rows, "no weights"),
+    (lambda rows, w: (rows.astype(np.float32), w), "float32|type"),
+    (lambda rows, w: (np.where(np.arange(200)[:, np.newaxis] == 7, np.nan, rows), w), "NaN"),
+])  # fmt: skip
+def test_blocks_that_differ_in_a_later_pass(change, message):
+    rows, w = X[:200], 1.0 + np.arange(200) % 2
+    with pytest.raises(ValueError, match=f"block 0.*({message})"):
+        GMM(2, random_state=0).fit(passes([(rows, w)], [change(rows, w)]))
+
+
+# By hand: rows and weights of any size
+
+
+def by_hand(model, X, w):
+    return maximisation(model, expectation(model, X[:120], w[:120]) + expectation(model, X[120:], w[120:]))
+
+
+@families
+@pytest.mark.parametrize("scale", [5e-324, 1e-300, 1e-200, 1e-12, 1.0, 1e200, 1e302, 1e305])
+def test_weights_of_any_size_by_hand(family, scale):
+    """Only the ratios of weights matter, as in a fit. Of the least number there is, weights are whole multiples."""
+    Y, w = 1e3 * X, (1.0 + np.arange(300) % 3) * scale
+    start = [np.array(array) for array in start_of(Y, 3, family)]
+    found = by_hand(GMM.from_parameters(*start, family), Y, w)
+    expected = by_hand(GMM.from_parameters(*start, family), Y, w / scale)
+    for name in PARAMETERS:
+        value = getattr(expected, name)
+        assert_allclose(getattr(found, name), value, rtol=0, atol=1e-10 * np.abs(value).max(), err_msg=name)
+    assert_allclose(found.lower_bound_, expected.lower_bound_, rtol=1e-10)
+
+
+def test_statistics_of_weights_that_differ_greatly_add_up():
+    """Of one block 1e300, of another 1e-300: the first is what counts."""
+    model = GMM(2, random_state=0).fit(X)
+    heavy, light = expectation(model, X[:100], np.full(100, 1e300)), expectation(model, X[100:], np.full(200, 1e-300))
+    found, expected = maximisation(model, heavy + light), maximisation(model, expectation(model, X[:100]))
+    for name in PARAMETERS:
+        assert_allclose(getattr(found, name), getattr(expected, name), rtol=1e-10, atol=1e-10)
+
+
+def widened(rows, how):
+    """float32 rows that are computed in float64: a column below 1e-15, a value above 1e15."""
+    rows = rows.copy()
+    if how == "small":
+        rows[:, 1] *= np.float32(1e-18)
+    elif how == "large":
+        rows[3, 1] = 1e17
+    return rows.astype(np.float64) if how == "double" else rows
+
+
+@families
+@pytest.mark.parametrize("how", ["small", "large", "double"])
+@pytest.mark.parametrize("gather", ["by hand", "list", "function", "dask"])
+def test_blocks_of_which_one_needs_double(how, gather, family):
+    """Sums of float32 blocks add up whether or not one of them was widened."""
+    rows = X.astype(np.float32)
+    model = GMM(3, covariance_type=family, random_state=0).fit(rows)
+    blocks = [rows[:100], widened(rows[100:200], how), rows[200:]]
+    if gather == "by hand":
+        found = sum(expectation(model, block) for block in blocks)
+    elif gather == "dask":
+        da = pytest.importorskip("dask.array")
+        dask = pytest.importorskip("dask")
+        with dask.config.set(scheduler="synchronous"):
+            found = expectation(model, da.concatenate([da.from_array(block, chunks=(100, 2)) for block in blocks]))
+    else:
+        found = expectation(model, blocks if gather == "list" else lambda: iter(blocks))
+    whole = expectation(model, np.concatenate([block.astype(np.float64) for block in blocks]))
+    assert_allclose(found.n_k, whole.n_k, rtol=1e-4)
+    assert_allclose(found.log_likelihood, whole.log_likelihood, rtol=1e-4)
+    assert isinstance(maximisation(model, found), GMM)
+
+
+# The default prior of rows whose covariance is singular
+
+
+@families
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [3, 10, 21, 30])
+@pytest.mark.parametrize("kind", ["few rows", "a sum", "twice"])
+def test_a_default_prior_does_not_depend_on_the_order_of_rows(kind, d, dtype, family):
+    """Whether their covariance is singular is decided above the rounding of their type, and of any order of sums.
+
+    Scores of float32 rows have some 1e-6 of their size.
+    """
+    for seed in range(10):
+        rng = np.random.default_rng([seed, d])
+        rows = rng.normal(size=(max(2, d - 1) if kind == "few rows" else 3 * d, d))
+        if kind != "few rows":
+            rows[:, -1] = rows[:, :-1].sum(axis=1) if kind == "a sum" else rows[:, 0]
+        rows = rows.astype(dtype)
+        scores = []
+        for _ in range(4):
+            order = rng.permutation(len(rows))
+            scores.append(GMM(1, covariance_type=family, prior="default", random_state=0).fit(rows[order]).score(rows))
+        assert np.ptp(scores) <= 1e-4 * max(1, np.abs(scores).max())
+
+
+# Blocks that are none
+
+
+@pytest.mark.parametrize("verb", ["fit", "partial_fit", "predict", "score", "select", "kmeans"])
+@pytest.mark.parametrize("given", [[], (), np.empty((0, 2))], ids=["list", "tuple", "array"])
+def test_no_rows_at_all(verb, given):
+    """The message says that there are none; it advises nothing about shapes."""
+    model = GMM(1, random_state=0).fit(X)
+    act = {"select": lambda X: cgmm.select(X, [1]), "kmeans": lambda X: cgmm.kmeans(X, 1)}
+    act = act.get(verb) or getattr(GMM(1) if "fit" in verb else model, verb)
+    with pytest.raises(ValueError, match=r"no (rows|blocks)|0 rows|0 sample") as told:
+        act(given)
+    assert "eshape" not in str(told.value)
+
+
+@pytest.mark.parametrize("block", [(X, np.ones(300), 3), (X,), ()], ids=["three", "one", "none"])
+@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize("verb", ["fit", "partial_fit", "score"])
+def test_a_tuple_that_is_no_pair(verb, at, block):
+    """A block is an array, or a pair of an array and its weights: the message says so, and which block it was."""
+    blocks = [(X, np.ones(300))]
+    blocks.insert(at, block)
+    model = GMM.from_parameters([1.0], [[0.0, 0.0]], [np.eye(2)])
+    for given in (blocks, lambda: iter(blocks), dict(enumerate(blocks)).values()):
+        with pytest.raises(ValueError, match=rf"block {at}.*(pair|weights)"):
+            getattr(model, verb)(given)
+
+
+@pytest.mark.parametrize("block", [None, 3.0, "rows", {"a": [1.0]}], ids=["None", "number", "text", "mapping"])
+def test_a_block_that_is_nothing_of_the_kind(block):
+    with pytest.raises(ValueError, match="block 1") as told:
+        GMM(1).fit(lambda: iter([X, block]))
+    assert "has no len" not in str(told.value)
+
+
+@pytest.mark.parametrize("layout", ["C", "F"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int32, ">f8"])
+def test_weights_beside_the_path_of_a_file(layout, dtype, tmp_path):
+    """Whatever its type and layout, a file's rows may be weighted as an array's."""
+    rows, w = np.asarray(10 * X, dtype, order=layout), 1.0 + np.arange(300) % 3
+    np.save(tmp_path / "rows.npy", rows)
+    found = GMM(2, random_state=0).fit(tmp_path / "rows.npy", sample_weight=w)
+    assert_same_bits(found, GMM(2, random_state=0).fit(np.ascontiguousarray(rows), sample_weight=w))
+
+
+def in_chunks(rows, w):
+    da = pytest.importorskip("dask.array")
+    return da.from_array(rows, chunks=(100, 2)), da.from_array(w, chunks=100)
+
+
+HANDED_OVER = {
+    "array": lambda rows, w: (rows, w),
+    "blocks": lambda rows, w: ([(rows[:100], w[:100]), (rows[100:], w[100:])], None),
+    "chunks": in_chunks,
+}
+
+
+@pytest.mark.parametrize("how", HANDED_OVER)
+@pytest.mark.parametrize("init", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_weights_that_vanish_beside_others(init, how):
+    """1e-300 beside 1e300 is nothing, however rows are handed over: too few rows, said in our own words."""
+    rows, w = HANDED_OVER[how](X, np.where(np.arange(300) == 0, 1e300, 1e-300))
+    with pytest.raises(ValueError, match="rows of positive weight"):
+        GMM(2, init_params=init, random_state=0).fit(rows, sample_weight=w)
+    with pytest.raises(ValueError, match="rows of positive weight"):
+        cgmm.select(rows, 2, "full", init_params=init, random_state=0, sample_weight=w)
+
+
+@families
+def test_order_in_memory_changes_no_bit(family):
+    """Rows one after another or columns one after another: sums are taken in the order of rows."""
+    for seed in range(20):
+        rows = np.random.default_rng(seed).integers(0, 3, size=(8 + seed, 4)) * 1.7
+        fits = [GMM(1, covariance_type=family).fit(np.asarray(rows, order=order)) for order in ("C", "F")]
+        assert_same_bits(*fits, names=FITTED)
