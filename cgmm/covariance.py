@@ -130,7 +130,7 @@ class Matrices(Family):
 
     def root_diagonal(self, root: Array, k: int, d: int) -> Array:
         """The diagonal of P of each component (k,d), or of the one that all share (1,d)."""
-        return np.diagonal(self.stacked(root), axis1=1, axis2=2)
+        return self.stacked(root).diagonal(axis1=1, axis2=2)
 
     def default_scale(self, covariance: Array) -> Array:
         """Of a prior, from the covariance (d,d) of the rows."""
@@ -210,7 +210,7 @@ class Full(Matrices):
         return Whitening("triangular", root, self.log_root(root))
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
-        return np.diagonal(covariances, axis1=1, axis2=2)
+        return covariances.diagonal(axis1=1, axis2=2)
 
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return matrices.project(covariances, directions)
@@ -273,7 +273,7 @@ class Tied(Matrices):
         return Whitening("isotropic", np.ones(k), np.repeat(self.log_root(root), k), root)
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
-        return np.repeat(np.diag(covariances)[np.newaxis], k, axis=0)
+        return covariances.diagonal()[np.newaxis].repeat(k, axis=0)
 
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return np.repeat(matrices.project(covariances[np.newaxis], directions), k, axis=0)
@@ -323,7 +323,7 @@ class Variances(Family):
 
     def root_diagonal(self, root: Array, k: int, d: int) -> Array:
         """See Matrices.root_diagonal."""
-        return np.broadcast_to(root.reshape(k, -1), (k, d))
+        return root
 
     def default_scale(self, covariance: Array) -> Array:
         """Of a prior, from the covariance (d,d) of the rows."""
@@ -436,7 +436,10 @@ class Spherical(Variances):
         return Whitening("isotropic", root, d * _kernels.log_products(root[:, None]))
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
-        return np.repeat(covariances[:, None], d, axis=1)
+        return covariances[:, None].repeat(d, axis=1)
+
+    def root_diagonal(self, root: Array, k: int, d: int) -> Array:
+        return self.variances(root, k, d)
 
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return covariances[:, None, None] * np.einsum("mj,lj->ml", directions, directions)

@@ -137,9 +137,9 @@ class Parameters:
 
         Its root times the rounding of a number is what may be lost of a whitened row.
         """
-        shape = self.k, self.d
-        variances = self.family.variances(self.covariances, *shape)
-        return _kernels.reach(self.weights, self.means, variances, self.family.root_diagonal(self.root, *shape))
+        family, (k, d) = self.family, self.means.shape
+        variances, roots = family.variances(self.covariances, k, d), family.root_diagonal(self.root, k, d)
+        return _kernels.reach(self.weights, self.means, variances, roots)
 
     @property
     def needs_double(self) -> bool:
