@@ -42,36 +42,16 @@ cdef cgmm_target TARGETS[CGMM_MAX_TARGETS]
 cdef int TARGET_COUNT = cgmm_available_targets(TARGETS)
 cdef int TARGET = TARGET_COUNT - 1
 
-# Partial sums held at a time: enough chunks to keep threads busy, few enough to bound the memory.
-cdef Py_ssize_t WAVE_BYTES = 16 << 20
-
-# Multiply-adds that are worth a thread: to wake one, or to wait for one that the system holds back, costs more.
-cdef Py_ssize_t THREAD_WORK = 200_000
-
-# What ordering the rows of a pruned chunk costs a row's feature, and its component, in multiply-adds (fitted to
-# timings): packing twice, and guesses. The multiply-adds of an isotropic form are cheaper: they share more loads.
-cdef Py_ssize_t GATHER_WORK = 40
-cdef Py_ssize_t ISOTROPIC_GATHER_WORK = 70
-cdef Py_ssize_t GUESS_WORK = 30
-
-cdef enum Moment:
-    FULL, DIAG, RADIAL, POOLED, MASKED, HARD, NONE
-
-cdef enum Family:
-    VVV, EEE, VVI, VII    # as mclust calls full, tied, diagonal and spherical covariances
-
-cdef enum Output:
-    NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS, CLOSER
+include "_work.pxi"
 
 FORMS = {"triangular": CGMM_TRIANGULAR, "diagonal": CGMM_DIAGONAL, "isotropic": CGMM_ISOTROPIC,
          "masked": CGMM_MASKED}
-MOMENTS = {"full": FULL, "diag": DIAG, "radial": RADIAL, "pooled": POOLED, "masked": MASKED, "hard": HARD}
-FAMILIES = {"full": VVV, "tied": EEE, "diag": VVI, "spherical": VII}    # whose M-step is compiled: see Iterations
+MOMENTS = {"full": FULL, "diag": DIAG, "radial": RADIAL, "pooled": POOLED, "masked": MASKED}
 PRUNED = (None, "full", "diag", "radial")    # the moments that a pass with a guide can add up; None: it only evaluates
 GUIDE_DIMENSIONS = CGMM_GUIDE
 CHUNK = CGMM_CHUNK_ROWS
 OUTPUTS = {"log_likelihood": LOG_LIKELIHOOD, "responsibilities": RESPONSIBILITIES,
-           "log_densities": LOG_DENSITIES, "labels": LABELS, "closer": CLOSER}
+           "log_densities": LOG_DENSITIES, "labels": LABELS}
 
 
 def available_targets():
@@ -105,13 +85,8 @@ def end_idle_threads():
     cgmm_end_idle_threads()
 
 
-include "_pass.pxi"
-
-PART = MOST_CHUNK    # rows: no chunk crosses its multiples
-
-
 cdef Py_ssize_t bind(Work *work, X) except -1:
-    """Point the work at the rows of X."""
+    """OUT work's kernels, n, d, X and its strides: those of the rows X (n,d). Returns n."""
     cdef Py_buffer view
     PyObject_GetBuffer(X, &view, PyBUF_STRIDED_RO | PyBUF_FORMAT)
     try:
@@ -167,7 +142,8 @@ cdef void *address(array) except? NULL:
 
 cdef void load(Work *work, const double *means, const double *factor, const double *log_norm, const double *whitener,
                double *scratch) noexcept nogil:
-    """Parameters about work.centre, in the layout of the kernels: see cgmm.parameters.Density. SCRATCH (k,d)."""
+    """OUT what work's means, mixture and whitener point to: parameters about work.centre, in the layout of the kernels.
+    IN means, factor, log_norm, whitener (or NULL) as cgmm.parameters.Density has them. SCRATCH (k,d)."""
     cdef Py_ssize_t k = work.k, d = work.d, c, i, j
     cdef cgmm_form form = work.mixture.form
     work.kernels.convert(means, k * d, work.centre, d, <void *> work.means)
@@ -192,8 +168,12 @@ cdef void load(Work *work, const double *means, const double *factor, const doub
 
 
 cdef class _Pass:
-    """A pass being prepared: the parameters in the layout of the kernels, and the memory that holds them."""
+    """A pass being prepared: the parameters in the layout of the kernels, and the memory that holds them.
+
+    With a guide it is SCREENED, with groups PIECES; else of the kind that is asked for.
+    """
     cdef Work work
+    cdef Kind kind
     cdef Groups groups
     cdef char *parameters
     cdef object X, density, row_weights
@@ -202,7 +182,7 @@ cdef class _Pass:
     cdef list arrays
 
     def __cinit__(self, X, density, row_weights=None, moment=None, output=None, guide=None,
-                  Py_ssize_t stands_for=0, groups=None):
+                  Py_ssize_t stands_for=0, groups=None, Kind kind=DENSE):
         cdef Work *work = &self.work
         cdef const double[:, ::1] means = density.means
         cdef const double[::1] log_norm = density.log_norm
@@ -278,18 +258,22 @@ cdef class _Pass:
             work.mixture.means = work.means
         scratch = np.empty(k * d)
         load(work, &means[0, 0], factor, &log_norm[0], whitener, &scratch[0])
-        work.guided = guide is not None
+        if kind in (K_MEANS, CLOSER) and (work.mixture.form != CGMM_ISOTROPIC or work.whitener != NULL):
+            raise ValueError("k-means takes isotropic densities, of rows that are not whitened")
         work.stands_for = stands_for
+        self.kind = kind
         if guide is not None:
+            self.kind = SCREENED
             self.set_guide(guide, moment)
-        work.groups = NULL
-        if groups is not None:
+        elif groups is not None:
+            self.kind = PIECES
             self.set_groups(groups)
-        lay_out(work)
+        lay_out(work, self.kind)
 
     cdef set_guide(self, guide, moment):
-        """Prepare a pruned pass; guide as cgmm.pruning.Guide."""
+        """Prepare a SCREENED pass; guide as cgmm.pruning.Guide."""
         cdef Work *work = &self.work
+        cdef Screened *to = &work.screened
         cdef const cgmm_kernels *kernels = work.kernels
         cdef Py_ssize_t d = work.d, k = work.k
         cdef const double[:, :, ::1] directions = guide.directions.reshape(CGMM_GUIDE // 4, 4, d)
@@ -304,15 +288,15 @@ cdef class _Pass:
         factor = np.empty(k * cgmm_factor_size(CGMM_GUIDE), dtype=dtype)
         kernels.pack_factor(k, CGMM_GUIDE, &roots[0, 0, 0], address(factor))
         self.arrays = [packed, images, factor, np.ones(k, dtype=dtype), np.zeros(k, dtype=dtype)]
-        work.guide = address(packed)
-        work.nearest = cgmm_mixture(CGMM_ISOTROPIC, CGMM_GUIDE, k, address(images), address(self.arrays[3]),
-                                    address(self.arrays[4]), NULL)
-        work.marginal = cgmm_mixture(CGMM_TRIANGULAR, CGMM_GUIDE, k, address(images), address(factor),
-                                     work.mixture.log_norm, NULL)
-        work.margin = 1.0 if work.output == LABELS else kernels.negligible
+        to.guide = address(packed)
+        to.nearest = cgmm_mixture(CGMM_ISOTROPIC, CGMM_GUIDE, k, address(images), address(self.arrays[3]),
+                                  address(self.arrays[4]), NULL)
+        to.marginal = cgmm_mixture(CGMM_TRIANGULAR, CGMM_GUIDE, k, address(images), address(factor),
+                                   work.mixture.log_norm, NULL)
+        to.margin = 1.0 if work.output == LABELS else kernels.negligible
 
     cdef set_groups(self, groups):
-        """Prepare a pass over rows some of whose values are missing; groups as cgmm.missing.Groups."""
+        """Prepare a PIECES pass; groups as cgmm.missing.Groups."""
         cdef Work *work = &self.work
         cdef Groups *to = &self.groups
         density = self.density
@@ -321,7 +305,7 @@ cdef class _Pass:
             logs, variances = np.log(density.factor) - 0.5 * np.log(2 * np.pi), 1.0 / density.factor**2
             self.arrays += [logs, variances]
             work.mixture.log_scale = address(logs)
-            to.variances = <const double *> address(variances)
+            work.variances = address(variances)
         else:
             to.roots = <const double *> address(density.factor if density.whitener is None else density.whitener)
         to.single = self.X.dtype == np.float32
@@ -332,24 +316,24 @@ cdef class _Pass:
         to.starts = <const Py_ssize_t *> address(groups.starts)
         to.chunks = <const Py_ssize_t *> address(groups.chunks)
         to.n_chunks = len(groups.chunks) - 1
-        work.groups = to
+        work.pieces.groups = to
 
     def __dealloc__(self):
         free(self.parameters)
 
-    cdef relative_means(self):
+    cdef centred_means(self):
         """The means (k,d) about the centre, exactly as the kernels hold them."""
         means = np.empty((self.work.k, self.work.d))
-        cdef double[:, ::1] relative = means
-        self.work.kernels.widen(self.work.means, self.work.k * self.work.d, &relative[0, 0])
+        cdef double[:, ::1] to = means
+        self.work.kernels.widen(self.work.means, self.work.k * self.work.d, &to[0, 0])
         return means
 
     cdef double share(self, sums, Py_ssize_t rows):
         """The share of the dense work that a pass over so many rows did."""
         cdef Work *work = &self.work
-        if not work.guided:
+        if self.kind != SCREENED:
             return 1.0
-        return float(sums[2]) / (<double> rows * dense_work(work.mixture.form, work.moment, work.d, work.k))
+        return float(sums[SUM_OF_WORK]) / (<double> rows * dense_work(work.mixture.form, work.moment, work.d, work.k))
 
     cdef run(self, int n_threads, sums=None):
         """The sums (work.sums.size,), added to those of earlier parts, if there are."""
@@ -361,23 +345,18 @@ cdef class _Pass:
         return sums
 
 
+include "_block.pxi"
+include "_screened.pxi"
+include "_pass.pxi"
 include "_statistics.pxi"
 include "_missing.pxi"
+include "_k_means.pxi"
+include "_roots.pxi"
+include "_partition.pxi"
+include "_maximise.pxi"
+include "_iterations.pxi"
 
-
-def least_share(density, moment):
-    """The share of the dense work that ordering the rows of a pruned pass takes: of an expectation, or, without a
-    moment (None), of an evaluation."""
-    cdef cgmm_form form = FORMS[density.form]
-    cdef Moment moments = NONE if moment is None else MOMENTS[moment]
-    cdef Py_ssize_t k = density.means.shape[0], d = density.means.shape[1]
-    return ordering_work(form, d, k) / <double> dense_work(form, moments, d, k)
-
-
-def share_of_work(X, density, moment, guide, Py_ssize_t stands_for):
-    """The share of the dense work that a pass with this guide does over as many rows as X stands for."""
-    cdef _Pass work = _Pass(X, density, None, moment, None, guide, stands_for)
-    return work.share(work.run(1), work.work.n)
+PART = MOST_CHUNK    # rows: no chunk crosses its multiples
 
 
 def evaluate(X, density, output, int n_threads=1, guide=None):
@@ -401,44 +380,6 @@ def evaluate(X, density, output, int n_threads=1, guide=None):
         work.work.out = &out[0]
     work.run(n_threads)
     return result
-
-
-def assign(X, density, row_weights=None, labels=None, int n_threads=1):
-    """One k-means pass, density isotropic with unit scale and no norm: n_k, centre sums about density.centre,
-    inertia. The nearest centre of each row goes to labels (n,) intp, if given."""
-    cdef _Pass work = _Pass(X, density, row_weights, "hard")
-    cdef Py_ssize_t[::1] view
-    cdef Py_ssize_t d = work.work.d, k = work.work.k
-    if labels is not None and work.work.n:
-        view = labels
-        if view.shape[0] != work.work.n:
-            raise ValueError("labels must be (n,)")
-        work.work.labels = &view[0]
-        work.work.output = LABELS
-    flat = work.run(n_threads)
-    at = work.work.sums
-    return flat[at.n_k:at.n_k + k].copy(), flat[at.first:at.first + k * d].reshape(k, d).copy(), float(flat[0])
-
-
-def closer(X, density, const double[::1] closest, double[:, ::1] distances, row_weights=None, int n_threads=1):
-    """One round of k-means++ with k candidates, density isotropic with unit scale and no norm: into distances
-    (k,n) each row's squared distance to the closest of what closest (n,) stands for and the candidate; returns
-    their weighted sums over each CHUNK of rows, (chunks,k)."""
-    cdef _Pass work = _Pass(X, density, row_weights, None, "closer")
-    cdef Py_ssize_t n = work.work.n, k = work.work.k
-    sums = np.zeros(((n + CHUNK - 1) // CHUNK, k))
-    cdef double[:, ::1] chunk_sums = sums
-    if closest.shape[0] != n or distances.shape[0] != k or distances.shape[1] != n:
-        raise ValueError("closest must be (n,), and distances (k,n)")
-    work.work.closest, work.work.out = &closest[0], &distances[0, 0]
-    work.work.chunk_sums = &chunk_sums[0, 0]
-    work.run(n_threads)
-    return sums
-
-
-include "_roots.pxi"
-include "_partition.pxi"
-include "_iterations.pxi"
 
 
 def fma_rate(dtype, int n_threads=1, Py_ssize_t repeats=20_000_000):

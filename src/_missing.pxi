@@ -1,43 +1,48 @@
-# Passes over rows some of whose values are missing: pieces of one pattern. Part of _kernels.pyx.
+# The PIECES pass: rows some of whose values are missing, in pieces of one pattern. Part of _kernels.pyx.
 #
-# A piece is a block of the ordinary pass, of the features that its rows have. What the mixture says of those is
-# computed for each piece; and once for each, its moments become those of completed rows.
+# A piece is a chunk of a DENSE pass, of the features that its rows have. What the mixture says of those is computed for
+# each piece; and once for each, its moments become those of completed rows.
 
-cdef void lay_out_groups(Work *work) noexcept nogil:
-    """Fill in the parts of work.scratch that a pass over groups has beside the ordinary ones."""
-    cdef Py_ssize_t d = work.d, k = work.k
+
+cdef void lay_out_pieces(Work *work) noexcept nogil:
+    """Lay out a PIECES pass. IN work.block; OUT work.sums, whose matrices are whole, scratch, dense, pieces, chunk,
+    run_chunk."""
+    cdef Py_ssize_t d = work.d, k = work.k, real = sizeof(double)
     cdef Py_ssize_t matrices = 0 if work.mixture.form == CGMM_MASKED else k if work.whitener == NULL else 1
     cdef Scratch *scratch = &work.scratch
-    cdef Py_ssize_t means_size = align(k * d * sizeof(double))
-    scratch.rows = scratch.images
-    scratch.rows_weights = scratch.rows + align(work.chunk * d * sizeof(double))
-    scratch.conditioned = scratch.rows_weights + align(work.chunk * sizeof(double))
-    scratch.square = scratch.conditioned + align(matrices * d * cgmm_pad8(d) * sizeof(double))
-    scratch.vector = scratch.square + align(d * cgmm_pad8(d) * sizeof(double))
-    scratch.own_centre = scratch.vector + align(cgmm_pad8(d) * sizeof(double))
-    scratch.own_means = scratch.own_centre + align(d * sizeof(double))
-    scratch.own_white_means = scratch.own_means + means_size
-    scratch.own_factor = scratch.own_white_means + means_size
-    scratch.own_log_norm = scratch.own_factor + align(matrices * cgmm_factor_size(d) * sizeof(double))
-    scratch.own_sums = scratch.own_log_norm + align(k * sizeof(double))
+    cdef Pieces *pieces = &work.pieces
     cdef Work own = work[0]
-    own.groups = NULL
-    lay_out_sums(&own)
-    scratch.size = scratch.own_sums + align(own.sums.size * sizeof(double))
+    lay_out_tiles(&own)
+    lay_out_sums(work, d * d, 0)
+    lay_out_blocks(work)
+    work.chunk = CGMM_CHUNK_ROWS
+    work.run_chunk = pieces_chunk
+    pieces.rows = claim(scratch, work.chunk * d * real)
+    pieces.row_weights = claim(scratch, work.chunk * real)
+    pieces.conditioned = claim(scratch, matrices * d * cgmm_pad8(d) * real)
+    pieces.square = claim(scratch, d * cgmm_pad8(d) * real)
+    pieces.vector = claim(scratch, cgmm_pad8(d) * real)
+    pieces.centre = claim(scratch, d * real)
+    pieces.means = claim(scratch, k * d * real)
+    pieces.white_means = claim(scratch, k * d * real)
+    pieces.factor = claim(scratch, matrices * cgmm_factor_size(d) * real)
+    pieces.log_norm = claim(scratch, k * real)
+    pieces.sums = claim(scratch, own.sums.size * real)
 
 
 cdef void gather(const Work *work, Py_ssize_t start, Py_ssize_t rows, const Py_ssize_t *columns, Py_ssize_t count,
                  char *memory) noexcept nogil:
-    """Those columns of rows start … start + rows of the order, and their weights: rows, rows_weights."""
-    cdef const Py_ssize_t *order = work.groups.order + start
-    cdef double *to = <double *> (memory + work.scratch.rows)
-    cdef double *weights = <double *> (memory + work.scratch.rows_weights)
+    """OUT memory: rows (rows,count), those columns (count,) of the rows start … start + rows of the order; row_weights
+    (rows,), theirs, if there are any."""
+    cdef const Py_ssize_t *order = work.pieces.groups.order + start
+    cdef double *to = <double *> (memory + work.pieces.rows)
+    cdef double *weights = <double *> (memory + work.pieces.row_weights)
     cdef const char *row
     cdef Py_ssize_t i, j
     for i in range(rows):
         row = work.X + order[i] * work.row_stride
         for j in range(count):
-            if work.groups.single:
+            if work.pieces.groups.single:
                 to[j] = (<const float *> (row + columns[j] * work.column_stride))[0]
             else:
                 to[j] = (<const double *> (row + columns[j] * work.column_stride))[0]
@@ -46,9 +51,9 @@ cdef void gather(const Work *work, Py_ssize_t start, Py_ssize_t rows, const Py_s
             weights[i] = work.row_weights[order[i]]
 
 
-cdef void take(const double *values, Py_ssize_t rows, Py_ssize_t d, const Py_ssize_t *columns, Py_ssize_t count,
-               double *to) noexcept nogil:
-    """to (rows,count) ← those columns of values (rows,d)."""
+cdef void take_columns(const double *values, Py_ssize_t rows, Py_ssize_t d, const Py_ssize_t *columns,
+                       Py_ssize_t count, double *to) noexcept nogil:
+    """OUT to (rows,count): those columns (count,) of values (rows,d)."""
     cdef Py_ssize_t i, j
     for i in range(rows):
         for j in range(count):
@@ -56,25 +61,25 @@ cdef void take(const double *values, Py_ssize_t rows, Py_ssize_t d, const Py_ssi
 
 
 cdef void marginalise(const Work *work, const Py_ssize_t *columns, char *memory, Work *own) noexcept nogil:
-    """The mixture of the own.d features that are observed, the first of the columns, and what it says of the others:
-    own.mixture, own.whitener, conditioned."""
+    """The mixture of the features that are observed, the first own.d of the columns (d,), and what it says of the
+    others. OUT own.mixture, own.means, own.whitener; memory: conditioned. SCRATCH memory: square, vector."""
     cdef const cgmm_kernels *kernels = work.kernels
-    cdef const Scratch *at = &work.scratch
+    cdef const Pieces *at = &work.pieces
     cdef Py_ssize_t d = work.d, k = work.k, p = own.d, stride = cgmm_pad8(d), c, i, j
-    cdef bint pooled = work.whitener != NULL
+    cdef bint shared = work.whitener != NULL    # one root for all components
     cdef double *conditioned = <double *> (memory + at.conditioned)
     cdef double *square = <double *> (memory + at.square)
     cdef double *A
-    cdef double *factor = <double *> (memory + at.own_factor)
-    cdef double *means = <double *> (memory + at.own_means)
-    cdef double *white = <double *> (memory + at.own_white_means)
-    cdef double *log_norm = <double *> (memory + at.own_log_norm)
+    cdef double *factor = <double *> (memory + at.factor)
+    cdef double *means = <double *> (memory + at.means)
+    cdef double *white = <double *> (memory + at.white_means)
+    cdef double *log_norm = <double *> (memory + at.log_norm)
     cdef double log_det = 0.0, log_2pi = log(2 * M_PI)
-    take(<const double *> work.means, k, d, columns, p, means)
+    take_columns(<const double *> work.means, k, d, columns, p, means)
     for c in range(k):
-        if c == 0 or not pooled:
+        if c == 0 or not shared:
             A = conditioned + c * d * stride
-            log_det = kernels.condition(d, p, columns, work.groups.roots + c * d * d, A,
+            log_det = kernels.condition(d, p, columns, at.groups.roots + c * d * d, A,
                                         <double *> (memory + at.vector)) - 0.5 * p * log_2pi
             for i in range(p):
                 memcpy(square + i * p, A + i * stride, p * sizeof(double))
@@ -83,7 +88,7 @@ cdef void marginalise(const Work *work, const Py_ssize_t *columns, char *memory,
     own.mixture.d = p
     own.means = own.mixture.means = means
     own.mixture.log_norm = log_norm
-    if not pooled:
+    if not shared:
         own.mixture.factor = factor
         return
     own.whitener = factor
@@ -101,7 +106,7 @@ cdef Py_ssize_t tile_index(Py_ssize_t i, Py_ssize_t j) noexcept nogil:
 
 
 cdef void unpack_lower(const double *tiles, Py_ssize_t m, Py_ssize_t stride, double *to) noexcept nogil:
-    """to (m,m), rows `stride` apart, ← a symmetric matrix from its lower 4×4 tiles."""
+    """OUT to (m,m), rows `stride` apart: a symmetric matrix from its Tiles."""
     cdef Py_ssize_t i, j
     for i in range(m):
         for j in range(i + 1):
@@ -131,18 +136,19 @@ cdef void spread_means(const Work *own, const double *overlap, double *between, 
 
 cdef void add_completed(const Work *work, const Work *own, const Py_ssize_t *columns, char *memory,
                         double *sums) noexcept nogil:
-    """Add the moments of a piece, of what is observed, as those of completed rows; of second moments, what with its
-    transpose makes the whole."""
-    cdef const Scratch *at = &work.scratch
+    """sums (sums.size,) += the moments of a piece as those of completed rows; of second moments, half: the other is its
+    transpose. IN columns (d,), the observed own.d first; memory: conditioned, and sums, whose first moments are
+    lost. SCRATCH memory: square, vector."""
+    cdef const Pieces *at = &work.pieces
     cdef Py_ssize_t d = work.d, k = work.k, p = own.d, stride = cgmm_pad8(d), c, i, j
     cdef bint pooled = work.moment == POOLED
     cdef const double *conditioned = <const double *> (memory + at.conditioned)
     cdef const double *A
     cdef double *square = <double *> (memory + at.square)
     cdef double *vector = <double *> (memory + at.vector)
-    cdef double *part = <double *> (memory + at.own_sums)
-    cdef double *n_k = part + own.sums.n_k
-    cdef double *first = part + own.sums.first
+    cdef double *observed = <double *> (memory + at.sums)
+    cdef double *n_k = observed + own.sums.n_k
+    cdef double *first = observed + own.sums.first
     cdef double *to
     cdef double mass = 0.0, moved
     for c in range(k):
@@ -159,9 +165,9 @@ cdef void add_completed(const Work *work, const Work *own, const Py_ssize_t *col
                 moved += A[i * stride + j] * first[c * p + j]
             to[columns[i]] += moved
     for c in range(1 if pooled else k):
-        unpack_lower(part + own.sums.second + c * cgmm_tiles(p) * 16, p, stride, square)
+        unpack_lower(observed + own.sums.second + c * cgmm_tiles(p) * 16, p, stride, square)
         if pooled:
-            spread_means(own, part + own.sums.overlap, vector, square, stride)
+            spread_means(own, observed + own.sums.overlap, vector, square, stride)
         A = conditioned + (0 if work.whitener != NULL else c * d * stride)
         work.kernels.complete(d, p, A, mass if pooled else n_k[c], vector, square)
         to = sums + work.sums.second + c * d * d
@@ -172,43 +178,44 @@ cdef void add_completed(const Work *work, const Work *own, const Py_ssize_t *col
 
 
 cdef void run_piece(const Work *work, Py_ssize_t piece, char *memory, double *sums) noexcept nogil:
-    cdef const Groups *groups = work.groups
-    cdef const Scratch *at = &work.scratch
+    """sums (sums.size,) += those of a piece; OUT what work.out and work.labels point to. SCRATCH memory."""
+    cdef const Groups *groups = work.pieces.groups
+    cdef const Pieces *at = &work.pieces
     cdef Py_ssize_t start = groups.starts[piece], pattern = groups.pattern[piece]
     cdef const Py_ssize_t *columns = groups.columns + pattern * work.d
-    cdef double *part = <double *> (memory + at.own_sums)
+    cdef double *observed = <double *> (memory + at.sums)
     cdef Work own = work[0]
     own.n, own.d = groups.starts[piece + 1] - start, groups.observed[pattern]
     own.X = memory + at.rows
     own.row_stride, own.column_stride = own.d * sizeof(double), sizeof(double)
-    own.centre = <double *> (memory + at.own_centre)
+    own.centre = <double *> (memory + at.centre)
     if work.row_weights != NULL:
-        own.row_weights = <double *> (memory + at.rows_weights)
+        own.row_weights = <double *> (memory + at.row_weights)
     if work.labels != NULL:
         own.labels = work.labels + start
     if work.out != NULL:
         own.out = work.out + start * (work.k if work.output == RESPONSIBILITIES else 1)
     gather(work, start, own.n, columns, own.d, memory)
-    take(work.centre, 1, work.d, columns, own.d, <double *> (memory + at.own_centre))
-    if work.mixture.form == CGMM_MASKED:
-        run_chunk(&own, 0, memory, part)
-        add_in_order(part, 1, work.sums.size, 0, work.sums.size, sums)
+    take_columns(work.centre, 1, work.d, columns, own.d, <double *> (memory + at.centre))
+    if work.mixture.form == CGMM_MASKED:    # all features are observed, or are NaN
+        dense_chunk(&own, 0, memory, observed)
+        add_in_order(observed, 1, work.sums.size, 0, work.sums.size, sums)
         return
     marginalise(work, columns, memory, &own)
-    own.groups = NULL
-    lay_out_sums(&own)
-    run_chunk(&own, 0, memory, part)
-    sums[0] += part[0]
-    sums[1] += part[1]
+    lay_out_tiles(&own)
+    dense_chunk(&own, 0, memory, observed)
+    sums[SUM_OF_LOGS] += observed[SUM_OF_LOGS]
+    sums[SUM_OF_WEIGHTS] += observed[SUM_OF_WEIGHTS]
     if work.moment != NONE:
         add_completed(work, &own, columns, memory, sums)
 
 
-cdef void run_pieces(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
-    """A chunk of the groups, piece by piece."""
+cdef void pieces_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
+    """OUT sums (sums.size,): those of a chunk, piece by piece. SCRATCH memory."""
+    cdef const Groups *groups = work.pieces.groups
     cdef Py_ssize_t piece
     memset(sums, 0, work.sums.size * sizeof(double))
-    for piece in range(work.groups.chunks[chunk], work.groups.chunks[chunk + 1]):
+    for piece in range(groups.chunks[chunk], groups.chunks[chunk + 1]):
         run_piece(work, piece, memory, sums)
 
 
@@ -233,10 +240,10 @@ def expectation_of_groups(X, density, moment, groups, row_weights=None, int n_th
     if work.work.moment == MASKED:
         second = second.reshape(k, d).sum(axis=1) if moment == "radial" else second.reshape(k, d).copy()
     else:
-        half = second.reshape(-1, d, d)
+        half = second.reshape(-1, d, d)    # see add_completed
         second = half + np.swapaxes(half, 1, 2) if moment == "full" else half[0] + half[0].T
     return (flat[at.n_k:at.n_k + k].copy(), flat[at.first:at.second].reshape(k, d).copy(), second,
-            float(flat[0]), float(flat[1]), density.centre + work.relative_means())
+            float(flat[SUM_OF_LOGS]), float(flat[SUM_OF_WEIGHTS]), density.centre + work.centred_means())
 
 
 def evaluate_groups(X, density, output, groups, int n_threads=1):

@@ -1,30 +1,20 @@
 # The moments of rows that each belong to one component. Part of _kernels.pyx.
 
 
-cdef bint order_by_label(const Py_ssize_t *labels, Py_ssize_t n, Py_ssize_t k, Py_ssize_t *ends,
-                         Py_ssize_t *index) noexcept nogil:
-    """OUT index (n,): the rows, by their labels; ends (k,): where those of each end. False if a label is none of k."""
-    cdef Py_ssize_t i, c, count, total = 0
-    memset(ends, 0, k * sizeof(Py_ssize_t))
+cdef bint all_below(const Py_ssize_t *labels, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
+    """Whether each of the labels (n,) is one of 0 … k − 1."""
+    cdef Py_ssize_t i
     for i in range(n):
         if not 0 <= labels[i] < k:
             return False
-        ends[labels[i]] += 1
-    for c in range(k):
-        count = ends[c]
-        ends[c] = total
-        total += count
-    for i in range(n):
-        index[ends[labels[i]]] = i
-        ends[labels[i]] += 1
     return True
 
 
 cdef void set_weights(const Work *work, const Py_ssize_t *index, Py_ssize_t rows, char *r) noexcept nogil:
-    """r ← the weights of those rows, as a panel of one component; zero past the last."""
+    """OUT r, a panel of one component: the weights of the rows of the index (rows,); zero past the last."""
     cdef Py_ssize_t group = work.kernels.group, real = work.kernels.itemsize, i
     cdef double weight = 1.0
-    memset(r, 0, panel_size(work, rows, 1))
+    memset(r, 0, panel_bytes(work, rows, 1))
     for i in range(rows):
         if work.row_weights != NULL:
             weight = work.row_weights[index[i]]
@@ -33,10 +23,8 @@ cdef void set_weights(const Work *work, const Py_ssize_t *index, Py_ssize_t rows
 
 cdef void add_moments_of(const Work *work, const Py_ssize_t *index, Py_ssize_t rows, const double *centre, bint full,
                          char *memory, double *mass, double *first, double *second) noexcept nogil:
-    """Add the moments about the centre (d,) of those rows: mass, first (d,), second (tiles of (d,d) if full, or (d,)).
-
-    SCRATCH memory as moments_of_labels has it; zeros where it says so.
-    """
+    """mass, first (d,), second (Tiles of (d,d) if full, or (d,)) += the moments about the centre (d,) of the rows of an
+    index (rows,). SCRATCH memory as moments_of_labels has it; zeros where it says so."""
     cdef Py_ssize_t real = work.kernels.itemsize, start = 0, count
     cdef char *zeros = memory + align(work.block * cgmm_pad4(work.d) * real)
     cdef char *sz = zeros + align(work.d * real)
@@ -84,7 +72,9 @@ def moments_of_labels(X, const Py_ssize_t[::1] labels, Py_ssize_t k, moment, dou
         raise MemoryError("no memory for the moments of a partition")
     memset(memory, 0, size)
     with nogil:
-        known = order_by_label(&labels[0], n, k, &ends[0], &order[0])
+        known = all_below(&labels[0], n, k)
+        if known:
+            sort_by_label(&labels[0], n, k, 0, &ends[0], &order[0])
         for c in range(k if known else 0):
             start = ends[c - 1] if c else 0
             rows, mass = ends[c] - start, 0.0

@@ -25,7 +25,7 @@ cdef bint hold_root(const cgmm_kernels *kernels, Py_ssize_t d, double *covarianc
     SCRATCH (d+1,d).
     """
     cdef double *own = scratch + d * d
-    cdef double reach = 0.0
+    cdef double trace = 0.0
     cdef bint sure
     cdef Py_ssize_t i, j
     for j in range(d):
@@ -35,8 +35,8 @@ cdef bint hold_root(const cgmm_kernels *kernels, Py_ssize_t d, double *covarianc
     if sure:
         for i in range(d):
             for j in range(i + 1):
-                reach += P[i * d + j] * P[i * d + j] * (max(least[j], relative * own[j]) + added)
-        sure = reach <= 1
+                trace += P[i * d + j] * P[i * d + j] * (max(least[j], relative * own[j]) + added)
+        sure = trace <= 1
     if not sure:
         for j in range(d):
             covariance[j * d + j] = own[j]

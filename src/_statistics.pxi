@@ -14,7 +14,7 @@ cdef Py_ssize_t second_size(Moment moment, Py_ssize_t k, Py_ssize_t d) noexcept 
 
 
 cdef void untile(const double *tiles, Py_ssize_t count, Py_ssize_t m, double *full) noexcept nogil:
-    """Symmetric matrices (count,m,m) from their lower 4×4 tiles."""
+    """OUT full (count,m,m): symmetric matrices from their Tiles."""
     cdef Py_ssize_t i, j, a, b, _c
     for _c in range(count):
         for i in range(0, m, 4):
@@ -26,9 +26,10 @@ cdef void untile(const double *tiles, Py_ssize_t count, Py_ssize_t m, double *fu
         full += m * m
 
 
-cdef void pool(const Work *work, const double *sums, const double *relative, double *scratch,
+cdef void pool(const Work *work, const double *sums, const double *means, double *scratch,
                double *second) noexcept nogil:
-    """(d,d) scatter of all components about their means (k,d): see moments_pooled in kernels.h. SCRATCH k × (k + d)."""
+    """OUT second (d,d): the scatter of all components about their means (k,d), see moments_pooled in kernels.h. IN sums
+    (sums.size,). SCRATCH k × (k + d)."""
     cdef Py_ssize_t k = work.k, d = work.d, c, b, i, j
     cdef double *laplacian = scratch
     cdef double *product = scratch + k * k
@@ -45,11 +46,11 @@ cdef void pool(const Work *work, const double *sums, const double *relative, dou
         laplacian[c * k + c] = value
         for b in range(k):
             for j in range(d):
-                product[c * d + j] += laplacian[c * k + b] * relative[b * d + j]
+                product[c * d + j] += laplacian[c * k + b] * means[b * d + j]
     for c in range(k):
         for i in range(d):
             for j in range(d):
-                second[i * d + j] += relative[c * d + i] * product[c * d + j]
+                second[i * d + j] += means[c * d + i] * product[c * d + j]
     for i in range(d):
         for j in range(i):
             value = (second[i * d + j] + second[j * d + i]) / 2
@@ -58,10 +59,11 @@ cdef void pool(const Work *work, const double *sums, const double *relative, dou
 
 cdef void take_sums(const Work *work, const double *sums, const double *factor, double *scratch,
                     Statistics *to) noexcept nogil:
-    """The statistics of a pass. factor (k,), of moment RADIAL; SCRATCH k × (k + d), of moment POOLED."""
+    """OUT what `to` points to: the statistics of a pass. IN sums (sums.size,); factor (k,), of moment RADIAL. SCRATCH
+    k × (k + d), of moment POOLED."""
     cdef Py_ssize_t k = work.k, d = work.d, c, j
-    cdef double *relative = to.shift
-    work.kernels.widen(work.means, k * d, relative)    # exactly as the kernels hold them
+    cdef double *means = to.shift
+    work.kernels.widen(work.means, k * d, means)    # exactly as the kernels hold them
     memcpy(to.n_k, sums + work.sums.n_k, k * sizeof(double))
     memcpy(to.first, sums + work.sums.first, k * d * sizeof(double))
     if work.moment == FULL:
@@ -69,19 +71,19 @@ cdef void take_sums(const Work *work, const double *sums, const double *factor, 
     elif work.moment == DIAG:
         memcpy(to.second, sums + work.sums.second, k * d * sizeof(double))
     elif work.moment == POOLED:
-        pool(work, sums, relative, scratch, to.second)
+        pool(work, sums, means, scratch, to.second)
     else:
         for c in range(k):
             to.second[c] = sums[work.sums.second + c] / (factor[c] * factor[c])
     for c in range(k):
         for j in range(d):
             if work.moment not in (FULL, DIAG):    # they were about the centre
-                to.first[c * d + j] -= to.n_k[c] * relative[c * d + j]
-            relative[c * d + j] += work.centre[j]
+                to.first[c * d + j] -= to.n_k[c] * means[c * d + j]
+            means[c * d + j] += work.centre[j]
 
 
 cdef class Expectation:
-    """One E-step, over rows that come in parts: the same bits for any cut at multiples of PART rows.
+    """One E-step, over rows that come in parts: the same bits for any cut at multiples of MOST_CHUNK rows.
 
     density as cgmm.parameters.Density; moment "full" (k,d,d), "diag" (k,d), "radial" (k,) for an isotropic density,
     or "pooled" (d,d); guide, cgmm.pruning.Guide, to leave out negligible components, or None; n: the rows of all
@@ -115,7 +117,7 @@ cdef class Expectation:
         scratch = np.empty(k * (k + d) if work.moment == POOLED else 0)
         factor = np.ascontiguousarray(self.density.factor)
         take_sums(work, &sums[0], <const double *> address(factor), <double *> address(scratch), &to)
-        found = n_k, first, second, sums[0], sums[1], shift
+        found = n_k, first, second, sums[SUM_OF_LOGS], sums[SUM_OF_WEIGHTS], shift
         return found, self.last.share(self.flat, self.rows)
 
 

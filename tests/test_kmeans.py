@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import reference
 from cgmm import KMeansResult, _kernels, kmeans
 from cgmm.mixture.density import distances_to
-from problems import clusters
+from problems import clusters, mixture
 
 X = np.random.RandomState(0).randn(500, 3) * [1, 2, 5]
 SEEDS = ("k-means++", "random")
@@ -175,6 +175,15 @@ def test_one_round_of_seeding(target):
             )
             weighted = found if weights is None else found * w
             assert_allclose(sums, np.add.reduceat(weighted, np.arange(0, n, _kernels.CHUNK), axis=1).T, rtol=1e-12)
+
+
+@pytest.mark.parametrize("family", ["full", "tied", "diag"])
+def test_densities_that_are_no_distances_are_refused(family):
+    density = mixture(family, 3, 2, np.random.default_rng(0)).density
+    with pytest.raises(ValueError, match="k-means takes isotropic densities"):
+        _kernels.assign(X, density)
+    with pytest.raises(ValueError, match="k-means takes isotropic densities"):
+        _kernels.closer(X, density, np.ones(len(X)), np.empty((2, len(X))))
 
 
 def test_it_ends_when_no_label_changes():

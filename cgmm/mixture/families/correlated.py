@@ -58,7 +58,7 @@ class Matrices(Family):
         return least
 
     def root_diagonal(self, root: Array, k: int, d: int) -> Array:
-        return np.diagonal(self.stacked(root), axis1=1, axis2=2)
+        return self.stacked(root).diagonal(axis1=1, axis2=2)
 
     def least_left(self, root: Array) -> float:
         return 1 / np.einsum("...ij,...ij->...j", root, root).max()
@@ -138,7 +138,7 @@ class Full(Matrices):
         return Whitening("triangular", root, self.log_root(root))
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
-        return np.diagonal(covariances, axis1=1, axis2=2)
+        return covariances.diagonal(axis1=1, axis2=2)
 
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return matrices.project(covariances, directions)
@@ -191,7 +191,7 @@ class Tied(Matrices):
         return Whitening("isotropic", np.ones(k), np.repeat(self.log_root(root), k), root)
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
-        return np.repeat(np.diag(covariances)[np.newaxis], k, axis=0)
+        return covariances.diagonal()[np.newaxis].repeat(k, axis=0)
 
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return np.repeat(matrices.project(covariances[np.newaxis], directions), k, axis=0)

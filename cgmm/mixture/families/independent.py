@@ -156,10 +156,10 @@ class Spherical(Variances):
         return Whitening("isotropic", root, d * _kernels.log_products(root[:, None]))
 
     def root_diagonal(self, root: Array, k: int, d: int) -> Array:
-        return np.repeat(root[:, None], d, axis=1)
+        return self.variances(root, k, d)
 
     def variances(self, covariances: Array, k: int, d: int) -> Array:
-        return np.repeat(covariances[:, None], d, axis=1)
+        return covariances[:, None].repeat(d, axis=1)
 
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return covariances[:, None, None] * np.einsum("mj,lj->ml", directions, directions)

@@ -1,0 +1,201 @@
+# What is done to a block, nogil: densities of its rows, and what they are for, while the rows are in cache. And the
+# DENSE pass, to which every component of every row matters. Part of _kernels.pyx.
+
+
+cdef struct Rows:
+    # The rows of a block, and which components matter to them.
+    Py_ssize_t start                # of work's rows, those from here on
+    Py_ssize_t count
+    const Py_ssize_t *index         # (count,), or NULL: these in their place
+    Py_ssize_t active               # components
+    const Py_ssize_t *components    # (active,): which, or NULL: all
+    const unsigned char *present    # as screen leaves it, or NULL: to all rows
+
+
+cdef void lay_out_dense(Work *work) noexcept nogil:
+    """Lay out a DENSE pass. IN work.block; OUT work.sums, scratch, dense, chunk, run_chunk."""
+    lay_out_tiles(work)
+    lay_out_blocks(work)
+    work.chunk = few_rows_chunk(work)
+    work.run_chunk = dense_chunk
+
+
+cdef void lay_out_blocks(Work *work) noexcept nogil:
+    """OUT work.scratch, which is empty, and dense: the parts of a pass that takes responsibilities. IN work.block."""
+    cdef Py_ssize_t real = work.kernels.itemsize, block = work.block
+    cdef Py_ssize_t rows = block * cgmm_pad4(work.d) * real, components = block * cgmm_pad4(work.k) * real
+    cdef Scratch *scratch = &work.scratch
+    cdef Dense *dense = &work.dense
+    scratch.panel = claim(scratch, rows)
+    if work.whitener != NULL:
+        dense.white = claim(scratch, rows)
+    dense.z = claim(scratch, rows)
+    dense.rz = claim(scratch, rows if work.moment == POOLED else block * real)
+    scratch.logd = claim(scratch, components)
+    if work.moment == RADIAL or work.moment == POOLED:
+        dense.wr = claim(scratch, components)
+    dense.row_weights = claim(scratch, block * real)
+    dense.lse = claim(scratch, block * real)
+    dense.scale = claim(scratch, block * real)
+    dense.label = claim(scratch, block * sizeof(Py_ssize_t))
+
+
+cdef void fill_row_weights(const Work *work, const Py_ssize_t *index, Py_ssize_t start, Py_ssize_t rows,
+                           char *to) noexcept nogil:
+    """OUT to, REAL (block,): a block's row weights, one where there are none, and zero past its last row.
+
+    IN index (rows,): its rows; or NULL: they begin at start.
+    """
+    cdef Py_ssize_t i, real = work.kernels.itemsize
+    memset(to, 0, work.block * real)
+    if work.row_weights != NULL and index != NULL:
+        for i in range(rows):
+            work.kernels.convert(work.row_weights + index[i], 1, NULL, 1, to + i * real)
+    elif work.row_weights != NULL:
+        work.kernels.convert(work.row_weights + start, rows, NULL, 1, to)
+    elif real == sizeof(double):
+        for i in range(rows):
+            (<double *> to)[i] = 1.0
+    else:
+        for i in range(rows):
+            (<float *> to)[i] = 1.0
+
+
+cdef double total_weight(const Work *work, const Rows *rows) noexcept nogil:
+    """Σ w_i of the rows."""
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    if work.row_weights == NULL:
+        return <double> rows.count
+    for i in range(rows.count):
+        total += work.row_weights[rows.index[i] if rows.index != NULL else rows.start + i]
+    return total
+
+
+cdef void pack_rows(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory) noexcept nogil:
+    """OUT memory: panel ← the rows from start on, about the centre."""
+    work.kernels.pack(work.X + start * work.row_stride, work.row_stride, work.column_stride, NULL, rows, work.d,
+                      work.centre, memory + work.scratch.panel)
+
+
+cdef char *whitened(const Work *work, Py_ssize_t rows, char *memory) noexcept nogil:
+    """The panel of rows in the space of the density: white, or panel itself. IN memory: panel; OUT white."""
+    cdef char *panel = memory + work.scratch.panel
+    if work.whitener == NULL:
+        return panel
+    work.kernels.whiten(panel, rows, work.d, work.whitener, memory + work.dense.white)
+    return memory + work.dense.white
+
+
+cdef void use_densities(const Work *work, const Rows *rows, char *memory, double *sums) noexcept nogil:
+    """What the pass is for. IN memory: panel, logd; OUT logd is lost, and the rest of Dense.
+    IN/OUT sums (sums.size,), or what work.out and work.labels point to."""
+    if work.moment == NONE:
+        put_values(work, rows, memory)
+    else:
+        add_statistics(work, rows, memory, sums)
+
+
+cdef void put_values(const Work *work, const Rows *rows, char *memory) noexcept nogil:
+    """OUT work.out or work.labels: a value for each row. IN memory: logd, which is lost."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef char *logd = memory + work.scratch.logd
+    cdef char *lse = memory + work.dense.lse
+    cdef char *scale = memory + work.dense.scale
+    cdef char *weights = memory + work.dense.row_weights
+    if work.output == NO_OUTPUT:
+        return
+    if work.output == LABELS:
+        put_labels(work, rows, memory)
+        return
+    if work.output == LOG_DENSITIES:
+        kernels.unpack(logd, rows.count, work.k, NULL, NULL, work.k, work.out + rows.start * work.k)
+        return
+    fill_row_weights(work, rows.index, rows.start, rows.count, weights)
+    kernels.softmax(rows.count, rows.active, weights, logd, lse, scale)
+    if work.output == LOG_LIKELIHOOD:
+        put_log_likelihoods(work, rows, lse)
+        return
+    kernels.rescale(rows.count, rows.active, scale, NULL, logd)
+    kernels.unpack(logd, rows.count, rows.active, rows.index, rows.components, work.k,
+                   work.out + (rows.start * work.k if rows.index == NULL else 0))
+
+
+cdef void put_labels(const Work *work, const Rows *rows, char *memory) noexcept nogil:
+    """OUT work.labels: the component of the largest log-density. IN memory: logd; SCRATCH lse, label."""
+    cdef Py_ssize_t *label = <Py_ssize_t *> (memory + work.dense.label)
+    cdef Py_ssize_t i
+    work.kernels.argmax(rows.count, rows.active, memory + work.scratch.logd, memory + work.dense.lse, label)
+    for i in range(rows.count):
+        if rows.index == NULL:
+            work.labels[rows.start + i] = label[i]
+        else:
+            work.labels[rows.index[i]] = rows.components[label[i]]
+
+
+cdef void put_log_likelihoods(const Work *work, const Rows *rows, const char *lse) noexcept nogil:
+    """OUT work.out (n,) ← lse, REAL (rows,)."""
+    cdef Py_ssize_t i
+    if rows.index == NULL:
+        work.kernels.widen(lse, rows.count, work.out + rows.start)
+        return
+    for i in range(rows.count):
+        work.kernels.widen(lse + i * work.kernels.itemsize, 1, work.out + rows.index[i])
+
+
+cdef void add_statistics(const Work *work, const Rows *rows, char *memory, double *sums) noexcept nogil:
+    """sums (sums.size,) += what an E-step leaves of the rows. IN memory: panel, logd, which is lost; OUT the rest."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef char *logd = memory + work.scratch.logd
+    cdef char *scale = memory + work.dense.scale
+    cdef char *weights = memory + work.dense.row_weights
+    fill_row_weights(work, rows.index, rows.start, rows.count, weights)
+    if work.moment == RADIAL:
+        memcpy(memory + work.dense.wr, logd, panel_bytes(work, rows.count, rows.active))
+    sums[SUM_OF_LOGS] += kernels.softmax(rows.count, rows.active, weights, logd, memory + work.dense.lse, scale)
+    sums[SUM_OF_WEIGHTS] += total_weight(work, rows)
+    kernels.rescale(rows.count, rows.active, scale, NULL if work.moment == POOLED else weights, logd)
+    add_moments(work, rows, memory, sums)
+
+
+cdef void add_moments(const Work *work, const Rows *rows, char *memory, double *sums) noexcept nogil:
+    """sums (sums.size,) += the moments of the rows. IN memory: panel; logd: responsibilities, but for moment POOLED
+    times row weights; of moment RADIAL wr: log-densities. SCRATCH z, rz, of moment POOLED wr."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef Py_ssize_t d = work.d, count = rows.count, active = rows.active
+    cdef const char *panel = memory + work.scratch.panel
+    cdef const char *r = memory + work.scratch.logd
+    cdef char *z = memory + work.dense.z
+    cdef char *rz = memory + work.dense.rz
+    cdef char *wr = memory + work.dense.wr
+    cdef double *n_k = sums + work.sums.n_k
+    cdef double *first = sums + work.sums.first
+    cdef double *second = sums + work.sums.second
+    if work.moment == POOLED:
+        kernels.moments_pooled(panel, count, d, active, work.means, r, memory + work.dense.row_weights, z, rz, wr,
+                               n_k, first, second, sums + work.sums.overlap)
+    elif work.moment == RADIAL:
+        kernels.moments_radial(panel, count, d, active, rows.components, r, wr, work.mixture.log_norm,
+                               n_k, first, second)
+    elif work.moment == MASKED:
+        kernels.moments_masked(panel, count, d, active, work.means, work.variances, r, n_k, first, second)
+    elif work.moment == FULL:
+        kernels.moments_full(panel, count, d, active, work.means, rows.components, rows.present, r, z, rz,
+                             n_k, first, second)
+    else:
+        kernels.moments_diag(panel, count, d, active, work.means, rows.components, rows.present, r,
+                             n_k, first, second)
+
+
+cdef void dense_block(const Work *work, Py_ssize_t start, Py_ssize_t count, char *memory, double *sums) noexcept nogil:
+    """Rows start … start + count of a DENSE pass. SCRATCH memory; IN/OUT as use_densities."""
+    cdef Rows rows = Rows(start, count, NULL, work.k, NULL, NULL)
+    pack_rows(work, start, count, memory)
+    work.kernels.densities(whitened(work, count, memory), count, &work.mixture, memory + work.dense.z,
+                           memory + work.scratch.logd)
+    use_densities(work, &rows, memory, sums)
+
+
+cdef void dense_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
+    """OUT sums (sums.size,): those of a chunk. SCRATCH memory."""
+    run_blocks(work, chunk, dense_block, memory, sums)

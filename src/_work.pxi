@@ -1,0 +1,230 @@
+# What a pass is given, and where its memory is: what the rooms of the passes share. Part of _kernels.pyx.
+#
+# A pass is of one Kind, which is chosen once, by lay_out. What every pass has stands in Work itself; what one kind has
+# beside it, what it is given and where its scratch begins, stands in a struct of its own, which no other kind reads.
+#
+# Where more would enter: a density with one more constant in its log-sum-exp has it beside Work.mixture, and softmax
+# reads it. Labels or error covariances of the rows stand beside Work.row_weights, and whoever takes rows by an index
+# takes them, too: fill_row_weights, total_weight, gather.
+
+cdef extern from *:
+    """
+    #ifdef __SANITIZE_ADDRESS__
+    #include <sanitizer/asan_interface.h>
+    #define CGMM_GAP 64
+    #else
+    #define CGMM_GAP 0
+    #define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address))
+    #endif
+    """
+    const Py_ssize_t CGMM_GAP    # bytes after each part of a memory, which ASan does not let anyone touch
+    void ASAN_POISON_MEMORY_REGION(void *, size_t) noexcept nogil
+
+
+cdef enum:
+    # The parts of a thread's scratch are at most so many, of any kind of pass: a bound of Scratch.ends.
+    # A PIECES pass of moment POOLED has the most now, 21.
+    MOST_PARTS = 24
+
+
+cdef enum Kind:
+    DENSE       # every component of every row: an E-step, or values of the rows (_block.pxi)
+    SCREENED    # the same, without the components that cannot matter (_screened.pxi)
+    PIECES      # the same of rows some of whose values are missing (_missing.pxi)
+    K_MEANS     # the nearest centre of each row (_k_means.pxi)
+    CLOSER      # what each candidate for a centre would do (_k_means.pxi)
+
+
+cdef enum Moment:
+    # The second moments that a pass adds up; MASKED: those of DIAG, of rows with gaps; NONE: it adds up no moments.
+    FULL, DIAG, RADIAL, POOLED, MASKED, NONE
+
+
+cdef enum Output:
+    # What a pass leaves for each row.
+    NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS
+
+
+cdef struct Sums:
+    # Where each of a chunk's sums begins, in doubles; before them are SUM_OF_LOGS, SUM_OF_WEIGHTS and SUM_OF_WORK.
+    Py_ssize_t n_k        # (k,)
+    Py_ssize_t first      # (k,d)
+    Py_ssize_t second     # as the moment says: see kernels.h
+    Py_ssize_t overlap    # of POOLED
+    Py_ssize_t size
+
+
+cdef enum:
+    SUM_OF_LOGS       # Σ_i w_i log p(x_i); of k-means the inertia
+    SUM_OF_WEIGHTS    # Σ_i w_i
+    SUM_OF_WORK       # the multiply-adds of a screened pass
+    SUMS_BEFORE
+
+
+cdef struct Scratch:
+    # Where the parts of each thread's scratch begin, in bytes, that every pass over blocks has.
+    Py_ssize_t panel    # the rows of a block: a panel of d features
+    Py_ssize_t logd     # their log-densities: a panel of k features
+    Py_ssize_t size     # of all parts, those of the kind included
+    Py_ssize_t parts    # how many there are, and where each of them ends
+    Py_ssize_t ends[MOST_PARTS]
+
+
+cdef struct Dense:
+    # Scratch of a pass that takes responsibilities, in bytes: DENSE, SCREENED, PIECES.
+    Py_ssize_t white          # panel of d features: whitened rows, if they are
+    Py_ssize_t z              # panel of d features: scratch of densities and moments
+    Py_ssize_t rz             # REAL (block,), of moment POOLED a panel of d features: scratch of moments
+    Py_ssize_t wr             # panel of k features, of moments RADIAL and POOLED
+    Py_ssize_t row_weights    # REAL (block,)
+    Py_ssize_t lse            # REAL (block,)
+    Py_ssize_t scale          # REAL (block,)
+    Py_ssize_t label          # Py_ssize_t (block,)
+
+
+cdef struct Screened:
+    # What a SCREENED pass is given, as cgmm.pruning.Guide, and its scratch beside that of Dense.
+    double margin           # of screen
+    const void *guide       # REAL, see project
+    cgmm_mixture nearest    # the images of the means, to guess by
+    cgmm_mixture marginal   # the images of the components, to leave them out by
+    Py_ssize_t images       # panel of CGMM_GUIDE features
+    Py_ssize_t floor        # REAL (block,)
+    Py_ssize_t found        # REAL (k,block)
+    Py_ssize_t guess        # Py_ssize_t (2,chunk): of each row in the order of the index; and as the rows come
+    Py_ssize_t index        # Py_ssize_t (chunk,): the rows in the order of their guesses
+    Py_ssize_t ends         # Py_ssize_t (k,)
+    Py_ssize_t active       # Py_ssize_t (k,)
+    Py_ssize_t present      # unsigned char (k,vectors)
+
+
+cdef struct KMeans:
+    # Scratch of a K_MEANS pass.
+    Py_ssize_t top            # REAL (block,)
+    Py_ssize_t label          # Py_ssize_t (block,)
+    Py_ssize_t row_weights    # REAL (block,)
+
+
+cdef struct Closer:
+    # What a CLOSER pass is given.
+    const double *closest    # (n,)
+    double *distances        # (k,n)
+    double *chunk_sums       # (chunks,k)
+
+
+cdef struct Groups:
+    # Rows ordered by which of their features are observed: cut into pieces of one pattern, and these into chunks.
+    bint single                   # X is float
+    const Py_ssize_t *order       # rows
+    const Py_ssize_t *columns     # (patterns,d): the features that a pattern observes, then the others
+    const Py_ssize_t *observed    # (patterns,): how many
+    const Py_ssize_t *pattern     # (pieces,): of each
+    const Py_ssize_t *starts      # (pieces+1,): where each begins in the order
+    const Py_ssize_t *chunks      # (n_chunks+1,): which piece each begins with
+    Py_ssize_t n_chunks
+    const double *roots           # (k,d,d), or (1,d,d) of a whitened density: P; not of a masked one
+
+
+cdef struct Pieces:
+    # What a PIECES pass is given, and its scratch beside that of Dense, which is that of a piece. All double.
+    const Groups *groups
+    Py_ssize_t rows           # (chunk,d): those of a piece
+    Py_ssize_t row_weights    # (chunk,)
+    Py_ssize_t conditioned    # (k or 1,d,pad8(d)): see condition
+    Py_ssize_t square         # (d,pad8(d))
+    Py_ssize_t vector         # (pad8(d),)
+    Py_ssize_t centre         # (d,): of the features observed, as all that follows
+    Py_ssize_t means          # (k,d)
+    Py_ssize_t white_means    # (k,d)
+    Py_ssize_t factor         # (k or 1): Factor
+    Py_ssize_t log_norm       # (k,)
+    Py_ssize_t sums           # those of a piece
+
+
+cdef struct Work
+ctypedef void (*RunChunk)(const Work *, Py_ssize_t, char *, double *) noexcept nogil
+ctypedef void (*RunBlock)(const Work *, Py_ssize_t, Py_ssize_t, char *, double *) noexcept nogil
+
+cdef struct Work:
+    const cgmm_kernels *kernels
+    Py_ssize_t n, d, k
+    Py_ssize_t block              # rows in a block
+    Py_ssize_t chunk              # rows in a chunk
+    Py_ssize_t chunks             # how many there are
+    RunChunk run_chunk             # sums (sums.size,) ← those of a chunk of this kind of pass; SCRATCH memory
+    const char *X
+    Py_ssize_t row_stride, column_stride
+    const double *row_weights     # (n,) or NULL
+    const double *centre          # (d,)
+    const void *whitener          # Factor of (d,d), or NULL
+    cgmm_mixture mixture          # in the space where the density is taken: that of whitened rows, if any
+    const void *means             # REAL (k,d), relative to the centre
+    const void *variances         # REAL (k,d), of moment MASKED
+    Py_ssize_t stands_for         # rows that these are part of, or a sample; or 0
+    Moment moment
+    Output output
+    double *out                   # (n,) or (n,k) or NULL
+    Py_ssize_t *labels            # (n,) or NULL
+    Sums sums
+    Scratch scratch
+    Dense dense
+    Screened screened
+    KMeans k_means
+    Closer closer
+    Pieces pieces
+
+
+cdef Py_ssize_t align(Py_ssize_t size) noexcept nogil:
+    """Bytes of a part of a memory that has so many."""
+    return ((size + 63) & ~<Py_ssize_t>63) + CGMM_GAP
+
+
+cdef void guard(const void *end) noexcept nogil:
+    """Close the gap before the end of an aligned part."""
+    ASAN_POISON_MEMORY_REGION(<char *> end - CGMM_GAP, CGMM_GAP)
+
+
+cdef Py_ssize_t claim(Scratch *scratch, Py_ssize_t size) noexcept nogil:
+    """Where a new part of so many bytes begins in each thread's scratch. IN/OUT scratch."""
+    cdef Py_ssize_t start = scratch.size
+    scratch.size += align(size)
+    scratch.ends[scratch.parts] = scratch.size
+    scratch.parts += 1
+    return start
+
+
+cdef void guard_scratch(const Scratch *scratch, char *memory) noexcept nogil:
+    """Close the gap after each part of a thread's scratch."""
+    cdef Py_ssize_t part
+    for part in range(scratch.parts):
+        guard(memory + scratch.ends[part])
+
+
+cdef Py_ssize_t panel_bytes(const Work *work, Py_ssize_t rows, Py_ssize_t features) noexcept nogil:
+    """Bytes of a panel."""
+    cdef Py_ssize_t group = work.kernels.group
+    return (rows + group - 1) // group * group * cgmm_pad4(features) * work.kernels.itemsize
+
+
+cdef void lay_out_sums(Work *work, Py_ssize_t matrix, Py_ssize_t overlap) noexcept nogil:
+    """OUT work.sums. Of moments FULL and POOLED, a matrix (d,d) and an overlap (k,k) have so many doubles."""
+    cdef Py_ssize_t d = work.d, k = work.k
+    cdef Sums *sums = &work.sums
+    sums.n_k = SUMS_BEFORE
+    sums.first = sums.n_k + k
+    sums.second = sums.first + k * d
+    sums.overlap = sums.second
+    if work.moment == FULL:
+        sums.overlap += k * matrix
+    elif work.moment == POOLED:
+        sums.overlap += matrix
+    elif work.moment in (DIAG, MASKED):
+        sums.overlap += k * d
+    elif work.moment == RADIAL:
+        sums.overlap += k
+    sums.size = align((sums.overlap + (overlap if work.moment == POOLED else 0)) * 8) // 8
+
+
+cdef void lay_out_tiles(Work *work) noexcept nogil:
+    """OUT work.sums, whose symmetric matrices are Tiles."""
+    lay_out_sums(work, cgmm_tiles(work.d) * 16, cgmm_tiles(work.k) * 16)
