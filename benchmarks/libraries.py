@@ -66,19 +66,21 @@ class Cgmm(Library):
     prune = True
 
     def prepare(self, problem, X, start, threads):
-        from cgmm import em
+        from cgmm.em.loop import run as run_em
+        from cgmm.em.settings import Settings
+        from cgmm.em.stage import Stage
         from cgmm.mixture.families import FAMILIES
-        from cgmm.rows.data import Complete
-from cgmm.rows.part import Part
-from cgmm.rows.place import InMemory
         from cgmm.mixture.parameters import Parameters
+        from cgmm.mixture.rules import Rules
+        from cgmm.rows.opened import data_of
+        from cgmm.rows.part import Part
 
         threadpool_limits(threads)
         parameters = Parameters.build(FAMILIES[problem.covariance_type], *(a.copy() for a in start[:3]))
 
         def run(iterations):
-            settings = em.Settings(tol=0.0, max_iter=iterations, reg_covar=0.0, n_threads=threads, prune=self.prune)
-            fit = em.run(InMemory(X), parameters, settings)
+            settings = Settings(Rules(n_threads=threads), max_iter=iterations, prune=self.prune)
+            fit = run_em(data_of(Part(X), complete=True), Stage.first(parameters), settings)
             if fit.repairs:
                 raise ValueError(f"repaired: {fit.repairs[0]}")
             found = fit.parameters

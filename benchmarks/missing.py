@@ -15,10 +15,14 @@ from threadpoolctl import threadpool_limits
 
 import report
 from cases import Problem
-from cgmm import em
+from cgmm.em.loop import run
+from cgmm.em.settings import Settings
+from cgmm.em.stage import Stage
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
-from cgmm.rows.place import InMemory
+from cgmm.mixture.rules import Rules
+from cgmm.rows.opened import data_of
+from cgmm.rows.part import Part
 from machine import facts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
@@ -43,14 +47,14 @@ def arguments(argv=None):
 
 def verify(data, parameters, settings):
     """That the densities of some rows are the reference's, and EM raises the likelihood."""
-    rows = data.X[:CHECKED]
+    rows = data.part.rows[:CHECKED]
     found = data.evaluate(parameters, "log_likelihood", 1)[:CHECKED]
     mixture = parameters.weights, parameters.means, parameters.covariances, parameters.family.name
     expected = reference.log_sum_exp(reference.missing_log_joint(rows, *mixture))
     error = np.abs(found - expected).max() / np.abs(expected).max()
     if not error < AGREE:
         raise SystemExit(f"log-densities differ from the reference by {error:g}")
-    if not np.all(np.diff(em.run(data, parameters, settings).lower_bounds) > 0):
+    if not np.all(np.diff(run(data, Stage.first(parameters), settings).lower_bounds) > 0):
         raise SystemExit("the log-likelihood fell")
 
 
@@ -59,14 +63,15 @@ def measure(problem, X, share, options):
     family = FAMILIES[problem.covariance_type]
     start = Parameters.build(family, *problem.start(X))
     gaps = np.random.default_rng(0).random(X.shape) < share
-    complete, incomplete = InMemory(X), Incomplete(np.where(gaps, np.nan, X))
-    settings = em.Settings(max_iter=ITERATIONS, n_threads=options.threads)
-    verify(incomplete, start, settings)
+    part = Part(np.where(gaps, np.nan, X))
+    complete, gapped = data_of(Part(X), complete=True), data_of(part, complete=False)
+    settings = Settings(Rules(n_threads=options.threads), max_iter=ITERATIONS)
+    verify(gapped, start, settings)
     runs = {
-        "complete": lambda: em.run(complete, start, settings),
-        "with gaps": lambda: em.run(incomplete, start, settings),
-        "order": lambda: Incomplete(incomplete.X).statistics(start, options.threads),
-        "no order": lambda: incomplete.statistics(start, options.threads),
+        "complete": lambda: run(complete, Stage.first(start), settings),
+        "with gaps": lambda: run(gapped, Stage.first(start), settings),
+        "order": lambda: data_of(part, complete=False).statistics(start, options.threads),
+        "no order": lambda: gapped.statistics(start, options.threads),
     }
     return {
         **problem._asdict(),

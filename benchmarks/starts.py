@@ -10,10 +10,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import report
-from cgmm import em, initialize, kmeans
+from cgmm import kmeans
+from cgmm.em.loop import run
+from cgmm.em.settings import Settings
+from cgmm.em.stage import Stage
+from cgmm.fit import starts
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.rules import Rules
+from cgmm.rows.opened import data_of
+from cgmm.rows.part import Part
 from cgmm.rows.partition import of_labels
-from cgmm.rows.place import InMemory
 from machine import facts
 
 CASES = ("tiny2d", "mid8", "mid32", "diag8", "rgba", "china30")
@@ -45,32 +52,30 @@ def arguments(argv=None):
 
 def default_start(X, problem, family, seed, n_threads):
     """What GMM(k, random_state=seed).fit(X) starts from."""
-    method, rng = initialize.METHODS["kmeans"], np.random.default_rng(seed)
-    rows = InMemory(X).sample(initialize.sample_size(problem.k, X.shape[1]), rng)
-    return initialize.start(
-        rows, problem.k, family, method, rng, em.Settings(reg_covar=REG_COVAR, n_threads=n_threads)
-    )[0]
+    method, rng = starts.METHODS["kmeans"], np.random.default_rng(seed)
+    rows = data_of(Part(X), complete=True).sample(starts.sample_size(problem.k, X.shape[1]), rng)
+    return starts.start(rows, problem.k, family, method, rng, Rules(REG_COVAR, n_threads=n_threads))[0]
 
 
 def full_start(X, problem, family, seed, n_threads):
     """The same from k-means on all rows."""
     labels = kmeans(X, problem.k, random_state=seed, n_threads=n_threads).labels
-    return em.maximise(of_labels(X, labels, problem.k, family), family, settings=em.Settings(reg_covar=REG_COVAR))[0]
+    return Parameters.estimated(family, of_labels(X, labels, problem.k, family), Rules(REG_COVAR))[0]
 
 
 def measure(problem, X, options):
     """One problem: a record for each seed."""
     family = FAMILIES[problem.covariance_type]
-    few = em.Settings(0.0, TIMED_ITERATIONS, REG_COVAR, n_threads=options.threads)
-    settings = em.Settings(options.tol, options.max_iter, REG_COVAR, n_threads=options.threads)
-    em.run(InMemory(X), default_start(X, problem, family, 0, options.threads), few)
+    data, rules = data_of(Part(X), complete=True), Rules(REG_COVAR, n_threads=options.threads)
+    few, settings = Settings(rules, 0.0, TIMED_ITERATIONS), Settings(rules, options.tol, options.max_iter)
+    run(data, Stage.first(default_start(X, problem, family, 0, options.threads)), few)
     seeds = []
     for seed in range(options.seeds):
         record = {"seed": seed}
         for name, begin in (("default", default_start), ("full", full_start)):
             start, seconds = report.timed(begin, X, problem, family, seed, options.threads)
-            _, several = report.timed(em.run, InMemory(X), start, few)
-            fit = em.run(InMemory(X), start, settings)
+            _, several = report.timed(run, data, Stage.first(start), few)
+            fit = run(data, Stage.first(start), settings)
             record[name] = {
                 "start_seconds": seconds,
                 "iteration_seconds": several / TIMED_ITERATIONS,
