@@ -16,6 +16,7 @@ from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.second import FORMS
 from cgmm.mixture.statistics import SufficientStatistics
+from cgmm.protocol import names_of_features
 from cgmm.validation import check_choice, check_count, check_real, check_start_array
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def _names(header: Mapping[str, Any], d: int) -> Names | None:
         return None
     if not isinstance(names, list) or len(names) != d or not all(isinstance(name, str) for name in names):
         raise ValueError("its header is damaged: feature_names")
-    return np.array(names, dtype=object)
+    return names_of_features(names)
 
 
 def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:

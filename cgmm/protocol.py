@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from cgmm.types import Names
 
-ROUTED = ("fit", "partial_fit", "score")  # methods to which meta-estimators may route sample_weight
+# Methods to which meta-estimators may route sample_weight.
+ROUTED = ("fit", "partial_fit", "score")
 
 
-UNCHANGED = "$UNCHANGED$"  # scikit-learn's mark of a request that stays as it is
+UNCHANGED = "$UNCHANGED$"  # By this scikit-learn marks a request that stays as it is.
 
 
 class Estimator:
@@ -133,12 +136,19 @@ class Estimator:
         return self
 
 
+def names_of_features(names: Iterable[object]) -> Names:
+    """Names (d,) as an array that nobody changes."""
+    found = np.array(list(names), dtype=object)
+    found.flags.writeable = False
+    return found
+
+
 def feature_names(X: object) -> Names | None:
     """The names of a data frame's columns, (d,) of str objects; None if it is not a frame or they are not names."""
     columns = getattr(X, "column_names", getattr(X, "columns", None))  # Arrow's tables hold values in columns
     if columns is None or not hasattr(X, "shape"):
         return None
-    names = np.asarray(columns, dtype=object)
+    names = names_of_features(columns)
     kinds = sorted({type(name).__qualname__ for name in names})
     if "str" not in kinds:
         return None

@@ -132,6 +132,23 @@ def all_within(X, double bound, int n_threads=1):
     return bad == 0
 
 
+def column_means(X):
+    """The means (d,) of the columns of X (n,d), summed in the order of the rows, whatever their order in memory."""
+    cdef Work work
+    cdef Py_ssize_t n = bind(&work, X), d = work.d, i, j
+    cdef bint single = work.kernels.itemsize == sizeof(float)
+    cdef const char *value
+    means = np.zeros(d)
+    cdef double[::1] sums = means
+    with nogil:
+        for i in range(n):
+            value = work.X + i * work.row_stride
+            for j in range(d):
+                sums[j] += (<const float *> value)[0] if single else (<const double *> value)[0]
+                value += work.column_stride
+    return means / n
+
+
 cdef void *address(array) except? NULL:
     """Where the values of a contiguous array are, which someone must keep."""
     cdef Py_buffer view

@@ -58,7 +58,7 @@ def moments_of_labels(X, const Py_ssize_t[::1] labels, Py_ssize_t k, moment, dou
         raise ValueError(f"{labels.shape[0]} labels for {n} rows")
     cdef Py_ssize_t[::1] ends = np.empty(k, dtype=np.intp)
     cdef Py_ssize_t[::1] order = np.empty(n, dtype=np.intp)
-    n_k, first, shift = np.zeros(k), np.zeros((k, d)), np.tile(X.mean(axis=0, dtype=np.float64), (k, 1))
+    n_k, first, shift = np.zeros(k), np.zeros((k, d)), np.tile(column_means(X), (k, 1))
     second = np.zeros((k, cgmm_tiles(d) * 16 if full else d))
     cdef double[::1] masses = n_k
     cdef double[:, ::1] firsts = first

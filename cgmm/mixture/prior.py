@@ -78,6 +78,7 @@ class Prior:
         if self.covariance is not None:
             scale = check_scale("prior.covariance", self.covariance, family, d)
         else:
+            n = max(n, 1.0)
             spread = spread * (n / max(n - 1, 1))
             if _is_singular(spread, least, eps):
                 spread = np.diag(spread.diagonal())

@@ -58,8 +58,10 @@ class SufficientStatistics:
     exponent: int = 0
 
     def __post_init__(self) -> None:
-        for array in (self.n_k, self.first, self.second, self.shift):
-            array.flags.writeable = False
+        for name in ("n_k", "first", "second", "shift"):
+            array = getattr(self, name)
+            if array.flags.writeable:  # someone else's, who may change it
+                object.__setattr__(self, name, frozen(np.array(array)))
 
     @property
     def lower_bound(self) -> float:
@@ -160,6 +162,12 @@ class SufficientStatistics:
     def without_moments(self) -> SufficientStatistics:
         """The same components with moments of zero."""
         return self.with_moments(np.zeros(self.first.shape), np.zeros(self.second.shape))
+
+
+def frozen(array: Array) -> Array:
+    """The array, which nobody changes from now on."""
+    array.flags.writeable = False
+    return array
 
 
 def _same_points(shift: Array, other: Array) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,8 @@ LARGEST_SINGLE = 1e15
 # Where a float32 column holds nothing larger, the squares of its values underflow: such rows are computed in float64.
 SMALLEST_SINGLE = 1e-15
 MOST_ROWS = 1 << 40  # Rows of a stream, whose number is not known: more never come.
+# 2^−1074 is the smallest positive double: a number below half of it is rounded to zero.
+SMALLEST_EXPONENT = -1074
 SCALE_ROWS = 256  # Rows, evenly spread, that are looked at to see whether a column is so small.
 
 
@@ -45,6 +48,8 @@ def _check_table(X: Any, n_features: int | None) -> Rows:
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
     X = check_array("X", X)
+    if X.shape == (0,):
+        raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required: no rows.")
     if X.ndim != 2:
         raise ValueError(
             f"Expected 2D array, got {X.ndim}D array instead: X must be (rows, features). Reshape your data "
@@ -133,6 +138,17 @@ def of_order_one(weights: Array | None) -> tuple[Array | None, int]:
         return None, 0
     exponent = int(np.frexp(weights.max())[1])
     return np.ldexp(weights, -exponent), exponent
+
+
+def by_exponent(weights: Array) -> Counter[int]:
+    """How many positive weights there are of each binary exponent."""
+    exponents, counts = np.unique(np.frexp(weights[weights > 0])[1], return_counts=True)
+    return Counter(dict(zip(exponents.tolist(), counts.tolist(), strict=True)))
+
+
+def not_vanishing(counts: Counter[int], exponent: int) -> int:
+    """How many of them are still positive as multiples of 2^exponent: see by_exponent."""
+    return sum(count for own, count in counts.items() if own - exponent > SMALLEST_EXPONENT)
 
 
 def check_enough_rows(rows: int, n: int, k: int, name: str) -> None:

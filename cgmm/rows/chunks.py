@@ -9,6 +9,8 @@ from __future__ import annotations
 import copy
 import math
 import operator
+import sys
+from contextlib import contextmanager
 from functools import reduce
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -18,12 +20,13 @@ import numpy as np
 from dask.delayed import Delayed
 
 from cgmm import protocol
+from cgmm.errors import BlockError
 from cgmm.rows.evaluation import NO_ROWS
 from cgmm.rows.part import Part
 from cgmm.rows.reading import naming_block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
     from cgmm.types import Names
@@ -49,6 +52,7 @@ class Chunks:
     """
 
     def __init__(self, X: Any, sample_weight: Any = None) -> None:
+        _check_workers()
         self.array = _array("X", X, 2)
         self.names: Names | None = protocol.feature_names(X)
         if self.array.numblocks[1] != 1:
@@ -75,17 +79,47 @@ class Chunks:
 
     def each(self, of: Callable[[Chunk], Any]) -> list[Any]:
         """of(chunk); None for a chunk without rows."""
-        return list(dask.compute(*self._tasks(of)))
+        with self._telling():
+            return list(dask.compute(*self._tasks(of)))
 
     def total(self, of: Callable[[Chunk], T]) -> T:
         """Σ of(chunk), over the chunks that have rows."""
         values, task = self._tasks(of), dask.delayed(_sum, pure=False)
         while len(values) > 1:
             values = [task(*values[start : start + ADDED]) for start in range(0, len(values), ADDED)]
-        found = Delayed(values[0].key, dict(values[0].dask)).compute()  # of one layer, which costs Dask far less
+        with self._telling():
+            found = Delayed(values[0].key, dict(values[0].dask)).compute()  # of one layer, which costs Dask far less
         if found is None:
             raise ValueError(NO_ROWS)
         return found
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """BlockError says what of a computation failed: a chunk by its number, a worker, or the cluster."""
+        try:
+            yield
+        except BlockError:  # which says it
+            raise
+        except Exception as error:
+            told = f"{type(error).__name__}: {error}"
+            if _lacks_cgmm(error):
+                text = f"a worker cannot import cgmm, which must be installed where the workers run ({told})"
+            elif _is_of_the_cluster(error):
+                text = (
+                    f"the Dask client was closed, or its cluster lost, before the chunks of X were worked off ({told})"
+                )
+            else:
+                text = f"{self._failing()} could not be computed: {told}"
+            raise BlockError(text) from error
+
+    def _failing(self) -> str:
+        """The first chunk whose rows or weights cannot be computed, found by computing one after the other."""
+        for number, *chunk in zip(self.numbers, self.rows, self.weights, strict=True):
+            try:
+                dask.compute(*chunk)
+            except Exception:
+                return f"chunk {number}"
+        return "a chunk of X"
 
     @property
     def firsts(self) -> list[Any]:
@@ -141,6 +175,38 @@ def _weights(sample_weight: Any, array: Any) -> list[Any]:
     if weights.numblocks != (len(rows),):
         raise ValueError(f"sample_weight has {weights.numblocks[0]} chunks, and X has {len(rows)}: give it X's")
     return [weights]
+
+
+def _check_workers() -> None:
+    """BlockError: workers of the cluster that is in use cannot import cgmm. Tasks sent to them would never end."""
+    distributed = sys.modules.get("distributed")
+    try:
+        client = None if distributed is None else distributed.default_client()
+    except ValueError:  # there is none
+        client = None
+    if client is None or client.asynchronous:
+        return
+    # A built-in function and text: the workers need nothing of ours to run them.
+    found = client.run(eval, "__import__('importlib.util').util.find_spec('cgmm') is not None", on_error="return")
+    lacking = [address for address, answer in found.items() if answer is not True]
+    if lacking:
+        raise BlockError(f"a worker cannot import cgmm, which must be installed where the workers run: {lacking[0]}")
+
+
+def _lacks_cgmm(error: BaseException) -> bool:
+    """Whether a module of ours was not found, here or at the beginning of what happened."""
+    told: BaseException | None = error
+    while told is not None:
+        if isinstance(told, ModuleNotFoundError) and (told.name or "").partition(".")[0] == "cgmm":
+            return True
+        told = told.__cause__ or told.__context__
+    return "No module named 'cgmm" in str(error)
+
+
+def _is_of_the_cluster(error: BaseException) -> bool:
+    """Whether an error is of what runs tasks, not of a task."""
+    rooms = {kind.__module__.partition(".")[0] for kind in type(error).__mro__}
+    return bool(rooms & {"distributed", "asyncio", "concurrent", "tornado"})
 
 
 def _of_chunk(

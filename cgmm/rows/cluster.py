@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
+from collections import Counter
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -13,17 +15,19 @@ from cgmm.rows import sampling
 from cgmm.rows.checks import (
     MOST_ROWS,
     SCALE_ROWS,
+    by_exponent,
     check_features,
     check_observed,
     check_rows,
     check_weights,
     has_small_column,
+    not_vanishing,
 )
 from cgmm.rows.chunks import Chunk, Chunks, one_value
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.opened import AtHand, Batch, FirstPass, check_names, data_at, evaluation
 from cgmm.rows.part import Part, joined
-from cgmm.rows.place import InMemory, Passes, Place
+from cgmm.rows.place import InMemory, Passes, Place, kept
 from cgmm.rows.reading import naming_block, nothing_counts
 from cgmm.validation import check_array
 
@@ -46,6 +50,7 @@ class Found(NamedTuple):
 
     complete : no value is missing
     heaviest, weight : the largest row weight and the sum of all, zero if there are none
+    weighty : how many weights there are of each exponent, or None
     sample : of the rows of positive weight, of which there are `counted`
     """
 
@@ -54,6 +59,7 @@ class Found(NamedTuple):
     complete: bool
     heaviest: float
     weight: float
+    weighty: Counter[int] | None
     counted: int
     sample: InMemory
 
@@ -94,10 +100,12 @@ class Chunked(Place):
         results = chunks.each(partial(_find, self.d, drawn, key, gaps))
         found = [result for result in results if result is not None]
         self.n, self.counts = sum(some.n for some in found), np.array([some.counted for some in found], dtype=np.int64)
-        if not self.counted:
+        if not self.counts.sum():
             raise nothing_counts(self.n)
         if not np.isfinite(sum(some.weight for some in found)):
             raise ValueError("the row weights have no finite sum")
+        weighty = [some.weighty for some in found if some.weighty is not None]
+        self.weighty = reduce(operator.add, weighty) if weighty else None
         self.chunks = chunks.take([at for at, some in enumerate(results) if some], [some.n for some in found])
         self.exponent = int(np.frexp(max(some.heaviest for some in found))[1])
         self.samples = [InMemory(some.sample.part.times_power_of_two(-self.exponent)) for some in found]
@@ -107,7 +115,7 @@ class Chunked(Place):
 
     @property
     def counted(self) -> int:
-        return int(self.counts.sum())
+        return int(self.counts.sum()) if self.weighty is None else not_vanishing(self.weighty, self.exponent)
 
     def threads(self, n_threads: int | None) -> int:
         return self.n_threads
@@ -137,7 +145,7 @@ class Chunked(Place):
         """Those rows of each chunk's sample."""
         pairs = zip(self.samples, indices, strict=True)
         some = [sample.part.gathered(chosen) for sample, chosen in pairs]
-        return InMemory(joined(some).of_type(self.dtype), self.exponent)
+        return kept(joined(some).of_type(self.dtype), self.exponent)
 
     def expectation(
         self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
@@ -190,6 +198,7 @@ def _find(d: int, size: int, key: int, gaps: bool, chunk: Chunk) -> Found:
         complete=complete,
         heaviest=0.0 if row_weights is None else float(row_weights.max()),
         weight=0.0 if row_weights is None else float(row_weights.sum()),
+        weighty=None if row_weights is None else by_exponent(row_weights),
         counted=data.counted,
         sample=data.sample(size, np.random.default_rng([key, chunk.at])),
     )

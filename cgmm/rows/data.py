@@ -180,7 +180,7 @@ class Complete(Data):
 
     @once
     def _moments(self) -> tuple[float, Array, Array]:
-        middle = self.spread(sampling.MOST_SPREAD).mean(axis=0, dtype=np.float64)
+        middle = _kernels.column_means(self.spread(sampling.MOST_SPREAD))
         density = distances_to(middle[np.newaxis], middle)
         if self.dtype == np.float32:  # in double, or rounding would say whether the covariance is singular
             found = self.place.sum_of_pieces(partial(_moments_of_piece, density))

@@ -75,7 +75,7 @@ def lloyd(
 
 def mean_variance(X: Rows, row_weights: Array | None = None, n_threads: int = 1) -> float:
     """Variance of a feature, averaged over the features: the scale of a tolerance."""
-    shift = X[:: max(1, len(X) // 100)].mean(axis=0, keepdims=True, dtype=np.float64)
+    shift = _kernels.column_means(X[:: max(1, len(X) // 100)])[np.newaxis]
     n_k, sums, inertia = _kernels.assign(X, distances_to(shift), row_weights, None, n_threads)
     return float(inertia / n_k[0] - ((sums[0] / n_k[0]) ** 2).sum()) / X.shape[1]
 

@@ -17,7 +17,7 @@ from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.gapped import Gapped
 from cgmm.rows.part import Part, joined
 from cgmm.rows.place import InMemory
-from cgmm.rows.reading import names_of, naming_block, read
+from cgmm.rows.reading import count_of, names_of, naming_block, read
 from cgmm.rows.streams import Streamed
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class InBlocks:
 
     @property
     def names(self) -> Names | None:
-        return None if self.source.names is None else np.array(self.source.names, dtype=object)
+        return None if self.source.names is None else protocol.names_of_features(self.source.names)
 
     def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         stream = Streamed(self.source, first.key(), first.size, threads(n_threads), self.gaps)
@@ -132,7 +132,7 @@ class InBlocks:
                 here = names_of(self.source, block.rows)
                 names = names if at else here
                 protocol.check_names_of_block(here, names)
-                if not len(block.rows):
+                if not count_of(block):
                     continue
                 batch = _batch(block, self.gaps, d, n_threads, some=False)
             d = batch.part.rows.shape[1]
@@ -150,7 +150,7 @@ class _BlockByBlock:
         for at, block in enumerate(read(self.source)):
             with naming_block(at):
                 protocol.check_names_of_block(names_of(self.source, block.rows), self.asked.names)
-                if not len(block.rows):
+                if not count_of(block):
                     continue
                 checked = evaluation(block, self.asked, some=False)
             yield checked

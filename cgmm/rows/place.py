@@ -16,7 +16,7 @@ import numpy as np
 from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.errors import BlockError
-from cgmm.mixture.statistics import SufficientStatistics
+from cgmm.mixture.statistics import SufficientStatistics, frozen
 from cgmm.rows import sampling
 
 if TYPE_CHECKING:
@@ -122,8 +122,18 @@ class Local(Place):
         sums = _kernels.Expectation(density, moment, guide, self.n)
         for part in self.parts():
             sums.add(part.rows, part.weights, self.threads(n_threads))
-        found, share = sums.result()
-        return SufficientStatistics(*found, moment=moment, exponent=self.exponent), share
+        (n_k, first, second, log_likelihood, total_weight, shift), share = sums.result()
+        found = SufficientStatistics(
+            n_k=frozen(n_k),
+            first=frozen(first),
+            second=frozen(second),
+            log_likelihood=log_likelihood,
+            total_weight=total_weight,
+            shift=frozen(shift),
+            moment=moment,
+            exponent=self.exponent,
+        )
+        return found, share
 
     def blocks(self) -> Iterator[InMemory]:
         """The parts, each as a place in memory."""
@@ -197,3 +207,12 @@ class InMemory(Local):
         """The indices of the rows of positive weight; None: all."""
         weights = self.part.weights
         return None if weights is None else np.flatnonzero(weights > 0)
+
+
+def kept(part: Part, exponent: int) -> InMemory:
+    """Rows of positive weight that a first pass has kept, without those whose weight has vanished beside others.
+
+    If all have, the rows still show the data's scale.
+    """
+    some = part.positive()
+    return InMemory(some if len(some.rows) else part._replace(weights=None), exponent)

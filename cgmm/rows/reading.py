@@ -40,9 +40,18 @@ def read(source: Source) -> Iterator[Part]:
         yield Part(*block)
 
 
+def count_of(block: Part) -> int:
+    """The rows of a block that is not checked yet; TypeError says that it is none."""
+    try:
+        return len(block.rows)
+    except TypeError:
+        kind = type(block.rows).__name__
+        raise TypeError(f"it is of type {kind}: a block is rows, or a pair of rows and their weights") from None
+
+
 def names_of(source: Source, block: Any) -> Names | None:
     """The names of a source's features, which its first block may tell; None if there are none."""
-    return protocol.feature_names(block) if source.names is None else np.array(source.names, dtype=object)
+    return protocol.feature_names(block) if source.names is None else protocol.names_of_features(source.names)
 
 
 def nothing_counts(n: int) -> ValueError:

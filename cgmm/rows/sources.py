@@ -55,7 +55,11 @@ class Iterated:
         blocks = self.iterate()
         if not isinstance(blocks, Iterable):
             raise BlockError(f"X is a function, which is to return an iterator of blocks, not {blocks!r}")
-        for block in blocks:
+        for at, block in enumerate(blocks):
+            if isinstance(block, tuple) and len(block) != 2:
+                raise BlockError(
+                    f"block {at} is a tuple of {len(block)}: give rows, or a pair of rows and their weights"
+                )
             yield block if isinstance(block, tuple) else (block, None)
 
 
@@ -158,13 +162,13 @@ def _blocks_of(X: Any, gaps: bool) -> Source | None:
             "anew: give a function that returns a new iterator, or a list of blocks"
         )
     if isinstance(X, Sequence):
-        return Iterated(lambda: X) if len(X) and _is_block(X[0]) else None
+        return Iterated(lambda: X) if any(_is_block(item) for item in X[:2]) else None
     if isinstance(X, Iterable) and not isinstance(X, Mapping):
         return Iterated(lambda: X)
     return None
 
 
 def _is_block(item: Any) -> bool:
-    """Whether it is rows, or a pair of rows and weights."""
-    rows = item[0] if isinstance(item, tuple) and len(item) == 2 else item
-    return len(getattr(rows, "shape", ())) == 2
+    """Whether it is rows, or a tuple that holds rows: meant as a pair of rows and weights."""
+    parts = item if isinstance(item, tuple) else (item,)
+    return any(len(getattr(part, "shape", ())) == 2 for part in parts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,18 @@ import numpy as np
 from cgmm import protocol
 from cgmm.errors import BlockError
 from cgmm.rows import sampling
-from cgmm.rows.checks import MOST_ROWS, SCALE_ROWS, check_observed, check_weights, has_small_column
+from cgmm.rows.checks import (
+    MOST_ROWS,
+    SCALE_ROWS,
+    by_exponent,
+    check_observed,
+    check_weights,
+    has_small_column,
+    not_vanishing,
+)
 from cgmm.rows.part import Part
-from cgmm.rows.place import PART, InMemory, Local, Passes
-from cgmm.rows.reading import AHEAD, names_of, naming_block, nothing_counts, read, read_ahead, recut
+from cgmm.rows.place import PART, InMemory, Local, Passes, kept
+from cgmm.rows.reading import AHEAD, count_of, names_of, naming_block, nothing_counts, read, read_ahead, recut
 from cgmm.validation import check_array
 
 if TYPE_CHECKING:
@@ -41,7 +50,9 @@ class Streamed(Local):
         self.n = self.d = 0
         self.dtype, self.passes = np.dtype(np.float32), Passes()
         self.lengths: list[int] = []
+        self.types: list[object] = []
         self.heaviest: float | None = None
+        self.weighty: Counter[int] = Counter()
         self.names: Names | None = None
         self._scan(key)
         self.exponent = int(np.frexp(self.heaviest or 0.0)[1])
@@ -51,14 +62,14 @@ class Streamed(Local):
     def _scan(self, key: int) -> None:
         """The first pass: it keeps a sample, and rows that are evenly spread."""
         self.passes.begun += 1
-        kept: tuple[sampling.Strided, sampling.Reservoir] | None = None
+        found: tuple[sampling.Strided, sampling.Reservoir] | None = None
         for part in recut((part.positive() for part in self._first_blocks()), PART):
-            kept = kept or (sampling.Strided(), sampling.Reservoir(key, self.size(self.d)))
-            kept[0].add(part)
-            kept[1].add(part)
-        if kept is None:
+            found = found or (sampling.Strided(), sampling.Reservoir(key, self.size(self.d)))
+            found[0].add(part)
+            found[1].add(part)
+        if found is None:
             raise nothing_counts(self.n)
-        self._strided, self._reservoir = kept
+        self._strided, self._reservoir = found
 
     def _first_blocks(self) -> Iterator[Part]:
         """The blocks, checked; leaves n, d, dtype, lengths, names and heaviest."""
@@ -73,10 +84,12 @@ class Streamed(Local):
             if self.n and (row_weights is None) != (self.heaviest is None):
                 raise BlockError(f"block {at} has {'no ' * (row_weights is None)}weights, unlike those before it")
             self.lengths.append(len(part.rows))
+            self.types.append(block_type(block))
             if not len(part.rows):
                 continue
             if row_weights is not None:
                 self.heaviest, total = max(self.heaviest or 0.0, row_weights.max()), total + row_weights.sum()
+                self.weighty += by_exponent(row_weights)
             self.n, self.d = self.n + len(part.rows), part.rows.shape[1]
             self.dtype = np.result_type(self.dtype, part.rows)
             yield part
@@ -85,7 +98,7 @@ class Streamed(Local):
 
     def _checked(self, at: int, block: Part, first: int) -> Part:
         with naming_block(at, first):
-            if not len(block.rows):
+            if not count_of(block):
                 return Part(np.empty((0, self.d)), None if block.weights is None else np.empty(0))
             rows, complete = check_observed(block.rows, self.d or None, self.n_threads, self.gaps, of=MOST_ROWS)
             self.complete = self.complete and complete
@@ -100,13 +113,13 @@ class Streamed(Local):
                 protocol.check_names_of_block(names_of(self.source, block.rows), self.names)
                 rows = check_array("X", block.rows)
                 part = Part(rows, check_weights(block.weights, len(rows), some=False))
-            self._check_as_before(at, part, expected)
+            self._check_as_before(at, block, part, expected)
             if expected:
                 yield part.of_type(self.dtype).times_power_of_two(-self.exponent)
         if at + 1 < len(self.lengths):
             raise BlockError(f"there were {at + 1} blocks, and {len(self.lengths)} in the first pass")
 
-    def _check_as_before(self, at: int, part: Part, expected: int) -> None:
+    def _check_as_before(self, at: int, given: Part, part: Part, expected: int) -> None:
         """BlockError: a block is not what it was in the first pass, when it had so many rows."""
         rows = part.rows
         if len(rows) != expected or (expected and rows.shape[1:] != (self.d,)):
@@ -116,6 +129,9 @@ class Streamed(Local):
             )
         if expected and (part.weights is None) != (self.heaviest is None):
             raise BlockError(f"block {at} has {'no ' * (part.weights is None)}weights, unlike in the first pass")
+        now, before = block_type(given), self.types[at] if expected else None
+        if expected and now != before:
+            raise BlockError(f"block {at} is of type {now}, and was of type {before} in the first pass")
 
     def parts(self) -> Iterator[Part]:
         self.passes.begun += 1
@@ -140,7 +156,7 @@ class Streamed(Local):
 
     @property
     def counted(self) -> int:
-        return self._reservoir.n
+        return self.n if self.heaviest is None else not_vanishing(self.weighty, self.exponent)
 
     def widened(self) -> Streamed:
         return self.changed(dtype=np.dtype(np.float64))
@@ -155,10 +171,15 @@ class Streamed(Local):
         return self._as_passes_have(self._strided.some(count))
 
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
-        if self.counted > size and sampling.key_of(rng) != self._reservoir.key:
+        if self._reservoir.n > size and sampling.key_of(rng) != self._reservoir.key:
             raise AssertionError("the generator is not that of the first pass")
         return self._as_passes_have(self._reservoir.sample(size, rng))
 
     def _as_passes_have(self, part: Part) -> InMemory:
         """Rows that were kept in the first pass, in the type and with the weights of later passes."""
-        return InMemory(part.of_type(self.dtype).times_power_of_two(-self.exponent), self.exponent)
+        return kept(part.of_type(self.dtype).times_power_of_two(-self.exponent), self.exponent)
+
+
+def block_type(block: Part) -> object:
+    """The dtype of a block's rows as the source gives them; None where they have not one."""
+    return getattr(block.rows, "dtype", None)
