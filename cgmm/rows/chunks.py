@@ -188,7 +188,7 @@ def _check_workers() -> None:
         return
     # A built-in function and text: the workers need nothing of ours to run them.
     found = client.run(eval, "__import__('importlib.util').util.find_spec('cgmm') is not None", on_error="return")
-    lacking = [address for address, answer in found.items() if answer is not True]
+    lacking = [address for address, told in found.items() if told is False or isinstance(told, ModuleNotFoundError)]
     if lacking:
         raise BlockError(f"a worker cannot import cgmm, which must be installed where the workers run: {lacking[0]}")
 
