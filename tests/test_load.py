@@ -31,6 +31,7 @@ ITERATIONS = _kernels.Iterations(
     ROWS,
     MIXTURE.density,
     "full",
+    "full",
     None,
     Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf),
     matrices.lift,
