@@ -11,14 +11,20 @@ import numpy as np
 from cgmm import em, fitting, partial, persistence, plot, protocol, report, validation
 from cgmm.covariance import FAMILIES
 from cgmm.diagnostics import Diagnostics
-from cgmm.evaluation import evaluations_of
+from cgmm.evaluation import evaluation_of, evaluations_of
 from cgmm.fitting import State
 from cgmm.parameters import Parameters
+from cgmm.plot.protocols import Subject
 from cgmm.prior import Prior
 from cgmm.protocol import Estimator
 from cgmm.validation import NotFittedError
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from matplotlib.axes import Axes
+
+    from cgmm.plot.wholes import Options
     from cgmm.types import (
         Array,
         ArrayLike,
@@ -399,12 +405,18 @@ class GMM(Estimator):
         """
         return evaluations_of(self, X, sample_weight).sums(certainty=True).criteria().icl
 
-    def plot(self, X: ArrayLike, ax: Any = None, **options: Any) -> Any:
+    def plot(self, X: ArrayLike, ax: Axes | None = None, **options: Unpack[Options]) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
 
         See ``cgmm.plot.model``, which takes the options and chooses. It needs matplotlib: ``pip install 'cgmm[plot]'``.
         """
         return plot.model(self, X, ax=ax, **options)
+
+    def _subject(self, X: ArrayLike | None, sample_weight: ArrayLike | None) -> Subject:
+        """The mixture as it is now, with checked rows at hand beside it where X is given: what a picture draws."""
+        state, gaps = self._fitted(), validation.check_missing(self.missing)
+        rows = None if X is None else evaluation_of(self, X, sample_weight, state, gaps=gaps)
+        return Subject(state.fit.parameters, state.names, rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.

@@ -18,6 +18,8 @@ from cgmm.evaluation import Evaluation, Sums
 from cgmm.gmm import GMM
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from cgmm.data import Data, InMemory
     from cgmm.em import Settings
     from cgmm.parameters import Parameters
@@ -87,11 +89,13 @@ class Selection:
 
         return pd.DataFrame(self.table, columns=Candidate._fields)
 
-    def plot(self, ax: Any = None, **options: Any) -> Any:
+    def plot(
+        self, ax: Axes | None = None, *, criterion: Literal["bic", "aic", "icl"] | None = None, **style: Any
+    ) -> Any:
         """The criterion over the number of components, a line for each family: see cgmm.plot.selection."""
         from cgmm import plot
 
-        return plot.selection(self, ax=ax, **options)
+        return plot.selection(self, criterion=criterion, ax=ax, **style)
 
     def __repr__(self) -> str:
         lines = self._lines()
