@@ -1,0 +1,220 @@
+"""The edge of cgmm.plot: names are drawn as they are, and signatures tell what there is."""
+
+import inspect
+import re
+from html import unescape
+from io import BytesIO
+from types import SimpleNamespace
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import pytest
+from matplotlib import pyplot as plt
+from numpy.testing import assert_array_equal
+
+from cgmm import GMM, plot
+from cgmm.plot.protocols import Subject
+from cgmm.plot.wholes import Options
+from pictures import drawn, mixture, rows
+
+pytestmark = pytest.mark.filterwarnings("error")
+
+ODD = (
+    "$",
+    "$a",
+    "price ($) and cost ($)",
+    r"$\frac{$",
+    r"a\$b",
+    "_hidden",
+    "a_b^c",
+    "100 % {of} #1 & ~",
+    r"\alpha\n",
+    "",
+    " ",
+)
+PICTURES = {
+    "scatter": lambda model, X, **where: plot.scatter(model, X, features=(0, 1), **where),
+    "by responsibility": lambda model, X, **where: plot.scatter(
+        model, X, by="responsibility", features=(0, 1), **where
+    ),
+    "ellipses": lambda model, X, **where: plot.ellipses(model, features=(0, 1), **where),
+    "contours": lambda model, X, **where: plot.contours(model, features=(0, 1), **where),
+    "of components": lambda model, X, **where: plot.contours(model, "components", features=(0, 1), **where),
+    "means": lambda model, X, **where: plot.means(model, features=(0, 1), **where),
+    "plane": lambda model, X, **where: plot.plane(model, X, features=(0, 1), **where),
+    "uncertainty": lambda model, X, **where: plot.uncertainty(model, X, features=(0, 1), **where),
+    "density": lambda model, X, **where: plot.density(model, X, feature=0, **where),
+    "model": lambda model, X, **where: plot.model(model, X, features=(0, 1), **where),
+}
+OTHERS = {
+    "projection": lambda model, X, **where: plot.projection(model, X, **where),
+    "legend": lambda model, X, **where: plot.legend(model, **where),
+    "history": lambda model, X, **where: plot.history(model, **where),
+    "doubts": lambda model, X, **where: plot.uncertainty(model, X, **where),
+    "selection": lambda model, X, **where: plot.selection(chosen("full", "diag"), **where),
+}
+each_picture = pytest.mark.parametrize("draw", PICTURES.values(), ids=PICTURES)
+ANY = PICTURES | OTHERS
+any_picture = pytest.mark.parametrize("draw", ANY.values(), ids=ANY)
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    yield
+    plt.close("all")
+
+
+def chosen(*families):
+    """A selection of one component and two of each family, of which the first is best."""
+    table = [
+        SimpleNamespace(n_components=k, covariance_type=family, bic=100 * at + 10 * k, warnings=())
+        for at, family in enumerate(families)
+        for k in (1, 2)
+    ]
+    return SimpleNamespace(table=table, criterion="bic", winner=0)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    """A model of three features that has a history, and its rows."""
+    X = rows(mixture(3), 60)
+    return GMM(2, n_init=2, random_state=0).fit(X), X
+
+
+def named(*names, d=3):
+    """A model whose features have those names, and rows."""
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(rows(mixture(d), 60), columns=[*names, *map(str, range(d - len(names)))])
+    return GMM(2, random_state=0).fit(X), X
+
+
+def written():
+    """The texts of the current figure as a file of vectors has them, in which they are letters."""
+    out = BytesIO()
+    with plt.rc_context({"svg.fonttype": "none"}):
+        plt.gcf().savefig(out, format="svg")
+    return [unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", out.getvalue().decode())]
+
+
+# Names
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_names_are_drawn_as_they_are(name):
+    plot.plane(*named(name, name + "!"), features=(0, 1))
+    assert (plt.gca().get_xlabel(), plt.gca().get_ylabel()) == (name, name + "!")
+    assert {text for text in (name, name + "!") if text.strip()} <= set(written())
+
+
+@each_picture
+def test_every_picture_draws_names_as_they_are(draw):
+    names = ("price ($) and cost ($)", r"$\frac{$")
+    draw(*named(*names))
+    drawn()
+    shown = [label for label in (plt.gca().get_xlabel(), plt.gca().get_ylabel()) if label != "density"]
+    assert tuple(shown) == names[: len(shown)]
+    assert set(shown) <= set(written())
+
+
+def test_names_in_a_grid_of_pairs():
+    names = ("cost ($)", "$x$_", "_y")
+    axes = plot.pairs(*named(*names)).axes
+    drawn()
+    assert [axes[2, j].get_xlabel() for j in range(3)] == list(names)
+    assert [axes[j, 0].get_ylabel() for j in range(3)] == list(names)
+    assert sorted(text for text in written() if text in names) == sorted(2 * names)
+
+
+@pytest.mark.parametrize(("name", "told"), [("a\nb", r"a\nb"), ("a\r\tb\0", r"a\r\tb\x00"), ("a\u2028b", r"a\u2028b")])
+def test_line_breaks_in_names_are_written_as_in_python(name, told):
+    plot.means(*named(name, "b")[:1], features=(0, 1))
+    drawn()
+    assert plt.gca().get_xlabel() == told and told in written()
+
+
+@pytest.mark.parametrize("size", [(3, 2), (6.4, 4.8), (12, 9)])
+def test_a_name_longer_than_its_axis_keeps_both_ends(size):
+    ax = plt.figure(figsize=size).gca()
+    plot.plane(*named("Begin, " + 40 * "and on, " + "end", "Short", d=2), ax=ax)
+    plot.plane(*named("Short", "Begin, " + 40 * "and on, " + "end", d=2), ax=(other := plt.figure(figsize=size).gca()))
+    for shown, name, length in (
+        (ax.xaxis, ax.get_xlabel(), ax.bbox.width),
+        (other.yaxis, other.get_ylabel(), other.bbox.height),
+    ):
+        drawn()
+        box = shown.label.get_window_extent()
+        assert re.fullmatch("Begin,.*….*end", name)
+        assert 0.5 * length < max(box.width, box.height) < 1.1 * length  # the mean width of letters is a guess
+    assert ax.get_ylabel() == other.get_xlabel() == "Short"
+
+
+def test_mathematics_may_take_the_place_of_an_ordinary_name():
+    plot.means(*named("a_b", "c")[:1], features=(0, 1))
+    plt.gca().set_xlabel("$x$")
+    assert plt.gca().xaxis.label.get_parse_math()
+
+
+def test_names_are_not_given_to_tex():
+    with plt.rc_context({"text.usetex": True}):
+        plot.means(*named("a_b", "c")[:1], features=(0, 1))
+        assert not plt.gca().xaxis.label.get_usetex() and plt.gca().yaxis.label.get_usetex()
+        assert not any(text.get_usetex() for text in plot.legend(mixture(2)).get_texts())  # a % begins a comment there
+
+
+def test_families_in_a_selection_are_drawn_as_they_are():
+    names = ["_mine", "$a$ or $b", "full"]
+    artists = plot.selection(chosen(*names))
+    drawn()
+    assert [text.get_text() for text in plt.gca().get_legend().get_texts()] == names
+    assert artists.label.get_text() == "_mine, k = 1: 10.0"
+    assert set(names) <= set(written())
+    plot.selection(chosen("$"), ax=plt.figure().gca())
+    assert "$, k = 1: 10.0" in written()
+
+
+def test_labels_that_the_caller_gives_may_be_mathematics(fitted):
+    for line in (plot.history(fitted[0], label=r"$\log L$").kept, *plot.uncertainty(*fitted, label="$u$")):
+        assert line.get_label().startswith("$")
+    legend = plot.legend(fitted[0], labels=["$a$", "_b"])
+    assert legend.get_texts()[0].get_text() == "$a$" and legend.get_texts()[0].get_parse_math()
+
+
+def test_names_on_the_command_line(tmp_path, done):
+    head = "cost ($),$x_1$,_y\n"
+    lines = [",".join(map(str, row)) for row in rows(mixture(3), 40)]
+    (tmp_path / "rows.csv").write_text(head + "\n".join(lines) + "\n")
+    done("fit", tmp_path / "rows.csv", "-k", 2, "-o", tmp_path / "model.npz")
+    with plt.rc_context({"svg.fonttype": "none"}):
+        done("plot", tmp_path / "model.npz", tmp_path / "rows.csv", "-o", tmp_path / "picture.svg")
+    picture = (tmp_path / "picture.svg").read_text()
+    for name in ("cost ($)", "$x_1$", "_y"):
+        assert picture.count(f">{name}</text>") == 2
+
+
+# What is public
+
+
+@pytest.mark.parametrize("name", plot.__all__)
+def test_signatures_tell_their_options(name):
+    """Nothing is hidden: what is passed on are matplotlib's own properties, as `style`."""
+    for parameter in inspect.signature(getattr(plot, name)).parameters.values():
+        assert parameter.kind is not parameter.VAR_KEYWORD or parameter.name == "style"
+
+
+def test_options_of_model_are_told_twice_alike():
+    parameters = inspect.signature(plot.model).parameters
+    assert {name: parameters[name].annotation for name in list(parameters)[3:]} == {
+        name: annotation.__forward_arg__ for name, annotation in Options.__annotations__.items()
+    }
+
+
+def test_any_fitted_mixture_can_be_drawn():
+    model = mixture(2)
+
+    class Toy:
+        def _subject(self, X, sample_weight):
+            return Subject(model._parameters, None, None)
+
+    assert_array_equal(plot.model(Toy()).means.get_offsets(), model.means_)
