@@ -1,4 +1,5 @@
-"""The edge of cgmm.plot: names are drawn as they are, and signatures tell what there is."""
+"""The edge of cgmm.plot: names are drawn as they are, where pictures can be drawn, and what is refused before anything
+is drawn."""
 
 import inspect
 import re
@@ -10,8 +11,10 @@ import matplotlib
 
 matplotlib.use("Agg")
 
+import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 
 from cgmm import GMM, plot
@@ -191,6 +194,143 @@ def test_names_on_the_command_line(tmp_path, done):
     picture = (tmp_path / "picture.svg").read_text()
     for name in ("cost ($)", "$x_1$", "_y"):
         assert picture.count(f">{name}</text>") == 2
+
+
+# Where a picture is drawn
+
+
+def removed():
+    ax = plt.figure().gca()
+    ax.remove()
+    return ax
+
+
+WRONG = {
+    "3-D": (lambda: plt.figure().add_subplot(projection="3d"), "two straight axes, not the projection '3d': give"),
+    "polar": (lambda: plt.figure().add_subplot(projection="polar"), "two straight axes, not the projection 'polar'"),
+    "map": (lambda: plt.figure().add_subplot(projection="mollweide"), "two straight axes, not the projection 'mollw"),
+    "row": (lambda: plt.subplots(1, 2)[1], r"an array of shape \(2,\): give one of them, such as axes\[0\]"),
+    "grid": (lambda: plt.subplots(2, 3)[1], r"an array of shape \(2, 3\): give one of them, such as axes\[0, 0\]"),
+    "one": (lambda: plt.subplots(squeeze=False)[1], r"shape \(1, 1\): give one of them, such as axes\[0, 0\]"),
+    "list": (lambda: list(plt.subplots(1, 2)[1]), r"shape \(2,\): give one of them"),
+    "mosaic": (lambda: plt.subplot_mosaic("ab")[1], "not a dict of them: give one of 'a', 'b'"),
+    "axis": (lambda: plt.gca().xaxis, "must be a matplotlib Axes, not XAxis: give"),
+    "figure": (plt.figure, "must be a matplotlib Axes, not Figure: give"),
+    "pyplot": (lambda: plt, "must be a matplotlib Axes, not module: give"),
+    "removed": (removed, "removed from its figure: give"),
+}
+
+
+def contents():
+    """Everything in all figures, and the limits of axes."""
+    figures = [plt.figure(number) for number in plt.get_fignums()]
+    artists = [artist for figure in figures for artist in figure.findobj()]
+    limits = [(*ax.get_xlim(), *ax.get_ylim()) for figure in figures for ax in figure.axes]
+    return len(figures), len(artists), [len(figure.axes) for figure in figures], limits
+
+
+@pytest.mark.parametrize(
+    ("draw", "wrong"),
+    [
+        *(pytest.param(draw, wrong, id=f"{name}, {wrong}") for name, draw in ANY.items() for wrong in ("3-D", "grid")),
+        *(
+            pytest.param(PICTURES["means"], wrong, id=f"means, {wrong}")
+            for wrong in WRONG
+            if wrong not in ("3-D", "grid")
+        ),
+    ],
+)
+def test_where_nothing_can_be_drawn_nothing_is(fitted, draw, wrong):
+    make, message = WRONG[wrong]
+    ax = make()
+    before = contents()
+    with pytest.raises(ValueError, match=message):
+        draw(*fitted, ax=ax)
+    assert contents() == before
+
+
+@any_picture
+def test_current_axes_of_another_kind(fitted, draw):
+    if draw is PICTURES["model"]:
+        draw = PICTURES["plane"]  # with two features it is
+    ax = plt.figure().add_subplot(projection="3d")
+    with pytest.raises(ValueError, match="the current axes, which are taken where ax is not given, must have two stra"):
+        draw(*fitted)
+    assert not ax.has_data()
+
+
+@any_picture
+def test_axes_of_another_figure_than_the_current(fitted, draw):
+    ax = plt.figure().gca()
+    current = plt.figure()
+    draw(*fitted, ax=ax)
+    assert plt.gcf() is current and not current.axes
+    ax.figure.canvas.draw()
+    assert ax.has_data() or ax.get_legend()
+    outside = Figure()  # which pyplot does not know
+    draw(*fitted, ax=outside.subplots())
+    outside.canvas.draw()
+    part = plt.figure().subfigures(1, 2)[1].subplots()
+    draw(*fitted, ax=part)
+    drawn()
+    assert part.has_data() or part.get_legend()
+
+
+def test_figures_for_pairs(fitted):
+    left, right = plt.figure().subfigures(1, 2)
+    assert plot.pairs(*fitted, figure=right).figure is right and not left.axes
+    drawn()
+    with pytest.raises(ValueError, match=r"figure must be .*, not Axes: give its figure, ax.figure"):
+        plot.pairs(*fitted, figure=plt.figure().gca())
+    with pytest.raises(ValueError, match=r"figure must be .*, not int: give pyplot.figure\(\)"):
+        plot.pairs(*fitted, figure=1)
+
+
+# What is refused
+
+
+def gappy(model, X):
+    """The same mixture, which allows for gaps, and rows of which one has a gap."""
+    X = X.copy()
+    X[3, 1] = np.nan
+    return model.set_params(missing="marginal"), X
+
+
+@pytest.mark.parametrize(
+    ("draw", "message"),
+    [
+        (lambda model, X: plot.plane(model, X, features=(0, 1), by="colour"), "by must be one of"),
+        (lambda model, X: plot.plane(model, X, features=(0, 1), probabilities=[2]), "between 0 and 1"),
+        (lambda model, X: plot.plane(model, X, features=(0, 1), colors=["red"]), "1 colours for 2 components"),
+        (lambda model, X: plot.projection(model, X, probabilities=()), "between 0 and 1"),
+        (lambda model, X: plot.pairs(model, X, by="colour"), "by must be one of"),
+        (lambda model, X: plot.pairs(model, X, probabilities=[-1]), "between 0 and 1"),
+        (lambda model, X: plot.pairs(model, X, features=[0, 5]), "no feature 5"),
+        (lambda model, X: plot.pairs(model, X, features="ab"), "a sequence of indices or names"),
+        (lambda model, X: plot.pairs(model, X[:, :2]), "X has 2 features"),
+        (lambda model, X: plot.density(model, X, feature=0, bins="best"), "not a valid estimator"),
+        (lambda model, X: plot.density(model, X, feature=0, colors=["red"]), "1 colours for 2 components"),
+        (lambda model, X: plot.contours(model, features=(0, 1), levels=[1e9]), "no level is reached"),
+        (lambda model, X: plot.uncertainty(model, X, colors=["red"]), "1 colours for 2 components"),
+        (lambda model, X: plot.model(model, X, bins=5), "cgmm.plot.pairs, .* has no option bins"),
+        (lambda model, X: plot.model(model, X, features=(0, 1), responsibilities=True), "plane, .* no option respons"),
+        (lambda model, X: plot.model(model, X, feature=0, by="label", figure=1), "density, .* no option by, figure"),
+        (lambda model, X: plot.model(model, X, ax=plt.gca(), figure=1), "projection, .* has no option figure"),
+        (lambda model, X: plot.scatter(*gappy(model, X), features=(0, 1)), r"without gaps: draw those that model.impu"),
+        (lambda model, X: plot.plane(*gappy(model, X), features=(0, 2)), "without gaps"),
+        (lambda model, X: plot.uncertainty(*gappy(model, X)), "without gaps"),
+        (lambda model, X: plot.density(*gappy(model, X), feature=0), "without gaps"),
+        (lambda model, X: plot.pairs(*gappy(model, X)), "without gaps"),
+    ],
+)  # fmt: skip
+def test_nothing_is_drawn_half(draw, message):
+    X = rows(mixture(3), 60)
+    model = GMM(2, random_state=0).fit(X)
+    plt.gca().plot([0, 1], [0, 1])
+    before = contents()
+    with pytest.raises(ValueError, match=message):
+        draw(model, X)
+    assert contents() == before
 
 
 # What is public

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cgmm.plot.style import FAINT, pyplot
 from cgmm.plot.text import draw_literally
 
@@ -11,15 +13,51 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-
-def axes_of(ax: Axes | None) -> Axes:
-    """Those given, or pyplot's current."""
-    return pyplot().gca() if ax is None else ax
+# These projections of matplotlib's do not have two straight axes: a plane that is drawn there means something else.
+CURVED = ("3d", "polar", "aitoff", "hammer", "lambert", "mollweide")
 
 
-def figure_of(figure: Figure | SubFigure | None, inches: float) -> Figure | SubFigure:
+def axes_of(ax: object) -> Axes:
+    """Those given, or pyplot's current, if a picture of two straight axes can be drawn there."""
+    current = pyplot()
+    from matplotlib.axes import Axes
+
+    told = "ax" if ax is not None else "the current axes, which are taken where ax is not given,"
+    ax = current.gca() if ax is None else ax
+    if isinstance(ax, dict):
+        raise ValueError(f"ax must be one matplotlib Axes, not a dict of them: give one of {', '.join(map(repr, ax))}")
+    if isinstance(ax, np.ndarray | list | tuple):
+        shape = np.shape(np.asarray(ax, dtype=object))
+        raise ValueError(
+            f"ax must be one matplotlib Axes, not an array of shape {shape}: give one of them, such as "
+            f"axes[{', '.join('0' for _ in shape)}]"
+        )
+    if not isinstance(ax, Axes):
+        raise ValueError(
+            f"ax must be a matplotlib Axes, not {type(ax).__name__}: give that of figure, ax = pyplot.subplots()"
+        )
+    if ax.name in CURVED:
+        raise ValueError(
+            f"{told} must have two straight axes, not the projection {ax.name!r}: give that of "
+            "figure, ax = pyplot.subplots()"
+        )
+    if ax.get_figure() is None:
+        raise ValueError("ax was removed from its figure: give that of figure, ax = pyplot.subplots()")
+    return ax
+
+
+def figure_of(figure: object, inches: float) -> Figure | SubFigure:
     """That given, or a new one, square."""
-    return pyplot().figure(figsize=(inches, inches), layout="constrained") if figure is None else figure
+    current = pyplot()
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+
+    if figure is None:
+        return current.figure(figsize=(inches, inches), layout="constrained")
+    if isinstance(figure, Figure | SubFigure):
+        return figure
+    instead = "give its figure, ax.figure" if isinstance(figure, Axes) else "give pyplot.figure()"
+    raise ValueError(f"figure must be a matplotlib Figure or SubFigure, not {type(figure).__name__}: {instead}")
 
 
 def note(ax: Axes, text: str, left: bool = False) -> None:

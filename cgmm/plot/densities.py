@@ -74,7 +74,7 @@ def density(
         Also draw each component's responsibility for a value of the feature, from 0 at the foot of the axes to 1 at the
         highest density.
     ax : matplotlib Axes, optional
-        Default: the current.
+        Default: the current. Its two axes are straight: those of a polar or 3-D picture are refused.
     sample_weight : array-like (n,), optional
         Weights of the rows in the histogram.
     colors : k colours, optional

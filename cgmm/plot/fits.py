@@ -52,7 +52,7 @@ def history(model: Learned, *, restarts: bool = True, ax: Axes | None = None, **
         Draw the other starts too: those that were carried to their end as lines, those that were given up after a
         short run as crosses at iteration zero.
     ax : matplotlib Axes, optional
-        Default: the current.
+        Default: the current. Its two axes are straight: those of a polar or 3-D picture are refused.
     **style
         For ``Axes.plot`` of the fit that was kept.
 
@@ -138,7 +138,7 @@ def selection(
         Default: that of the selection, whose winner is then marked; otherwise, the smallest of the fits that were not
         warned of. The smaller the better.
     ax : matplotlib Axes, optional
-        Default: the current.
+        Default: the current. Its two axes are straight: those of a polar or 3-D picture are refused.
     **style
         For ``Axes.plot`` of all lines.
 

@@ -69,7 +69,7 @@ def scatter(
         Which features to show, by index or name, or directions in space, such as those of ``directions``.
         May be left out if d = 2. Responsibilities are those of whole rows.
     ax : matplotlib Axes, optional
-        Default: the current.
+        Default: the current. Its two axes are straight: those of a polar or 3-D picture are refused.
     sample_weight : array-like (n,), optional
         The areas of points are in proportion, the largest ten times the mean's at most.
     colors : k colours, optional
