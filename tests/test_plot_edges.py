@@ -14,6 +14,7 @@ matplotlib.use("Agg")
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 
@@ -331,6 +332,33 @@ def test_nothing_is_drawn_half(draw, message):
     with pytest.raises(ValueError, match=message):
         draw(model, X)
     assert contents() == before
+
+
+# Responsibilities, and colours
+
+
+def test_responsibilities_have_an_axis_of_their_own():
+    model = mixture(1)
+    ax = plt.figure().gca()
+    artists = plot.density(model, rows(model), responsibilities=True)
+    drawn()
+    own = artists.responsibilities[0].axes
+    assert own is not ax and {line.axes for line in artists.responsibilities} == {own}
+    assert artists.mixture.axes is plt.gca() is ax
+    assert own.get_ylabel() == "responsibility" and own.yaxis.get_label_position() == "right"
+    assert own.get_ylim()[0] == 0 and 1 < own.get_ylim()[1] < 1.1
+    assert_array_equal(own.get_xlim(), ax.get_xlim())
+    assert [text.get_text() for text in ax.get_legend().get_texts()][-2:] == ["mixture", "responsibilities"]
+    assert ax.get_zorder() > own.get_zorder() and own.patch.get_visible() and not ax.patch.get_visible()
+
+
+def test_a_component_has_one_colour_in_all_cells(fitted):
+    cells = plot.pairs(*fitted).cells
+    for c in range(2):
+        shades = {to_rgb(cells[j, j].components[c].get_color()) for j in range(3)}
+        for cell in (cells[1, 0], cells[2, 0], cells[2, 1]):
+            shades |= {to_rgb(cell.rows[c].get_facecolor()[0]), to_rgb(cell.ellipses[c].get_edgecolor()[0])}
+        assert len(shades) == 1
 
 
 # What is public

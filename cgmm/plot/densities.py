@@ -11,7 +11,7 @@ from cgmm.plot.features import view_of
 from cgmm.plot.frame import frame, grid
 from cgmm.plot.rows import shown_of
 from cgmm.plot.style import INK, MOST_IN_LEGEND, component_label, palette
-from cgmm.plot.text import label_axes, literal_legend, name_axes
+from cgmm.plot.text import draw_literally, label_axes, literal_legend, name_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BARS = 8, 150  # A histogram has at least and at most so many bars, unless the caller says how many.
 TALLEST = 2.5  # A curve is shown up to this many times the highest bar; if it is higher, a note says how high.
+SHADE = 0.22  # The opacity of bars: a light grey, through which responsibilities behind them are seen.
 HEADROOM = 1.06  # The axes are this many times as high as what they show.
 
 
@@ -34,7 +35,7 @@ class DensityArtists(NamedTuple):
     histogram : StepPatch or None
     components : list of Line2D, a weighted density each
     mixture : Line2D, their sum
-    responsibilities : list of Line2D, empty unless asked for
+    responsibilities : list of Line2D on an axis of their own, ``responsibilities[0].axes``; empty unless asked for
     """
 
     histogram: StepPatch | None
@@ -71,8 +72,8 @@ def density(
     components : bool, default=True
         Draw each component.
     responsibilities : bool, default=False
-        Also draw each component's responsibility for a value of the feature, from 0 at the foot of the axes to 1 at the
-        highest density.
+        Also draw each component's responsibility for a value of the feature: dotted, with an axis of its own at the
+        right.
     ax : matplotlib Axes, optional
         Default: the current. Its two axes are straight: those of a polar or 3-D picture are refused.
     sample_weight : array-like (n,), optional
@@ -133,7 +134,11 @@ def draw_density(
     total = each.sum(axis=0)
     highest, tallest = float(total.max()), float(shown.heights.max(initial=0.0))
     top = min(highest, TALLEST * tallest) if len(shown.heights) else highest
-    bars = ax.stairs(shown.heights, shown.edges, fill=True, color="#cfcfcf", zorder=1) if len(shown.heights) else None
+    bars = (
+        ax.stairs(shown.heights, shown.edges, fill=True, color=INK, alpha=SHADE, zorder=1)
+        if len(shown.heights)
+        else None
+    )
     lines = []
     if components:
         for c in range(view.k):
@@ -141,7 +146,7 @@ def draw_density(
     (mixture,) = ax.plot(x, total, color=INK, linewidth=3.4, label="mixture", zorder=1.9)
     ax.margins(x=0)
     ax.set_ylim(0, HEADROOM * max(top, tallest), auto=None)
-    shares = _draw_responsibilities(ax, x, each, total, top, colours) if responsibilities else []
+    shares = _draw_responsibilities(ax, x, each, total, colours) if responsibilities else []
     name_axes(ax, view.names)
     label_axes(ax, y="density")
     note_hidden(ax, shown.hidden)
@@ -152,11 +157,21 @@ def draw_density(
     return DensityArtists(bars, lines, mixture, shares)
 
 
-def _draw_responsibilities(ax: Axes, x: Array, each: Array, total: Array, top: float, colours: Array) -> list[Line2D]:
-    """From 0 at the foot to 1 at the highest density that is shown."""
-    shares = top * np.divide(each, total, out=np.zeros_like(each), where=total > 0)
+def _draw_responsibilities(ax: Axes, x: Array, each: Array, total: Array, colours: Array) -> list[Line2D]:
+    """On an axis of their own from 0 to 1, below the densities."""
+    figure = ax.get_figure()
+    assert figure is not None  # axes_of has seen to it
+    current = figure.gca()
+    own = ax.twinx()
+    figure.sca(current)  # which twinx changes
+    own.patch.set(visible=ax.patch.get_visible(), facecolor=ax.patch.get_facecolor())
+    ax.patch.set_visible(False)
+    ax.set_zorder(own.get_zorder() + 1)
+    own.set_ylim(0, HEADROOM)
+    draw_literally(own.set_ylabel("responsibility"))
+    shares = np.divide(each, total, out=np.zeros_like(each), where=total > 0)
     lines = []
     for share, colour in zip(shares, colours, strict=True):
-        lines += ax.plot(x, share, color=colour, linewidth=1.2, linestyle=":", label="_")
+        lines += own.plot(x, share, color=colour, linewidth=1.2, linestyle=":", label="_")
     lines[0].set_label("responsibilities")
     return lines
