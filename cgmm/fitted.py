@@ -12,12 +12,19 @@ from cgmm.diagnostics import Diagnostics
 from cgmm.errors import NotFittedError
 from cgmm.fit.state import Gathered, State
 from cgmm.mixture.parameters import Parameters
+from cgmm.plot.protocols import Subject
 from cgmm.protocol import Estimator
 from cgmm.rows.evaluation import Asked, Evaluations
 from cgmm.rows.open import open_rows
+from cgmm.rows.opened import AtHand
 from cgmm.validation import check_count, check_flag, check_missing, check_random_state, check_threads
 
 if TYPE_CHECKING:
+    from typing import Unpack
+
+    from matplotlib.axes import Axes
+
+    from cgmm.plot.wholes import Options
     from cgmm.types import Array, ArrayLike, Labels, Missing, Names, Rows, Seed
 
 T = TypeVar("T")
@@ -113,12 +120,21 @@ class Fitted(Estimator):
         """
         return self._evaluations(X, sample_weight).sums(certainty=True).criteria().icl
 
-    def plot(self, X: ArrayLike, ax: Any = None, **options: Any) -> Any:
+    def plot(self, X: ArrayLike, ax: Axes | None = None, **options: Unpack[Options]) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
 
         See ``cgmm.plot.model``, which takes the options and chooses. It needs matplotlib: ``pip install 'cgmm[plot]'``.
         """
         return plot.model(self, X, ax=ax, **options)
+
+    def _subject(self, X: ArrayLike | None, sample_weight: ArrayLike | None) -> Subject:
+        """The mixture as it is now, with checked rows at hand beside it where X is given: what a picture draws."""
+        state = self._fitted()
+        if X is None:
+            return Subject(state.fit.parameters, state.names, None)
+        asked = self._asked(state)
+        rows = AtHand(X, sample_weight, asked.gaps).evaluations(asked).only()
+        return Subject(state.fit.parameters, state.names, rows)
 
     weights_: Array = _reads(lambda self: self._parameters.weights)
     means_: Array = _reads(lambda self: self._parameters.means)
@@ -174,9 +190,13 @@ class Fitted(Estimator):
 
         They may have gaps if the model allows them or `gaps`; `some` of their weights are to be positive.
         """
-        state, gaps = state or self._fitted(), check_missing(self.missing) or gaps
-        asked = Asked(state.fit.parameters, state.names, check_threads(self.n_threads), gaps)
-        return open_rows(X, sample_weight, gaps).evaluations(asked, some)
+        asked = self._asked(state or self._fitted(), gaps)
+        return open_rows(X, sample_weight, asked.gaps).evaluations(asked, some)
+
+    def _asked(self, state: State, gaps: bool = False) -> Asked:
+        """The mixture of a state, as rows are put beside it."""
+        gaps = check_missing(self.missing) or gaps
+        return Asked(state.fit.parameters, state.names, check_threads(self.n_threads), gaps)
 
     def _with(self, state: State) -> Self:
         """Itself, of that state."""

@@ -23,6 +23,8 @@ from cgmm.rows.evaluation import Evaluation
 from cgmm.validation import check_choice, check_count, check_random_state, check_verbose
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from cgmm.em.settings import Settings
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
@@ -94,11 +96,13 @@ class Selection:
 
         return pd.DataFrame(self.table, columns=Candidate._fields)
 
-    def plot(self, ax: Any = None, **options: Any) -> Any:
+    def plot(
+        self, ax: Axes | None = None, *, criterion: Literal["bic", "aic", "icl"] | None = None, **style: Any
+    ) -> Any:
         """The criterion over the number of components, a line for each family: see cgmm.plot.selection."""
         from cgmm import plot
 
-        return plot.selection(self, ax=ax, **options)
+        return plot.selection(self, criterion=criterion, ax=ax, **style)
 
     def __repr__(self) -> str:
         lines = self._lines()

@@ -8,8 +8,10 @@ third over the other two, and no iteration leads out of there. `n_init` starts a
 """
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
-from _common import Snapshots, agreement, output_folder, panels, save
+from _common import COLOURS, Snapshots, agreement, output_folder, panels, save
 from cgmm import GMM, plot
 
 SEEDS = (1, 78)
@@ -75,13 +77,15 @@ def draw(fits, path):
         row[0].set_ylabel(f"sample of seed {seed}")
         for ax, (iteration, model) in zip(row, snapshots.items(), strict=False):
             draw_mixture(ax, model, X, f"iteration {iteration}")
-        draw_mixture(row[-1], best, X, "best of n_init=10")
+        draw_mixture(row[-1], best, X, "best of n_init=10", like=snapshots[SHOWN[-1]])
     save(figure, path)
 
 
-def draw_mixture(ax, model, X, title):
+def draw_mixture(ax, model, X, title, like=None):
+    """Components in the colours of those of another model that are nearest: each fit numbers them in its own order."""
+    nearest = range(3) if like is None else linear_sum_assignment(cdist(model.means_, like.means_))[1]
     ax.scatter(*X.T, s=4, color="0.75", linewidths=0)
-    plot.contours(model, ax=ax, of="components")
+    plot.contours(model, ax=ax, of="components", colors=[COLOURS[c] for c in nearest])
     plot.means(model, ax=ax)
     ax.label_outer()
     ax.set_title(f"{title}: {model.score(X) * len(X):.1f}")

@@ -4,10 +4,11 @@ Each function draws into `ax`, or pyplot's current axes, and returns its artists
 itself.
 """
 
-from cgmm.plot.curves import density, history, selection
+from cgmm.plot.apart import directions
+from cgmm.plot.densities import density
+from cgmm.plot.fits import history, selection
 from cgmm.plot.planes import contours, ellipses, legend, means
 from cgmm.plot.points import scatter, uncertainty
-from cgmm.plot.view import directions
 from cgmm.plot.wholes import model, pairs, plane, projection
 
 __all__ = [

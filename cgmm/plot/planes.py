@@ -1,44 +1,44 @@
-"""Pictures of two features: rows, ellipses, contours, means."""
+"""Pictures of components in the plane of two features: ellipses, contours, means, and their legend."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from cgmm import validation
-from cgmm.plot.style import (
-    INK,
-    MARKERS,
-    MOST_IN_LEGEND,
-    axes,
-    component_label,
-    name_axes,
-    palette,
-    pyplot,
-)
-from cgmm.plot.view import View, view_of
+from cgmm.plot.canvas import axes_of
+from cgmm.plot.features import view_of
+from cgmm.plot.frame import grid, make_room, steady
+from cgmm.plot.style import INK, MARKERS, MOST_IN_LEGEND, component_label, palette
+from cgmm.plot.text import literal_legend, name_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from cgmm.gmm import GMM
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection, PolyCollection
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.legend import Legend
+
+    from cgmm.plot.features import Features
+    from cgmm.plot.protocols import Mixture
+    from cgmm.plot.view import View
     from cgmm.types import Array, ArrayLike
 
-ANGLES = np.linspace(0, 2 * np.pi, 181)
-ROOM = 1.0  # widths of what is there already, by which ellipses may widen the limits at each end
+ANGLES = np.linspace(0, 2 * np.pi, 181)  # Of the corners (radians) of the polygon that is drawn for an ellipse.
 
 
 def ellipses(
-    model: GMM,
+    model: Mixture,
     probabilities: Sequence[float] = (0.5, 0.9),
     *,
-    features: Any = None,
-    ax: Any = None,
+    features: Features | None = None,
+    ax: Axes | None = None,
     colors: ArrayLike | None = None,
     **style: Any,
-) -> list[Any]:
+) -> list[PolyCollection]:
     """The ellipses about each component's mean that hold chosen shares of its probability.
 
     The ellipse of probability p is where (x−μ)ᵀ Σ⁻¹ (x−μ) = −2 log(1 − p), the quantile of the χ² distribution with
@@ -59,24 +59,32 @@ def ellipses(
     list of PolyCollection
         One for each component, in which each probability has a polygon.
     """
-    view, ax = view_of(model, features, 2), axes(ax)
-    radii = [np.sqrt(-2 * np.log1p(-check_probabilities(probabilities)))] * view.k
+    shares = check_probabilities(probabilities)
+    view = view_of(model._subject(None, None), features, 2)
+    colours = palette(view.k, colors)
+    return draw_ellipses(axes_of(ax), view, shares, colours, style)
+
+
+def draw_ellipses(ax: Axes, view: View, shares: Array, colours: Array, style: dict[str, Any]) -> list[PolyCollection]:
+    """See ``ellipses``."""
+    distances = [np.sqrt(-2 * np.log1p(-shares))] * view.k
+    artists = _polygons(ax, view, distances, colours, style)
+    make_room(ax, view, distances)
     name_axes(ax, view.names)
-    make_room(ax, view, radii)
-    return _polygons(ax, view, radii, palette(view.k, colors), style)
+    return artists
 
 
 def contours(
-    model: GMM,
-    of: str = "mixture",
+    model: Mixture,
+    of: Literal["mixture", "components"] = "mixture",
     *,
     probabilities: Sequence[float] = (0.1, 0.3, 0.5, 0.7, 0.9),
     levels: ArrayLike | None = None,
-    features: Any = None,
-    ax: Any = None,
+    features: Features | None = None,
+    ax: Axes | None = None,
     colors: ArrayLike | None = None,
     **style: Any,
-) -> list[Any]:
+) -> list[Artist]:
     """Contours of the density of the mixture, or of each component's times its weight.
 
     Parameters
@@ -102,39 +110,35 @@ def contours(
     """
     validation.check_choice("of", of, {"mixture": 0, "components": 0})
     shares = check_probabilities(probabilities)
-    view, ax = view_of(model, features, 2), axes(ax)
+    view = view_of(model._subject(None, None), features, 2)
     colours = palette(view.k, colors)
     heights = view.levels(shares) if levels is None else np.sort(np.asarray(levels, dtype=np.float64).ravel())
+    ax = axes_of(ax)
+    artists: list[Artist]
+    if of == "mixture":
+        artists = [_contours_of_mixture(ax, view, heights, style)]
+    else:
+        distances = view.distances(heights)
+        artists = [*_polygons(ax, view, distances, colours, {"facecolor": "none", "linewidth": 1.2} | style)]
+        make_room(ax, view, distances)
     name_axes(ax, view.names)
-    radii = _radii(view, heights)
-    if of == "components":
-        make_room(ax, view, radii)
-        return _polygons(ax, view, radii, colours, {"facecolor": "none", "linewidth": 1.2} | style)
-    make_room(ax, view, _radii(view, heights / min(view.k, 2)))  # where two components overlap it is twice as high
-    x, y = view.grid(0, *sorted(ax.get_xlim())), view.grid(1, *sorted(ax.get_ylim()))
-    points = np.stack(np.meshgrid(x, y), axis=2).reshape(-1, 2)
-    density = view.densities(points).sum(axis=0).reshape(len(y), len(x))
-    reached = heights[heights < density.max()]
-    if not len(reached):
-        raise ValueError(f"no level is reached: the highest density is {density.max():.3g}")
+    return artists
+
+
+def _contours_of_mixture(ax: Axes, view: View, heights: Array, style: dict[str, Any]) -> Artist:
+    """From a grid over the limits, which are widened to hold them unless no level is reached."""
+    doubled = heights / min(view.k, 2)  # where two components overlap, the mixture is twice as high
     with steady(ax):
-        return [ax.contour(x, y, density, **{"levels": reached, "colors": INK, "linewidths": 1.2} | style)]
-
-
-def _radii(view: View, heights: Array) -> list[Array]:
-    """The Mahalanobis distances at which each component's weighted density has those heights."""
-    with np.errstate(divide="ignore"):
-        squares = 2 * np.log(view.peaks()[:, None] / heights)
-    return [np.sqrt(row[row > 0]) for row in squares]
-
-
-@contextmanager
-def steady(ax: Any) -> Iterator[None]:
-    """What is drawn meanwhile does not change the limits."""
-    limits = ax.dataLim.frozen()
-    yield
-    ax.dataLim.set(limits)
-    ax.autoscale_view(tight=False)
+        make_room(ax, view, view.distances(doubled))
+        x, y = grid(view, 0, *sorted(ax.get_xlim())), grid(view, 1, *sorted(ax.get_ylim()))
+        points = np.stack(np.meshgrid(x, y), axis=2).reshape(-1, 2)
+        density = view.densities(points).sum(axis=0).reshape(len(y), len(x))
+        reached = heights[heights < density.max()]
+        if not len(reached):
+            raise ValueError(f"no level is reached: the highest density is {density.max():.3g}")
+        artist = ax.contour(x, y, density, **{"levels": reached, "colors": INK, "linewidths": 1.2} | style)
+    make_room(ax, view, view.distances(doubled))
+    return artist
 
 
 def check_probabilities(probabilities: Sequence[float]) -> Array:
@@ -145,37 +149,30 @@ def check_probabilities(probabilities: Sequence[float]) -> Array:
     return shares
 
 
-def _polygons(ax: Any, view: View, radii: Sequence[Array], colours: Array, style: dict[str, Any]) -> list[Any]:
+def _polygons(
+    ax: Axes, view: View, distances: Sequence[Array], colours: Array, style: dict[str, Any]
+) -> list[PolyCollection]:
     """For each component its ellipses at those Mahalanobis distances; the limits stay."""
     from matplotlib.collections import PolyCollection
 
     circle = np.stack([np.cos(ANGLES), np.sin(ANGLES)])
     roots = view.roots()
-    artists = []
+    artists: list[PolyCollection] = []
     for c in range(view.k):
-        outlines = [view.means[c] + radius * (roots[c] @ circle).T for radius in radii[c]]
-        plain = {"facecolor": (*colours[c], 0.08), "edgecolor": colours[c], "linewidth": 1.6, "zorder": 2.2}
-        artists.append(ax.add_collection(PolyCollection(outlines, **plain | style), autolim=False))
+        outlines = [view.means[c] + radius * (roots[c] @ circle).T for radius in distances[c]]
+        plain: dict[str, Any] = {
+            "facecolor": (*colours[c], 0.08),
+            "edgecolor": colours[c],
+            "linewidth": 1.6,
+            "zorder": 2.2,
+        }
+        artists.append(PolyCollection(outlines, **plain | style))
+    for artist in artists:
+        ax.add_collection(artist, autolim=False)
     return artists
 
 
-def make_room(ax: Any, view: View, radii: Sequence[Array]) -> None:
-    """Widen the limits to hold each component's ellipses at those Mahalanobis distances, within reason: by ROOM widths
-    of what is there already, or of the mixture, at most, and only for components that matter."""
-    frame = np.array(view.frame())
-    reach = np.array([row.max(initial=0.0) for row in radii])[:, None]
-    sizes = reach * np.sqrt(view.covariances.diagonal(axis1=1, axis2=2))
-    matters = view.notable()
-    low, high = (view.means - sizes)[matters].min(axis=0), (view.means + sizes)[matters].max(axis=0)
-    there = ax.dataLim.get_points()
-    least, most = there if ax.has_data() and np.isfinite(there).all() else frame
-    room = ROOM * np.where(most > least, most - least, frame[1] - frame[0])
-    low, high = np.clip([low, high], least - room, most + room)
-    ax.update_datalim([low, high])
-    ax.autoscale_view()
-
-
-def means(model: GMM, *, features: Any = None, ax: Any = None, **style: Any) -> Any:
+def means(model: Mixture, *, features: Features | None = None, ax: Axes | None = None, **style: Any) -> PathCollection:
     """The means of the components, as crosses.
 
     Parameters
@@ -191,16 +188,29 @@ def means(model: GMM, *, features: Any = None, ax: Any = None, **style: Any) -> 
     -------
     PathCollection
     """
-    view, ax = view_of(model, features, 2), axes(ax)
-    name_axes(ax, view.names)
-    make_room(ax, view, [np.zeros(1)] * view.k)
+    view = view_of(model._subject(None, None), features, 2)
+    return draw_means(axes_of(ax), view, style)
+
+
+def draw_means(ax: Axes, view: View, style: dict[str, Any]) -> PathCollection:
+    """See ``means``."""
     size = 110 if view.k <= MOST_IN_LEGEND else 50
-    plain = {"marker": "P", "s": size, "color": INK, "edgecolors": "white", "linewidths": 1.2, "zorder": 3}
+    plain: dict[str, Any] = {
+        "marker": "P",
+        "s": size,
+        "color": INK,
+        "edgecolors": "white",
+        "linewidths": 1.2,
+        "zorder": 3,
+    }
     with steady(ax):
-        return ax.scatter(*view.means.T, **plain | style)
+        artist = ax.scatter(*view.means.T, **plain | style)
+    make_room(ax, view, [np.zeros(1)] * view.k)
+    name_axes(ax, view.names)
+    return artist
 
 
-def legend(model: GMM, *, ax: Any = None, colors: ArrayLike | None = None, **style: Any) -> Any:
+def legend(model: Mixture, *, ax: Axes | None = None, colors: ArrayLike | None = None, **style: Any) -> Legend:
     """A legend of the components: index, weight, colour and marker.
 
     Parameters
@@ -216,23 +226,34 @@ def legend(model: GMM, *, ax: Any = None, colors: ArrayLike | None = None, **sty
     -------
     Legend
     """
-    pyplot()
+    weights = model._subject(None, None).parameters.weights
+    colours = palette(len(weights), colors)
+    return draw_legend(axes_of(ax), weights, colours, style)
+
+
+def draw_legend(place: Axes | Figure | SubFigure, weights: Array, colours: Array, style: dict[str, Any]) -> Legend:
+    """See ``legend``; also of a whole figure."""
     from matplotlib.lines import Line2D
 
-    weights = model.weights_
-    colours = palette(len(weights), colors)
     handles = [
         Line2D([], [], color=colours[c], marker=MARKERS[c % len(MARKERS)], label=component_label(c, weight))
         for c, weight in enumerate(weights)
     ]
-    ax = axes(ax)
-    plain = {"fontsize": "small", "title": "component", "title_fontsize": "small", "loc": _corner(ax)}
-    return ax.legend(**{"handles": handles} | plain | style)
+    plain: dict[str, Any] = {
+        "fontsize": "small",
+        "title": "component",
+        "title_fontsize": "small",
+        "loc": _corner(place),
+    }
+    style = {"handles": handles} | plain | style
+    if "labels" in style:  # the caller's own, which may hold mathematics
+        return place.legend(**style)
+    return literal_legend(place, given={}, **style)
 
 
-def _corner(ax: Any) -> str:
+def _corner(place: Axes | Figure | SubFigure) -> str:
     """Where there is most room for a legend. "best" does not see images."""
-    images = [image for image in getattr(ax, "images", ()) if image.get_array().shape[-1] == 4]
+    images = [image for image in getattr(place, "images", ()) if image.get_array().shape[-1] == 4]
     if not images:
         return "best"
     opacity = images[-1].get_array()[..., 3]

@@ -1,24 +1,41 @@
-"""Whole pictures, put together from the others."""
+"""Whole pictures, put together from the others. Everything is checked before anything is drawn."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
 
-from cgmm.plot import planes
-from cgmm.plot.curves import density
-from cgmm.plot.points import scatter
-from cgmm.plot.style import MOST_IN_LEGEND, axes, pyplot
-from cgmm.plot.view import directions, view_of
+from cgmm import validation
+from cgmm.plot.apart import distinct, farthest_apart
+from cgmm.plot.canvas import axes_of, figure_of
+from cgmm.plot.densities import DensityArtists, Histogram, density, draw_density
+from cgmm.plot.features import columns_of, view_of
+from cgmm.plot.planes import check_probabilities, draw_ellipses, draw_legend, draw_means
+from cgmm.plot.points import SHADES, draw_rows
+from cgmm.plot.rows import shown_of
+from cgmm.plot.style import MOST_IN_LEGEND, palette
+from cgmm.plot.text import draw_literally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cgmm.gmm import GMM
-    from cgmm.types import ArrayLike, Labels
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.collections import PathCollection, PolyCollection
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.legend import Legend
+    from numpy.typing import NDArray
 
-MOST_PAIRS = 6  # features of a grid of pairs
+    from cgmm.plot.features import Features
+    from cgmm.plot.points import By
+    from cgmm.plot.protocols import Mixture, Subject
+    from cgmm.plot.rows import Shown
+    from cgmm.plot.view import View
+    from cgmm.types import Array, ArrayLike, Labels
+
+MOST_PAIRS = 6  # A grid has no more features than this, unless the caller chooses more: cells would be too small.
+PLANE, PAIRS = (0.5, 0.9), (0.9,)  # The probabilities of ellipses: two in a large plane, one in a small cell.
 
 
 class PlaneArtists(NamedTuple):
@@ -30,20 +47,20 @@ class PlaneArtists(NamedTuple):
     legend : Legend or None
     """
 
-    rows: list[Any]
-    ellipses: list[Any]
-    means: Any
-    legend: Any
+    rows: list[Artist]
+    ellipses: list[PolyCollection]
+    means: PathCollection
+    legend: Legend | None
 
 
 def plane(
-    model: GMM,
+    model: Mixture,
     X: ArrayLike | None = None,
     *,
-    by: str = "label",
-    probabilities: Sequence[float] = (0.5, 0.9),
-    features: Any = None,
-    ax: Any = None,
+    by: By = "label",
+    probabilities: Sequence[float] = PLANE,
+    features: Features | None = None,
+    ax: Axes | None = None,
     sample_weight: ArrayLike | None = None,
     colors: ArrayLike | None = None,
     legend: bool = True,
@@ -67,17 +84,45 @@ def plane(
     PlaneArtists
         (rows, ellipses, means, legend)
     """
-    ax = axes(ax)
-    rows: list[Any] = []
-    if X is not None:
-        rows = scatter(model, X, by=by, features=features, ax=ax, sample_weight=sample_weight, colors=colors)
-    outlines = planes.ellipses(model, probabilities, features=features, ax=ax, colors=colors)
-    means = planes.means(model, features=features, ax=ax)
-    small = legend and model._parameters.k <= MOST_IN_LEGEND
-    return PlaneArtists(rows, outlines, means, planes.legend(model, ax=ax, colors=colors) if small else None)
+    subject = model._subject(X, sample_weight)
+    return _plane(subject, view_of(subject, features, 2), by, probabilities, ax, colors, legend)
 
 
-def projection(model: GMM, X: ArrayLike | None = None, **options: Any) -> PlaneArtists:
+def _plane(
+    subject: Subject,
+    view: View,
+    by: By,
+    probabilities: Sequence[float],
+    ax: Axes | None,
+    colors: ArrayLike | None,
+    legend: bool,
+) -> PlaneArtists:
+    """See ``plane``."""
+    validation.check_choice("by", by, SHADES)
+    shares, colours = check_probabilities(probabilities), palette(view.k, colors)
+    shown, ax = shown_of(subject), axes_of(ax)
+    artists = _draw_plane(ax, shown, view, by, shares, colours)
+    if legend and view.k <= MOST_IN_LEGEND:
+        return artists._replace(legend=draw_legend(ax, view.weights, colours, {}))
+    return artists
+
+
+def _draw_plane(ax: Axes, shown: Shown | None, view: View, by: By, shares: Array, colours: Array) -> PlaneArtists:
+    rows = draw_rows(ax, shown, view, by, colours, {})
+    return PlaneArtists(rows, draw_ellipses(ax, view, shares, colours, {}), draw_means(ax, view, {}), None)
+
+
+def projection(
+    model: Mixture,
+    X: ArrayLike | None = None,
+    *,
+    by: By = "label",
+    probabilities: Sequence[float] = PLANE,
+    ax: Axes | None = None,
+    sample_weight: ArrayLike | None = None,
+    colors: ArrayLike | None = None,
+    legend: bool = True,
+) -> PlaneArtists:
     """Rows, ellipses and means in the plane in which the components differ most: that of ``directions``.
 
     The ellipses are exact: a projected component is Gaussian again.
@@ -87,15 +132,17 @@ def projection(model: GMM, X: ArrayLike | None = None, **options: Any) -> PlaneA
     model : GMM
         Fitted, of at least two features.
     X : array-like (n, d), optional
-    **options
-        Of ``plane``, but `features`.
+    by, probabilities, ax, sample_weight, colors, legend
+        As in ``plane``.
 
     Returns
     -------
     PlaneArtists
         (rows, ellipses, means, legend)
     """
-    return plane(model, X, features=directions(model), **options)
+    subject = model._subject(X, sample_weight)
+    view = view_of(subject, farthest_apart(subject.parameters), 2)
+    return _plane(subject, view, by, probabilities, ax, colors, legend)
 
 
 class PairsArtists(NamedTuple):
@@ -107,20 +154,20 @@ class PairsArtists(NamedTuple):
     cells : dict of DensityArtists and PlaneArtists by (row, column)
     """
 
-    figure: Any
-    axes: Any
+    figure: Figure | SubFigure
+    axes: NDArray[np.object_]
     features: tuple[int, ...]
-    cells: dict[tuple[int, int], Any]
+    cells: dict[tuple[int, int], DensityArtists | PlaneArtists]
 
 
 def pairs(
-    model: GMM,
+    model: Mixture,
     X: ArrayLike | None = None,
     *,
-    features: Sequence[int | str] | None = None,
-    by: str = "label",
-    probabilities: Sequence[float] = (0.9,),
-    figure: Any = None,
+    features: Sequence[int | str] | Labels | None = None,
+    by: By = "label",
+    probabilities: Sequence[float] = PAIRS,
+    figure: Figure | SubFigure | None = None,
     sample_weight: ArrayLike | None = None,
     colors: ArrayLike | None = None,
     legend: bool = True,
@@ -147,34 +194,28 @@ def pairs(
     PairsArtists
         (figure, axes, features, cells)
     """
-    chosen = _distinct(model) if features is None else view_of(model, features, len(features)).basis.argmax(axis=1)
-    m = len(chosen)
-    figure = pyplot().figure(figsize=(2.1 * m + 0.6,) * 2, layout="constrained") if figure is None else figure
+    subject = model._subject(X, sample_weight)
+    parameters = subject.parameters
+    chosen = distinct(parameters, MOST_PAIRS) if features is None else columns_of(subject, features)
+    validation.check_choice("by", by, SHADES)
+    shares, colours, m = check_probabilities(probabilities), palette(parameters.k, colors), len(chosen)
+    views = [view_of(subject, [column], 1) for column in chosen]
+    shown = shown_of(subject)
+    bars = [Histogram.of(view, shown) for view in views]
+    place = figure_of(figure, 2.1 * m + 0.6)
     grid = np.full((m, m), None, dtype=object)
-    cells: dict[tuple[int, int], Any] = {}
-    shared: dict[str, Any] = {"sample_weight": sample_weight, "colors": colors, "legend": False}
+    cells: dict[tuple[int, int], DensityArtists | PlaneArtists] = {}
     for row, column in _cells(m):
-        ax = figure.add_subplot(m, m, row * m + column + 1)
-        grid[row, column] = ax
+        ax = grid[row, column] = place.add_subplot(m, m, row * m + column + 1)
         if row == column:
-            cells[row, row] = density(model, X, feature=chosen[row], ax=ax, **shared)
+            cells[row, row] = draw_density(ax, views[row], bars[row], colours, True, False, False)
         else:
-            pair = chosen[[column, row]]
-            cells[row, column] = plane(model, X, features=pair, by=by, probabilities=probabilities, ax=ax, **shared)
+            view = view_of(subject, [chosen[column], chosen[row]], 2)
+            cells[row, column] = _draw_plane(ax, shown, view, by, shares, colours)
     _tidy(grid)
-    if legend and model._parameters.k <= MOST_IN_LEGEND:
-        planes.legend(model, ax=figure, colors=colors, loc="upper right")
-    return PairsArtists(figure, grid, tuple(int(j) for j in chosen), cells)
-
-
-def _distinct(model: GMM) -> Labels:
-    """The MOST_PAIRS features in which the means differ most for their variance, in their order."""
-    parameters = model._parameters
-    weights, k, d = parameters.weights / parameters.weights.sum(), parameters.k, parameters.d
-    between = weights @ (parameters.means - weights @ parameters.means) ** 2
-    within = weights @ parameters.family.variances(parameters.covariances, k, d)
-    order = np.argsort(-between / (between + within), kind="stable")
-    return np.sort(order[:MOST_PAIRS])
+    if legend and parameters.k <= MOST_IN_LEGEND:
+        draw_legend(place, parameters.weights, colours, {"loc": "upper right"})
+    return PairsArtists(place, grid, tuple(int(j) for j in chosen), cells)
 
 
 def _cells(m: int) -> list[tuple[int, int]]:
@@ -182,12 +223,12 @@ def _cells(m: int) -> list[tuple[int, int]]:
     return [(row, column) for row in range(m) for column in range(row + 1)]
 
 
-def _tidy(grid: Any) -> None:
+def _tidy(grid: NDArray[np.object_]) -> None:
     """Limits that the axes of a column, and of a row, have in common; labels at the left and at the foot only."""
     m = len(grid)
     for j in range(m):
         grid[j, j].set_yticks([])
-        grid[j, j].set_ylabel(grid[j, j].get_xlabel() if j == 0 else "")
+        draw_literally(grid[j, j].yaxis.set_label_text(grid[j, j].get_xlabel() if j == 0 else ""))
         columns = [grid[row, j] for row in range(j, m)]
         ends = np.array([ax.get_xlim() for ax in columns])
         for ax in columns:
@@ -198,7 +239,42 @@ def _tidy(grid: Any) -> None:
         grid[row, column].label_outer(remove_inner_ticks=True)
 
 
-def model(model: GMM, X: ArrayLike | None = None, *, ax: Any = None, **options: Any) -> Any:
+class Options(TypedDict, total=False):
+    """The options of ``model``, beside `ax`; None is the default of the picture that is drawn.
+
+    They are written once more here so that ``GMM.plot``, which passes them on, completes in an editor too.
+    """
+
+    feature: int | str | None
+    features: Features | None
+    by: By | None
+    probabilities: Sequence[float] | None
+    bins: int | str | None
+    components: bool | None
+    responsibilities: bool | None
+    figure: Figure | SubFigure | None
+    sample_weight: ArrayLike | None
+    colors: ArrayLike | None
+    legend: bool
+
+
+def model(
+    model: Mixture,
+    X: ArrayLike | None = None,
+    *,
+    ax: Axes | None = None,
+    feature: int | str | None = None,
+    features: Features | None = None,
+    by: By | None = None,
+    probabilities: Sequence[float] | None = None,
+    bins: int | str | None = None,
+    components: bool | None = None,
+    responsibilities: bool | None = None,
+    figure: Figure | SubFigure | None = None,
+    sample_weight: ArrayLike | None = None,
+    colors: ArrayLike | None = None,
+    legend: bool = True,
+) -> DensityArtists | PlaneArtists | PairsArtists:
     """The picture that suits a mixture: the rows and the components.
 
     Of one feature, ``density``; of two, ``plane``; of three to six, ``pairs``, or ``projection`` where `ax` is given;
@@ -212,18 +288,52 @@ def model(model: GMM, X: ArrayLike | None = None, *, ax: Any = None, **options: 
     X : array-like (n, d), optional
     ax : matplotlib Axes, optional
         Default: the current; for ``pairs``, a new figure.
-    **options
-        Of the function that draws: `sample_weight`, `colors` and `legend` of all.
+    feature, bins, components, responsibilities
+        As in ``density``, for pictures of one feature.
+    features, by, probabilities
+        As in ``plane`` or ``pairs``, for pictures of more.
+    figure : matplotlib Figure or SubFigure, optional
+        As in ``pairs``.
+    sample_weight : array-like (n,), optional
+        Weights of the rows.
+    colors : k colours, optional
+        Of the components. Default: Okabe and Ito's; for more than eight components, viridis.
+    legend : bool, default=True
+        Of up to eight components, with their weights.
 
     Returns
     -------
     DensityArtists, PlaneArtists or PairsArtists
+
+    Raises
+    ------
+    ValueError
+        An option is for another picture than the one that is drawn, or cannot be used.
     """
-    d, features = model._parameters.d, options.get("features")
-    if d == 1 or "feature" in options:
-        return density(model, X, ax=ax, **options)
+    d = model._subject(None, None).parameters.d
+    shared: Any = {"sample_weight": sample_weight, "colors": colors, "legend": legend}
+    of_one = _given(bins=bins, components=components, responsibilities=responsibilities)
+    of_more = _given(by=by, probabilities=probabilities)
+    chosen, whole = _given(features=features), _given(figure=figure)
+    if d == 1 or feature is not None:
+        _refuse("density", chosen | of_more | whole)
+        return density(model, X, feature=feature, ax=ax, **of_one, **shared)
     if d == 2 or (features is not None and (len(features) == 2 or ax is not None)):
-        return plane(model, X, ax=ax, **options)
+        _refuse("plane", of_one | whole)
+        return plane(model, X, ax=ax, **chosen, **of_more, **shared)
     if ax is None and (d <= MOST_PAIRS or features is not None):
-        return pairs(model, X, **options)
-    return projection(model, X, ax=ax, **options)
+        _refuse("pairs", of_one)
+        return pairs(model, X, **chosen, **of_more, **whole, **shared)
+    _refuse("projection", of_one | whole)
+    return projection(model, X, ax=ax, **of_more, **shared)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    """Those that are not None."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse(picture: str, options: dict[str, Any]) -> None:
+    """Raise an error if there are options that a picture has not."""
+    if options:
+        raise ValueError(f"cgmm.plot.{picture}, which suits this mixture, has no option {', '.join(options)}")

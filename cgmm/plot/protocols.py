@@ -1,0 +1,82 @@
+"""What pictures need of a fitted mixture, of how it was learned and of a selection.
+
+Pictures know estimators by these protocols only: whatever has the few attributes can be drawn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cgmm.mixture.parameters import Parameters
+    from cgmm.rows.evaluation import Evaluation
+    from cgmm.types import Array, ArrayLike, Names
+
+
+class Subject(NamedTuple):
+    """What is drawn: a mixture, the names of its features or None, and rows beside it or None."""
+
+    parameters: Parameters
+    names: Names | None
+    rows: Evaluation | None
+
+
+class Mixture(Protocol):
+    """A fitted mixture."""
+
+    def _subject(self, X: ArrayLike | None, sample_weight: ArrayLike | None) -> Subject:
+        """The mixture as it is now, with checked rows beside it where X is given."""
+        ...
+
+
+class Start(Protocol):
+    """One of the starts of a fit; `carried` is whether it was carried to its end."""
+
+    @property
+    def carried(self) -> bool: ...
+    @property
+    def lower_bounds(self) -> Array: ...
+    @property
+    def log_likelihood(self) -> float: ...
+
+
+class Starts(Protocol):
+    """All starts of a fit, and which of them was kept."""
+
+    @property
+    def restarts(self) -> Sequence[Start]: ...
+    @property
+    def winner(self) -> int: ...
+
+
+class Learned(Protocol):
+    """A mixture that tells how its fit went."""
+
+    @property
+    def lower_bounds_(self) -> Array: ...
+    @property
+    def diagnostics_(self) -> Starts: ...
+
+
+class Candidate(Protocol):
+    """One fit of a selection; it also has the criteria `bic`, `aic` and `icl`."""
+
+    @property
+    def n_components(self) -> int: ...
+    @property
+    def covariance_type(self) -> str: ...
+    @property
+    def warnings(self) -> Sequence[str]: ...
+
+
+class Choice(Protocol):
+    """A selection: its fits, the criterion, and which fit is the best."""
+
+    @property
+    def table(self) -> Sequence[Candidate]: ...
+    @property
+    def criterion(self) -> str: ...
+    @property
+    def winner(self) -> int: ...
