@@ -14,7 +14,7 @@ from cgmm.config import threads
 from cgmm.covariance import FAMILIES
 from cgmm.prior import LEAST_EXPONENT
 from cgmm.restarts import Problem, Restart, Search
-from cgmm.sources import is_dask, source_of
+from cgmm.sources import check_lasting, is_dask, source_of
 from cgmm.streams import Streamed
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def prepare(
 
         chunked = Chunked(X, sample_weight, _key_of(rng), size, n_threads, gaps)
         return _prepared(chunked if chunked.complete else incomplete.Gapped(chunked), chunked.names)
+    check_lasting(X)
     source = source_of(X, sample_weight, gaps)
     if source is not None:
         stream = Streamed(source, _key_of(rng), size, threads(n_threads), gaps)

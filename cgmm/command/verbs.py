@@ -21,7 +21,6 @@ from cgmm.files import check_writable, write_whole
 from cgmm.gmm import GMM
 from cgmm.plot import style
 from cgmm.tables import Block, Frame, Table, gather, open_reader
-from cgmm.tables.readers import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -148,7 +147,7 @@ def _learned_from(args: Namespace) -> tuple[Any, Array | None]:
     _check_output(args)
     reader = _reader(args)
     table = Table(reader, args.columns, args.weights, args.missing)
-    if reader.binary and args.data != STANDARD_INPUT and os.path.getsize(args.data) > LARGE:
+    if reader.binary and not reader.once and os.path.getsize(args.data) > LARGE:
         return table, None
     data = gather(table, progress.watched(table.blocks()))
     return _framed(data.rows, table.names), data.weights
