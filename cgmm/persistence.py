@@ -15,6 +15,7 @@ from cgmm.files import write_whole
 from cgmm.parameters import Parameters
 from cgmm.statistics import SufficientStatistics
 from cgmm.stepwise import Running
+from cgmm.tables.npy import Archive
 
 if TYPE_CHECKING:
     from cgmm.types import Array, Names
@@ -116,13 +117,13 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
     if file.read(2) != b"PK":
         raise ValueError("it is not an npz file")
     file.seek(0)
-    with np.load(file, allow_pickle=False) as archive:
+    with Archive(file) as archive:
         damaged = archive.zip.testzip()  # NumPy may stop before the end of a part, where its checksum is compared
         if damaged is not None:
             raise ValueError(f"its part {damaged} is damaged")
         if "header" not in archive:
             raise ValueError("it has no cgmm header")
-        header = _array(archive, "header")
+        header = archive["header"]
         if header.dtype.kind != "U" or header.shape != ():
             raise ValueError("its header is not cgmm's")
         header = json.loads(header.item())
@@ -137,14 +138,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
         missing = [name for name in names if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
-        return header, {name: _array(archive, name) for name in names}
-
-
-def _array(archive: Mapping[str, Any], name: str) -> Any:
-    array = archive[name]
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"its {name} is not an array")
-    return array
+        return header, {name: archive[name] for name in names}
 
 
 def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Parameters:

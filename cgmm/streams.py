@@ -57,7 +57,7 @@ class Streamed(Data):
             kept[0].add(rows, row_weights)
             kept[1].add(rows, row_weights)
         if kept is None:
-            raise nothing_counts(self.n)
+            raise nothing_counts(self.n, getattr(self.source, "path", "X"))
         self._spread, self._reservoir = kept
 
     def _first_blocks(self) -> Iterator[Part]:
@@ -183,9 +183,9 @@ def names_of(source: Source, block: Any) -> Names | None:
     return protocol.feature_names(block) if source.names is None else np.array(source.names, dtype=object)
 
 
-def nothing_counts(n: int) -> ValueError:
-    """The error of n rows of which none has a positive weight."""
-    return ValueError(f"X has {n} rows" + " and no positive weight" * bool(n) + ": nothing can be fitted")
+def nothing_counts(n: int, name: str = "X") -> ValueError:
+    """The error of n rows, or a file of that name, of which none has a positive weight."""
+    return ValueError(f"{name} has {n} rows" + " and no positive weight" * bool(n) + ": nothing can be fitted")
 
 
 @contextmanager

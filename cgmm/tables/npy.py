@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAGIC = b"\x93NUMPY"
 AT_ONCE = 1 << 22  # bytes that are asked for before any has come
 LONGEST_HEADER = 10_000  # characters; NumPy's own bound
+MOST_COLUMNS = 1 << 24  # of no rows: those of rows that are there are bounded by the bytes of a row
 HEADERS = {
     (1, 0): (2, np.lib.format.read_array_header_1_0),
     (2, 0): (4, np.lib.format.read_array_header_2_0),
@@ -52,6 +53,8 @@ class Header(NamedTuple):
             raise ValueError(f"it holds an array of shape {self.shape} and type {self.dtype}, not rows of numbers")
         if not self.d:
             raise ValueError(f"it holds an array of shape {self.shape}, which has no columns")
+        if not self.n and self.d > MOST_COLUMNS:
+            raise ValueError(f"its header is damaged: it tells of an array of shape {self.shape}")
 
     def check_size(self, found: int) -> None:
         """That so many bytes after the header are those of the array."""
@@ -140,10 +143,14 @@ class Archive(Mapping[str, Any]):
         if not self.holds_array(name):
             raise ValueError(f"its {name} is not an array")
         with self.zip.open(part) as file:
-            header: Any = read_header(file)  # type: ignore[arg-type]
-            if of_numbers:
-                header.check_matrix()
-            header.check_size(part.file_size - header.length)
-            array = read_array(file, header)  # type: ignore[arg-type]
-            file.read(1)  # at the end the checksum is compared
-            return array
+            found: Any = file
+            try:
+                header = read_header(found)
+                if of_numbers:
+                    header.check_matrix()
+                header.check_size(part.file_size - header.length)
+                array = read_array(found, header)
+                file.read(1)  # at the end the checksum is compared
+            except ValueError as error:
+                raise ValueError(f"its array {name}: {error}") from error
+        return array
