@@ -1,5 +1,6 @@
 """Gaussian mixture models by EM, at the speed that the machine allows."""
 
+from cgmm.command import signals  # isort: skip  # before NumPy: Ctrl-C meanwhile ends the command line quietly
 from cgmm import plot
 from cgmm.config import show_config
 from cgmm.gmm import GMM
@@ -11,6 +12,7 @@ from cgmm.steps import expectation, maximisation
 from cgmm.tables import Table, table
 from cgmm.validation import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 
+del signals
 __version__ = "0.1.0"
 __all__ = [
     "GMM",

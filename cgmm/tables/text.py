@@ -167,7 +167,10 @@ def _blocks(delimiter: str | None, file: BinaryIO) -> Iterator[_Block]:
 
 
 class Lines:
-    """The lines of a text, of which `count` were read.  None may be so long that memory would be in danger."""
+    """The lines of a text, without their ends, of which `count` were read.
+
+    None may be so long that memory would be in danger.
+    """
 
     def __init__(self, text: io.TextIOWrapper) -> None:
         self.text, self.count = text, 0
@@ -177,15 +180,16 @@ class Lines:
         piece = self.text.read(BLOCK_CHARACTERS)
         if piece and not piece.endswith("\n"):
             piece += self.text.readline(LONGEST_LINE)
-        return self._counted(io.StringIO(piece, newline="\n").readlines())
+        return self._lines(piece)
 
     def line(self) -> list[str]:
         """One; none at the end."""
-        return self._counted([line] if (line := self.text.readline(LONGEST_LINE)) else [])
+        return self._lines(self.text.readline(LONGEST_LINE))
 
-    def _counted(self, lines: list[str]) -> list[str]:
+    def _lines(self, piece: str) -> list[str]:
+        lines = piece.removesuffix("\n").split("\n") if piece else []
         self.count += len(lines)
-        if lines and len(lines[-1]) >= LONGEST_LINE:
+        if lines and len(lines[-1]) >= LONGEST_LINE - 1:
             raise ValueError(f"line {self.count} is longer than {LONGEST_LINE} characters")
         return lines
 
@@ -203,15 +207,15 @@ def _records(block: list[str], first_line: int, delimiter: str, rest: Lines) -> 
         for line in block:
             number += 1
             if begun or ROW.match(line):
-                begun.append(line)
-                yield line
+                begun.append(line + "\n")
+                yield begun[-1]
         while begun:
             more = rest.line()
             if not more:
                 raise ValueError(f"the quote that is opened in line {number - len(begun) + 1} is not closed")
             number += 1
-            begun.extend(more)
-            yield from more
+            begun.append(more[0] + "\n")
+            yield begun[-1]
 
     for _ in _cells(fed(), delimiter, lambda: number - len(begun) + 1):
         yield number - len(begun) + 1, "".join(begun)
@@ -221,7 +225,7 @@ def _records(block: list[str], first_line: int, delimiter: str, rest: Lines) -> 
 def _are_complete(rows: Sequence[str], delimiter: str) -> bool:
     """Whether no quote is open at the end of any: one more row is a row of its own then."""
     try:
-        return sum(1 for _ in _cells(chain(rows, ["0\n"]), delimiter)) == len(rows) + 1
+        return sum(1 for _ in _cells(chain(rows, ["0"]), delimiter)) == len(rows) + 1
     except ValueError:  # a quote that hides too much
         return False
 
