@@ -164,7 +164,8 @@ class Table:
         path, columns = self._reader.path, self._columns + self._weights
         if not self._columns:
             raise TableError(
-                f"{path}: no column is left beside " + ("that of the weights" if self._weights else "row labels")
+                f"{path}: no column is left beside "
+                + ("that of the weights" if self._weights else "those that name rows")
             )
         for j in _repeated(columns):
             raise TableError(f"{path}: {self._reader.told(j)} is chosen twice")
