@@ -15,6 +15,7 @@ from cgmm.command.output import STANDARD_OUTPUT_NAME
 from cgmm.validation import InvalidParameterError
 
 BAD, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # exit codes; the last two are a shell's for SIGINT and SIGPIPE
+LONGEST = 1500  # characters of a message: the name of a file may have a thousand
 ENDED = 128  # and the number of the signal
 ERRORS = OSError, ValueError, TypeError, ImportError, MemoryError
 
@@ -92,7 +93,10 @@ def _told(error: BaseException, args: Namespace) -> str:
 
 
 def _on_a_line(text: object) -> str:
-    return " ".join(str(text).split())
+    """A message that a terminal shows as it is: what a file holds may be long, and may hold a terminal's commands."""
+    line = " ".join(str(text).split())
+    line = "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in line)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
 
 
 if __name__ == "__main__":

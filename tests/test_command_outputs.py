@@ -317,3 +317,16 @@ def test_errors_of_a_fit_name_the_file(tmp_path, run, arguments):
     data.write_text("a,b\n" + "1,0\n" * 20)
     code, _, errors = run("fit", data, *arguments)
     assert code == 1 and errors.startswith(f"cgmm: error: {data}: ") and errors.count("\n") == 1
+
+
+def test_what_a_file_holds_does_not_reach_the_terminal_as_it_is(tmp_path, run):
+    """Commands of terminals, and a message of a hundred thousand characters."""
+    data = tmp_path / "data.csv"
+    for cell in ("\x1b]0;title\x07", "x" * 100_000):
+        data.write_text(f"1,2\n3,{cell}\n")
+        code, _, errors = run("fit", data, "-k", 1)
+        assert code == 1 and errors.startswith(f"cgmm: error: {data}, line 2, column 1: '")
+        assert errors.endswith("is not a number\n")
+        assert errors[:-1].isprintable() and len(errors) < 2000
+    (tmp_path / "x\x1b[31my").write_text("")
+    assert run("fit", tmp_path / "x\x1b[31my", "-k", 1)[2].endswith("x\\x1b[31my is empty\n")

@@ -82,12 +82,12 @@ class NpzReader(Reader):
         with naming(path), npy.Archive(path) as archive:
             names = list(filter(archive.holds_array, archive))
             if not names:
-                held = ", ".join(list(archive)[:MOST_TOLD]) or "nothing"
+                held = listed(list(archive)) or "nothing"
                 raise TableError(f"{path} is a zip archive that holds no array, but {held}: unpack it first")
             if name is None and len(names) != 1:
-                raise TableError(f"{path} holds {len(names)} arrays ({', '.join(names)}): choose one with --array")
+                raise TableError(f"{path} holds {len(names)} arrays ({listed(names)}): choose one with --array")
             if name is not None and name not in names:
-                raise TableError(f"{path} has no array {name!r}; it has {', '.join(names)}")
+                raise TableError(f"{path} has no array {name!r}; it has {listed(names)}")
             array = archive.read(name or names[0], of_numbers=True)
         self._array = array[:, np.newaxis] if array.ndim == 1 else array
         super().__init__(path, self._array.shape[1])
@@ -165,6 +165,12 @@ def _parquet_file(path: str) -> Iterator[Any]:
         raise ImportError(f"{path} is a Parquet file, which pyarrow reads: pip install 'cgmm[arrow]'") from error
     with naming(path), ParquetFile(path, pre_buffer=False) as file:  # or all of it is read ahead
         yield file
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names, but of many only the first."""
+    more = f" and {len(names) - MOST_TOLD} more" if len(names) > MOST_TOLD else ""
+    return ", ".join(names[:MOST_TOLD]) + more
 
 
 def _npy_parts(file: BinaryIO) -> Iterator[Any]:

@@ -18,7 +18,7 @@ import numpy as np
 from cgmm import _kernels
 from cgmm.tables.npy import MAGIC
 from cgmm.tables.origin import STANDARD_INPUT, Origin, TableError
-from cgmm.tables.readers import MEND, MOST_TOLD, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader
+from cgmm.tables.readers import MEND, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, listed
 from cgmm.tables.text import TextReader
 from cgmm.validation import check_missing
 
@@ -157,16 +157,13 @@ class Table:
         names, width = self._reader.names, self._reader.width
         if names is None:
             return "the column 0" if width == 1 else f"the columns 0 to {width - 1}, without names"
-        more = f" and {width - MOST_TOLD} more" if width > MOST_TOLD else ""
-        return ", ".join(map(repr, names[:MOST_TOLD])) + more
+        return listed([repr(name) for name in names])
 
     def _check_columns(self, chosen: bool) -> None:
         path, columns = self._reader.path, self._columns + self._weights
         if not self._columns:
-            raise TableError(
-                f"{path}: no column is left beside "
-                + ("that of the weights" if self._weights else "those that name rows")
-            )
+            others = "that of the weights" if self._weights else "those that name rows"
+            raise TableError(f"{path}: no column is left beside {others}")
         for j in _repeated(columns):
             raise TableError(f"{path}: {self._reader.told(j)} is chosen twice")
         if self.names is None:
