@@ -1,5 +1,6 @@
 """Gaussian mixture models by EM, at the speed that the machine allows."""
 
+from cgmm.command import signals  # isort: skip  # before NumPy: Ctrl-C meanwhile ends the command line quietly
 from cgmm import plot
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
@@ -12,6 +13,7 @@ from cgmm.selection import Selection, select
 from cgmm.steps import expectation, maximisation
 from cgmm.tables import Table, table
 
+del signals
 __all__ = [
     "GMM",
     "ConvergenceWarning",

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import warnings
+from argparse import Namespace
 from collections.abc import Sequence
 
+from cgmm.command import signals
 from cgmm.command.arguments import parser
+from cgmm.command.output import STANDARD_OUTPUT_NAME
 from cgmm.errors import InvalidParameterError
 
 BAD, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # exit codes; the last two are a shell's for SIGINT and SIGPIPE
+LONGEST = 1500  # characters of a message: the name of a file may have a thousand
+ENDED = 128  # and the number of the signal
 ERRORS = OSError, ValueError, TypeError, ImportError, MemoryError
 
 
@@ -18,25 +24,48 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, on sys.argv by default; its exit code.
 
     0: done. 1: data or a model cannot be used. 2: usage (from argparse, as SystemExit). 130: Ctrl-C. 141: nobody reads
-    on.
+    on. 129, 143: SIGHUP, SIGTERM.
     """
-    args = parser().parse_args(argv)
     try:
+        with signals.heard(), contextlib.ExitStack() as stack:
+            if sys.stderr is None:  # it is closed; without it print would write to standard output
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(contextlib.redirect_stderr(nowhere))
+            return _ended(parser().parse_args(argv))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except signals.Ended as end:
+        return ENDED + end.number
+
+
+def _ended(args: Namespace) -> int:
+    """Run a command; its exit code."""
+    try:
+        if sys.stdout is None:
+            raise OSError(f"{STANDARD_OUTPUT_NAME} is closed: send it to a file, or to {os.devnull}")
         with warnings.catch_warnings():
             _tell_warnings()
             args.run(args)
-        sys.stdout.flush()
         return 0
-    except KeyboardInterrupt:
-        return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # where the interpreter's last flush goes
+        _drop_output()
         return BROKEN_PIPE
     except ERRORS as error:
         if args.debug:
             raise
-        print(f"cgmm: error: {_told(error)}", file=sys.stderr)
+        print(f"cgmm: error: {_on_a_line(_told(error, args))}", file=sys.stderr)
+        _drop_output()
         return USAGE if isinstance(error, InvalidParameterError) else BAD
+
+
+def _drop_output() -> None:
+    """What cannot be written is not tried again as the interpreter ends."""
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _tell_warnings() -> None:
@@ -51,16 +80,23 @@ def _tell_warnings() -> None:
         warnings.simplefilter("always", category)
 
 
-def _told(error: BaseException) -> str:
+def _told(error: BaseException, args: Namespace) -> str:
+    """What is wrong, and with which file."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
-    if isinstance(error, MemoryError):
-        return f"not enough memory: {_on_a_line(error)}"
-    return _on_a_line(error)
+    text = f"not enough memory: {error}" if isinstance(error, MemoryError) else str(error)
+    files = [name for name in (vars(args).get("data"), vars(args).get("model"), vars(args).get("output")) if name]
+    is_of_rows = isinstance(error, ValueError | MemoryError) and not isinstance(error, InvalidParameterError)
+    if not is_of_rows or "standard input" in text or any(name in text for name in files if name != "-"):
+        return text
+    return f"{'standard input' if files[0] == '-' else files[0]}: {text}"
 
 
 def _on_a_line(text: object) -> str:
-    return " ".join(str(text).split())
+    """A message that a terminal shows as it is: what a file holds may be long, and may hold a terminal's commands."""
+    line = " ".join(str(text).split())
+    line = "".join(mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in line)
+    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} … {line[-LONGEST // 2 :]}"
 
 
 if __name__ == "__main__":

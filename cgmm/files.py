@@ -5,23 +5,59 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
+
+MEANWHILE = ".cgmm-"
 
 
 def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
     """Have `write` fill a new file, which takes the place of that at path once it is complete and on the disk.
 
-    A path that is a device or a pipe is written to directly.
+    A path that is a device or a pipe is written to directly. OSError names the path and says why it cannot be written.
     """
-    if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "wb") as file:
-            write(file)
+    with naming(path):
+        if _is_special(path):
+            with open(path, "wb") as file:
+                write(file)
+            return
+        _check_name(path)
+        _replace(os.path.realpath(path), write)
+
+
+def check_writable(path: str | os.PathLike[str]) -> None:
+    """That a file may be made at path, before the work whose result it shall hold; OSError says why not."""
+    if _is_special(path):
         return
-    path = os.path.realpath(path)
+    with naming(path):
+        _check_name(path)
+    folder = os.path.dirname(os.path.realpath(path))
+    with naming(folder):
+        if not os.path.isdir(folder):
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        partial = _beside(os.path.realpath(path))
+        os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        os.unlink(partial)
+
+
+@contextlib.contextmanager
+def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Errors of what is written name the path: not nothing, nor the file that stands for it meanwhile."""
+    try:
+        yield
+    except OSError as error:
+        named = os.fspath(path)
+        if error.filename is not None and MEANWHILE not in os.fspath(error.filename):
+            raise
+        if error.errno is None:
+            raise OSError(f"{named}: {error}") from error
+        raise OSError(error.errno, error.strerror, named) from error
+
+
+def _replace(path: str, write: Callable[[BinaryIO], object]) -> None:
     old_mode = _mode(path)
     mode = 0o666 if old_mode is None else old_mode
-    partial = os.path.join(os.path.dirname(path), f".cgmm-{os.urandom(8).hex()}.part")
+    partial = _beside(path)
     try:
         with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             write(file)
@@ -36,20 +72,26 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object
         raise
 
 
-def check_writable(path: str | os.PathLike[str]) -> None:
-    """That a file may be made at path, before the work whose result it shall hold; OSError says why not."""
-    folder = os.path.dirname(os.path.realpath(path))
-    if os.path.isdir(path):
-        fault, named = errno.EISDIR, os.fspath(path)
-    elif os.path.exists(path) and not os.path.isfile(path):
-        return
-    elif not os.path.isdir(folder):
-        fault, named = errno.ENOENT, folder
-    elif not os.access(folder, os.W_OK):
-        fault, named = errno.EACCES, folder
-    else:
-        return
-    raise OSError(fault, os.strerror(fault), named)
+def _beside(path: str) -> str:
+    """The file that is written meanwhile: on the same file system, so that it can take the other's place at once."""
+    return os.path.join(os.path.dirname(path), f"{MEANWHILE}{os.urandom(8).hex()}.part")
+
+
+def _check_name(path: str | os.PathLike[str]) -> None:
+    """That a file may have that name."""
+    fault = None
+    if not os.fspath(path):
+        fault = errno.ENOENT
+    elif os.path.isdir(path) or str(os.fspath(path)).endswith(os.sep):
+        fault = errno.EISDIR
+    if fault is not None:
+        raise OSError(fault, os.strerror(fault))
+    with contextlib.suppress(FileNotFoundError, PermissionError):
+        os.stat(path)  # which says if the name is too long
+
+
+def _is_special(path: str | os.PathLike[str]) -> bool:
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _mode(path: str) -> int | None:

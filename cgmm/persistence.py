@@ -17,6 +17,7 @@ from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.second import FORMS
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.protocol import names_of_features
+from cgmm.tables.npy import Archive
 from cgmm.validation import check_choice, check_count, check_real, check_start_array
 
 if TYPE_CHECKING:
@@ -119,13 +120,13 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
     if file.read(2) != b"PK":
         raise ValueError("it is not an npz file")
     file.seek(0)
-    with np.load(file, allow_pickle=False) as archive:
+    with Archive(file) as archive:
         damaged = archive.zip.testzip()  # NumPy may stop before the end of a part, where its checksum is compared
         if damaged is not None:
             raise ValueError(f"its part {damaged} is damaged")
         if "header" not in archive:
             raise ValueError("it has no cgmm header")
-        header = _array(archive, "header")
+        header = archive["header"]
         if header.dtype.kind != "U" or header.shape != ():
             raise ValueError("its header is not cgmm's")
         header = json.loads(header.item())
@@ -140,14 +141,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
         missing = [name for name in names if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
-        return header, {name: _array(archive, name) for name in names}
-
-
-def _array(archive: Mapping[str, Any], name: str) -> Any:
-    array = archive[name]
-    if not isinstance(array, np.ndarray):
-        raise ValueError(f"its {name} is not an array")
-    return array
+        return header, {name: archive[name] for name in names}
 
 
 def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Parameters:

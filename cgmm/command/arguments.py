@@ -16,6 +16,7 @@ from cgmm.selection import CRITERIA
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
 MOST_COUNTS = 1000  # candidates of a family: more take longer than anyone waits
+MOST = 2**63 - 1  # what an array can count
 THREADS = "how many to use; results do not depend on it (default: all)"
 DATA = """\
 DATA is text (CSV, TSV, cells separated by semicolons or spaces; gzip may have
@@ -186,6 +187,7 @@ def _add_rows_output(command: ArgumentParser) -> None:
     command.add_argument(
         "-o",
         "--output",
+        type=_named,
         default=STANDARD_OUTPUT,
         metavar="FILE",
         help="where to: NumPy's format if it ends in .npy, else text; written whole or not at all (default: standard "
@@ -214,8 +216,10 @@ def _count(least: int) -> Callable[[str], int]:
     """The type of whole numbers, at least so large."""
 
     def count(text: str) -> int:
-        if not re.fullmatch(r"\d+", text, re.ASCII) or int(text) < least:
+        if not re.fullmatch(r"\d{1,1000}", text, re.ASCII) or int(text) < least:
             raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        if int(text) > MOST:
+            raise ArgumentTypeError(f"{text!r} is too large: at most {MOST}")
         return int(text)
 
     return count
@@ -249,7 +253,14 @@ def _delimiter(text: str) -> str:
     return mark
 
 
+def _named(text: str) -> str:
+    if not text:
+        raise ArgumentTypeError("the name of a file is empty")
+    return text
+
+
 def _file(text: str) -> str:
+    _named(text)
     if text == STANDARD_OUTPUT:
         raise ArgumentTypeError("this is written to a file, not to standard output")
     return text

@@ -12,10 +12,26 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from cgmm.files import write_whole
+from cgmm.files import naming, write_whole
 
-STANDARD_OUTPUT = "-"
+STANDARD_OUTPUT, STANDARD_OUTPUT_NAME = "-", "standard output"
 NUMBERS_AT_A_TIME = 1 << 16  # as Python's own, which take ten times the memory of an array's
+
+
+def show(text: str) -> None:
+    """Print a text, with escapes for what the terminal cannot show."""
+    encoding = sys.stdout.encoding or "utf-8"
+    with naming(STANDARD_OUTPUT_NAME):
+        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+
+
+def can_show(text: str) -> bool:
+    """Whether the terminal, or whatever reads, can show a text."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def write_rows(path: str, names: Sequence[str] | None, blocks: Iterable[NDArray[Any]]) -> None:
@@ -25,8 +41,10 @@ def write_rows(path: str, names: Sequence[str] | None, blocks: Iterable[NDArray[
     otherwise, numbers with as many digits as they need to be read back exactly, and the names, if any, above them.
     """
     if path == STANDARD_OUTPUT:
-        sys.stdout.flush()
-        write_text(sys.stdout.buffer, names, blocks)
+        with naming(STANDARD_OUTPUT_NAME):
+            sys.stdout.flush()
+            write_text(sys.stdout.buffer, names, blocks)
+            sys.stdout.buffer.flush()
     elif path.endswith(".npy"):
         write_whole(path, lambda file: write_npy(file, blocks))
     else:
@@ -51,7 +69,7 @@ def write_text(
 def write_npy(file: BinaryIO, blocks: Iterable[NDArray[Any]]) -> None:
     """The header is written again at the end, with the length: NumPy leaves room for it to grow."""
     if not file.seekable():
-        raise OSError("a NumPy file cannot be written to a pipe: choose text")
+        raise OSError("NumPy's format cannot be written to a pipe: choose text")
     n, block = 0, np.empty(0)
     for block in blocks:
         if n == 0:

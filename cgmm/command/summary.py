@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgmm.command.output import can_show
 from cgmm.mixture.families import FAMILIES
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def as_text(model: GMM) -> str:
 
 
 def as_json(model: GMM) -> str:
-    """All that a model is; numbers are read back exactly."""
+    """All that a model is; numbers are read back exactly, and names that the terminal cannot show are escaped."""
     names = feature_names(model)
     facts = {
         "n_components": model.n_components,
@@ -55,7 +56,8 @@ def as_json(model: GMM) -> str:
         "means": model.means_.tolist(),
         "covariances": model.covariances_.tolist(),
     }
-    return json.dumps(facts, indent=2, ensure_ascii=False)
+    text = json.dumps(facts, indent=2, ensure_ascii=False)
+    return text if can_show(text) else json.dumps(facts, indent=2)
 
 
 def feature_names(model: GMM) -> list[str] | None:
@@ -65,7 +67,8 @@ def feature_names(model: GMM) -> list[str] | None:
 
 def _facts(model: GMM) -> dict[str, str]:
     k, d, names = model.n_components, model.n_features_in_, feature_names(model)
-    told = "" if names is None else f" ({', '.join(names[:MOST_FEATURES])}{', …' if d > MOST_FEATURES else ''})"
+    more = (", …" if can_show("…") else ", ...") * (d > MOST_FEATURES)
+    told = "" if names is None else f" ({', '.join(map(_on_a_line, names[:MOST_FEATURES]))}{more})"
     ended = "converged" if model.converged_ else "did not converge"
     return {
         "components": f"{k}, {model.covariance_type}",
@@ -73,6 +76,10 @@ def _facts(model: GMM) -> dict[str, str]:
         "parameters": f"{model._n_parameters()}",
         "fit": f"{ended} in {model.n_iter_} iterations" if model.n_iter_ else "none: the parameters were given",
     }
+
+
+def _on_a_line(name: str) -> str:
+    return " ".join(name.split())
 
 
 def _lines(facts: Mapping[str, str]) -> str:
@@ -85,11 +92,11 @@ def _components(model: GMM) -> str:
     shape = k, d = model.means_.shape
     deviations = np.sqrt(FAMILIES[model.covariance_type].variances(model.covariances_, *shape))
     names = feature_names(model) or [f"feature {j}" for j in range(d)]
-    head = ["component", "weight", *names[:MOST_FEATURES]]
-    lines = [head]
+    head = ["component", "weight", *map(_on_a_line, names[:MOST_FEATURES])]
+    lines, sign = [head], "±" if can_show("±") else "+-"
     for c in range(min(k, MOST_COMPONENTS)):
         values = zip(model.means_[c, :MOST_FEATURES], deviations[c], strict=False)
-        lines.append([f"{c}", f"{model.weights_[c]:.4f}", *(f"{mean:.5g} ± {sd:.3g}" for mean, sd in values)])
+        lines.append([f"{c}", f"{model.weights_[c]:.4f}", *(f"{mean:.5g} {sign} {sd:.3g}" for mean, sd in values)])
     more = []
     if d > MOST_FEATURES:
         more.append(f"{d - MOST_FEATURES} features")

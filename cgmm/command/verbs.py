@@ -16,12 +16,12 @@ import numpy as np
 
 from cgmm import selection
 from cgmm.command import progress, summary
-from cgmm.command.output import STANDARD_OUTPUT, write_rows
+from cgmm.command.output import STANDARD_OUTPUT, show, write_rows
+from cgmm.errors import InvalidParameterError
 from cgmm.files import check_writable, write_whole
 from cgmm.gmm import GMM
 from cgmm.plot import style
 from cgmm.tables import Block, Frame, Table, gather, open_reader
-from cgmm.tables.readers import STANDARD_INPUT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,7 +61,7 @@ def select(args: Namespace) -> None:
             **_settings(args),
         )
     seconds = perf_counter() - start
-    print(found, end="\n\n")
+    show(f"{found}\n")
     _conclude(args, found.best, X, weights, seconds)
 
 
@@ -103,9 +103,9 @@ def score(args: Namespace) -> None:
         _write(args, table, ["log_likelihood"], values())
     total, weight = map(math.fsum, zip(*sums, strict=True)) if sums else (0.0, 0.0)
     if not weight:
-        raise ValueError(f"{args.data} has no rows" + (" of positive weight" if sums else ""))
+        raise ValueError(f"{table.path} has no rows" + (" of positive weight" if sums else ""))
     if args.mean:
-        print(total / weight)
+        show(f"{total / weight}")
     else:
         print(f"mean log-likelihood of a row: {total / weight:.10g}", file=sys.stderr)
 
@@ -121,7 +121,7 @@ def sample(args: Namespace) -> None:
 def info(args: Namespace) -> None:
     """Print what a model is."""
     model = GMM.load(args.model)
-    print(summary.as_json(model) if args.json else summary.as_text(model))
+    show(summary.as_json(model) if args.json else summary.as_text(model))
 
 
 def plot(args: Namespace) -> None:
@@ -148,7 +148,7 @@ def _learned_from(args: Namespace) -> tuple[Any, Array | None]:
     _check_output(args)
     reader = _reader(args)
     table = Table(reader, args.columns, args.weights, args.missing)
-    if reader.binary and args.data != STANDARD_INPUT and os.path.getsize(args.data) > LARGE:
+    if reader.binary and not reader.once and os.path.getsize(args.data) > LARGE:
         return table, None
     data = gather(table, progress.watched(table.blocks()))
     return _framed(data.rows, table.names), data.weights
@@ -164,7 +164,7 @@ def _applied_to(args: Namespace) -> tuple[GMM, Table]:
     table = Table(reader, columns, getattr(args, "weights", None), model.missing)
     if table.d != model.n_features_in_:
         raise ValueError(
-            f"{args.data} has {table.d} columns, but the model {model.n_features_in_} features: "
+            f"{table.path} has {table.d} columns, but the model {model.n_features_in_} features: "
             "choose as many with --columns"
         )
     return model, table
@@ -233,10 +233,19 @@ def _conclude(args: Namespace, model: GMM, X: Any, weights: Array | None, second
     """Save what was fitted, and tell what it is."""
     if args.output is not None:
         model.save(args.output)
-    print(summary.of_fit(model, X, weights, seconds))
+    show(summary.of_fit(model, X, weights, seconds))
 
 
 def _check_output(args: Namespace) -> None:
-    """That the result can be written, before there is one."""
-    if args.output not in (None, STANDARD_OUTPUT):
-        check_writable(args.output)
+    """That the result can be written, before there is one, and takes the place of nothing that it comes from."""
+    if args.output in (None, STANDARD_OUTPUT):
+        return
+    for kind in ("model",) if args.run in (predict, responsibilities, score, sample) else ("model", "data"):
+        path = vars(args).get(kind)
+        if path is not None and _is_same_file(path, args.output):
+            raise InvalidParameterError(f"{args.output} is the {kind} that is read: write to another file")
+    check_writable(args.output)
+
+
+def _is_same_file(a: str, b: str) -> bool:
+    return os.path.isfile(a) and os.path.isfile(b) and os.path.samefile(a, b)

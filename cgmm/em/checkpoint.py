@@ -19,6 +19,7 @@ from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.prior import Prior
 from cgmm.mixture.rules import Repair
 from cgmm.rows.pruning import Pruning
+from cgmm.tables.npy import Archive
 
 if TYPE_CHECKING:
     from cgmm.rows.data import Data
@@ -168,7 +169,7 @@ def _unpacked(value: Any, archive: Any) -> Any:
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     with open(path, "rb") as file:
         try:
-            with np.load(file, allow_pickle=False) as archive:
+            with Archive(file) as archive:
                 header = json.loads(archive["arr_0"].item())
                 if (header["format"], header["version"]) != (FORMAT, VERSION):
                     raise ValueError(f"it is {header['format']!r} of version {header['version']}")

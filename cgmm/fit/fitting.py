@@ -43,7 +43,7 @@ def prepare(X: Any, sample_weight: Any, asked: Request, k: int, rng: np.random.G
     Rows that come in blocks or chunks are read once: for the sample of a search with that generator.
     """
     first = FirstPass(partial(_key_of, rng), partial(starts.sample_size, k))
-    data, names = open_rows(X, sample_weight, asked.gaps).data(first, asked.n_threads)
+    data, names = open_rows(X, sample_weight, asked.gaps, again=True).data(first, asked.n_threads)
     return Prepared(data, names, least_variances(data))
 
 

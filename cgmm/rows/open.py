@@ -6,18 +6,20 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cgmm.rows.opened import AtHand, InBlocks
-from cgmm.rows.sources import Iterated, is_dask, source_of
+from cgmm.rows.sources import Iterated, check_lasting, is_dask, source_of
 
 if TYPE_CHECKING:
     from cgmm.rows.opened import Opened
 
 
-def open_rows(X: Any, sample_weight: Any = None, gaps: bool = False) -> Opened:
-    """What X is; if `gaps`, NaN is a missing value."""
+def open_rows(X: Any, sample_weight: Any = None, gaps: bool = False, again: bool = False) -> Opened:
+    """What X is; if `gaps`, NaN is a missing value; if `again`, it must be possible to read the rows more than once."""
     if is_dask(X):
         from cgmm.rows.cluster import Collection  # which imports Dask
 
         return Collection(X, sample_weight, gaps)
+    if again:
+        check_lasting(X)
     source = source_of(X, sample_weight, gaps)
     return AtHand(X, sample_weight, gaps) if source is None else InBlocks(source, gaps)
 

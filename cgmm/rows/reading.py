@@ -54,9 +54,9 @@ def names_of(source: Source, block: Any) -> Names | None:
     return protocol.feature_names(block) if source.names is None else protocol.names_of_features(source.names)
 
 
-def nothing_counts(n: int) -> ValueError:
-    """The error of n rows of which none has a positive weight."""
-    return ValueError(f"X has {n} rows" + " and no positive weight" * bool(n) + ": nothing can be fitted")
+def nothing_counts(n: int, name: str = "X") -> ValueError:
+    """The error of n rows, or a file of that name, of which none has a positive weight."""
+    return ValueError(f"{name} has {n} rows" + " and no positive weight" * bool(n) + ": nothing can be fitted")
 
 
 @contextmanager

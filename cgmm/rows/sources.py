@@ -15,14 +15,16 @@ from cgmm import _kernels, tables
 from cgmm.errors import BlockError
 from cgmm.rows.checks import check_weights
 from cgmm.rows.place import PART
-from cgmm.tables import readers
+from cgmm.tables import npy
+from cgmm.tables.origin import is_special, naming
 
 if TYPE_CHECKING:
     from cgmm.types import Array
 
-MAPPED_BYTES = 1 << 23  # of a mapped file in a block
+# Bytes of a mapped file in a block: enough for the disk to read on, and little beside memory.
+MAPPED_BYTES = 1 << 23
 SEQUENTIAL, NORMAL, DROP = (getattr(mmap, f"MADV_{name}", None) for name in ("SEQUENTIAL", "NORMAL", "DONTNEED"))
-LEAST_MAPPED = 1 << 26  # bytes; less of a file may stay in memory
+LEAST_MAPPED = 1 << 26  # Bytes that a map has at least if a pass is to leave nothing of it in memory.
 
 
 class Source(Protocol):
@@ -64,7 +66,11 @@ class Iterated:
 
 
 class Mapped:
-    """A mapped file (n,d) and weights (n,) or None; a pass leaves nothing of it in memory."""
+    """A mapped file (n,d) and weights (n,) or None; a pass leaves nothing of it in memory.
+
+    Whoever reads a page of a map beyond the end of its file is killed (SIGBUS): each part is read only if the file
+    still holds it.
+    """
 
     names = None
     mapped = True
@@ -79,6 +85,7 @@ class Mapped:
         try:
             for start in range(0, len(X), self.rows):
                 part = slice(start, start + self.rows)
+                check_length(self.X, X[part])
                 _kernels.populate(X[part])
                 yield X[part], None if self.weights is None else self.weights[part]
                 self._advise(X[part], DROP)
@@ -87,13 +94,31 @@ class Mapped:
 
     def _advise(self, rows: Any, advice: int | None) -> None:
         """Tell the system of some rows; what was changed in memory only is not to be dropped."""
-        file: Any = vars(self.X)["_mmap"]
         if self.X.mode == "c" or advice is None or not len(rows):
             return
-        start = rows.ctypes.data - np.frombuffer(file, dtype=np.uint8).ctypes.data
+        start, end = _place(self.X, rows)
         page = start // mmap.PAGESIZE * mmap.PAGESIZE
         with suppress(OSError):  # of a system that does not know the advice
-            file.madvise(advice, page, start + rows.nbytes - page)
+            vars(self.X)["_mmap"].madvise(advice, page, end - page)
+
+
+def check_length(X: np.memmap[Any, Any], rows: Any) -> None:
+    """That a map's file still holds those of its rows; BlockError if it was shortened."""
+    unmapped = X.offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY  # bytes at the file's beginning
+    end = unmapped + _place(X, rows)[1]
+    size = vars(X)["_mmap"].size()
+    if size < end:
+        raise BlockError(
+            f"{os.fspath(X.filename or 'the mapped file')} was shortened while it was read: it has {size} bytes, and "
+            f"the next rows end at {end}"
+        )
+
+
+def _place(X: np.memmap[Any, Any], rows: Any) -> tuple[int, int]:
+    """Where in a map some of its rows begin and end, in bytes."""
+    start = rows.ctypes.data - np.frombuffer(vars(X)["_mmap"], dtype=np.uint8).ctypes.data
+    last = sum(max(0, (size - 1) * stride) for size, stride in zip(rows.shape, rows.strides, strict=True))
+    return start, start + last + rows.itemsize
 
 
 def is_dask(X: Any) -> bool:
@@ -107,7 +132,7 @@ def source_of(X: Any, sample_weight: Any = None, gaps: bool = False) -> Source |
     mapped = X if _is_map(X) and X.nbytes >= LEAST_MAPPED else _map(X)
     if mapped is not None and _is_native(mapped):
         return Mapped(mapped, check_weights(sample_weight, len(mapped)))
-    if mapped is not None and mapped is X and _would_be_copied(mapped):
+    if mapped is not None and (_would_be_copied(mapped) if mapped is X else sample_weight is not None):
         return Iterated(partial(_slices, mapped, check_weights(sample_weight, len(mapped))))
     found = _blocks_of(X, gaps)
     if found is not None and sample_weight is not None:
@@ -117,17 +142,37 @@ def source_of(X: Any, sample_weight: Any = None, gaps: bool = False) -> Source |
     return found
 
 
+def check_lasting(X: Any) -> None:
+    """That rows in a file or a table can be read again, as each iteration of EM does."""
+    is_path = isinstance(X, str | os.PathLike)
+    if not (is_special(os.fspath(X)) if is_path else getattr(X, "once", False)):
+        return
+    raise BlockError(
+        f"X is {os.fspath(X) if is_path else X.path}, which is no regular file and can be read once only, and each "
+        "iteration of EM reads its rows anew: write them to a file, or read them into an array first"
+    )
+
+
 def _is_map(X: Any) -> bool:
     """Whether it is in a file: what NumPy computes of a map has its type, but is in memory."""
     return isinstance(X, np.memmap) and vars(X)["_mmap"] is not None
 
 
 def _map(path: Any) -> Any:
-    """The map of an npy file, if it is one's path."""
-    if not isinstance(path, str | os.PathLike) or not str(path).endswith(".npy"):
+    """The map of an npy file of rows, if it is one's path."""
+    if not isinstance(path, str | os.PathLike) or not str(path).endswith(".npy") or not os.path.isfile(path):
         return None
-    with readers.naming(os.fspath(path)):
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+    with naming(os.fspath(path)), open(path, "rb") as file:
+        if file.read(len(npy.MAGIC)) != npy.MAGIC:
+            return None
+        file.seek(0)
+        header = npy.read_header(file)
+        header.check_matrix()
+        header.check_size(os.fstat(file.fileno()).st_size - header.length)
+        if not header.n:
+            return None
+        order: Any = "F" if header.is_fortran else "C"
+        return np.memmap(file, header.dtype, "r", header.length, header.shape, order)
 
 
 def _is_native(X: Any) -> bool:
@@ -144,6 +189,7 @@ def _slices(X: Any, weights: Array | None) -> Iterator[tuple[Any, Any]]:
     rows = max(1, MAPPED_BYTES // (8 * X.shape[1]))
     for start in range(0, len(X), rows):
         part = slice(start, start + rows)
+        check_length(X, X[part])
         yield np.asarray(X[part]), None if weights is None else weights[part]
 
 

@@ -68,7 +68,7 @@ class Streamed(Local):
             found[0].add(part)
             found[1].add(part)
         if found is None:
-            raise nothing_counts(self.n)
+            raise nothing_counts(self.n, getattr(self.source, "path", "X"))
         self._strided, self._reservoir = found
 
     def _first_blocks(self) -> Iterator[Part]:

@@ -8,30 +8,25 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.tables.readers import (
-    MEND,
-    STANDARD_INPUT,
-    DatasetReader,
-    NpyReader,
-    NpzReader,
-    ParquetReader,
-    Reader,
-    TableError,
-    magic,
-)
+from cgmm.tables.npy import MAGIC
+from cgmm.tables.origin import STANDARD_INPUT, Origin, TableError
+from cgmm.tables.readers import MEND, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, listed
 from cgmm.tables.text import TextReader
 from cgmm.validation import check_missing
 
 if TYPE_CHECKING:
     from cgmm.types import Array, Missing, Rows
 
-MOST_TOLD = 12  # names in an error
+
+T = TypeVar("T")
 
 
 class Block(NamedTuple):
@@ -95,10 +90,9 @@ class Table:
         if len(self._weights) > 1:
             raise TableError(f"{reader.path}: one column of weights is needed, not {weights!r}")
         if columns is None:
-            self._columns = [j for j in range(reader.width) if j not in self._weights]
+            self._columns = [j for j in range(reader.width) if j not in (*self._weights, *reader.labels)]
         else:
-            items = next(csv.reader([columns], skipinitialspace=True)) if isinstance(columns, str) else columns
-            self._columns = [j for item in items for j in self._find(item)]
+            self._columns = [j for item in self._items(columns) for j in self._find(item)]
         self.names = None if reader.names is None else tuple(reader.names[j] for j in self._columns)
         self.d = len(self._columns)
         self._check_columns(chosen=columns is not None)
@@ -106,18 +100,44 @@ class Table:
     def blocks(self) -> Iterator[Block]:
         """The rows from the first to the last; TableError names the file and the place of a value that cannot be used.
 
-        Standard input can be read once only.
+        Standard input, a pipe and a device can be read once only.
         """
-        for values, place in self._reader.read(self._columns + self._weights, self.d * self._gaps):
-            self._check_finite(values, place)
-            if not self._weights:
-                yield Block(values, None)
-                continue
-            weights = values[:, self.d].astype(np.float64)
-            if (weights < 0).any():
-                i = int(np.argmax(weights < 0))
-                raise self._fault(place(i), self._weights[0], f"the weight {weights[i]} is negative")
-            yield Block(values[:, : self.d], weights)
+        with closing(self._reader.read(self._columns + self._weights, self.d * self._gaps)) as parts:
+            for values, place in parts:
+                self._check_finite(values, place)
+                if not self._weights:
+                    yield Block(values, None)
+                    continue
+                weights = values[:, self.d].astype(np.float64)
+                if (weights < 0).any():
+                    i = int(np.argmax(weights < 0))
+                    raise self._fault(place(i), self._weights[0], f"the weight {weights[i]} is negative")
+                yield Block(values[:, : self.d], weights)
+
+    @property
+    def path(self) -> str:
+        """The file, as messages call it."""
+        return self._reader.path
+
+    @property
+    def once(self) -> bool:
+        """Whether the rows can be read once only, as from a pipe."""
+        return self._reader.once
+
+    def _items(self, columns: str | Sequence[str]) -> Sequence[str]:
+        """The names, numbers and ranges of which a list of columns consists."""
+        items: Sequence[str] = columns
+        if isinstance(columns, str):
+            try:
+                (items,) = csv.reader([columns], skipinitialspace=True, strict=True)
+            except (csv.Error, ValueError):
+                raise TableError(
+                    f"{self.path}: {columns!r} is no list of columns: put double quotes about a name that holds a "
+                    "comma, a quote (which is doubled) or a line break"
+                ) from None
+        if not items:
+            raise TableError(f"{self.path}: no column is chosen; it has {self._all_columns()}")
+        return items
 
     def _find(self, item: str) -> list[int]:
         """The columns that one name, number or range means."""
@@ -137,23 +157,21 @@ class Table:
         names, width = self._reader.names, self._reader.width
         if names is None:
             return "the column 0" if width == 1 else f"the columns 0 to {width - 1}, without names"
-        more = f" and {width - MOST_TOLD} more" if width > MOST_TOLD else ""
-        return ", ".join(map(repr, names[:MOST_TOLD])) + more
+        return listed([repr(name) for name in names])
 
     def _check_columns(self, chosen: bool) -> None:
         path, columns = self._reader.path, self._columns + self._weights
         if not self._columns:
-            raise TableError(f"{path}: no column is left beside that of the weights")
-        for j in columns:
-            if columns.count(j) > 1:
-                raise TableError(f"{path}: {self._reader.told(j)} is chosen twice")
+            others = "that of the weights" if self._weights else "those that name rows"
+            raise TableError(f"{path}: no column is left beside {others}")
+        for j in _repeated(columns):
+            raise TableError(f"{path}: {self._reader.told(j)} is chosen twice")
         if self.names is None:
             return
         if "" in self.names and not chosen:
             raise TableError(f"{path}: a column without a name may hold row labels: choose columns with --columns")
-        for name in self.names:
-            if self.names.count(name) > 1:
-                raise TableError(f"{path}: two columns are named {name!r}: choose columns with --columns, by number")
+        for name in _repeated(self.names):
+            raise TableError(f"{path}: two columns are named {name!r}: choose columns with --columns, by number")
 
     def _check_finite(self, values: Rows, place: Any) -> None:
         if _kernels.all_within(values, float(np.finfo(values.dtype).max)):
@@ -173,6 +191,11 @@ class Table:
         return TableError(f"{self._reader.path}, {place}, {self._reader.told(column)}: {told}")
 
 
+def _repeated(items: Sequence[T]) -> list[T]:
+    """Those that are there more than once."""
+    return [item for item, times in Counter(items).items() if times > 1]
+
+
 def open_reader(
     path: str, header: bool | None = None, delimiter: str | None = None, array: str | None = None
 ) -> Reader:
@@ -180,16 +203,16 @@ def open_reader(
 
     "-" is standard input: text or npy. OSError or TableError says why the file cannot be read.
     """
-    first = magic(path)
-    if first.startswith(b"\x93NUMPY"):
-        return NpyReader(path)
-    if first.startswith((b"PK", b"PAR1")) and path == STANDARD_INPUT:
-        raise TableError("standard input must be text or npy: write it to a file first")
-    if first.startswith(b"PK"):
+    origin = Origin(path)
+    if origin.magic.startswith(MAGIC):
+        return NpyReader(origin)
+    if origin.magic.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        origin.check_lasting("a zip archive")
         return NpzReader(path, array)
-    if first.startswith(b"PAR1"):
+    if origin.magic.startswith(b"PAR1"):
+        origin.check_lasting("a Parquet file")
         return ParquetReader(path)
-    return TextReader(path, header, delimiter)
+    return TextReader(origin, header, delimiter)
 
 
 def table(
@@ -233,7 +256,8 @@ def table(
     """
     if hasattr(source, "to_batches"):
         return Table(DatasetReader(source), columns, weights, missing)
-    path = os.path.join(os.curdir, source) if source == STANDARD_INPUT else os.fspath(source)
+    path = os.fsdecode(source)
+    path = os.path.join(os.curdir, path) if path == STANDARD_INPUT else path
     return Table(open_reader(path, header, delimiter, array), columns, weights, missing)
 
 
@@ -250,5 +274,5 @@ def gather(table: Table, blocks: Iterator[Block]) -> Block:
             weights.resize(n + m, refcheck=False)
             weights[n:] = block.weights
     if not len(rows):
-        raise TableError("there are no rows in the data")
+        raise TableError(f"{table.path} has no rows")
     return Block(rows, weights if len(weights) else None)

@@ -6,19 +6,26 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
+from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from cgmm.tables.readers import CHOOSE, MEND, Passes, Reader, TableError
+from cgmm.tables.origin import Passes, TableError
+from cgmm.tables.readers import CHOOSE, MEND, Reader
 
 if TYPE_CHECKING:
+    from cgmm.tables.origin import Origin
     from cgmm.tables.readers import Place
     from cgmm.types import Rows
 
 BLOCK_CHARACTERS = 1 << 22
+LONGEST_LINE = 1 << 26  # characters: a million numbers with all their digits take 25 million
+QUOTE = '"'
+OTHER_LENGTH = "a row has another number of cells than the first"
 DELIMITERS = "\t;, "  # in this order: what stands further on may be part of a cell
 ROW = re.compile(r" *[^ #\n]")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -31,61 +38,74 @@ class TextReader(Reader):
     A block is parsed at once; only one that cannot be is gone through cell by cell, for gaps or its first fault.
     """
 
-    def __init__(self, path: str, header: bool | None, delimiter: str | None) -> None:
-        self._passes = Passes(path, _blocks)
+    def __init__(self, origin: Origin, header: bool | None, delimiter: str | None) -> None:
+        self._passes = Passes(origin, partial(_blocks, delimiter))
         if self._passes.first is None:
-            raise TableError(f"{path} is empty")
-        super().__init__(path, 0)
-        first = self._passes.first.rows[0]
-        self._delimiter = delimiter or next((mark for mark in DELIMITERS if mark in first.strip()), ",")
-        cells = next(self._split([first]))
+            raise TableError(f"{origin.name} is empty")
+        super().__init__(origin.name, 0, once=origin.once)
+        self._delimiter = self._passes.first.delimiter
+        cells = next(self._split(self._passes.first.rows[:1]))
         self._has_header = not any(map(_is_value, cells)) if header is None else header
         self._doubtful = header is None and not self._has_header and not any(map(_is_number, cells))
         self.width, self.names = len(cells), tuple(cells) if self._has_header else None
 
-    def read(self, columns: Sequence[int], gaps: int = 0) -> Iterator[tuple[Rows, Place]]:
+    def read(self, columns: Sequence[int], gaps: int = 0) -> Generator[tuple[Rows, Place], None, None]:
         if gaps and self._doubtful:
             raise TableError(
                 f"{self.path}: the cells of its first row may be names or missing values; say whether it is a header "
                 "(header=True or False; --header or --no-header)"
             )
-        blocks = iter(self._passes)
-        if self._has_header:
-            first = next(blocks)
-            blocks = chain([first._replace(rows=first.rows[1:], header=1)], blocks)
-        for block in blocks:
-            if block.rows:
-                yield self._parse(block, columns, gaps), block.place
+        header = int(self._has_header)
+        with closing(iter(self._passes)) as blocks:
+            for block in blocks:
+                if header:
+                    block, header = block._replace(rows=block.rows[1:], header=1), 0
+                if block.rows:
+                    yield self._parse(block, columns, gaps), block.place
 
     def _parse(self, block: _Block, columns: Sequence[int], gaps: int) -> Rows:
-        if any(width != self.width for width in self._widths(block.rows)):
-            raise self._fault(block, columns)
-        delimiter = None if self._delimiter == " " else self._delimiter
         try:
-            return np.loadtxt(block.rows, delimiter=delimiter, comments=None, quotechar='"', usecols=columns, ndmin=2)
+            found = self._numbers(block, columns)
+            if found.shape == (len(block.rows), len(columns)):
+                return found
+            fault = f"it has rows of {found.shape[1]} numbers, not {len(columns)}"
         except ValueError as error:
-            if not gaps:
-                raise self._fault(block, columns, str(error)) from None
+            fault = str(error)
+        if not gaps:
+            raise self._fault(block, columns, fault)
         try:
-            rows = ([_value(cells[j], at < gaps) for at, j in enumerate(columns)] for cells in self._split(block.rows))
+            rows = (
+                [_value(cells[j].strip(), at < gaps) for at, j in enumerate(columns)] for cells in self._rows(block)
+            )
             return np.array(list(rows))
         except ValueError as error:
             raise self._fault(block, columns, str(error), gaps) from None
 
-    def _widths(self, rows: Sequence[str]) -> Iterator[int]:
-        """The number of cells in each row."""
-        if self._delimiter == " " or any('"' in row for row in rows):
-            return map(len, self._split(rows))
-        return (row.count(self._delimiter) + 1 for row in rows)
+    def _numbers(self, block: _Block, columns: Sequence[int]) -> Any:
+        """The values of a block that has no gaps; ValueError if it cannot be parsed at once."""
+        if self._delimiter == " " or block.quoted:  # of which NumPy might see other cells
+            rows = [",".join([cells[j] for j in columns]) for cells in self._rows(block)]
+            return self._load(rows, ",", None)
+        if any(row.count(self._delimiter) + 1 != self.width for row in block.rows):
+            raise ValueError(OTHER_LENGTH)
+        return self._load(block.rows, self._delimiter, columns)
+
+    def _load(self, rows: list[str], delimiter: str, columns: Sequence[int] | None) -> Any:
+        if not all(map(str.strip, rows)):
+            raise ValueError("a cell is empty")
+        return np.loadtxt(rows, delimiter=delimiter, comments=None, usecols=columns, ndmin=2)
+
+    def _rows(self, block: _Block) -> Iterator[list[str]]:
+        """The cells of each row, which are as many as in the first, with the space that may follow them."""
+        for cells in _cells(block.rows, self._delimiter):
+            if len(cells) != self.width:
+                raise ValueError(OTHER_LENGTH)
+            yield cells
 
     def _split(self, rows: Sequence[str]) -> Iterator[list[str]]:
         """The cells of each row, without quotes and the space about them."""
-        lines = map(str.strip, rows) if self._delimiter == " " else rows
-        try:
-            for cells in csv.reader(lines, delimiter=self._delimiter, skipinitialspace=True):
-                yield [cell.strip() for cell in cells]
-        except csv.Error as error:
-            raise TableError(f"{self.path} is not a table: {error}") from None
+        for cells in _cells(rows, self._delimiter):
+            yield [cell.strip() for cell in cells]
 
     def _fault(self, block: _Block, columns: Sequence[int], otherwise: str = "", gaps: int = 0) -> TableError:
         """What is wrong with the first row that cannot be parsed, and where."""
@@ -104,30 +124,120 @@ class TextReader(Reader):
 
 
 class _Block(NamedTuple):
-    """Rows, and the lines that hold them: the number of the first, and how many rows among them are a header."""
+    """Rows, and the lines that hold them: the number of the first, and how many rows among them are a header.
 
+    quoted : whether there are quotes;  numbers : of the lines in which rows begin, where some take several
+    """
+
+    delimiter: str
     rows: list[str]
     lines: list[str]
     first_line: int
+    quoted: bool
+    numbers: list[int] | None = None
     header: int = 0
 
     def place(self, i: int) -> str:
+        if self.numbers is not None:
+            return f"line {self.numbers[self.header + i]}"
         numbers = (number for number, line in enumerate(self.lines, self.first_line) if ROW.match(line))
         return f"line {next(islice(numbers, self.header + i, None))}"
 
 
-def _blocks(file: BinaryIO) -> Iterator[_Block]:
-    """The lines of a file, where there are rows among them."""
-    first_line = 1
-    text = io.TextIOWrapper(file, encoding="utf-8-sig")
+def _blocks(delimiter: str | None, file: BinaryIO) -> Iterator[_Block]:
+    """The lines of a file, where there are rows among them; their delimiter is told by the first row if not given."""
+    lines = Lines(io.TextIOWrapper(file, encoding="utf-8-sig"))
     try:
-        while lines := text.readlines(BLOCK_CHARACTERS):
-            rows = list(filter(ROW.match, lines))
-            if rows:
-                yield _Block(rows, lines, first_line)
-            first_line += len(lines)
+        while block := lines.block():
+            first_line = lines.count - len(block) + 1
+            rows = list(filter(ROW.match, block))
+            if not rows:
+                continue
+            delimiter = delimiter or next((mark for mark in DELIMITERS if mark in rows[0].strip()), ",")
+            quoted = any(QUOTE in row for row in rows)
+            if not quoted or _are_complete(rows, delimiter):
+                yield _Block(delimiter, rows, block, first_line, quoted)
+                continue
+            numbered = list(_records(block, first_line, delimiter, lines))
+            rows, numbers = [row for _, row in numbered], [number for number, _ in numbered]
+            yield _Block(delimiter, rows, [], first_line, quoted, numbers)
     finally:
-        text.detach()  # who opened the file closes it
+        with suppress(ValueError):  # it is closed, with all that nobody needs any more
+            lines.text.detach()  # who opened the file closes it
+
+
+class Lines:
+    """The lines of a text, without their ends, of which `count` were read.
+
+    None may be so long that memory would be in danger.
+    """
+
+    def __init__(self, text: io.TextIOWrapper) -> None:
+        self.text, self.count = text, 0
+
+    def block(self) -> list[str]:
+        """Some of them; none at the end."""
+        piece = self.text.read(BLOCK_CHARACTERS)
+        if piece and not piece.endswith("\n"):
+            piece += self.text.readline(LONGEST_LINE)
+        return self._lines(piece)
+
+    def line(self) -> list[str]:
+        """One; none at the end."""
+        return self._lines(self.text.readline(LONGEST_LINE))
+
+    def _lines(self, piece: str) -> list[str]:
+        lines = piece.removesuffix("\n").split("\n") if piece else []
+        self.count += len(lines)
+        if lines and len(lines[-1]) >= LONGEST_LINE - 1:
+            raise ValueError(f"line {self.count} is longer than {LONGEST_LINE} characters")
+        return lines
+
+
+def _records(block: list[str], first_line: int, delimiter: str, rest: Lines) -> Iterator[tuple[int, str]]:
+    """The rows of a block, each with the number of its first line; cells in quotes may hold line breaks.
+
+    A row goes on beyond the block where a quote is open at its end.
+    """
+    begun: list[str] = []
+    number = first_line - 1
+
+    def fed() -> Iterator[str]:
+        nonlocal number
+        for line in block:
+            number += 1
+            if begun or ROW.match(line):
+                begun.append(line + "\n")
+                yield begun[-1]
+        while begun:
+            more = rest.line()
+            if not more:
+                raise ValueError(f"the quote that is opened in line {number - len(begun) + 1} is not closed")
+            number += 1
+            begun.append(more[0] + "\n")
+            yield begun[-1]
+
+    for _ in _cells(fed(), delimiter, lambda: number - len(begun) + 1):
+        yield number - len(begun) + 1, "".join(begun)
+        begun.clear()
+
+
+def _are_complete(rows: Sequence[str], delimiter: str) -> bool:
+    """Whether no quote is open at the end of any: one more row is a row of its own then."""
+    try:
+        return sum(1 for _ in _cells(chain(rows, ["0"]), delimiter)) == len(rows) + 1
+    except ValueError:  # a quote that hides too much
+        return False
+
+
+def _cells(rows: Iterable[str], delimiter: str, number: Callable[[], int] | None = None) -> Iterator[list[str]]:
+    """The cells of each row."""
+    stripped = map(str.strip, rows) if delimiter == " " else rows
+    try:
+        yield from csv.reader(stripped, delimiter=delimiter, skipinitialspace=True)
+    except csv.Error as error:
+        place = "" if number is None else f", from line {number()} on"
+        raise ValueError(f"it is not a table{place}: {error}") from None
 
 
 def _is_value(cell: str) -> bool:

@@ -1,0 +1,165 @@
+"""Where the bytes of a table come from: a file, opened anew for each pass, or what can be read once only."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import os
+import stat
+import sys
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, BinaryIO, Generic, TypeVar, cast
+
+from cgmm.errors import BlockError
+
+T = TypeVar("T")
+
+STANDARD_INPUT = "-"
+GZIP = b"\x1f\x8b"
+MAGIC_BYTES = 6  # that tell a format
+BUFFER = 1 << 16  # bytes, of what is read after its first bytes were looked at
+
+
+class TableError(BlockError):
+    """A table cannot be read; the message says where and why."""
+
+
+class Origin:
+    """A file by its path, or standard input.
+
+    name : as messages call it;  magic : its first bytes, unpacked if gzip has packed them
+    once : whether it is no regular file: a pipe, a device or standard input give their bytes once only
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path, self.once = path, path == STANDARD_INPUT or is_special(path)
+        self.name = "standard input" if path == STANDARD_INPUT else path
+        with naming(self.name), contextlib.ExitStack() as stack:
+            self.magic, file = looked_at(self._open(stack), MAGIC_BYTES, self.once)
+            self._kept = (file, stack.pop_all()) if self.once else None
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Any]:
+        """Its bytes from the first, unpacked if gzip has packed them; TableError if they were read and come once."""
+        with naming(self.name), contextlib.ExitStack() as stack:
+            yield self._take(stack) if self.once else self._open(stack)
+
+    def check_lasting(self, kind: str) -> None:
+        """That it may be read in any order, as a format needs."""
+        if self._kept is not None:
+            self._kept[1].close()
+            raise TableError(
+                f"{self.name} is {kind}, which cannot be read from a pipe: it must be text or npy, or be written to a "
+                "file first"
+            )
+
+    def _take(self, stack: contextlib.ExitStack) -> Any:
+        if self._kept is None:
+            raise TableError(f"{self.name} can be read once only: write it to a file first")
+        (file, kept), self._kept = self._kept, None
+        stack.enter_context(kept)
+        return file
+
+    def _open(self, stack: contextlib.ExitStack) -> Any:
+        file = _standard_input() if self.path == STANDARD_INPUT else stack.enter_context(_bytes_of(self.path))
+        first, file = looked_at(file, len(GZIP), self.once)
+        return stack.enter_context(gzip.GzipFile(fileobj=file)) if first == GZIP else file
+
+
+class Passes(Generic[T]):
+    """Passes over what `parts` makes of a file, each from its beginning; over what comes once, one.
+
+    first : the first part, None if there is none
+    """
+
+    def __init__(self, origin: Origin, parts: Callable[[BinaryIO], Iterator[T]]) -> None:
+        self.origin, self.parts = origin, parts
+        begun = self._begin()
+        self.first: Any = next(begun, None)
+        self._begun: Any = None
+        if origin.once and self.first is not None:
+            self._begun = begun
+        else:
+            begun.close()
+
+    def __iter__(self) -> Generator[T, None, None]:
+        begun, self._begun = self._begun, None
+        is_new = begun is None
+        with contextlib.closing(self._begin() if is_new else begun) as parts:
+            if not is_new:
+                yield self.first
+            yield from parts
+
+    def _begin(self) -> Any:
+        with self.origin.opened() as file:
+            yield from self.parts(file)
+
+
+class Begun(io.RawIOBase):
+    """A file some of whose bytes were read already, from the first of these."""
+
+    def __init__(self, first: bytes, file: Any) -> None:
+        self._first, self._file = first, file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._first:
+            return int(self._file.readinto1(buffer))
+        given = self._first[: len(buffer)]
+        self._first = self._first[len(given) :]
+        buffer[: len(given)] = given
+        return len(given)
+
+
+def is_special(path: str | bytes) -> bool:
+    """Whether there is something at path which is no regular file: a pipe, or a device."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def looked_at(file: Any, count: int, once: bool) -> tuple[bytes, Any]:
+    """The first bytes of a file, however late they come, and the file as it was before."""
+    first = file.read(count)
+    if once:
+        return first, io.BufferedReader(Begun(first, file), BUFFER)
+    file.seek(0)
+    return first, file
+
+
+def size_of_rest(file: Any) -> int | None:
+    """How many bytes a regular file has yet to give; None where that is not known."""
+    if not isinstance(getattr(file, "raw", None), io.FileIO):
+        return None
+    found = os.fstat(file.fileno())
+    return found.st_size - file.tell() if stat.S_ISREG(found.st_mode) else None
+
+
+@contextlib.contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Errors of a damaged file, whoever finds the damage, name it."""
+    try:
+        yield
+    except (TableError, MemoryError, ImportError):
+        raise
+    except UnicodeDecodeError:
+        raise TableError(f"{name} is neither text in UTF-8 nor npy, npz or Parquet") from None
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        if error.errno is None:
+            raise TableError(f"{name} cannot be read: {error}") from error
+        raise OSError(error.errno, error.strerror, name) from error
+    except Exception as error:  # whatever gzip, zipfile, NumPy and pyarrow make of a damaged file
+        raise TableError(f"{name} cannot be read: {error}") from error
+
+
+def _bytes_of(path: str) -> BinaryIO:
+    return open(path, "rb")
+
+
+def _standard_input() -> io.BufferedReader:
+    if sys.stdin is None:
+        raise TableError("standard input is closed: name a file")
+    return cast(io.BufferedReader, sys.stdin.buffer)
