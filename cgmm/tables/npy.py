@@ -57,7 +57,9 @@ class Header(NamedTuple):
             raise ValueError(f"its header is damaged: it tells of an array of shape {self.shape}")
 
     def check_size(self, found: int) -> None:
-        """That so many bytes after the header are those of the array."""
+        """That so many bytes after the header are those of the array, and not those of pickled objects."""
+        if self.dtype.hasobject:
+            raise ValueError("it holds Python objects, which are never unpickled")
         if self.nbytes == found:
             return
         claim = f"its header tells of an array of shape {self.shape} and type {self.dtype}, {self.nbytes} bytes"
@@ -89,8 +91,6 @@ def read_header(file: BinaryIO) -> Header:
 
 def read_array(file: BinaryIO, header: Header) -> Any:
     """The array whose bytes are next; the memory that is taken grows with what has come."""
-    if header.dtype.hasobject:
-        raise ValueError("it holds Python objects, which are never unpickled")
     values = read_bytes(file, header.nbytes).view(header.dtype)
     return values.reshape(header.shape[::-1]).T if header.is_fortran else values.reshape(header.shape)
 
