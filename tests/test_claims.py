@@ -63,6 +63,8 @@ CLAIMS = {
     "strange type": headed("{'descr': [('a', 'b', 'c', 'd')], 'fortran_order': False, 'shape': (50, 3)}"),
     "number as type": headed("{'descr': 5, 'fortran_order': False, 'shape': (50, 3)}"),
     "deep": headed("(" * 9000),
+    "deep in another way": headed("-" * 9000 + "1"),
+    "as deep as may be": headed("-" * 1000),
     "long header": headed("{'descr': '<f8', 'fortran_order': False, 'shape': (50, 3)}" + " " * 20_000, (2, 0)),
     "header of gigabytes": b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + X.tobytes(),
     "cut in its header": npy(X)[:40],

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAGIC = b"\x93NUMPY"
 AT_ONCE = 1 << 22  # bytes that are asked for before any has come
 LONGEST_HEADER = 10_000  # characters; NumPy's own bound
+LONGEST_TEXT = 1000  # characters of it that are no space: a longer one may nest so deep that Python's parser gives up
 MOST_COLUMNS = 1 << 24  # of no rows: those of rows that are there are bounded by the bytes of a row
 HEADERS = {
     (1, 0): (2, np.lib.format.read_array_header_1_0),
@@ -57,7 +58,9 @@ class Header(NamedTuple):
             raise ValueError(f"its header is damaged: it tells of an array of shape {self.shape}")
 
     def check_size(self, found: int) -> None:
-        """That so many bytes after the header are those of the array."""
+        """That so many bytes after the header are those of the array, and not those of pickled objects."""
+        if self.dtype.hasobject:
+            raise ValueError("it holds Python objects, which are never unpickled")
         if self.nbytes == found:
             return
         claim = f"its header tells of an array of shape {self.shape} and type {self.dtype}, {self.nbytes} bytes"
@@ -78,8 +81,12 @@ def read_header(file: BinaryIO) -> Header:
     size = file.read(width)
     length = int.from_bytes(size, "little")
     text = file.read(min(length, LONGEST_HEADER))
+    if length > LONGEST_HEADER or len(text.strip()) > LONGEST_TEXT:
+        raise ValueError("its header is longer than that of an array of numbers")
     try:
         shape, is_fortran, dtype = understand(io.BytesIO(size + text))
+    except MemoryError:
+        raise
     except Exception as error:  # whatever NumPy makes of a damaged header; some of its advice is dangerous
         raise ValueError("its header is damaged") from error
     if any(size < 0 for size in shape):
@@ -89,8 +96,6 @@ def read_header(file: BinaryIO) -> Header:
 
 def read_array(file: BinaryIO, header: Header) -> Any:
     """The array whose bytes are next; the memory that is taken grows with what has come."""
-    if header.dtype.hasobject:
-        raise ValueError("it holds Python objects, which are never unpickled")
     values = read_bytes(file, header.nbytes).view(header.dtype)
     return values.reshape(header.shape[::-1]).T if header.is_fortran else values.reshape(header.shape)
 
