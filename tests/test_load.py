@@ -44,6 +44,7 @@ DISTANCES = distances_to(ROWS[:K].copy())
 MATRICES = np.repeat(np.eye(64)[np.newaxis], 64, axis=0)
 PASSES = {
     "populate": lambda: _kernels.populate(ROWS),
+    "column_means": lambda: _kernels.column_means(ROWS),
     "all_within": lambda: _kernels.all_within(ROWS, 1e150),
     "expectation": lambda: _kernels.expectation(ROWS, MIXTURE.density, "full"),
     "evaluate": lambda: _kernels.evaluate(ROWS, MIXTURE.density, "labels"),
