@@ -14,9 +14,9 @@ from cgmm.command.arguments import parser
 from cgmm.command.output import STANDARD_OUTPUT_NAME
 from cgmm.errors import InvalidParameterError
 
-BAD, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # exit codes; the last two are a shell's for SIGINT and SIGPIPE
-LONGEST = 1500  # characters of a message: the name of a file may have a thousand
-ENDED = 128  # and the number of the signal
+BAD, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # Exit codes: the last two are a shell's for SIGINT and SIGPIPE.
+LONGEST = 1500  # Characters of a message, at most: the name of a file alone may have a thousand.
+ENDED = 128  # The exit code after another signal is this and the signal's number.
 ERRORS = OSError, ValueError, TypeError, ImportError, MemoryError
 
 

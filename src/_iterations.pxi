@@ -27,7 +27,7 @@ cdef class Iterations:
     log-likelihood does not fall. Bit for bit what cgmm.em does one by one.
 
     X, row_weights, moment as expectation; density of any parameters, for its form; family "full", "tied", "diag" or
-    "spherical", whose M-step it is; limits as struct Limits; lifting: cgmm.matrices.lift.
+    "spherical", whose M-step it is; limits as struct Limits; lifting: cgmm.mixture.matrices.lift.
     """
     cdef _Pass work
     cdef Family family
@@ -93,7 +93,7 @@ cdef class Iterations:
              root if whitens else NULL, self.offsets)
 
     cdef int lift(self, Py_ssize_t c) except -1:
-        """Hold the c-th new matrix as cgmm.matrices.lift does, and take its root."""
+        """Hold the c-th new matrix as cgmm.mixture.matrices.lift does, and take its root."""
         cdef Py_ssize_t d = self.d, size = d * d * sizeof(double)
         cdef double *covariance = self.after.covariances + c * d * d
         S, least = np.empty((d, d)), np.empty(d)

@@ -160,7 +160,7 @@ cdef void *address(array) except? NULL:
 cdef void load(Work *work, const double *means, const double *factor, const double *log_norm, const double *whitener,
                double *scratch) noexcept nogil:
     """OUT what work's means, mixture and whitener point to: parameters about work.centre, in the layout of the kernels.
-    IN means, factor, log_norm, whitener (or NULL) as cgmm.parameters.Density has them. SCRATCH (k,d)."""
+    IN means, factor, log_norm, whitener (or NULL) as cgmm.mixture.density.Density has them. SCRATCH (k,d)."""
     cdef Py_ssize_t k = work.k, d = work.d, c, i, j
     cdef cgmm_form form = work.mixture.form
     work.kernels.convert(means, k * d, work.centre, d, <void *> work.means)
@@ -288,7 +288,7 @@ cdef class _Pass:
         lay_out(work, self.kind)
 
     cdef set_guide(self, guide, moment):
-        """Prepare a SCREENED pass; guide as cgmm.pruning.Guide."""
+        """Prepare a SCREENED pass; guide as cgmm.rows.pruning.Guide."""
         cdef Work *work = &self.work
         cdef Screened *to = &work.screened
         cdef const cgmm_kernels *kernels = work.kernels
@@ -313,7 +313,7 @@ cdef class _Pass:
         to.margin = 1.0 if work.output == LABELS else kernels.negligible
 
     cdef set_groups(self, groups):
-        """Prepare a PIECES pass; groups as cgmm.missing.Groups."""
+        """Prepare a PIECES pass; groups as cgmm.rows.patterns.Groups."""
         cdef Work *work = &self.work
         cdef Groups *to = &self.groups
         density = self.density

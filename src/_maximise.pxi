@@ -16,7 +16,7 @@ FAMILIES = {"full": VVV, "tied": EEE, "diag": VVI, "spherical": VII}
 
 
 cdef struct Parameters:
-    # As cgmm.parameters.Parameters has them.
+    # As cgmm.mixture.parameters.Parameters has them.
     double *weights        # (k,)
     double *means          # (k,d)
     double *covariances    # VVV (k,d,d), EEE (d,d), VVI (k,d) or VII (k,)
@@ -264,7 +264,7 @@ def log_norms(const double[::1] log_det, const double[::1] weights, Py_ssize_t d
 
 def central_moments(moment, const double[::1] mass, const double[::1] counts, first, second, shift):
     """Offsets first / mass (k,d), means shift + offsets, and covariances (second − Σ mass · offset offsetᵀ) / counts in
-    the shape of second: see cgmm.statistics.SufficientStatistics. mass (k,); counts (k,), of moment "pooled" (1,)."""
+    the shape of second: see cgmm.mixture.statistics. mass (k,); counts (k,), of moment "pooled" (1,)."""
     cdef Py_ssize_t k = first.shape[0], d = first.shape[1]
     cdef Moment kind = MOMENTS[moment]
     arrays = [np.ascontiguousarray(array, dtype=np.float64) for array in (first, second, shift)]

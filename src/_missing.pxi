@@ -225,7 +225,7 @@ OF_COMPLETED = ("full", "pooled")    # second moments that one conditional distr
 def expectation_of_groups(X, density, moment, groups, row_weights=None, int n_threads=1):
     """One E-step over rows some of whose values are missing (NaN): the sums that expectation gives.
 
-    groups as cgmm.missing.Groups; density triangular, moment "full"; or whitened, moment "full" or "pooled"; or masked,
+    groups as cgmm.rows.patterns; density triangular, moment "full"; or whitened, moment "full" or "pooled"; or masked,
     moment "diag" or "radial"; its log_norm (k,) is log π_c. Computed in double.
     """
     able = ("diag", "radial") if density.form == "masked" else ("full",) if density.whitener is None else OF_COMPLETED

@@ -43,7 +43,7 @@ cdef void add_moments_of(const Work *work, const Py_ssize_t *index, Py_ssize_t r
 
 def moments_of_labels(X, const Py_ssize_t[::1] labels, Py_ssize_t k, moment, double least, row_weights=None):
     """(n_k, first, second, shift) of rows X (n,d) with labels (n,), each component's moments about its mean; that of
-    all rows for one of less weight than `least`, whose moments are zero. See cgmm.statistics.SufficientStatistics."""
+    all rows for one of less weight than `least`, whose moments are zero. See cgmm.mixture.statistics."""
     cdef Work work
     cdef const double[::1] weights
     cdef Moment kind = MOMENTS[moment]

@@ -2,7 +2,7 @@
 
 
 cdef struct Statistics:
-    # As cgmm.statistics.SufficientStatistics has them.
+    # As cgmm.mixture.statistics.SufficientStatistics has them.
     double *n_k        # (k,)
     double *first      # (k,d)
     double *second     # of moment FULL (k,d,d), POOLED (d,d), DIAG (k,d) or RADIAL (k,)
@@ -85,8 +85,8 @@ cdef void take_sums(const Work *work, const double *sums, const double *factor, 
 cdef class Expectation:
     """One E-step, over rows that come in parts: the same bits for any cut at multiples of MOST_CHUNK rows.
 
-    density as cgmm.parameters.Density; moment "full" (k,d,d), "diag" (k,d), "radial" (k,) for an isotropic density,
-    or "pooled" (d,d); guide, cgmm.pruning.Guide, to leave out negligible components, or None; n: the rows of all
+    density as cgmm.mixture.density; moment "full" (k,d,d), "diag" (k,d), "radial" (k,) for an isotropic density,
+    or "pooled" (d,d); guide, cgmm.rows.pruning.Guide, to leave out negligible components, or None; n: the rows of all
     parts.
     """
     cdef object density, moment, guide, flat

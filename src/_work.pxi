@@ -83,7 +83,7 @@ cdef struct Dense:
 
 
 cdef struct Screened:
-    # What a SCREENED pass is given, as cgmm.pruning.Guide, and its scratch beside that of Dense.
+    # What a SCREENED pass is given, as cgmm.rows.pruning.Guide, and its scratch beside that of Dense.
     double margin           # of screen
     const void *guide       # REAL, see project
     cgmm_mixture nearest    # the images of the means, to guess by

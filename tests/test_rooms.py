@@ -41,7 +41,8 @@ def test_names_that_docstrings_promise_resolve(name):
 def test_docstrings_name_what_there_is():
     """Each dotted name of a module in docstrings and comments leads somewhere."""
     for path in MODULES:
-        for name in set(re.findall(r"\bcgmm(?:\.[A-Za-z_]+)+", path.read_text(encoding="utf-8"))):
+        named = set(re.findall(r"\bcgmm(?:\.[A-Za-z_]+)+", path.read_text(encoding="utf-8")))
+        for name in named - {"cgmm.exe"}:  # the command on Windows
             assert _resolves(name), f"{path.name}: {name}"
 
 

@@ -15,8 +15,8 @@ from cgmm.mixture.families import FAMILIES
 from cgmm.selection import CRITERIA
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
-MOST_COUNTS = 1000  # candidates of a family: more take longer than anyone waits
-MOST = 2**63 - 1  # what an array can count
+MOST_COUNTS = 1000  # Candidates of a family, at most: more take longer than anyone waits.
+MOST = 2**63 - 1  # An array cannot count more rows.
 THREADS = "how many to use; results do not depend on it (default: all)"
 DATA = """\
 DATA is text (CSV, TSV, cells separated by semicolons or spaces; gzip may have

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from cgmm.files import naming, write_whole
 
 STANDARD_OUTPUT, STANDARD_OUTPUT_NAME = "-", "standard output"
-NUMBERS_AT_A_TIME = 1 << 16  # as Python's own, which take ten times the memory of an array's
+# Numbers that are turned into text at a time: as Python's own they take ten times the memory of an array's.
+NUMBERS_AT_A_TIME = 1 << 16
 
 
 def show(text: str) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-PROGRAMS = ("cgmm", "cgmm.exe", "cgmm-script.py")  # as installers name it
+PROGRAMS = ("cgmm", "cgmm.exe", "cgmm-script.py")  # Names that installers give the command line.
 
 
 class Ended(BaseException):

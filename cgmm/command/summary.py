@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cgmm.tables import Table
     from cgmm.types import Array, ArrayLike
 
-MOST_FEATURES, MOST_COMPONENTS = 8, 30  # in a table of components
+MOST_FEATURES, MOST_COMPONENTS = 8, 30  # That a table of components shows: more would not fit a terminal.
 
 
 def of_fit(model: GMM, X: ArrayLike | Table, sample_weight: Array | None, seconds: float) -> str:

@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from cgmm.tables.readers import Reader
     from cgmm.types import Array, Rows
 
-MOST_VALUES = 1 << 23  # of responsibilities held at once
-LARGE = 1 << 28  # bytes of a file: what is larger, a fit reads anew in each pass
-MOST_DRAWN = 100_000  # rows in a picture: of more, a sample
+MOST_VALUES = 1 << 23  # Responsibilities that are held at once: 64 MiB of them.
+LARGE = 1 << 28  # Bytes of a file: a fit reads a larger one anew in each pass, and holds a smaller one in memory.
+MOST_DRAWN = 100_000  # Rows in a picture, at most: of more, a sample is drawn.
 
 
 def fit(args: Namespace) -> None:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 # Beyond this `reach` of the parameters, log-densities lose more than that to rounding.
 MOST_EXACT = 1e10
-# The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.
-LEAST_LOG = -1e300
+# The logarithm of a prior's density counts for no more per row, up or down: it stays a number where the density is
+# zero, and where rows weigh nearly nothing.
+MOST_LOG = 1e300
 
 
 def run(
@@ -101,7 +102,7 @@ def _objective(statistics: SufficientStatistics, stage: Stage, settings: Setting
     if prior is None:
         return statistics.lower_bound
     log_density = prior.log_density(parameters.family, parameters.values)
-    return statistics.lower_bound + max(log_density / statistics.weight, LEAST_LOG)
+    return statistics.lower_bound + min(max(log_density / statistics.weight, -MOST_LOG), MOST_LOG)
 
 
 def _is_rounding(stage: Stage) -> bool:

@@ -80,9 +80,11 @@ class Evaluation:
         return float((row_weights[counted] * values[counted]).sum())
 
     def statistics(self, double: bool = False) -> SufficientStatistics:
-        """Those of the rows, in float64 if `double`."""
+        """Those of the rows, in float64 if `double`; about the means as they are, not as float32 rows have them."""
         data = self.data.widened() if double else self.data
-        return data.statistics(self.parameters, self.n_threads).settled()
+        found = data.statistics(self.parameters, self.n_threads)
+        means = self.parameters.means
+        return (found if np.array_equal(found.shift, means) else found.moved_to(means)).settled()
 
     def _log_certainty(self) -> float:
         return sum(part._sum(np.log(part.evaluate("responsibilities").max(axis=1))) for part in self.parts())

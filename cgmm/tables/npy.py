@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from typing import Self
 
 MAGIC = b"\x93NUMPY"
-AT_ONCE = 1 << 22  # bytes that are asked for before any has come
-LONGEST_HEADER = 10_000  # characters; NumPy's own bound
-LONGEST_TEXT = 1000  # characters of it that are no space: a longer one may nest so deep that Python's parser gives up
-MOST_COLUMNS = 1 << 24  # of no rows: those of rows that are there are bounded by the bytes of a row
+BYTES_AT_ONCE = 1 << 22  # Bytes that memory is taken for before any of them has come.
+LONGEST_HEADER = 10_000  # Characters of a header, at most: NumPy's own bound.
+# Characters of a header that are no space, at most: a longer one may nest so deep that Python's parser gives up.
+LONGEST_TEXT = 1000
+# Columns of an array without rows, at most: where there are rows, their bytes bound the columns.
+MOST_COLUMNS = 1 << 24
 HEADERS = {
     (1, 0): (2, np.lib.format.read_array_header_1_0),
     (2, 0): (4, np.lib.format.read_array_header_2_0),
@@ -102,7 +104,7 @@ def read_array(file: BinaryIO, header: Header) -> Any:
 
 def read_bytes(file: BinaryIO, size: int) -> Any:
     """So many bytes (size,); ValueError if the file ends before."""
-    found = np.empty(min(size, AT_ONCE), dtype=np.uint8)
+    found = np.empty(min(size, BYTES_AT_ONCE), dtype=np.uint8)
     filled = 0
     while filled < size:
         if filled == len(found):

@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 STANDARD_INPUT = "-"
 GZIP = b"\x1f\x8b"
-MAGIC_BYTES = 6  # that tell a format
-BUFFER = 1 << 16  # bytes, of what is read after its first bytes were looked at
+MAGIC_BYTES = 6  # First bytes of a file that are looked at: the longest mark of a format, NumPy's, has so many.
+BUFFER = 1 << 16  # Bytes that are read at a time from a file whose first bytes were looked at.
 
 
 class TableError(BlockError):

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 MEND = "fill it, drop the row, or fit with missing=marginal"
 CHOOSE = "choose the columns of numbers with --columns"
-BLOCK_BYTES = 1 << 22  # of a block's values: past the caches, so that the cost of a call does not matter
-AT_ONCE = 8192  # rows that are turned at once: they stay in cache
-INDEX = re.compile(r"__index_level_\d+__")  # how pandas names an index without a name
-MOST_TOLD = 12  # names in an error
+BLOCK_BYTES = 1 << 22  # Bytes of a block's values: so many that the cost of a call for each does not matter.
+ROWS_AT_ONCE = 8192  # Rows of columns that are turned into rows at once: they stay in cache.
+INDEX = re.compile(r"__index_level_\d+__")  # So pandas names an index that has no name.
+MOST_TOLD = 12  # Names that an error lists, at most.
 
 
 class Reader:
@@ -221,7 +221,7 @@ def _rows_of_block(row_bytes: int) -> int:
 def _by_rows(columns: Sequence[Any], dtype: Any) -> Rows:
     """Columns (n,) as rows (n,d), some thousands at a time: each line of the cache is then written once."""
     rows = np.empty((len(columns[0]), len(columns)), dtype)
-    for start in range(0, len(rows), AT_ONCE):
+    for start in range(0, len(rows), ROWS_AT_ONCE):
         for j, column in enumerate(columns):
-            rows[start : start + AT_ONCE, j] = column[start : start + AT_ONCE]
+            rows[start : start + ROWS_AT_ONCE, j] = column[start : start + ROWS_AT_ONCE]
     return rows

@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from cgmm.types import Rows
 
 BLOCK_CHARACTERS = 1 << 22
-LONGEST_LINE = 1 << 26  # characters: a million numbers with all their digits take 25 million
+# Characters of a line, at most: a million numbers with all their digits take 25 million.
+LONGEST_LINE = 1 << 26
 QUOTE = '"'
 OTHER_LENGTH = "a row has another number of cells than the first"
-DELIMITERS = "\t;, "  # in this order: what stands further on may be part of a cell
+# Delimiters are looked for in this order: one that stands further on may be part of a cell.
+DELIMITERS = "\t;, "
 ROW = re.compile(r" *[^ #\n]")
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 MISSING = {"na", "n/a", "nan", "null", "none", "?"}
