@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
+COMPARED: tuple[CovarianceType, ...] = ("full", "tied", "diag", "spherical")  # Families, by default.
 CRITERIA = {name: name for name in ("bic", "aic", "icl")}
 
 
@@ -140,7 +141,7 @@ class Selection:
 def select(
     X: ArrayLike,
     n_components: int | Iterable[int] = range(1, 10),
-    covariance_types: CovarianceType | Collection[CovarianceType] = ("full", "tied", "diag", "spherical"),
+    covariance_types: CovarianceType | Collection[CovarianceType] = COMPARED,
     *,
     criterion: Literal["bic", "aic", "icl"] = "bic",
     n_init: int = 10,

@@ -12,7 +12,7 @@ from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.config import VERSION
 from cgmm.fit.starts import METHODS
 from cgmm.mixture.families import FAMILIES
-from cgmm.selection import CRITERIA
+from cgmm.selection import COMPARED, CRITERIA
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
 MOST_COUNTS = 1000  # Candidates of a family, at most: more take longer than anyone waits.
@@ -79,7 +79,7 @@ def parser() -> ArgumentParser:
     select.add_argument(
         "--covariance",
         type=_families,
-        default=tuple(FAMILIES),
+        default=COMPARED,
         metavar="LIST",
         help="covariance families (default: all)",
     )

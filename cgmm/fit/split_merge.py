@@ -91,7 +91,7 @@ def _one(parameters: Parameters, c: int) -> Array:
 
 def _with(parameters: Parameters, others: Mask, more: list[Array]) -> Array:
     """The covariances of those components and, nearest to more (d,d), of the family; a shared one stays."""
-    family = parameters.family
+    family, count = parameters.family, int(np.count_nonzero(others)) + len(more)
     if not family.per_component:
-        return parameters.covariances
+        return family.take(parameters.covariances, [0] * count)
     return np.concatenate([parameters.covariances[others], [family.compact(full) for full in more]])

@@ -37,7 +37,9 @@ def check_fixed(fixed: Any, family: Family, k: int) -> Fixed:
             raise InvalidParameterError(f"fixed[{name!r}] must be True, False or a mask of {k} bools, not {value!r}")
         mask = np.broadcast_to(mask, k)
         if name == "covariances" and not family.per_component and mask.any() != mask.all():
-            raise InvalidParameterError("fixed['covariances'] must be all or nothing: tied components share one")
+            raise InvalidParameterError(
+                f"fixed['covariances'] must be all or nothing: {family.name} components share one"
+            )
         masks[name] = mask.copy() if mask.any() else None
     return Fixed(**masks)
 
@@ -63,6 +65,8 @@ def check_matrices(name: str, value: object, family: Family, k: int, d: int, unk
     if not known.any():
         return matrices
     fault = f"{told_parameter(name, family.name)} should be {family.definite}"
+    if not family.agree(matrices[known]):
+        raise ValueError(f"{fault} and the same for all components, which share one")
     if not family.is_symmetric(matrices[known]):
         raise ValueError(f"{fault}, but is not symmetric")
     try:

@@ -79,6 +79,11 @@ def _sums(statistics: SufficientStatistics, family: Family, rules: Rules) -> Sum
     else:
         joined = rules.prior.join(statistics, family)
         sums = Sums(*joined, empty=(joined.masses < EMPTY).nonzero()[0])
+    if sums.counts.ndim not in (0, sums.second.ndim):
+        raise ValueError(
+            f"the counts of family {family.name!r} have shape {sums.counts.shape}: they must be a number, or have as "
+            f"many axes as its second moments, of shape {sums.second.shape}"
+        )
     if not len(sums.empty):
         return sums
     return sums._replace(masses=np.maximum(sums.masses, EMPTY), counts=np.maximum(sums.counts, EMPTY))

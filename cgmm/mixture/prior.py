@@ -83,8 +83,10 @@ class Prior:
             if _is_singular(spread, least, eps):
                 spread = np.diag(spread.diagonal())
             scale = family.default_scale(spread) / k ** (2 / d)
-        counts = family.prior_counts(degrees, k, d, bool(kappa))
-        return Conjugate(alpha - 1, kappa, mean, scale, counts)
+        counts, copies = family.prior_counts(degrees, k, d, bool(kappa)), family.copies(k)
+        return Conjugate(
+            concentration=alpha - 1, precision=kappa, mean=mean, scale=scale / copies, counts=counts / copies
+        )
 
 
 def _is_singular(covariance: Array, least: Array, eps: float) -> bool:

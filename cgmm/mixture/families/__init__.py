@@ -3,6 +3,7 @@
 from cgmm.mixture.families.correlated import Full, Tied
 from cgmm.mixture.families.family import Central, Estimate, Family, NotPositiveDefinite, Whitening
 from cgmm.mixture.families.independent import Diag, Spherical
+from cgmm.mixture.families.shared import Shared
 
 FAMILIES: dict[str, Family] = {family.name: family for family in (Full(), Tied(), Diag(), Spherical())}
 
@@ -14,6 +15,7 @@ __all__ = [
     "Family",
     "Full",
     "NotPositiveDefinite",
+    "Shared",
     "Spherical",
     "Tied",
     "Whitening",

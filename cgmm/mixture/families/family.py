@@ -101,12 +101,18 @@ class Family(ABC):
     @abstractmethod
     def n_parameters(self, k: int, d: int) -> int:
         """Free parameters of the covariances."""
+        raise NotImplementedError
 
     # The M-step
 
     @abstractmethod
     def counts(self, n_k: Array, d: int) -> Array:
-        """What second moments of components of weights n_k (k,) are divided by; it broadcasts against them."""
+        """What second moments of components of weights n_k (k,) are divided by: a number, or with as many axes."""
+        raise NotImplementedError
+
+    def copies(self, k: int) -> int:
+        """How often a covariance is kept that a prior is of once: k times, where components share one kept for each."""
+        return 1
 
     def estimate(self, central: Central, rules: Obeyed, last: Values | None) -> Estimate:
         """The covariances of highest likelihood (or posterior density) that obey the rules.
@@ -121,6 +127,7 @@ class Family(ABC):
     @abstractmethod
     def hold(self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1) -> Estimate:
         """Covariances whose variance is nowhere below `least` (d,) or (k,d), with reg_covar added."""
+        raise NotImplementedError
 
     def second(self, covariances: Array, counts: Array) -> Array:
         """The second moments of which these covariances are the estimate: the inverse of the closed form."""
@@ -129,6 +136,7 @@ class Family(ABC):
     @abstractmethod
     def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:
         """What a conjugate prior of so many degrees of freedom adds to the counts, and whether means have one, too."""
+        raise NotImplementedError
 
     @abstractmethod
     def default_scale(self, covariance: Array) -> Array:
@@ -201,6 +209,10 @@ class Family(ABC):
     @abstractmethod
     def is_symmetric(self, covariances: Array) -> bool:
         """Whether the covariances are symmetric, to rounding."""
+
+    def agree(self, covariances: Array) -> bool:
+        """Whether covariances that components share are the same for all."""
+        return True
 
     # Other forms of the covariances
 
