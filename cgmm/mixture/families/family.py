@@ -101,14 +101,12 @@ class Family(ABC):
     @abstractmethod
     def n_parameters(self, k: int, d: int) -> int:
         """Free parameters of the covariances."""
-        raise NotImplementedError
 
     # The M-step
 
     @abstractmethod
     def counts(self, n_k: Array, d: int) -> Array:
         """What second moments of components of weights n_k (k,) are divided by: a number, or with as many axes."""
-        raise NotImplementedError
 
     def copies(self, k: int) -> int:
         """How often a covariance is kept that a prior is of once: k times, where components share one kept for each."""
@@ -127,7 +125,6 @@ class Family(ABC):
     @abstractmethod
     def hold(self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1) -> Estimate:
         """Covariances whose variance is nowhere below `least` (d,) or (k,d), with reg_covar added."""
-        raise NotImplementedError
 
     def second(self, covariances: Array, counts: Array) -> Array:
         """The second moments of which these covariances are the estimate: the inverse of the closed form."""
@@ -136,7 +133,6 @@ class Family(ABC):
     @abstractmethod
     def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:
         """What a conjugate prior of so many degrees of freedom adds to the counts, and whether means have one, too."""
-        raise NotImplementedError
 
     @abstractmethod
     def default_scale(self, covariance: Array) -> Array:
