@@ -256,11 +256,11 @@ def test_interrupts_during_imports(tmp_path, module):
     assert (result.returncode, result.stderr) == (-signal.SIGINT, b"")
 
 
-def test_ctrl_c_elsewhere_is_left_alone():
+def test_ctrl_c_elsewhere_is_left_alone(tmp_path):
     program = "import signal, cgmm; print(signal.getsignal(signal.SIGINT) is signal.default_int_handler)"
-    hearing = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    elsewhere = {"cwd": tmp_path, "preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
     environment = os.environ | {"PYTHONPATH": PATH}
-    assert subprocess.check_output([sys.executable, "-c", program], env=environment, **hearing) == b"True\n"
+    assert subprocess.check_output([sys.executable, "-c", program], env=environment, **elsewhere) == b"True\n"
 
 
 def closed(*arguments, number):
