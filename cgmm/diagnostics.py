@@ -38,7 +38,7 @@ class Diagnostics:
 
     def __init__(self, fit: Fit, restarts: Iterable[Restart], winner: int, passes: int = 0) -> None:
         self._fit, self.restarts, self.winner, self.passes = fit, tuple(restarts), winner, passes
-        self.effective_counts: Array | None = fit.n_k
+        self.effective_counts: Array | None = fit.masses
         self.repairs, self.degenerate = fit.repairs, fit.degenerate
 
     @once

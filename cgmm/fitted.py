@@ -133,7 +133,10 @@ class Fitted(Estimator):
         if X is None:
             return Subject(state.fit.parameters, state.names, None)
         asked = self._asked(state)
-        rows = AtHand(X, sample_weight, asked.gaps).evaluations(asked).only()
+        opened = open_rows(X, sample_weight, asked.gaps)
+        if not isinstance(opened, AtHand):
+            raise TypeError("X must be rows in memory: a picture shows a sample of more, so give some of them")
+        rows = opened.evaluations(asked).only()
         return Subject(state.fit.parameters, state.names, rows)
 
     weights_: Array = _reads(lambda self: self._parameters.weights)

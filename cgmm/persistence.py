@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from cgmm.em.stepwise import Memory
+from cgmm.em.stepwise import FLOAT32, Memory
 from cgmm.files import write_whole
 from cgmm.mixture.checks import check_matrices, check_mixture_weights
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
-from cgmm.mixture.second import FORMS
+from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.protocol import names_of_features
 from cgmm.tables.npy import Archive
@@ -27,7 +27,7 @@ FORMAT = "cgmm"
 VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
 TOLD = ("seen", "iterations", "batches")
-LARGEST_EXPONENT = 1100  # Of a row's weight: no double has a larger one.
+LARGEST_EXPONENT = 1200  # Of a stream's sums of weights: no double's is as far from zero.
 STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
 
 
@@ -59,7 +59,9 @@ def save(
     }
     if memory is not None:
         sums = memory.statistics
-        header["stream"] = {"exponent": sums.exponent} | {name: getattr(memory, name) for name in TOLD}
+        header["stream"] = {"exponent": sums.exponent, "eps": memory.eps} | {
+            name: getattr(memory, name) for name in TOLD
+        }
         arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, memory.least), strict=True))
     write_whole(path, lambda file: np.savez(file, header=np.array(json.dumps(header)), **arrays))
 
@@ -169,7 +171,7 @@ def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: 
     if "stream" not in header:
         return None
     family, k, d = parameters.family, parameters.k, parameters.d
-    shapes = ((k,), (k, d), FORMS[family.moment].shape(k, d), (k, d), (d,))
+    shapes = ((k,), (k, d), SECOND_MOMENTS[family.moment].shape(k, d), (k, d), (d,))
     found = {name: check_start_array(name, arrays[name], shape) for name, shape in zip(STREAM, shapes, strict=True)}
     n_k, first, second, shift, least = found.values()
     if (n_k < 0).any() or not n_k.any() or (least <= 0).any():
@@ -178,7 +180,7 @@ def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: 
     told["seen"] = check_real("its header's seen", told["seen"])
     for name in ("iterations", "batches"):
         check_count(f"its header's {name}", told[name], 0)
-    exponent = check_count("its header's exponent", header["stream"]["exponent"], -LARGEST_EXPONENT)
+    exponent = check_count("its header's exponent", header["stream"]["exponent"], -LARGEST_EXPONENT, LARGEST_EXPONENT)
     statistics = SufficientStatistics(
         n_k=n_k,
         first=first,
@@ -189,4 +191,5 @@ def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: 
         moment=family.moment,
         exponent=exponent,
     )
-    return Memory(statistics, least=least, **told)
+    eps = check_real("its header's eps", header["stream"].get("eps", FLOAT32))
+    return Memory(statistics, least=least, eps=eps, **told)

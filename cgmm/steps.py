@@ -76,7 +76,7 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
         raise ValueError("these statistics are of a model with other components, features or covariances")
     if not statistics.n_k.sum() > 0:
         raise ValueError("these statistics are of no rows of positive weight")
-    statistics = replace(statistics, n_k=np.ascontiguousarray(statistics.n_k, dtype=np.float64)).of_order_one()
+    statistics = replace(statistics, n_k=np.ascontiguousarray(statistics.n_k, dtype=np.float64)).normalised()
     if model.prior is not None:
         raise ValueError("prior must be None: one M-step knows nothing of the rows from which a prior takes its scale")
     settings = settings_of(model, last.family, last.k).with_rules(least=last.least)
@@ -86,7 +86,8 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
         parameters=parameters,
         lower_bounds=history,
         converged=False,
-        n_k=statistics.masses,
+        n_k=statistics.n_k,
+        exponent=statistics.exponent,
         repairs=tuple(repairs),
         singular=tuple(repair.component for repair in repairs if repair.cause == SINGULAR),
     )

@@ -252,3 +252,64 @@ def test_order_in_memory_changes_no_bit(family):
         rows = np.random.default_rng(seed).integers(0, 3, size=(8 + seed, 4)) * 1.7
         fits = [GMM(1, covariance_type=family).fit(np.asarray(rows, order=order)) for order in ("C", "F")]
         assert_same_bits(*fits, names=FITTED)
+
+
+# What a review found beside these
+
+
+def test_sums_of_many_blocks_of_large_weights():
+    """Each block's sums are numbers, and those of all are beyond the largest: 2e303 rows."""
+    rows = np.random.default_rng(0).normal(size=(100, 2)) * 1e3
+    model = GMM.from_parameters([1.0], [[0.0, 0.0]], [np.eye(2) * 1e6])
+    found = sum(expectation(model, rows, np.full(100, 1e299)) for _ in range(20))
+    expected = maximisation(model, expectation(model, rows)).covariances_
+    assert_allclose(maximisation(model, found).covariances_, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("unit, scale", [(1e-63, 1e-200), (1e-80, 1e-160), (1e80, 1e160)])
+def test_moments_that_weights_would_take_from_the_numbers(unit, scale):
+    rows = np.random.default_rng(0).normal(size=(200, 2))
+    one = GMM.from_parameters([1.0], [[0.0, 0.0]], [np.eye(2)]).set_params(reg_covar=0)
+    other = GMM.from_parameters([1.0], [[0.0, 0.0]], [np.eye(2) * unit**2]).set_params(reg_covar=0)
+    expected = maximisation(one, expectation(one, rows)).covariances_
+    found = maximisation(other, expectation(other, rows * unit, np.full(200, scale))).covariances_
+    assert_allclose(found / unit**2, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("types", [(np.float32, np.float64), (np.float64, np.float32), (np.float32,) * 2])
+def test_a_default_prior_of_batches_of_any_types(types):
+    """Rounding of the statistics is that of the roughest batch: it does not say whether a covariance is singular."""
+    for seed in range(10):
+        rows = np.random.default_rng(seed).normal(size=(1500, 4))
+        rows = np.column_stack([rows, rows[:, 0] + rows[:, 1]]).astype(np.float32)
+        model = GMM(1, prior="default", reg_covar=0, learning_decay=1.0)
+        for dtype in types:
+            model.partial_fit(rows.astype(dtype))
+        expected = GMM(1, prior="default", reg_covar=0).fit(np.concatenate([rows, rows])).score(rows)
+        assert abs(model.score(rows) - expected) < 0.1  # a wrong decision makes it 0.5 to 10
+
+
+@pytest.mark.parametrize("first", [[], np.empty((0, 3)), np.zeros((5, 3))], ids=["list", "empty", "array"])
+@pytest.mark.parametrize("verb", ["fit", "partial_fit"])
+def test_names_are_those_of_the_first_block_that_has_some(verb, first, frame):
+    other = frame[list(frame.columns[::-1])]
+    with pytest.raises(ValueError, match="block 2"):
+        getattr(GMM(1), verb)(lambda: iter([first, frame, other]))
+
+
+def test_weights_beside_an_iterator_are_refused():
+    with pytest.raises(TypeError, match="sample_weight"):
+        GMM(1).partial_fit(iter([X]), sample_weight=np.ones(300))
+
+
+def test_a_stream_after_rows_that_weigh_next_to_nothing():
+    """5e-324 a row: what is remembered of them is no less than they are."""
+    rows = np.random.default_rng(0).normal(size=(41, 2))
+    model = GMM(4, random_state=0, max_iter=200).fit(rows, sample_weight=np.full(41, 5e-324))
+    model.partial_fit(rows[:1], sample_weight=[5e-324])
+    assert_allclose(model.weights_.sum(), 1, rtol=1e-12)
+
+
+def test_weights_that_nearly_vanish_count_alike_in_blocks():
+    rows, w = np.random.default_rng(0).normal(size=(6, 1)), np.array([3.0, *[1.5e-323] * 5])
+    assert_same_bits(GMM(3, random_state=0).fit(rows, sample_weight=w), GMM(3, random_state=0).fit([(rows, w)]))

@@ -103,7 +103,7 @@ def test_the_statistics_of_a_fit(family, prior):
     """Its M-step makes its parameters of them; of rows in other units and weights as well."""
     model = GMM(4, covariance_type=family, prior=prior, reg_covar=0.3, random_state=0).fit(X, sample_weight=8.0)
     state = vars(model)["_state"]
-    found = state.fit.parameters.statistics(state.fit.n_k, state.settings.rules)
+    found = state.fit.parameters.statistics(state.fit.n_k, state.settings.rules, state.fit.exponent)
     again, _ = state.fit.parameters.maximise(found, state.settings.rules)
     for name in ("weights", "means", "covariances"):
         assert_allclose(getattr(again, name), getattr(state.fit.parameters, name), rtol=1e-10, atol=1e-12)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.data import Data
 
-# Beyond this `reach` of the parameters, log-densities lose more than that to rounding.
+# Beyond this `reach` of the parameters, rounding may take more of a log-density than ROUNDING.
 MOST_EXACT = 1e10
 # The logarithm of a prior's density counts for no more per row, up or down: it stays a number where the density is
 # zero, and where rows weigh nearly nothing.
@@ -86,7 +86,8 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
         lower_bound=objective,
         change=change,
         lower_bounds=(*stage.lower_bounds, objective),
-        n_k=statistics.masses,
+        n_k=statistics.n_k,
+        exponent=statistics.exponent,
         repairs=stage.repairs_and(held + begun),
         singular=tuple(repair.component for repair in held if repair.cause == SINGULAR),
         pruning=pruning,

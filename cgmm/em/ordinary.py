@@ -88,7 +88,8 @@ class Leaps:
             parameters=Parameters(self.family, *after),
             lower_bound=bounds[-1],
             lower_bounds=bounds,
-            n_k=np.ldexp(n_k, self.data.exponent),
+            n_k=n_k,
+            exponent=self.data.exponent,
             singular=tuple(c for at, c in held if at == count - 1),
             converged=converged,
         )

@@ -78,7 +78,8 @@ class Stage(NamedTuple):
 
     before : the parameters of the iteration before
     lower_bounds : of the iterations of this run;  lower_bound, change : the last, and what it has gained
-    n_k : (k,) Σ_i w_i r_ic of the last E-step, or None;  repairs : each first of its component and cause
+    n_k, exponent : (k,) Σ_i w_i r_ic of the last E-step, as multiples of 2^exponent, or None
+    repairs : each first of its component and cause
     singular : components whose covariance was held from below in the last M-step
     double : rows are float64, or have become so
     """
@@ -96,6 +97,7 @@ class Stage(NamedTuple):
     double: bool = False
     converged: bool = False
     stopped: bool = False
+    exponent: int = 0
 
     @classmethod
     def first(cls, parameters: Parameters, repairs: Iterable[Repair] = (), lower_bound: float = -np.inf) -> Self:
@@ -129,7 +131,7 @@ class Stage(NamedTuple):
 class Fit:
     """One run of EM from one start, when it has ended.
 
-    n_k, repairs, singular : as of Stage;  starved : components to which no row belonged in the last E-step
+    n_k, exponent, repairs, singular : as of Stage;  starved : components to which no row belonged in the last E-step
     """
 
     parameters: Parameters
@@ -140,6 +142,7 @@ class Fit:
     singular: tuple[int, ...] = ()
     starved: tuple[int, ...] = ()
     stopped: bool = False
+    exponent: int = 0
 
     def __post_init__(self) -> None:
         for array in (self.lower_bounds, self.n_k):
@@ -160,7 +163,13 @@ class Fit:
             singular=stage.singular,
             starved=tuple(sorted(stage.starving.now)),
             stopped=stage.stopped,
+            exponent=stage.exponent,
         )
+
+    @property
+    def masses(self) -> Array | None:
+        """Σ_i w_i r_ic (k,) of the last E-step, or None."""
+        return self.n_k if self.n_k is None or not self.exponent else np.ldexp(self.n_k, self.exponent)
 
     @property
     def lower_bound(self) -> float:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from cgmm.rows.data import Data
     from cgmm.types import Array
 
+FLOAT32 = float(np.finfo(np.float32).eps)  # The relative rounding of float32.
 BEGAN = "no row belonged to it, and it began again at row {} of a batch"
 
 
@@ -42,7 +43,9 @@ class Rates(NamedTuple):
 
     def memory(self, seen: float) -> float:
         """m(u), in rows."""
-        return min(seen, self.rows * (seen / self.rows) ** self.decay, self.most)
+        if seen <= self.rows:
+            return min(seen, self.most)
+        return min(self.rows * (seen / self.rows) ** self.decay, self.most)
 
     def passed(self, seen: float, weight: float) -> float:
         """∫ du / m(u) over rows of this weight after those seen: e^−passed of the statistics are kept."""
@@ -64,6 +67,7 @@ class Memory(NamedTuple):
     statistics : of as many rows as are remembered
     seen : the weight of all rows that came;  iterations : of a fit, and batches since
     least : (d,) below it no variance falls
+    eps : the relative rounding of the statistics, the largest of any batch; float32's where it is not known
     """
 
     statistics: SufficientStatistics
@@ -71,6 +75,7 @@ class Memory(NamedTuple):
     iterations: int
     batches: int
     least: Array
+    eps: float = FLOAT32
 
     @property
     def steps(self) -> int:
@@ -102,11 +107,11 @@ def step(
     if batch.dtype == np.float32 and parameters.needs_double:
         batch = batch.widened()
     found, _ = batch.pruned_statistics(parameters, settings.n_threads)
-    memory = _mixed(memory, found, rates)
+    memory = _mixed(memory, found, rates)._replace(eps=max(memory.eps, float(np.finfo(batch.dtype).eps)))
     conjugate = None
     if prior is not None:
-        moments, eps = memory.statistics.moments(family), float(np.finfo(batch.dtype).eps)
-        conjugate = prior.conjugate(moments, memory.least, family, parameters.k, eps)
+        moments = memory.statistics.moments(family)
+        conjugate = prior.conjugate(moments, memory.least, family, parameters.k, memory.eps)
     settings = settings.with_rules(least=memory.least, prior=conjugate).for_rows(batch.dtype == np.float64)
     parameters, repairs = parameters.maximise(memory.statistics, settings.rules, memory.steps)
     repairs = [repair for repair in repairs if repair.cause == SINGULAR]
@@ -143,6 +148,6 @@ def _begin_again(
     begun = reseed.at_rows(rows, parameters, starved, memory.least)
     n_k[starved] = memory.row / len(n_k)
     begun = replace(begun, weights=n_k / n_k.sum())
-    statistics = begun.statistics(np.ldexp(n_k, memory.statistics.exponent), settings.rules)
+    statistics = begun.statistics(n_k, settings.rules, memory.statistics.exponent)
     moved = [Repair(memory.steps, c, BEGAN.format(row), int(row)) for c, row in zip(starved, indices, strict=True)]
     return memory._replace(statistics=statistics), begun, moved

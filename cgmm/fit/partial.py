@@ -13,6 +13,7 @@ from cgmm.fit import fitting, report
 from cgmm.fit.fitting import Prepared
 from cgmm.fit.state import Gathered, State
 from cgmm.mixture.checks import check_continues
+from cgmm.mixture.floor import EPS
 from cgmm.mixture.rules import EMPTIED, SINGULAR
 from cgmm.rows.checks import check_columns
 from cgmm.rows.floor import least_variances
@@ -109,7 +110,8 @@ class Learner:
             parameters=found.parameters,
             lower_bounds=np.append(state.fit.lower_bounds[1 - HISTORY :], found.log_likelihood),
             converged=False,
-            n_k=found.memory.statistics.masses,
+            n_k=found.memory.statistics.n_k,
+            exponent=found.memory.statistics.exponent,
             repairs=found.repairs,
             singular=tuple(repair.component for repair in found.repairs if repair.cause == SINGULAR),
             starved=tuple(repair.component for repair in found.repairs if repair.cause == EMPTIED),
@@ -132,4 +134,5 @@ def _given(state: State, rates: Rates, batch: Batch) -> Memory:
         iterations=len(state.fit.lower_bounds),
         batches=0,
         least=least,
+        eps=EPS,
     )

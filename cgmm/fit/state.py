@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from cgmm.em.stage import Fit
 from cgmm.em.stepwise import Memory
+from cgmm.mixture.floor import EPS
 
 if TYPE_CHECKING:
     from typing import Self
@@ -30,6 +33,7 @@ class State(NamedTuple):
 
     names : feature names or None;  restarts, winner : what became of each start, and which of them the fit is
     passes : over the rows;  settings : of the fit, None if the parameters were given
+    eps : the relative rounding of the fit's statistics
     memory : what is remembered of a stream;  gathered : its rows, while they are too few
     """
 
@@ -39,6 +43,7 @@ class State(NamedTuple):
     winner: int = 0
     passes: int = 0
     settings: Settings | None = None
+    eps: float = EPS
     memory: Memory | None = None
     gathered: Gathered | None = None
 
@@ -64,6 +69,7 @@ class State(NamedTuple):
             winner=search.winner,
             passes=data.place.passes.begun,
             settings=search.settings,
+            eps=float(np.finfo(data.dtype).eps),
         )
 
     def remembered(self) -> Memory | None:
@@ -71,11 +77,12 @@ class State(NamedTuple):
         fit, settings = self.fit, self.settings
         if self.memory is not None or settings is None or settings.rules.least is None or fit.n_k is None:
             return self.memory
-        statistics = fit.parameters.statistics(fit.n_k, settings.rules)
+        statistics = fit.parameters.statistics(fit.n_k, settings.rules, fit.exponent)
         return Memory(
             statistics=statistics,
             seen=statistics.weight,
             iterations=len(fit.lower_bounds),
             batches=0,
             least=settings.rules.least,
+            eps=self.eps,
         )

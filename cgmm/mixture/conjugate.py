@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cgmm.mixture.second import FORMS
+from cgmm.mixture.second import SECOND_MOMENTS
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
@@ -21,7 +21,7 @@ LEAST_EXPONENT = -60
 
 
 def beside(statistics: SufficientStatistics) -> SufficientStatistics:
-    """The statistics as they are held beside a prior's, whose weights are of order one."""
+    """The statistics with an exponent of at least LEAST_EXPONENT: with less, the prior's own sums were no numbers."""
     return statistics.with_exponent(max(statistics.exponent, LEAST_EXPONENT))
 
 
@@ -69,13 +69,13 @@ class Conjugate:
             weights=statistics.n_k + own.concentration,
             masses=statistics.n_k + own.precision,
             first=statistics.first + own.precision * offsets,
-            second=statistics.second + FORMS[statistics.moment].scatter(precisions, offsets) + own.scale,
+            second=statistics.second + SECOND_MOMENTS[statistics.moment].scatter(precisions, offsets) + own.scale,
             counts=family.counts(statistics.n_k, offsets.shape[1]) + own.counts,
         )
 
     def log_density(self, family: Family, values: Values) -> float:
         """The logarithm of the prior's density at some parameters, but for a constant."""
-        means, root, scatter = values.means, values.root, FORMS[family.moment].scatter
+        means, root, scatter = values.means, values.root, SECOND_MOMENTS[family.moment].scatter
         with np.errstate(over="ignore"):
             second = scatter(np.full(len(means), self.precision), self.mean - means) + self.scale
             precisions = family.precisions(root)

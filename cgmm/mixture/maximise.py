@@ -14,7 +14,7 @@ from cgmm import _kernels
 from cgmm.mixture.conjugate import beside
 from cgmm.mixture.families import Central
 from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
-from cgmm.mixture.second import FORMS
+from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import EMPTY, SufficientStatistics
 from cgmm.mixture.values import Values
 
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
     from cgmm.mixture.rules import Rules
     from cgmm.types import Array, Labels, Mask
 
-# Below this share of the rows in what a prior adds to a component, rounding is more than they are.
+# A component whose rows weigh less than this share of what the prior adds to it is known by the prior alone: in the
+# sum, rounding is larger than they are.
 LIGHT = 1e-9
 
 
-class Sums(NamedTuple):
+class Totals(NamedTuple):
     """Statistics as the M-step takes them, those of a prior's unseen rows included.
 
     weights : (k,) what the weights are in proportion to;  masses : (k,) what first moments are divided by
@@ -55,55 +56,57 @@ def maximise(
     A component without rows keeps its `last` mean and covariance, with weight zero. Where something is fixed there is
     a last.
     """
-    sums = _sums(statistics, family, rules)
-    repairs = [Repair(iteration, int(c), EMPTIED) for c in sums.empty]
-    weights = _shares(sums.weights, last and last.weights, rules.fixed.weights)
-    offsets, means, covariances = _moments(sums, statistics.shift, family, rules, last)
+    totals = _totals(statistics, family, rules)
+    repairs = [Repair(iteration, int(c), EMPTIED) for c in totals.empty]
+    weights = _shares(totals.weights, last and last.weights, rules.fixed.weights)
+    offsets, means, covariances = _moments(totals, statistics.shift, family, rules, last)
     fixed = rules.fixed.covariances
     if last is not None and fixed is not None and fixed.all():
         return Values(weights, means, last.covariances, last.root), repairs
-    central = Central(covariances, sums.counts, sums.empty, rules.floor_of(offsets, means))
+    central = Central(covariances, totals.counts, totals.empty, rules.floor_of(offsets, means))
     found = _but_fixed(family.estimate(central, rules, last), fixed, last)
     repairs += [Repair(iteration, c, SINGULAR) for c in found.held]
     return Values(weights, means, found.covariances, found.root), repairs
 
 
-def _sums(statistics: SufficientStatistics, family: Family, rules: Rules) -> Sums:
+def _totals(statistics: SufficientStatistics, family: Family, rules: Rules) -> Totals:
     """The statistics, to which a prior has added its own, with masses and counts that can be divided by."""
     n_k, d = statistics.n_k, statistics.shift.shape[1]
     if rules.prior is None:
         counts, empty = family.counts(n_k, d), statistics.empty
-        sums = Sums(
+        totals = Totals(
             weights=n_k, masses=n_k, first=statistics.first, second=statistics.second, counts=counts, empty=empty
         )
     else:
         joined = rules.prior.join(statistics, family)
-        sums = Sums(*joined, empty=(joined.masses < EMPTY).nonzero()[0])
-    if sums.counts.ndim not in (0, sums.second.ndim):
+        totals = Totals(*joined, empty=(joined.masses < EMPTY).nonzero()[0])
+    if totals.counts.ndim not in (0, totals.second.ndim):
         raise ValueError(
-            f"the counts of family {family.name!r} have shape {sums.counts.shape}: they must be a number, or have as "
-            f"many axes as its second moments, of shape {sums.second.shape}"
+            f"the counts of family {family.name!r} have shape {totals.counts.shape}: they must be a number, or have as "
+            f"many axes as its second moments, of shape {totals.second.shape}"
         )
-    if not len(sums.empty):
-        return sums
-    return sums._replace(masses=np.maximum(sums.masses, EMPTY), counts=np.maximum(sums.counts, EMPTY))
+    if not len(totals.empty):
+        return totals
+    return totals._replace(masses=np.maximum(totals.masses, EMPTY), counts=np.maximum(totals.counts, EMPTY))
 
 
-def _moments(sums: Sums, shift: Array, family: Family, rules: Rules, last: Values | None) -> tuple[Array, Array, Array]:
+def _moments(
+    totals: Totals, shift: Array, family: Family, rules: Rules, last: Values | None
+) -> tuple[Array, Array, Array]:
     """How far the rows' means (k,d) are from the shift, the means that are chosen, and the second moments about these
     over the counts."""
     offsets, means, covariances = _kernels.central_moments(
-        family.moment, sums.masses, np.ravel(sums.counts), sums.first, sums.second, shift
+        family.moment, totals.masses, np.ravel(totals.counts), totals.first, totals.second, shift
     )
     if last is None:
         return offsets, means, covariances
-    if len(sums.empty):
-        means[sums.empty] = last.means[sums.empty]
+    if len(totals.empty):
+        means[totals.empty] = last.means[totals.empty]
     fixed = rules.fixed.means
     if fixed is not None:
         means[fixed] = last.means[fixed]
         away = np.where(fixed[:, None], offsets - (means - shift), 0.0)
-        covariances += FORMS[family.moment].scatter(sums.masses, away) / sums.counts
+        covariances += SECOND_MOMENTS[family.moment].scatter(totals.masses, away) / totals.counts
     return offsets, means, covariances
 
 
@@ -127,14 +130,16 @@ def _shares(n_k: Array, last: Array | None, fixed: Mask | None) -> Array:
     return weights + max(1.0 - weights.sum(), 0.0) * free / free.sum()
 
 
-def statistics_of(family: Family, values: Values, n_k: Array, rules: Rules | None = None) -> SufficientStatistics:
+def statistics_of(
+    family: Family, values: Values, n_k: Array, rules: Rules | None = None, exponent: int = 0
+) -> SufficientStatistics:
     """Statistics, about the means, of which an M-step with these rules makes these parameters; without rules, one that
     adds nothing to covariances.
 
-    n_k : (k,) the weight of each component
+    n_k : (k,) the weight of each component, as multiples of 2^exponent
     """
-    exponent = int(np.frexp(n_k.max())[1])
-    n_k = np.ldexp(n_k, -exponent)
+    own = int(np.frexp(n_k.max())[1])
+    n_k, exponent = np.ldexp(n_k, -own), exponent + own
     means, covariances = values.means, values.covariances
     d, counts = means.shape[1], family.counts(n_k, means.shape[1])
     added = 0.0 if rules is None else rules.reg_covar

@@ -1,7 +1,8 @@
-"""What a mixture is to EM and to the passes over rows: anything that has a density and an M-step.
+"""What a pass over rows asks of a mixture: the density that it evaluates, and the second moments that it accumulates.
 
 cgmm.mixture.parameters.Parameters is one. A posterior of parameters, whose density has other constants, or a mixture
-with a component that has a weight and no moments, would be another.
+with a component that has a weight and no moments, would be another. The loop asks Parameters for more: whether its
+M-step is compiled, its `reach`, and what guides a pruned pass; for another model, these become part of the protocol.
 """
 
 from __future__ import annotations

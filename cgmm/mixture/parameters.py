@@ -9,6 +9,7 @@ from cgmm import _kernels
 from cgmm.mixture.density import Density, weighted_median
 from cgmm.mixture.floor import least_of
 from cgmm.mixture.maximise import maximise, statistics_of
+from cgmm.mixture.statistics import frozen
 from cgmm.mixture.values import Values
 from cgmm.once import once
 
@@ -76,12 +77,12 @@ class Parameters:
         values, repairs = maximise(statistics, self.family, rules, self.values, iteration)
         return Parameters(self.family, *values), repairs
 
-    def statistics(self, n_k: Array, rules: Rules | None = None) -> SufficientStatistics:
+    def statistics(self, n_k: Array, rules: Rules | None = None, exponent: int = 0) -> SufficientStatistics:
         """Statistics, about the means, of which an M-step with these rules makes these parameters.
 
-        n_k : (k,) the weight of each component
+        n_k : (k,) the weight of each component, as multiples of 2^exponent
         """
-        return statistics_of(self.family, self.values, n_k, rules)
+        return statistics_of(self.family, self.values, n_k, rules, exponent)
 
     @property
     def values(self) -> Values:
@@ -117,11 +118,11 @@ class Parameters:
 
     @once
     def precisions(self) -> Array:
-        return _read_only(self.family.precisions(self.root))
+        return frozen(self.family.precisions(self.root))
 
     @once
     def precisions_cholesky(self) -> Array:
-        return _read_only(self.family.precisions_cholesky(self.root))
+        return frozen(self.family.precisions_cholesky(self.root))
 
     @once
     def reach(self) -> float:
@@ -148,8 +149,3 @@ class Parameters:
             log_norm=_kernels.log_norms(whitening.log_det, self.weights, self.d),
             whitener=whitening.whitener,
         )
-
-
-def _read_only(array: Array) -> Array:
-    array.flags.writeable = False
-    return array

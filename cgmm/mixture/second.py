@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Moment
 
 
-class Form(NamedTuple):
+class SecondMoment(NamedTuple):
     """Second moments of k components and d features.
 
     shape : of k and d
@@ -33,9 +33,9 @@ class Form(NamedTuple):
         return np.concatenate(seconds) if self.per_component else np.sum(seconds, axis=0)
 
 
-FORMS: dict[Moment, Form] = {
-    "full": Form(lambda k, d: (k, d, d), lambda m, o: (m[:, None] * o)[:, :, None] * o[:, None, :]),
-    "diag": Form(lambda k, d: (k, d), lambda m, o: m[:, None] * o**2),
-    "radial": Form(lambda k, d: (k,), lambda m, o: m * (o**2).sum(axis=1)),
-    "pooled": Form(lambda k, d: (d, d), lambda m, o: np.einsum("c,ci,cj->ij", m, o, o), per_component=False),
+SECOND_MOMENTS: dict[Moment, SecondMoment] = {
+    "full": SecondMoment(lambda k, d: (k, d, d), lambda m, o: (m[:, None] * o)[:, :, None] * o[:, None, :]),
+    "diag": SecondMoment(lambda k, d: (k, d), lambda m, o: m[:, None] * o**2),
+    "radial": SecondMoment(lambda k, d: (k,), lambda m, o: m * (o**2).sum(axis=1)),
+    "pooled": SecondMoment(lambda k, d: (d, d), lambda m, o: np.einsum("c,ci,cj->ij", m, o, o), per_component=False),
 }

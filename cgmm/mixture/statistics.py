@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cgmm.mixture.second import FORMS
+from cgmm.mixture.second import SECOND_MOMENTS
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # A component of less weight, in units of row weights, is empty: quotients by smaller numbers lose their digits.
 EMPTY = np.finfo(np.float64).tiny / np.finfo(np.float64).eps
+LARGE = 1e300  # Sums whose absolute values are less can be added as they are.
 SUMS = ("n_k", "first", "second", "log_likelihood", "total_weight")
 
 
@@ -88,9 +89,18 @@ class SufficientStatistics:
                 "these statistics do not add up: they are of different models. Compute both with the same parameters "
                 "and covariance_type"
             )
-        exponent = max(self.exponent, other.exponent)
-        one, two = self.with_exponent(exponent), other.with_exponent(exponent)
-        return replace(one, **{name: getattr(one, name) + getattr(two, name) for name in SUMS})
+        if not self.exponent and not other.exponent and self._adds_up(other):
+            return self._plus(other)
+        one, two = self.normalised(), other.normalised()
+        exponent = max(one.exponent, two.exponent)
+        return one.with_exponent(exponent)._plus(two.with_exponent(exponent)).settled()
+
+    def _adds_up(self, other: SufficientStatistics) -> bool:
+        """Whether the sums are so far from the largest numbers that another's can be added to them."""
+        return all(np.abs(getattr(part, name)).max() < LARGE for part in (self, other) for name in SUMS)
+
+    def _plus(self, other: SufficientStatistics) -> SufficientStatistics:
+        return replace(self, **{name: getattr(self, name) + getattr(other, name) for name in SUMS})
 
     def __radd__(self, other: int) -> SufficientStatistics:
         return self + other
@@ -104,16 +114,18 @@ class SufficientStatistics:
         return replace(self, **held, exponent=exponent)
 
     def settled(self) -> SufficientStatistics:
-        """The same sums, with an exponent of 0 where floats hold them: they are finite, and no weight loses digits."""
+        """The same sums, with an exponent of 0 where floats hold them without losing a digit."""
         if not self.exponent:
             return self
         plain = self.with_exponent(0)
-        numbers = all(np.isfinite(getattr(plain, name)).all() for name in SUMS)
-        light = (plain.n_k < EMPTY) & (self.n_k >= EMPTY)
-        return self if light.any() or not numbers else plain
+        back = plain.with_exponent(self.exponent)
+        exact = all(np.array_equal(getattr(back, name), getattr(self, name), equal_nan=True) for name in SUMS)
+        return plain if exact else self
 
-    def of_order_one(self) -> SufficientStatistics:
+    def normalised(self) -> SufficientStatistics:
         """The same sums, with the exponent that makes the weight of all rows a number of order one."""
+        if not self.total_weight:
+            return self
         return self.with_exponent(self.exponent + int(np.frexp(self.total_weight)[1]))
 
     @property
@@ -140,7 +152,7 @@ class SufficientStatistics:
         moved = shift - self.shift
         offsets = self.first / self.divisor[:, None]
         left = np.where(self.n_k[:, None] < EMPTY, 0.0, offsets - moved)
-        scatter = FORMS[self.moment].scatter
+        scatter = SECOND_MOMENTS[self.moment].scatter
         second = self.second + (scatter(self.n_k, left) - scatter(self.n_k, offsets))
         return replace(self, first=self.n_k[:, None] * left, second=second, shift=shift)
 
@@ -150,7 +162,7 @@ class SufficientStatistics:
         offset = (self.first + self.n_k[:, None] * (self.shift - self.shift[0])).sum(axis=0) / n
         mean = self.shift[0] + offset
         second = self.moved_to(np.tile(mean, (k, 1))).second
-        whole = FORMS[self.moment].together(second) / family.counts(np.array([n]), d)
+        whole = SECOND_MOMENTS[self.moment].together(second) / family.counts(np.array([n]), d)
         return float(np.ldexp(n, self.exponent)), mean, family.expand(whole, 1, d)[0]
 
     def with_moments(self, first: Array, second: Array) -> SufficientStatistics:

@@ -22,7 +22,7 @@ LARGEST_SINGLE = 1e15
 # Where a float32 column holds nothing larger, the squares of its values underflow: such rows are computed in float64.
 SMALLEST_SINGLE = 1e-15
 MOST_ROWS = 1 << 40  # Rows of a stream, whose number is not known: more never come.
-# 2^−1074 is the smallest positive double: a number below half of it is rounded to zero.
+# 2^−1074 is the smallest positive double: a number of no more than half of it is rounded to zero.
 SMALLEST_EXPONENT = -1074
 SCALE_ROWS = 256  # Rows, evenly spread, that are looked at to see whether a column is so small.
 
@@ -141,14 +141,15 @@ def of_order_one(weights: Array | None) -> tuple[Array | None, int]:
 
 
 def by_exponent(weights: Array) -> Counter[int]:
-    """How many positive weights there are of each binary exponent."""
-    exponents, counts = np.unique(np.frexp(weights[weights > 0])[1], return_counts=True)
+    """How many positive weights there are of each exponent e, that is in (2^(e−1), 2^e]."""
+    mantissas, exponents = np.frexp(weights[weights > 0])
+    exponents, counts = np.unique(exponents - (mantissas == 0.5), return_counts=True)
     return Counter(dict(zip(exponents.tolist(), counts.tolist(), strict=True)))
 
 
 def not_vanishing(counts: Counter[int], exponent: int) -> int:
     """How many of them are still positive as multiples of 2^exponent: see by_exponent."""
-    return sum(count for own, count in counts.items() if own - exponent > SMALLEST_EXPONENT)
+    return sum(count for own, count in counts.items() if own - exponent >= SMALLEST_EXPONENT)
 
 
 def check_enough_rows(rows: int, n: int, k: int, name: str) -> None:

@@ -65,7 +65,7 @@ class Found(NamedTuple):
 
 
 class Agreed(NamedTuple):
-    """What the first pass found of all chunks, for those that follow: see Place; weights are divided by 2^exponent."""
+    """What the first pass found, which every later pass needs: see Place."""
 
     d: int
     dtype: RowType
@@ -295,10 +295,6 @@ class Collection:
 
     def __init__(self, X: Any, sample_weight: Any, gaps: bool) -> None:
         self.X, self.sample_weight, self.gaps = X, sample_weight, gaps
-
-    @property
-    def names(self) -> Names | None:
-        return self._chunks().names
 
     def _chunks(self) -> Chunks:
         return Chunks(self.X, self.sample_weight)

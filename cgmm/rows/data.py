@@ -72,11 +72,13 @@ class Data(ABC):
 
     def whole(self) -> Self:
         """All rows in memory."""
-        return self._of(self.place.whole())
+        place = self.place.whole()
+        return self if place is self.place else self._of(place)
 
     def sample(self, size: int, rng: np.random.Generator) -> Self:
         """`size` rows of positive weight, or all, in their order, in memory."""
-        return self._of(self.place.sample(size, rng))
+        place = self.place.sample(size, rng)
+        return self if place is self.place else self._of(place)
 
     def cut(self, which: slice) -> Self:
         """Some of rows in memory."""

@@ -49,7 +49,7 @@ class Gapped(Data):
     """
 
     def __init__(self, place: Place, like: Gapped | None = None) -> None:
-        """like : the rows of which these are some, whose distribution fills gaps where a start needs rows without"""
+        """like : the data of which these rows are a part; starts fill gaps by its normal distribution"""
         super().__init__(place)
         self.like = like
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cgmm.rows.opened import AtHand, InBlocks
-from cgmm.rows.sources import Iterated, check_lasting, is_dask, source_of
+from cgmm.rows.sources import BRING_WEIGHTS, Iterated, check_lasting, is_dask, source_of
 
 if TYPE_CHECKING:
     from cgmm.rows.opened import Opened
@@ -26,4 +26,8 @@ def open_rows(X: Any, sample_weight: Any = None, gaps: bool = False, again: bool
 
 def open_stream(X: Any, sample_weight: Any = None, gaps: bool = False) -> Opened:
     """The same for rows that are read once: an iterator of blocks will do."""
-    return InBlocks(Iterated(lambda: X), gaps) if isinstance(X, Iterator) else open_rows(X, sample_weight, gaps)
+    if not isinstance(X, Iterator):
+        return open_rows(X, sample_weight, gaps)
+    if sample_weight is not None:
+        raise TypeError(BRING_WEIGHTS)
+    return InBlocks(Iterated(lambda: X), gaps)

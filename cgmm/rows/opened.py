@@ -17,7 +17,7 @@ from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.gapped import Gapped
 from cgmm.rows.part import Part, joined
 from cgmm.rows.place import InMemory
-from cgmm.rows.reading import count_of, names_of, naming_block, read
+from cgmm.rows.reading import agreed, count_of, names_of, naming_block, read
 from cgmm.rows.streams import Streamed
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class FirstPass(NamedTuple):
     """What a first pass over rows that are not in memory keeps of them.
 
-    key : of the sample (cgmm.rows.sampling.key_of);  size : how many rows it is to have, by their features
+    key : of the sample, see cgmm.rows.sampling.key_of;  size(d) : how many rows the sample has if there are d features
     """
 
     key: Callable[[], int]
@@ -61,11 +61,6 @@ class Batch:
 
 class Opened(Protocol):
     """Rows that a user handed over, not checked yet."""
-
-    @property
-    def names(self) -> Names | None:
-        """Of the features, as far as they are known before a row is read."""
-        ...
 
     def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         """The rows of a fit, checked, and the names of their features.
@@ -114,10 +109,6 @@ class InBlocks:
     def __init__(self, source: Source, gaps: bool) -> None:
         self.source, self.gaps = source, gaps
 
-    @property
-    def names(self) -> Names | None:
-        return None if self.source.names is None else protocol.names_of_features(self.source.names)
-
     def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         stream = Streamed(self.source, first.key(), first.size, threads(n_threads), self.gaps)
         return data_at(stream, stream.complete), stream.names
@@ -129,9 +120,7 @@ class InBlocks:
         names = None
         for at, block in enumerate(read(self.source)):
             with naming_block(at):
-                here = names_of(self.source, block.rows)
-                names = names if at else here
-                protocol.check_names_of_block(here, names)
+                names = agreed(names, names_of(self.source, block.rows))
                 if not count_of(block):
                     continue
                 batch = _batch(block, self.gaps, d, n_threads, some=False)

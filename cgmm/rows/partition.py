@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.mixture.second import FORMS
+from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import EMPTY, SufficientStatistics
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def of_responsibilities(
     return SufficientStatistics(
         n_k=masses,
         first=np.concatenate(first),
-        second=FORMS[family.moment].side_by_side(seconds),
+        second=SECOND_MOMENTS[family.moment].side_by_side(seconds),
         log_likelihood=np.nan,
         total_weight=_kernels.total(masses),
         shift=np.concatenate(shift),

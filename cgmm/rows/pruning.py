@@ -27,8 +27,8 @@ LEAST_COMPONENTS = 4  # Components that a mixture has at least if its passes may
 # A probe asks of one row in PROBE_SHARE whether pruning would pay: it costs little beside a pass. It asks of no fewer
 # than PROBE_LEAST, for the answer to be sure, and of no more than PROBE_MOST.
 PROBE_SHARE, PROBE_LEAST, PROBE_MOST = 32, 1024, 4096
-# A component with a smaller share of the weight may consist of what was left out: 1e-20 of the weight (float32: 1e-13),
-# which is 1e-14 (1e-7) of this.
+# What is left out weighs up to 1e-20 of all (float32: 1e-13). Of a component with a smaller share than this, that may
+# be more than 1e-14 (1e-7), or all it has.
 STARVED_SHARE = 1e-6
 
 Sample: TypeAlias = Callable[[int], "Rows"]  # Some rows, no more than so many, evenly spread among all.

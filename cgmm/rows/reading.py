@@ -54,6 +54,12 @@ def names_of(source: Source, block: Any) -> Names | None:
     return protocol.feature_names(block) if source.names is None else protocol.names_of_features(source.names)
 
 
+def agreed(known: Names | None, names: Names | None) -> Names | None:
+    """The names of features after a block that has those: the first that are known; ValueError if it has others."""
+    protocol.check_names_of_block(names, known)
+    return names if known is None else known
+
+
 def nothing_counts(n: int, name: str = "X") -> ValueError:
     """The error of n rows, or a file of that name, of which none has a positive weight."""
     return ValueError(f"{name} has {n} rows" + " and no positive weight" * bool(n) + ": nothing can be fitted")

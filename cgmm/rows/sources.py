@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array
 
 # Bytes of a mapped file in a block: enough for the disk to read on, and little beside memory.
+BRING_WEIGHTS = "sample_weight is for arrays: X comes in blocks, each of which brings its weights, (rows, weights)"
 MAPPED_BYTES = 1 << 23
 SEQUENTIAL, NORMAL, DROP = (getattr(mmap, f"MADV_{name}", None) for name in ("SEQUENTIAL", "NORMAL", "DONTNEED"))
 LEAST_MAPPED = 1 << 26  # Bytes that a map has at least if a pass is to leave nothing of it in memory.
@@ -136,9 +137,7 @@ def source_of(X: Any, sample_weight: Any = None, gaps: bool = False) -> Source |
         return Iterated(partial(_slices, mapped, check_weights(sample_weight, len(mapped))))
     found = _blocks_of(X, gaps)
     if found is not None and sample_weight is not None:
-        raise TypeError(
-            "sample_weight is for arrays: X comes in blocks, each of which brings its weights, (rows, weights)"
-        )
+        raise TypeError(BRING_WEIGHTS)
     return found
 
 

@@ -22,7 +22,7 @@ from cgmm.rows.checks import (
 )
 from cgmm.rows.part import Part
 from cgmm.rows.place import PART, InMemory, Local, Passes, kept
-from cgmm.rows.reading import AHEAD, count_of, names_of, naming_block, nothing_counts, read, read_ahead, recut
+from cgmm.rows.reading import AHEAD, agreed, count_of, names_of, naming_block, nothing_counts, read, read_ahead, recut
 from cgmm.validation import check_array
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Streamed(Local):
     def __init__(
         self, source: Source, key: int, size: Callable[[int], int], n_threads: int = 1, gaps: bool = False
     ) -> None:
-        """key : of the sample (cgmm.rows.sampling.key_of);  size : how many rows it is to have, by their features
+        """key : of the sample (cgmm.rows.sampling.key_of);  size(d) : how many rows it has if there are d features
 
         If `gaps`, NaN is a missing value, and `complete` says whether there was none.
         """
@@ -75,10 +75,8 @@ class Streamed(Local):
         """The blocks, checked; leaves n, d, dtype, lengths, names and heaviest."""
         total = 0.0
         for at, block in enumerate(read(self.source)):
-            names = names_of(self.source, block.rows)
-            self.names = self.names if at else names
             with naming_block(at, self.n):
-                protocol.check_names_of_block(names, self.names)
+                self.names = agreed(self.names, names_of(self.source, block.rows))
             part = self._checked(at, block, self.n)
             row_weights = part.weights
             if self.n and (row_weights is None) != (self.heaviest is None):

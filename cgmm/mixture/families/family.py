@@ -37,7 +37,8 @@ class Whitening(NamedTuple):
 class Central(NamedTuple):
     """What an M-step knows of the rows once the means are chosen.
 
-    covariances : the second moments about the new means over `counts`: the maximum, where components share no more
+    covariances : the second moments about the new means, divided by `counts`: the covariances of highest likelihood,
+        unless components share more than the family's moment says
     counts : the family's, of the components' weights and of a prior
     empty : the components that no row belongs to
     least : (d,) or (k,d), below which no variance may fall
