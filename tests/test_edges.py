@@ -313,3 +313,14 @@ def test_a_stream_after_rows_that_weigh_next_to_nothing():
 def test_weights_that_nearly_vanish_count_alike_in_blocks():
     rows, w = np.random.default_rng(0).normal(size=(6, 1)), np.array([3.0, *[1.5e-323] * 5])
     assert_same_bits(GMM(3, random_state=0).fit(rows, sample_weight=w), GMM(3, random_state=0).fit([(rows, w)]))
+
+
+@pytest.mark.parametrize("scale", [5e-324, 1e-310, 1e-200, 1e-30])
+@pytest.mark.parametrize("precision", [0.0, 0.01])
+def test_a_prior_beside_rows_that_weigh_next_to_nothing(precision, scale):
+    """The prior is all there is, and the fit ends."""
+    for rows in (X, X[:1]):
+        prior = cgmm.Prior(mean_precision=precision, covariance=np.eye(2))
+        model = GMM(1, prior=prior, reg_covar=0, random_state=0).fit(rows, sample_weight=np.full(len(rows), scale))
+        assert model.converged_ and np.isfinite(model.lower_bounds_).all()
+        assert_allclose(model.covariances_[0], np.eye(2) / (2 + 2 + 2 + 1 + (precision > 0)), atol=1e-9)

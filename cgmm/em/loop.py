@@ -11,6 +11,7 @@ from cgmm.em import reseed
 from cgmm.em.ordinary import Leaps
 from cgmm.em.settings import ROUNDING
 from cgmm.em.stage import Fit, Stage
+from cgmm.mixture.conjugate import beside
 from cgmm.mixture.rules import SINGULAR
 
 if TYPE_CHECKING:
@@ -22,9 +23,8 @@ if TYPE_CHECKING:
 
 # Beyond this `reach` of the parameters, rounding may take more of a log-density than ROUNDING.
 MOST_EXACT = 1e10
-# The logarithm of a prior's density counts for no more per row, up or down: it stays a number where the density is
-# zero, and where rows weigh nearly nothing.
-MOST_LOG = 1e300
+# The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.
+LEAST_LOG = -1e300
 
 
 def run(
@@ -103,7 +103,7 @@ def _objective(statistics: SufficientStatistics, stage: Stage, settings: Setting
     if prior is None:
         return statistics.lower_bound
     log_density = prior.log_density(parameters.family, parameters.values)
-    return statistics.lower_bound + min(max(log_density / statistics.weight, -MOST_LOG), MOST_LOG)
+    return statistics.lower_bound + max(log_density / beside(statistics).weight, LEAST_LOG)
 
 
 def _is_rounding(stage: Stage) -> bool:

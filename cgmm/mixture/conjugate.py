@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from cgmm.types import Array
 
 
-# Rows of less weight than 2^−60 are nothing to doubles beside the unseen rows of a prior.
+# Rows of less weight than 2^−60 are nothing to doubles beside the unseen rows of a prior: they count as so much.
 LEAST_EXPONENT = -60
 
 
 def beside(statistics: SufficientStatistics) -> SufficientStatistics:
-    """The statistics with an exponent of at least LEAST_EXPONENT: with less, the prior's own sums were no numbers."""
-    return statistics.with_exponent(max(statistics.exponent, LEAST_EXPONENT))
+    """The statistics as they stand beside those of a prior, whose weights are of order one: no lighter than 2^−60."""
+    return statistics if statistics.exponent >= LEAST_EXPONENT else replace(statistics, exponent=LEAST_EXPONENT)
 
 
 class Joined(NamedTuple):
