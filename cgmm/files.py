@@ -16,7 +16,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object
 
     A path that is a device or a pipe is written to directly. OSError names the path and says why it cannot be written.
     """
-    with naming(path):
+    with naming_output(path):
         if _is_special(path):
             with open(path, "wb") as file:
                 write(file)
@@ -29,10 +29,10 @@ def check_writable(path: str | os.PathLike[str]) -> None:
     """That a file may be made at path, before the work whose result it shall hold; OSError says why not."""
     if _is_special(path):
         return
-    with naming(path):
+    with naming_output(path):
         _check_name(path)
     folder = os.path.dirname(os.path.realpath(path))
-    with naming(folder):
+    with naming_output(folder):
         if not os.path.isdir(folder):
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         partial = _beside(os.path.realpath(path))
@@ -41,7 +41,7 @@ def check_writable(path: str | os.PathLike[str]) -> None:
 
 
 @contextlib.contextmanager
-def naming(path: str | os.PathLike[str]) -> Iterator[None]:
+def naming_output(path: str | os.PathLike[str]) -> Iterator[None]:
     """Errors of what is written name the path: not nothing, nor the file that stands for it meanwhile."""
     try:
         yield

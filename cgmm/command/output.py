@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from cgmm.files import naming, write_whole
+from cgmm.files import naming_output, write_whole
 
 STANDARD_OUTPUT, STANDARD_OUTPUT_NAME = "-", "standard output"
 # Numbers that are turned into text at a time: as Python's own they take ten times the memory of an array's.
@@ -22,7 +22,7 @@ NUMBERS_AT_A_TIME = 1 << 16
 def show(text: str) -> None:
     """Print a text, with escapes for what the terminal cannot show."""
     encoding = sys.stdout.encoding or "utf-8"
-    with naming(STANDARD_OUTPUT_NAME):
+    with naming_output(STANDARD_OUTPUT_NAME):
         print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
@@ -42,7 +42,7 @@ def write_rows(path: str, names: Sequence[str] | None, blocks: Iterable[NDArray[
     otherwise, numbers with as many digits as they need to be read back exactly, and the names, if any, above them.
     """
     if path == STANDARD_OUTPUT:
-        with naming(STANDARD_OUTPUT_NAME):
+        with naming_output(STANDARD_OUTPUT_NAME):
             sys.stdout.flush()
             write_text(sys.stdout.buffer, names, blocks)
             sys.stdout.buffer.flush()

@@ -99,10 +99,9 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
 
 def _objective(statistics: SufficientStatistics, stage: Stage, settings: Settings) -> float:
     """The mean log-likelihood per row; with a prior, plus the logarithm of its density."""
-    prior, parameters = settings.prior, stage.parameters
-    if prior is None:
+    if settings.prior is None:
         return statistics.lower_bound
-    log_density = prior.log_density(parameters.family, parameters.values)
+    log_density = stage.parameters.log_prior(settings.prior)
     return statistics.lower_bound + max(log_density / beside(statistics).weight, LEAST_LOG)
 
 

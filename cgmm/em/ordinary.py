@@ -56,9 +56,10 @@ class Leaps:
     @classmethod
     def of(cls, data: Data, parameters: Parameters, settings: Settings) -> Leaps | None:
         """Those from parameters like these; None where they do not apply."""
-        part, family = data.at_hand(), parameters.family
-        if part is None or data.n >= PRUNED_ROWS or not settings.rules.free or not family.compiled:
+        part = data.at_hand()
+        if part is None or data.n >= PRUNED_ROWS or not settings.rules.free or not parameters.compiled:
             return None
+        family = parameters.family
         iterations = _kernels.Iterations(
             part.rows,
             _form_of(parameters),

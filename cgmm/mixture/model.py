@@ -1,8 +1,7 @@
-"""What a pass over rows asks of a mixture: the density that it evaluates, and the second moments that it accumulates.
+"""What a mixture is to EM's loop and to the passes over complete rows: a density, an M-step, and what decides of both.
 
 cgmm.mixture.parameters.Parameters is one. A posterior of parameters, whose density has other constants, or a mixture
-with a component that has a weight and no moments, would be another. The loop asks Parameters for more: whether its
-M-step is compiled, its `reach`, and what guides a pruned pass; for another model, these become part of the protocol.
+with a component that has a weight and no moments, would be another.
 """
 
 from __future__ import annotations
@@ -12,20 +11,46 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from typing import Self
 
+    from cgmm.mixture.conjugate import Conjugate
     from cgmm.mixture.density import Density
     from cgmm.mixture.rules import Repair, Rules
     from cgmm.mixture.statistics import SufficientStatistics
-    from cgmm.types import Moment
+    from cgmm.types import Array, Moment
 
 
 class Model(Protocol):
-    """density : what the kernels evaluate;  moment : what they accumulate"""
+    """density, moment : what the kernels evaluate, and what they accumulate;  k, d : components and features
+    compiled : whether compiled iterations know its M-step
+    reach, needs_double : how much of its log-densities rounding takes, and whether float32 would lose them
+    """
 
     @property
     def density(self) -> Density: ...
 
     @property
     def moment(self) -> Moment: ...
+
+    @property
+    def weights(self) -> Array: ...
+
+    @property
+    def k(self) -> int: ...
+
+    @property
+    def d(self) -> int: ...
+
+    @property
+    def compiled(self) -> bool: ...
+
+    @property
+    def reach(self) -> float: ...
+
+    @property
+    def needs_double(self) -> bool: ...
+
+    def log_prior(self, prior: Conjugate) -> float:
+        """The logarithm of a prior's density, but for a constant."""
+        ...
 
     def maximise(self, statistics: SufficientStatistics, rules: Rules, iteration: int = 0) -> tuple[Self, list[Repair]]:
         """The model that an M-step makes of statistics under this one; and what had to be repaired."""

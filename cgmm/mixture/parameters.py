@@ -16,6 +16,7 @@ from cgmm.once import once
 if TYPE_CHECKING:
     from typing import Self
 
+    from cgmm.mixture.conjugate import Conjugate
     from cgmm.mixture.families import Family
     from cgmm.mixture.rules import Repair, Rules
     from cgmm.mixture.statistics import SufficientStatistics
@@ -105,6 +106,19 @@ class Parameters:
     def moment(self) -> Moment:
         """What a pass is to accumulate for the next M-step."""
         return self.family.moment
+
+    @property
+    def compiled(self) -> bool:
+        """Whether compiled iterations know its M-step."""
+        return self.family.compiled
+
+    def log_prior(self, prior: Conjugate) -> float:
+        """The logarithm of a prior's density at these parameters, but for a constant."""
+        return prior.log_density(self.family, self.values)
+
+    def project(self, directions: Array) -> Array:
+        """The covariances (k,m,m) of what lies along directions (m,d)."""
+        return self.family.project(self.covariances, directions, self.k)
 
     @property
     def variances(self) -> Array:

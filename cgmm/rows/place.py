@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")  # What adds up.
 
-PART = _kernels.PART  # Rows may be cut at multiples of so many, and all sums stay the same bits.
+CUT = _kernels.PART  # Rows may be cut at multiples of so many, and all sums stay the same bits.
 
 
 class Passes:
@@ -106,7 +106,7 @@ class Place(ABC):
 
     @abstractmethod
     def sum_of_pieces(self, of: Callable[[InMemory, int], T]) -> T:
-        """Σ of(piece, index of its first row), over blocks of PART rows or fewer."""
+        """Σ of(piece, index of its first row), over blocks of CUT rows or fewer."""
 
 
 class Local(Place):
@@ -114,7 +114,7 @@ class Local(Place):
 
     @abstractmethod
     def parts(self) -> Iterator[Part]:
-        """The rows, from the first to the last; each part but the last has a multiple of PART of them."""
+        """The rows, from the first to the last; each part but the last has a multiple of CUT of them."""
 
     def expectation(
         self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
@@ -141,11 +141,11 @@ class Local(Place):
             yield InMemory(part, self.exponent)
 
     def pieces(self) -> Iterator[tuple[int, InMemory]]:
-        """The parts, cut to PART rows or fewer, each after the index of its first row."""
+        """The parts, cut to CUT rows or fewer, each after the index of its first row."""
         first = 0
         for block in self.blocks():
-            for start in range(0, block.n, PART):
-                yield first + start, block.cut(slice(start, start + PART))
+            for start in range(0, block.n, CUT):
+                yield first + start, block.cut(slice(start, start + CUT))
             first += block.n
 
     def sum_of_blocks(self, of: Callable[[InMemory], T]) -> T:

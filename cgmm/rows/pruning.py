@@ -115,7 +115,7 @@ def guide_of(parameters: Parameters, dtype: RowType) -> Guide:
     left out.
     """
     directions = principal_directions(parameters)
-    covariances = parameters.family.project(parameters.covariances, directions, parameters.k)
+    covariances = parameters.project(directions)
     images = np.einsum("cj,mj->cm", parameters.means - parameters.means[0], directions)
     diagonal = np.einsum("cmm->cm", covariances)
     slack = 1e-10 * diagonal.max(axis=1) + (8 * np.finfo(dtype).eps * np.abs(images).max()) ** 2

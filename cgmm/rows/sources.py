@@ -14,9 +14,9 @@ import numpy as np
 from cgmm import _kernels, tables
 from cgmm.errors import BlockError
 from cgmm.rows.checks import check_weights
-from cgmm.rows.place import PART
+from cgmm.rows.place import CUT
 from cgmm.tables import npy
-from cgmm.tables.origin import is_special, naming
+from cgmm.tables.origin import is_special, naming_input
 
 if TYPE_CHECKING:
     from cgmm.types import Array
@@ -78,7 +78,7 @@ class Mapped:
 
     def __init__(self, X: np.memmap[Any, Any], weights: Array | None = None) -> None:
         self.X, self.weights = X, weights
-        self.rows = max(1, MAPPED_BYTES // (PART * X.strides[0])) * PART
+        self.rows = max(1, MAPPED_BYTES // (CUT * X.strides[0])) * CUT
 
     def blocks(self) -> Iterator[tuple[Any, Any]]:
         X = np.asarray(self.X)
@@ -161,7 +161,7 @@ def _map(path: Any) -> Any:
     """The map of an npy file of rows, if it is one's path."""
     if not isinstance(path, str | os.PathLike) or not str(path).endswith(".npy") or not os.path.isfile(path):
         return None
-    with naming(os.fspath(path)), open(path, "rb") as file:
+    with naming_input(os.fspath(path)), open(path, "rb") as file:
         if file.read(len(npy.MAGIC)) != npy.MAGIC:
             return None
         file.seek(0)

@@ -21,7 +21,7 @@ from cgmm.rows.checks import (
     not_vanishing,
 )
 from cgmm.rows.part import Part
-from cgmm.rows.place import PART, InMemory, Local, Passes, kept
+from cgmm.rows.place import CUT, InMemory, Local, Passes, kept
 from cgmm.rows.reading import AHEAD, agreed, count_of, names_of, naming_block, nothing_counts, read, read_ahead, recut
 from cgmm.validation import check_array
 
@@ -63,7 +63,7 @@ class Streamed(Local):
         """The first pass: it keeps a sample, and rows that are evenly spread."""
         self.passes.begun += 1
         found: tuple[sampling.Strided, sampling.Reservoir] | None = None
-        for part in recut((part.positive() for part in self._first_blocks()), PART):
+        for part in recut((part.positive() for part in self._first_blocks()), CUT):
             found = found or (sampling.Strided(), sampling.Reservoir(key, self.size(self.d)))
             found[0].add(part)
             found[1].add(part)
@@ -134,7 +134,7 @@ class Streamed(Local):
     def parts(self) -> Iterator[Part]:
         self.passes.begun += 1
         row = self.d * self.dtype.itemsize
-        size, mapped = PART * max(1, PART_BYTES // (PART * row)), self.source.mapped
+        size, mapped = CUT * max(1, PART_BYTES // (CUT * row)), self.source.mapped
         cut = recut(self._blocks(), size, AHEAD + 2, self.dtype, views=mapped)  # other blocks may be refilled meanwhile
         return cut if mapped else read_ahead(cut)
 

@@ -35,14 +35,14 @@ class Origin:
     def __init__(self, path: str) -> None:
         self.path, self.once = path, path == STANDARD_INPUT or is_special(path)
         self.name = "standard input" if path == STANDARD_INPUT else path
-        with naming(self.name), contextlib.ExitStack() as stack:
+        with naming_input(self.name), contextlib.ExitStack() as stack:
             self.magic, file = looked_at(self._open(stack), MAGIC_BYTES, self.once)
             self._kept = (file, stack.pop_all()) if self.once else None
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Any]:
         """Its bytes from the first, unpacked if gzip has packed them; TableError if they were read and come once."""
-        with naming(self.name), contextlib.ExitStack() as stack:
+        with naming_input(self.name), contextlib.ExitStack() as stack:
             yield self._take(stack) if self.once else self._open(stack)
 
     def check_lasting(self, kind: str) -> None:
@@ -137,7 +137,7 @@ def size_of_rest(file: Any) -> int | None:
 
 
 @contextlib.contextmanager
-def naming(name: str) -> Iterator[None]:
+def naming_input(name: str) -> Iterator[None]:
     """Errors of a damaged file, whoever finds the damage, name it."""
     try:
         yield

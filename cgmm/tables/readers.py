@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from cgmm.tables import npy
-from cgmm.tables.origin import Origin, Passes, TableError, naming, size_of_rest
+from cgmm.tables.origin import Origin, Passes, TableError, naming_input, size_of_rest
 from cgmm.validation import check_array
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class NpzReader(Reader):
     """An array of a NumPy archive, held in memory."""
 
     def __init__(self, path: str, name: str | None) -> None:
-        with naming(path), npy.Archive(path) as archive:
+        with naming_input(path), npy.Archive(path) as archive:
             names = list(filter(archive.holds_array, archive))
             if not names:
                 held = listed(list(archive)) or "nothing"
@@ -123,7 +123,7 @@ class ParquetReader(Reader):
                 raise TableError(f"{self.path}, {self.told(j)}: {kind} is not a type of numbers; {CHOOSE}")
         kind = float32() if all(map(types.is_float32, kinds)) else float64()
         start = 0
-        with naming(self.path):
+        with naming_input(self.path):
             for batch in self._batches(list(dict.fromkeys(self._schema.names[j] for j in columns))):
                 found = [batch.column(at) for at in self._places(columns, batch.schema.names)]
                 parts = [column.cast(kind, safe=False).to_numpy(zero_copy_only=False) for column in found]
@@ -163,7 +163,7 @@ def _parquet_file(path: str) -> Iterator[Any]:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
         raise ImportError(f"{path} is a Parquet file, which pyarrow reads: pip install 'cgmm[arrow]'") from error
-    with naming(path), ParquetFile(path, pre_buffer=False) as file:  # or all of it is read ahead
+    with naming_input(path), ParquetFile(path, pre_buffer=False) as file:  # or all of it is read ahead
         yield file
 
 
