@@ -63,12 +63,12 @@ class Leaps:
         iterations = _kernels.Iterations(
             part.rows,
             _form_of(parameters),
-            family.moment,
-            family.name,
-            part.weights,
-            _limits(data, part, settings),
-            matrices.lift,
-            data.threads(settings.n_threads),
+            moment=family.moment,
+            family=family.name,
+            row_weights=part.weights,
+            limits=_limits(data, part, settings),
+            lifting=matrices.lift,
+            n_threads=data.threads(settings.n_threads),
         )
         return cls(data, family, settings.tol, max(1, BURST // (data.n * data.d * parameters.k)), iterations)
 
