@@ -11,7 +11,7 @@ import reference
 from cgmm import GMM, DegenerateWarning, _kernels
 from cgmm.em import loop
 from cgmm.mixture.families import FAMILIES
-from cgmm.mixture.second import FORMS
+from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import EMPTY
 from cgmm.rows.partition import of_labels
 from problems import CHUNK, FITTED, assert_same_bits, clusters, mixture, rows_of
@@ -108,7 +108,7 @@ def test_central_moments(n, d, k, family):
     offsets, means, covariances = _kernels.central_moments(found.moment, n_k, np.ravel(counts), first, second, shift)
     assert_array_equal(offsets, first / n_k[:, None])
     assert_array_equal(means, shift + offsets)
-    scatter = FORMS[found.moment].scatter(n_k, offsets)
+    scatter = SECOND_MOMENTS[found.moment].scatter(n_k, offsets)
     assert_allclose(covariances, (second - scatter) / counts, rtol=1e-13, atol=1e-13 * np.abs(second).max())
     if found.correlated:
         assert_array_equal(covariances, np.swapaxes(covariances, -1, -2))
