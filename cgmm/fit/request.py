@@ -197,6 +197,8 @@ def _method(init_params: Any) -> tuple[str, Method]:
 
 def _seed(random_state: Any) -> Any:
     """Checked, but not drawn from yet, where drawing would change it."""
+    if type(random_state) is int and random_state >= 0:  # most are; to make a generator takes longer than all checks
+        return random_state
     stateful = isinstance(random_state, np.random.Generator | np.random.RandomState)
     if not (stateful or random_state is None or random_state is np.random):
         check_random_state(random_state)

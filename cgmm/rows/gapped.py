@@ -102,7 +102,7 @@ class Gapped(Data):
         if self.place.in_memory:
             self.count_passes()
             found = self.patterns.statistics(parameters, self.threads(n_threads))
-            return replace(found, exponent=self.exponent)
+            return replace(found, exponent=self.exponent) if self.exponent else found
         found = self.sum_of_blocks(partial(_statistics, parameters, self.threads(n_threads)))
         if not (np.isfinite(found.first).all() and found.total_weight):
             self.place.accuse()

@@ -24,7 +24,7 @@ def of_partition(place: InMemory, partition: Partition, k: int, family: Family) 
         found = of_labels(X, partition.astype(np.intp, copy=False), k, family, row_weights)
     else:
         found = of_responsibilities(X, partition.astype(np.float64, copy=False), k, family, row_weights)
-    return replace(found, exponent=place.exponent)
+    return replace(found, exponent=place.exponent) if place.exponent else found
 
 
 def of_labels(
