@@ -127,12 +127,12 @@ def check_copies(model, X, directory):
         assert_array_equal(copy.score_samples(X), model.score_samples(X))
 
 
-@fuzzed(100, recipe=recipes.fits())
+@fuzzed(80, recipe=recipes.fits())
 def test_fit(tmp_path_factory, recipe):
     check_fit(recipe, tmp_path_factory.getbasetemp())
 
 
-@fuzzed(70, recipe=recipes.fits().filter(lambda recipe: recipe.labels is None))
+@fuzzed(50, recipe=recipes.fits().filter(lambda recipe: recipe.labels is None))
 def test_partial_fit(recipe):
     check_stream(recipe)
 
