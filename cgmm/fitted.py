@@ -133,7 +133,8 @@ class Fitted(Estimator):
         if X is None:
             return Subject(state.fit.parameters, state.names, None)
         asked = self._asked(state)
-        opened = open_rows(X, sample_weight, asked.gaps)
+        at_hand = isinstance(X, np.ndarray)  # a map is an array, too
+        opened = AtHand(X, sample_weight, asked.gaps) if at_hand else open_rows(X, sample_weight, asked.gaps)
         if not isinstance(opened, AtHand):
             raise TypeError("X must be rows in memory: a picture shows a sample of more, so give some of them")
         rows = opened.evaluations(asked).only()

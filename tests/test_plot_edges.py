@@ -386,3 +386,16 @@ def test_any_fitted_mixture_can_be_drawn():
             return Subject(model._parameters, None, None)
 
     assert_array_equal(plot.model(Toy()).means.get_offsets(), model.means_)
+
+
+def test_a_large_map_is_drawn_as_the_array_that_it_is(tmp_path, monkeypatch):
+    """A fit reads it block by block; a picture takes what it shows."""
+    from cgmm.rows import sources
+
+    monkeypatch.setattr(sources, "LEAST_MAPPED", 1)
+    rows = np.random.default_rng(0).normal(size=(300, 2))
+    np.save(tmp_path / "rows.npy", rows)
+    model = GMM(2, random_state=0).fit(rows)
+    assert model.plot(np.load(tmp_path / "rows.npy", mmap_mode="r")) is not None
+    with pytest.raises(TypeError, match="rows in memory"):
+        model.plot(lambda: iter([rows]))

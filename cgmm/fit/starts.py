@@ -69,7 +69,10 @@ def start(
     complete = [name for name, value in given.items() if not np.isnan(value).any()]
     if len(complete) == 3:
         return Parameters.build(family, **given), []
-    found, repairs = of_partition(rows, k, family, method, rng, rules)
+    place = rows.completed()
+    parts = method(place.part.rows, k, rng, place.part.weights, threads(rules.n_threads))
+    sums = partition.of_partition(place, parts, k, family)
+    found, repairs = Parameters.estimated(family, sums, rules._replace(fixed=Fixed()))
     if not given:
         return found, repairs
     order = _alike(found, given)
@@ -88,21 +91,6 @@ def start(
     if "covariances" in complete:
         repairs = [repair for repair in repairs if repair.cause != SINGULAR]
     return Parameters.build(family, **own), repairs
-
-
-def of_partition(
-    rows: Data,
-    k: int,
-    family: Family,
-    method: Method,
-    rng: np.random.Generator,
-    rules: Rules,
-) -> tuple[Parameters, list[Repair]]:
-    """Parameters of the partition of these rows by a method, and what had to be repaired in them."""
-    place = rows.completed()
-    parts = method(place.part.rows, k, rng, place.part.weights, threads(rules.n_threads))
-    sums = partition.of_partition(place, parts, k, family)
-    return Parameters.estimated(family, sums, rules._replace(fixed=Fixed()))
 
 
 def _alike(found: Parameters, given: Mapping[str, Any]) -> Labels:

@@ -64,6 +64,23 @@ class SufficientStatistics:
             if array.flags.writeable:  # someone else's, who may change it
                 object.__setattr__(self, name, frozen(np.array(array)))
 
+    @classmethod
+    def of_pass(
+        cls, found: tuple[Array, Array, Array, float, float, Array], moment: Moment, exponent: int = 0
+    ) -> SufficientStatistics:
+        """What a pass has found: n_k, first, second, log-likelihood, total weight, shift, in arrays of its own."""
+        n_k, first, second, log_likelihood, total_weight, shift = found
+        return cls(
+            n_k=frozen(n_k),
+            first=frozen(first),
+            second=frozen(second),
+            log_likelihood=log_likelihood,
+            total_weight=total_weight,
+            shift=frozen(shift),
+            moment=moment,
+            exponent=exponent,
+        )
+
     @property
     def lower_bound(self) -> float:
         """Mean log-likelihood of a row; NaN without any weight."""

@@ -14,7 +14,7 @@ import numpy as np
 from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.mixture.density import Density
-from cgmm.mixture.statistics import SufficientStatistics, frozen
+from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.once import once
 from cgmm.rows.place import InMemory
 
@@ -85,18 +85,8 @@ class Patterns:
             return InMemory(self.part).expectation(parameters.density, parameters.moment, n_threads)[0]
         moment, groups, density = parameters.moment, self._groups(parameters), _observed_density(parameters)
         rows, row_weights = self.part
-        n_k, first, second, log_likelihood, total_weight, shift = _kernels.expectation_of_groups(
-            rows, density, moment, groups, row_weights, threads(n_threads)
-        )
-        return SufficientStatistics(
-            n_k=frozen(n_k),
-            first=frozen(first),
-            second=frozen(second),
-            log_likelihood=log_likelihood,
-            total_weight=total_weight,
-            shift=frozen(shift),
-            moment=moment,
-        )
+        found = _kernels.expectation_of_groups(rows, density, moment, groups, row_weights, threads(n_threads))
+        return SufficientStatistics.of_pass(found, moment)
 
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int | None = None) -> Any:
         """A value for each row: "log_likelihood" (n,) of what is observed, "responsibilities" (n,k), "labels" (n,)."""

@@ -16,7 +16,7 @@ import numpy as np
 from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.errors import BlockError
-from cgmm.mixture.statistics import SufficientStatistics, frozen
+from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.rows import sampling
 
 if TYPE_CHECKING:
@@ -122,18 +122,8 @@ class Local(Place):
         sums = _kernels.Expectation(density, moment, guide, self.n)
         for part in self.parts():
             sums.add(part.rows, part.weights, self.threads(n_threads))
-        (n_k, first, second, log_likelihood, total_weight, shift), share = sums.result()
-        found = SufficientStatistics(
-            n_k=frozen(n_k),
-            first=frozen(first),
-            second=frozen(second),
-            log_likelihood=log_likelihood,
-            total_weight=total_weight,
-            shift=frozen(shift),
-            moment=moment,
-            exponent=self.exponent,
-        )
-        return found, share
+        found, share = sums.result()
+        return SufficientStatistics.of_pass(found, moment, self.exponent), share
 
     def blocks(self) -> Iterator[InMemory]:
         """The parts, each as a place in memory."""
