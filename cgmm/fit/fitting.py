@@ -42,8 +42,8 @@ def prepare(X: Any, sample_weight: Any, asked: Request, k: int, rng: np.random.G
 
     Rows that come in blocks or chunks are read once: for the sample of a search with that generator.
     """
-    first = FirstPass(partial(_key_of, rng), partial(starts.sample_size, k))
-    data, names = open_rows(X, sample_weight, asked.gaps, again=True).data(first, asked.n_threads)
+    first_pass = FirstPass(partial(_key_of, rng), partial(starts.sample_size, k))
+    data, names = open_rows(X, sample_weight, asked.gaps, again=True).data(first_pass, asked.n_threads)
     return Prepared(data, names, least_variances(data))
 
 
@@ -114,7 +114,7 @@ def _begin(asked: Request, method: Method, search: Search) -> None:
     check_fixed_given(asked.settings.rules.fixed, parameters)
     rows = data.whole() if given.function else None
     if given.responsibilities is None:
-        search.carry(asked.first, *search.begin(method, parameters, rows))
+        search.carry(asked.first_kind, *search.begin(method, parameters, rows))
     else:
         kind, whole = "responsibilities_init", data.whole()
         parts = check_responsibilities(kind, given.responsibilities, whole.n, k)

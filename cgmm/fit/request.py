@@ -117,14 +117,14 @@ class Request(NamedTuple):
     """What a model's arguments ask for, checked as far as that can be done without rows.
 
     settings : of EM, without a prior or least variances
-    first : the name of init_params, whose method comes with it;  kinds : methods of further starts, by their names
+    first_kind : the name of init_params, whose method comes with it;  kinds : methods of further starts, by their names
     given : of the start;  gaps : whether NaN is a missing value;  seed : random_state, of which `generator` makes one
     """
 
     settings: Settings
     k: int
     family: Family
-    first: str
+    first_kind: str
     method: Method
     kinds: Mapping[str, Method]
     given: Given
@@ -151,14 +151,14 @@ def request_of(model: Arguments) -> Request:
     """The Request of a model; ValueError or TypeError names the argument that cannot be used."""
     k = check_count("n_components", model.n_components)
     family = check_choice("covariance_type", model.covariance_type, FAMILIES)
-    first, method = _method(model.init_params)
+    first_kind, method = _method(model.init_params)
     return Request(
         settings=settings_of(model, family, k),
         k=k,
         family=family,
-        first=first,
+        first_kind=first_kind,
         method=method,
-        kinds=starts.KINDS if first == "kmeans" else {first: method},
+        kinds=starts.KINDS if first_kind == "kmeans" else {first_kind: method},
         given=Given(
             weights=model.weights_init,
             means=model.means_init,

@@ -25,8 +25,8 @@ def beside(statistics: SufficientStatistics) -> SufficientStatistics:
     return statistics if statistics.exponent >= LEAST_EXPONENT else replace(statistics, exponent=LEAST_EXPONENT)
 
 
-class Joined(NamedTuple):
-    """Statistics with a prior's: what the weights are in proportion to, masses, moments and counts."""
+class WithUnseen(NamedTuple):
+    """Statistics with those of rows never seen: what the weights are in proportion to, masses, moments and counts."""
 
     weights: Array
     masses: Array
@@ -59,13 +59,13 @@ class Conjugate:
             counts=np.ldexp(self.counts, exponent),
         )
 
-    def join(self, statistics: SufficientStatistics, family: Family) -> Joined:
-        """Joined of the rows seen and those never seen, as multiples of 2^exponent, see `beside`."""
+    def with_unseen(self, statistics: SufficientStatistics, family: Family) -> WithUnseen:
+        """Of the rows seen and those never seen together, as multiples of 2^exponent, see `beside`."""
         statistics = beside(statistics)
         own = self.times_power_of_two(-statistics.exponent)
         offsets = own.mean - statistics.shift
         precisions = np.full(len(offsets), own.precision)
-        return Joined(
+        return WithUnseen(
             weights=statistics.n_k + own.concentration,
             masses=statistics.n_k + own.precision,
             first=statistics.first + own.precision * offsets,

@@ -78,8 +78,8 @@ def _totals(statistics: SufficientStatistics, family: Family, rules: Rules) -> T
             weights=n_k, masses=n_k, first=statistics.first, second=statistics.second, counts=counts, empty=empty
         )
     else:
-        joined = rules.prior.join(statistics, family)
-        totals = Totals(*joined, empty=(joined.masses < EMPTY).nonzero()[0])
+        both = rules.prior.with_unseen(statistics, family)
+        totals = Totals(*both, empty=(both.masses < EMPTY).nonzero()[0])
     if totals.counts.ndim not in (0, totals.second.ndim):
         raise ValueError(
             f"the counts of family {family.name!r} have shape {totals.counts.shape}: they must be a number, or have as "
@@ -158,7 +158,7 @@ def statistics_of(
     if rules is None or rules.prior is None:
         return found
     found = beside(found)
-    unseen = rules.prior.join(found.without_moments(), family)
+    unseen = rules.prior.with_unseen(found.without_moments(), family)
     known = found.n_k < LIGHT * unseen.masses  # of the prior's mean only, or fixed
     if rules.fixed.means is not None:
         known |= rules.fixed.means

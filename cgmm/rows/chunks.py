@@ -40,7 +40,7 @@ class Chunk(NamedTuple):
     """A task's chunk: its number, the index of its first row if it is known, and the rows as given, unchecked."""
 
     at: int
-    first: int | None
+    first_row: int | None
     given: Part
 
 
@@ -210,12 +210,12 @@ def _is_of_the_cluster(error: BaseException) -> bool:
 
 
 def _of_chunk(
-    of: Callable[[Chunk], T], at: int, first: int | None, length: int | None, rows: Any, weights: Any
+    of: Callable[[Chunk], T], at: int, first_row: int | None, length: int | None, rows: Any, weights: Any
 ) -> T | None:
-    with naming_block(at, first, "chunk"):
+    with naming_block(at, first_row, "chunk"):
         if length not in (None, len(rows)):
             raise ValueError(f"it has {len(rows)} rows, and had {length} before: each pass needs the same rows")
-        return of(Chunk(at, first, Part(rows, weights))) if len(rows) else None
+        return of(Chunk(at, first_row, Part(rows, weights))) if len(rows) else None
 
 
 def _sum(*values: Any) -> Any:

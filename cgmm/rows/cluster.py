@@ -210,15 +210,15 @@ def _again(agreed: Agreed, of: Callable[[InMemory, int], T], chunk: Chunk) -> T:
         raise ValueError(f"it has shape {rows.shape}, and had {agreed.d} columns before: each pass needs the same rows")
     part = Part(rows, check_weights(chunk.given.weights, len(rows), some=False))
     part = part.of_type(agreed.dtype).times_power_of_two(-agreed.exponent)
-    return of(InMemory(part, agreed.exponent), chunk.first or 0)
+    return of(InMemory(part, agreed.exponent), chunk.first_row or 0)
 
 
-def _drawn(sizes: Mapping[int, int], key: int, data: InMemory, first: int) -> InMemory:
-    return data.sample(sizes[first], np.random.default_rng([key, first]))
+def _drawn(sizes: Mapping[int, int], key: int, data: InMemory, first_row: int) -> InMemory:
+    return data.sample(sizes[first_row], np.random.default_rng([key, first_row]))
 
 
 def _expectation(
-    density: Density, moment: Moment, n_threads: int, guide: Guide | None, data: InMemory, first: int
+    density: Density, moment: Moment, n_threads: int, guide: Guide | None, data: InMemory, first_row: int
 ) -> Work:
     statistics, share = data.expectation(density, moment, n_threads, guide)
     if not np.isfinite(statistics.first).all():  # then the rows have changed
@@ -226,17 +226,17 @@ def _expectation(
     return Work(statistics, share * data.n)
 
 
-def _check(gaps: bool, data: InMemory, first: int) -> int:
+def _check(gaps: bool, data: InMemory, first_row: int) -> int:
     check_observed(data.part.rows, None, 1, gaps, of=MOST_ROWS)
     return 0
 
 
-def _of_block(of: Callable[[InMemory], T], data: InMemory, first: int) -> T:
+def _of_block(of: Callable[[InMemory], T], data: InMemory, first_row: int) -> T:
     return of(data)
 
 
-def _of_pieces(of: Callable[[InMemory, int], T], data: InMemory, first: int) -> T:
-    return data.sum_of_pieces(lambda piece, at: of(piece, first + at))
+def _of_pieces(of: Callable[[InMemory, int], T], data: InMemory, first_row: int) -> T:
+    return data.sum_of_pieces(lambda piece, at: of(piece, first_row + at))
 
 
 class Lazy(Evaluations):
@@ -299,9 +299,9 @@ class Collection:
     def _chunks(self) -> Chunks:
         return Chunks(self.X, self.sample_weight)
 
-    def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
+    def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         chunks = self._chunks()
-        place = Chunked(chunks, first.key(), first.size, n_threads, self.gaps)
+        place = Chunked(chunks, first_pass.key(), first_pass.size, n_threads, self.gaps)
         return data_at(place, place.complete), chunks.names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:

@@ -209,16 +209,16 @@ def _of_block(kind: type[Data], of: Callable[[Data], T], block: InMemory) -> T:
 
 
 def _unlikely(
-    kind: type[Data], parameters: Parameters, most: int, n_threads: int, piece: InMemory, first: int
+    kind: type[Data], parameters: Parameters, most: int, n_threads: int, piece: InMemory, first_row: int
 ) -> Unlikely:
-    return Unlikely.of(parameters, most, n_threads, kind(piece).filled(parameters, n_threads), first)
+    return Unlikely.of(parameters, most, n_threads, kind(piece).filled(parameters, n_threads), first_row)
 
 
-def _moments_of_piece(density: Density, piece: InMemory, first: int) -> SufficientStatistics:
+def _moments_of_piece(density: Density, piece: InMemory, first_row: int) -> SufficientStatistics:
     return piece.widened().expectation(density, "full", 1)[0]
 
 
-def _sums_of_columns(columns: Labels, about: Array, piece: InMemory, first: int) -> Array:
+def _sums_of_columns(columns: Labels, about: Array, piece: InMemory, first_row: int) -> Array:
     """Σ (x_j − about_j) and Σ (x_j − about_j)² over the rows of positive weight, and their number: (3, columns).
 
     A value that is missing is not counted.

@@ -62,7 +62,7 @@ class Batch:
 class Opened(Protocol):
     """Rows that a user handed over, not checked yet."""
 
-    def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
+    def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         """The rows of a fit, checked, and the names of their features.
 
         ValueError or TypeError says what is wrong with them, and where. Rows that come in blocks or chunks are read.
@@ -88,7 +88,7 @@ class AtHand:
     def names(self) -> Names | None:
         return protocol.feature_names(self.X)
 
-    def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
+    def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         names = self.names
         data = _checked(Part(self.X, self.sample_weight), self.gaps, None, threads(n_threads))
         if isinstance(data, Gapped):
@@ -109,8 +109,8 @@ class InBlocks:
     def __init__(self, source: Source, gaps: bool) -> None:
         self.source, self.gaps = source, gaps
 
-    def data(self, first: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
-        stream = Streamed(self.source, first.key(), first.size, threads(n_threads), self.gaps)
+    def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
+        stream = Streamed(self.source, first_pass.key(), first_pass.size, threads(n_threads), self.gaps)
         return data_at(stream, stream.complete), stream.names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:

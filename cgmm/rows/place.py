@@ -132,17 +132,17 @@ class Local(Place):
 
     def pieces(self) -> Iterator[tuple[int, InMemory]]:
         """The parts, cut to CUT rows or fewer, each after the index of its first row."""
-        first = 0
+        first_row = 0
         for block in self.blocks():
             for start in range(0, block.n, CUT):
-                yield first + start, block.cut(slice(start, start + CUT))
-            first += block.n
+                yield first_row + start, block.cut(slice(start, start + CUT))
+            first_row += block.n
 
     def sum_of_blocks(self, of: Callable[[InMemory], T]) -> T:
         return reduce(operator.add, map(of, self.blocks()))
 
     def sum_of_pieces(self, of: Callable[[InMemory, int], T]) -> T:
-        return reduce(operator.add, (of(piece, first) for first, piece in self.pieces()))
+        return reduce(operator.add, (of(piece, first_row) for first_row, piece in self.pieces()))
 
 
 class InMemory(Local):

@@ -66,12 +66,12 @@ def nothing_counts(n: int, name: str = "X") -> ValueError:
 
 
 @contextmanager
-def naming_block(at: int, first: int | None = None, kind: str = "block") -> Iterator[None]:
+def naming_block(at: int, first_row: int | None = None, kind: str = "block") -> Iterator[None]:
     """Errors of a block that cannot be used name it, and the row that is its first."""
     try:
         yield
     except (ValueError, TypeError) as error:
-        where = f"{kind} {at}" if first is None else f"{kind} {at}, which begins at row {first}"
+        where = f"{kind} {at}" if first_row is None else f"{kind} {at}, which begins at row {first_row}"
         raise BlockError(f"{where}: {error}") from error
 
 

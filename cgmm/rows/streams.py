@@ -94,8 +94,8 @@ class Streamed(Local):
         if not np.isfinite(total):
             raise ValueError("the row weights have no finite sum")
 
-    def _checked(self, at: int, block: Part, first: int) -> Part:
-        with naming_block(at, first):
+    def _checked(self, at: int, block: Part, first_row: int) -> Part:
+        with naming_block(at, first_row):
             if not count_of(block):
                 return Part(np.empty((0, self.d)), None if block.weights is None else np.empty(0))
             rows, complete = check_observed(block.rows, self.d or None, self.n_threads, self.gaps, of=MOST_ROWS)
@@ -147,9 +147,9 @@ class Streamed(Local):
         return found, share
 
     def accuse(self) -> None:
-        first = 0
+        first_row = 0
         for at, block in enumerate(read(self.source)):
-            first += len(self._checked(at, block, first).rows)
+            first_row += len(self._checked(at, block, first_row).rows)
         super().accuse()
 
     @property

@@ -41,7 +41,7 @@ class Unlikely:
     most: int
 
     @classmethod
-    def of(cls, model: Model, most: int, n_threads: int, part: Part, first: int) -> Self:
+    def of(cls, model: Model, most: int, n_threads: int, part: Part, first_row: int) -> Self:
         """Those of rows without gaps, whose first has that index."""
         rows, row_weights = part
         values = _kernels.evaluate(rows, model.density, "log_likelihood", n_threads)
@@ -52,7 +52,7 @@ class Unlikely:
         here = here[np.isfinite(values[here])]
         found = cls(
             values=values[here],
-            indices=first + here,
+            indices=first_row + here,
             rows=rows[here],
             log_likelihood=log_likelihood,
             weight=part.total_weight,
