@@ -26,7 +26,7 @@ MOST_THREADS = 2**31 - 1  # OpenMP counts threads in a C int, and this is the la
 
 
 def check_count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+    if type(value) is not int and not _is_integer(value):
         raise InvalidParameterError(f"{name} must be an integer, not {value!r}")
     number = int(value)
     if number < least:
@@ -34,6 +34,10 @@ def check_count(name: str, value: Any, least: int = 1, most: int | None = None) 
     if most is not None and number > most:
         raise InvalidParameterError(f"{name} must be at most {most}, not {value}")
     return number
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
 
 
 def check_real(name: str, value: Any, least: float = 0.0, most: float = np.inf) -> float:
@@ -96,7 +100,7 @@ def check_random_state(random_state: Any) -> np.random.Generator:
         random_state = np.random.mtrand._rand
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint64))
-    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, bool | np.bool_):
+    if _is_integer(random_state):
         if random_state < 0:
             raise InvalidParameterError(f"random_state must not be negative, got {random_state}")
         return np.random.default_rng(int(random_state))
@@ -105,15 +109,22 @@ def check_random_state(random_state: Any) -> np.random.Generator:
     )
 
 
+def _is_ready(array: Array) -> bool:
+    """Whether kernels take it as it is."""
+    return array.dtype in (np.float32, np.float64) and array.dtype.isnative and array.flags.aligned
+
+
 def check_array(name: str, value: Any) -> Rows:
     """An array of float32 or float64 in native order, aligned; copied only if it is something else."""
+    if type(value) is np.ndarray and _is_ready(value):
+        return value
     if np.ma.isMaskedArray(value) and value.mask.any():
         raise ValueError(f"{name} is masked, and cgmm would see what the mask hides: fill or drop those rows")
     try:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
-    if array.dtype in (np.float32, np.float64) and array.dtype.isnative and array.flags.aligned:
+    if _is_ready(array):
         return np.asarray(array)
     if array.dtype.kind == "c":
         raise ValueError(f"Complex data not supported: {name} has dtype {array.dtype}")

@@ -210,7 +210,7 @@ cdef void log_dets_of(Family family, Py_ssize_t k, Py_ssize_t d, const double *r
 
 cdef void centre_of(Py_ssize_t k, Py_ssize_t d, const double *weights, const double *means, Py_ssize_t *order,
                     double *centre) noexcept nogil:
-    """OUT centre (d,): the weighted median of the means in each feature, as class Parameters has it. IN weights (k,),
+    """OUT centre (d,): the weighted median of the means in each feature. IN weights (k,),
     means (k,d). IN/OUT order (d,k): all components, nearly in the order of their means in a feature, then wholly."""
     cdef Py_ssize_t *sorted
     cdef Py_ssize_t j, q, r, c
@@ -232,6 +232,15 @@ cdef void centre_of(Py_ssize_t k, Py_ssize_t d, const double *weights, const dou
                 c = sorted[q]
                 break
         centre[j] = means[c * d + j]
+
+
+def weighted_median(const double[:, ::1] means, const double[::1] weights, Py_ssize_t[:, ::1] order):
+    """The weighted median of the means (k,d) in each feature, (d,); order (d,k): the components by their means."""
+    cdef Py_ssize_t k = means.shape[0], d = means.shape[1]
+    centre = np.empty(d)
+    cdef double[::1] out = centre
+    centre_of(k, d, &weights[0], &means[0, 0], &order[0, 0], &out[0])
+    return centre
 
 
 def total(const double[::1] values):

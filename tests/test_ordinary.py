@@ -10,6 +10,8 @@ import degenerate
 import reference
 from cgmm import GMM, DegenerateWarning, _kernels
 from cgmm.em import loop
+from cgmm.em.stage import History
+from cgmm.mixture.density import weighted_median
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import EMPTY
@@ -126,6 +128,30 @@ def test_reach(n, d, k, family):
     away = found.means - found.weights @ found.means
     spread = found.weights @ (np.diagonal(full, axis1=1, axis2=2) + away**2)
     assert_allclose(found.reach, (spread / left).max(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("n, d, k", SHAPES)
+def test_the_weighted_median_is_where_half_of_the_weight_is_passed(n, d, k):
+    rng = np.random.default_rng([d, k])
+    means, weights = rng.integers(0, 4, (k, d)).astype(float), rng.dirichlet(np.ones(k))  # some are equal
+    found = weighted_median(means, weights)
+    for j in range(d):
+        below = weights[means[:, j] < found[j]].sum()
+        assert below < 0.5 <= below + weights[means[:, j] == found[j]].sum() + 1e-12
+
+
+def test_a_history_that_two_runs_go_on_from_is_neithers():
+    both = History([1.0, 2.0])
+    one = both.and_then(3.0, 4.0)
+    other = both.and_then(5.0)
+    assert [*map(list, (both, one, other))] == [[1, 2], [1, 2, 3, 4], [1, 2, 5]]
+    assert list(History().and_then(6.0)) == [6.0] and not len(History())
+
+
+def test_a_history_that_goes_on_is_not_copied():
+    """It would be in each of a million iterations."""
+    history = History([1.0])
+    assert history.and_then(2.0)._shared is history._shared
 
 
 @families

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgmm.em.stage import Fit, Stage, Starving
+from cgmm.em.stage import Fit, History, Stage, Starving
 from cgmm.files import check_writable, write_whole
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
@@ -147,7 +147,7 @@ def _packed(value: Any, arrays: list[Any]) -> Any:
     if isinstance(value, Parameters):
         parts = value.weights, value.means, value.covariances, value.root
         return {"family": value.family.name, "parts": _packed(parts, arrays)}
-    if isinstance(value, tuple | list | frozenset):
+    if isinstance(value, tuple | list | frozenset | History):
         return [_packed(item, arrays) for item in value]
     if isinstance(value, dict):
         return {"mapping": {name: _packed(item, arrays) for name, item in value.items()}}
@@ -191,6 +191,7 @@ def _stage(values: tuple[Any, ...]) -> Stage:
     stage = Stage(*values)
     now, begun, due = stage.starving
     return stage._replace(
+        lower_bounds=History(stage.lower_bounds),
         repairs=_repairs(stage.repairs),
         pruning=Pruning(*stage.pruning),
         starving=Starving(frozenset(now), frozenset(begun), due),

@@ -85,7 +85,7 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
         before=stage.parameters,
         lower_bound=objective,
         change=change,
-        lower_bounds=(*stage.lower_bounds, objective),
+        lower_bounds=stage.lower_bounds.and_then(objective),
         n_k=statistics.n_k,
         exponent=statistics.exponent,
         repairs=stage.repairs_and(held + begun),
@@ -108,4 +108,4 @@ def _objective(statistics: SufficientStatistics, stage: Stage, settings: Setting
 def _is_rounding(stage: Stage) -> bool:
     """Whether rounding may have made the likelihood fall: a covariance is held at the floor, or log-densities have lost
     their digits."""
-    return bool(stage.lower_bounds) and (bool(stage.singular) or stage.parameters.reach > MOST_EXACT)
+    return stage.iterations > 0 and (bool(stage.singular) or stage.parameters.reach > MOST_EXACT)

@@ -81,14 +81,14 @@ class Leaps:
         if not count:
             return stage, not unusual
         self.data.count_passes(count)
-        bounds = (*stage.lower_bounds, *lower_bounds.tolist())
+        bounds = lower_bounds.tolist()
         repairs = [Repair(stage.iterations + at + 1, c, SINGULAR) for at, c in held]
         stage = stage._replace(
             repairs=stage.repairs_and(repairs),
             before=Parameters(self.family, *before) if count > 1 else stage.parameters,
             parameters=Parameters(self.family, *after),
             lower_bound=bounds[-1],
-            lower_bounds=bounds,
+            lower_bounds=stage.lower_bounds.and_then(*bounds),
             n_k=n_k,
             exponent=self.data.exponent,
             singular=tuple(c for at, c in held if at == count - 1),

@@ -13,7 +13,7 @@ from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
 from cgmm.rows.pruning import Pruning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from typing import Self
 
     from cgmm.mixture.statistics import SufficientStatistics
@@ -73,6 +73,37 @@ class Starving(NamedTuple):
         return self._replace(now=now, begun=self.begun | due, due=tuple(sorted(due)))
 
 
+class History:
+    """The mean log-likelihoods of a run's iterations: immutable, and longer ones share the numbers of the shorter.
+
+    Of the list that they share, each is the part up to its own length; so none is copied where a run goes on.
+    """
+
+    __slots__ = ("_length", "_shared")
+
+    def __init__(self, values: Iterable[float] = ()) -> None:
+        self._shared = list(values)
+        self._length = len(self._shared)
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[float]:
+        return iter(self._shared[: self._length])
+
+    def and_then(self, *more: float) -> History:
+        """Those, and the next ones."""
+        longer = History()
+        goes_on = self._length and self._length == len(self._shared)
+        longer._shared = self._shared if goes_on else self._shared[: self._length]
+        longer._shared.extend(more)
+        longer._length = self._length + len(more)
+        return longer
+
+    def array(self) -> Array:
+        return np.array(self._shared[: self._length])
+
+
 class Stage(NamedTuple):
     """A run of EM between two iterations: all that the next ones depend on.
 
@@ -88,7 +119,7 @@ class Stage(NamedTuple):
     before: Parameters
     lower_bound: float = -np.inf
     change: float = np.inf
-    lower_bounds: tuple[float, ...] = ()
+    lower_bounds: History = History()
     n_k: Array | None = None
     repairs: tuple[Repair, ...] = ()
     singular: tuple[int, ...] = ()
@@ -156,7 +187,7 @@ class Fit:
     def of(cls, stage: Stage) -> Self:
         return cls(
             parameters=stage.parameters,
-            lower_bounds=np.array(stage.lower_bounds),
+            lower_bounds=stage.lower_bounds.array(),
             converged=stage.converged,
             n_k=stage.n_k,
             repairs=stage.repairs,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cgmm import _kernels
+
 if TYPE_CHECKING:
     from cgmm.types import Array, Form
 
@@ -40,8 +42,5 @@ def distances_to(centres: Array, middle: Array | None = None) -> Density:
 
 def weighted_median(means: Array, weights: Array) -> Array:
     """The weighted median of the means in each feature, (d,): unlike a mean, a far component leaves it alone."""
-    order = means.argsort(axis=0, kind="stable")
-    reach = weights[order].cumsum(axis=0)
-    at = (reach >= 0.5).argmax(axis=0)
-    features = np.arange(len(at))
-    return means[order[at, features], features]
+    order = means.argsort(axis=0, kind="stable").T
+    return _kernels.weighted_median(means, weights, np.ascontiguousarray(order))

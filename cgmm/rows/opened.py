@@ -163,8 +163,11 @@ def check_names(names: Names | None, fitted: Names | None) -> None:
 
 def data_of(part: Part, complete: bool) -> Data:
     """Rows in memory, with the user's weights, as data."""
+    kind = Complete if complete else Gapped
+    if part.weights is None:
+        return kind(InMemory(part))
     row_weights, exponent = of_order_one(part.weights)
-    return (Complete if complete else Gapped)(InMemory(part._replace(weights=row_weights), exponent))
+    return kind(InMemory(part._replace(weights=row_weights), exponent))
 
 
 def data_at(place: Place, complete: bool) -> Data:

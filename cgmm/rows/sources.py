@@ -130,6 +130,8 @@ def is_dask(X: Any) -> bool:
 def source_of(X: Any, sample_weight: Any = None, gaps: bool = False) -> Source | None:
     """The source that X is, or None: then it is an array, or what becomes one. Of files that it names, cells may be
     empty if `gaps`."""
+    if type(X) is np.ndarray:  # most often
+        return None
     mapped = X if _is_map(X) and X.nbytes >= LEAST_MAPPED else _map(X)
     if mapped is not None and _is_native(mapped):
         return Mapped(mapped, check_weights(sample_weight, len(mapped)))
