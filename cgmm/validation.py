@@ -83,6 +83,8 @@ def check_verbose(verbose: object) -> int:
 def check_path(name: str, path: Any) -> str | os.PathLike[str] | None:
     if path is not None and not isinstance(path, str | os.PathLike):
         raise InvalidParameterError(f"{name} must be a path or None, not {path!r}")
+    if path is not None and not os.fspath(path):
+        raise InvalidParameterError(f"{name} is an empty path: name a file, or give None")
     return path
 
 

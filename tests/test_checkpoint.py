@@ -197,3 +197,8 @@ def test_a_folder_that_is_not_there_is_named_before_the_work(tmp_path):
 def test_a_fit_that_is_not_broken_off_leaves_no_file(tmp_path):
     assert_same(GMM(**ARGUMENTS, checkpoint=tmp_path / "fit").fit(X), GMM(**ARGUMENTS).fit(X))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_path_is_no_checkpoint():
+    with pytest.raises(ValueError, match="checkpoint is an empty path"):
+        GMM(2, checkpoint="").fit(np.eye(5))

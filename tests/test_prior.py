@@ -159,3 +159,17 @@ def test_invert_is_used():
     known = MCLUST[0]["from"]
     model = at(known, "full", max_iter=0).fit(table(MCLUST[0]["dataset"]))
     assert_allclose(model.precisions_, invert(np.array(known["covariances"]), "full"), rtol=1e-9)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@families
+@pytest.mark.parametrize("precision", [1.0, 1e6, 1e12])
+@pytest.mark.parametrize("weight", [5e-324, 1e-300, 1.0, 1e300])
+def test_a_heavy_prior_far_from_huge_rows_leaves_the_numbers_nowhere(family, weight, precision):
+    """Its second moments about them are larger than a double holds; means and covariances are not."""
+    X = np.array([[3e149], [3.1e149], [2.8e149]])
+    prior = Prior(mean_precision=precision, mean=[1.0])
+    model = GMM(1, covariance_type=family, prior=prior).fit(X, sample_weight=np.full(3, weight))
+    share = 3 * weight / (3 * weight + precision)  # the rows' in the mean; they weigh no less than 2^−60 each
+    assert_allclose(model.means_[0, 0] / 3e149, share * X.mean() / 3e149 + (1 - share) / 3e149, rtol=1e-12, atol=1e-15)
+    assert np.isfinite([model.covariances_.item(), model.lower_bound_]).all()

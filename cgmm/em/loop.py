@@ -11,7 +11,6 @@ from cgmm.em import reseed
 from cgmm.em.ordinary import Leaps
 from cgmm.em.settings import ROUNDING
 from cgmm.em.stage import Fit, Stage
-from cgmm.mixture.conjugate import beside
 from cgmm.mixture.rules import SINGULAR
 
 if TYPE_CHECKING:
@@ -102,7 +101,7 @@ def _objective(statistics: SufficientStatistics, stage: Stage, settings: Setting
     if settings.prior is None:
         return statistics.lower_bound
     log_density = stage.parameters.log_prior(settings.prior)
-    return statistics.lower_bound + max(log_density / beside(statistics).weight, LEAST_LOG)
+    return statistics.lower_bound + max(log_density / settings.prior.beside(statistics).weight, LEAST_LOG)
 
 
 def _is_rounding(stage: Stage) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,11 +19,9 @@ if TYPE_CHECKING:
 
 # Rows of less weight than 2^−60 are nothing to doubles beside the unseen rows of a prior: they count as so much.
 LEAST_EXPONENT = -60
-
-
-def beside(statistics: SufficientStatistics) -> SufficientStatistics:
-    """The statistics as they stand beside those of a prior, whose weights are of order one: no lighter than 2^−60."""
-    return statistics if statistics.exponent >= LEAST_EXPONENT else replace(statistics, exponent=LEAST_EXPONENT)
+# The prior's weights are held as multiples of a power of two so that they are less than 2^20, and its second moments
+# less than 2^1000: then its sums are numbers, for the squared differences of values may be as large as 2^1000.
+MOST_WEIGHT, MOST_MOMENT = 20, 1000
 
 
 class WithUnseen(NamedTuple):
@@ -59,9 +58,18 @@ class Conjugate:
             counts=np.ldexp(self.counts, exponent),
         )
 
+    def beside(self, statistics: SufficientStatistics) -> SufficientStatistics:
+        """Statistics as they are added to the prior's: no row is lighter than 2^−60, and the exponent is one that holds
+        the prior's sums, too."""
+        if statistics.exponent < LEAST_EXPONENT:
+            statistics = replace(statistics, exponent=LEAST_EXPONENT)
+        weight, moment = max(self.concentration, self.precision, self.counts), np.abs(self.scale).max()
+        needed = max(math.frexp(weight)[1] - MOST_WEIGHT, math.frexp(moment)[1] - MOST_MOMENT)
+        return statistics.with_exponent(max(statistics.exponent, needed))
+
     def with_unseen(self, statistics: SufficientStatistics, family: Family) -> WithUnseen:
         """Of the rows seen and those never seen together, as multiples of 2^exponent, see `beside`."""
-        statistics = beside(statistics)
+        statistics = self.beside(statistics)
         own = self.times_power_of_two(-statistics.exponent)
         offsets = own.mean - statistics.shift
         precisions = np.full(len(offsets), own.precision)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.mixture.conjugate import beside
 from cgmm.mixture.families import Central
 from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
 from cgmm.mixture.second import SECOND_MOMENTS
@@ -157,7 +156,7 @@ def statistics_of(
     )
     if rules is None or rules.prior is None:
         return found
-    found = beside(found)
+    found = rules.prior.beside(found)
     unseen = rules.prior.with_unseen(found.without_moments(), family)
     known = found.n_k < LIGHT * unseen.masses  # of the prior's mean only, or fixed
     if rules.fixed.means is not None:
