@@ -144,7 +144,9 @@ class Iterations:
         covariances: Array,
         root: Array,
         lower_bound: float,
+        earlier: Array,
         tol: float,
+        noise: float,
         most: int,
     ) -> tuple[Array, bool, bool, _Mixture, _Mixture, Array, list[tuple[int, int]]]: ...
 

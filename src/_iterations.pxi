@@ -2,6 +2,10 @@
 # _kernels.pyx.
 
 
+cdef enum:
+    LOOK_BACK = 6  # as cgmm.em.loop.LOOK_BACK
+
+
 cdef struct Limits:
     # What an ordinary iteration stays within.
     Floor floor
@@ -20,6 +24,13 @@ cdef double *carve(double **free, Py_ssize_t count) noexcept:
 cdef Parameters carve_parameters(double **free, Py_ssize_t k, Py_ssize_t d, Py_ssize_t size) noexcept:
     """Memory for parameters whose covariances are `size` doubles. IN/OUT free."""
     return Parameters(carve(free, k), carve(free, k * d), carve(free, size), carve(free, size))
+
+
+cdef bint gains_nothing(const double *bounds, Py_ssize_t count, Py_ssize_t d, double noise) noexcept nogil:
+    """Whether the last iterations of a run gained no more than rounding gives: see cgmm.em.loop. IN bounds (count,)."""
+    cdef Py_ssize_t looked = 1 + count // LOOK_BACK
+    cdef double last = bounds[count - 1]
+    return noise > 0 and count > looked and last - bounds[count - 1 - looked] < noise * (d + fabs(last))
 
 
 cdef class Iterations:
@@ -181,17 +192,21 @@ cdef class Iterations:
         lower_bound[0] = objective
         return True
 
-    def advance(self, weights, means, covariances, root, double lower_bound, double tol, Py_ssize_t most):
+    def advance(self, weights, means, covariances, root, double lower_bound, const double[::1] earlier, double tol,
+                double noise, Py_ssize_t most):
         """Up to `most` iterations from these parameters, the log-likelihood before them being lower_bound.
 
-        Returns the mean log-likelihoods (m,); whether a change of less than tol, and whether an iteration that is not
-        ordinary ended it; parameters, those before the last iteration (undefined if there was none), and its n_k; and
-        pairs of an iteration, from 0, and a component whose covariance was held from below in it.
+        earlier : the log-likelihoods of the run's iterations so far;  tol, noise : as of cgmm.em.settings.Settings
+        Returns the mean log-likelihoods (m,); whether they have converged, and whether an iteration that is not ordinary
+        ended them; parameters, those before the last iteration (undefined if there was none), and its n_k; and pairs of
+        an iteration, from 0, and a component whose covariance was held from below in it.
         """
         cdef double change = 0.0
+        cdef Py_ssize_t before_these = earlier.shape[0]
         cdef bint converged = False, ordinary = True
         given = tuple(np.ascontiguousarray(array) for array in (weights, means, covariances, root))
-        bounds = np.empty(most)
+        bounds = np.empty(before_these + most)
+        bounds[:before_these] = earlier
         cdef double[::1] out = bounds
         self.count, self.held = 0, []
         self.copy(&self.now, given, True)
@@ -199,15 +214,15 @@ cdef class Iterations:
             while ordinary and not converged and self.count < most:
                 ordinary = self.step(&lower_bound, &change)
                 if ordinary:
-                    out[self.count] = lower_bound
+                    out[before_these + self.count] = lower_bound
                     self.count += 1
-                    converged = fabs(change) < tol
+                    converged = fabs(change) < tol or gains_nothing(&out[0], before_these + self.count, self.d, noise)
         now, before = (tuple(np.empty(array.shape) for array in given) for _ in range(2))
         self.copy(&self.now, now, False)
         self.copy(&self.before, before, False)
         n_k = np.empty(self.k)
         memcpy(address(n_k), self.found.n_k, self.k * sizeof(double))
-        return bounds[:self.count], converged, not ordinary, now, before, n_k, self.held
+        return bounds[before_these:before_these + self.count], converged, not ordinary, now, before, n_k, self.held
 
     cdef copy(self, Parameters *parameters, arrays, bint into):
         """Between parameters and arrays of their weights, means, covariances and root."""

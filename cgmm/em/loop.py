@@ -15,7 +15,7 @@ from cgmm.mixture.rules import SINGULAR
 
 if TYPE_CHECKING:
     from cgmm.em.settings import Settings
-    from cgmm.em.stage import Observer
+    from cgmm.em.stage import History, Observer
     from cgmm.mixture.rules import Repair
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.data import Data
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MOST_EXACT = 1e10
 # The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.
 LEAST_LOG = -1e300
+LOOK_BACK = 6  # One in so many iterations, the last ones, are asked what they have gained together.
 
 
 def run(
@@ -76,6 +77,7 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
     iteration = stage.iterations + 1
     parameters, held = stage.parameters.maximise(statistics, settings.rules, iteration)
     starving = stage.starving.after(statistics, data.n)
+    lower_bounds = stage.lower_bounds.and_then(objective)
     begun: list[Repair] = []
     if starving.due:
         parameters, begun = reseed.begin_again(data, parameters, starving.due, settings, iteration, run)
@@ -84,7 +86,7 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
         before=stage.parameters,
         lower_bound=objective,
         change=change,
-        lower_bounds=stage.lower_bounds.and_then(objective),
+        lower_bounds=lower_bounds,
         n_k=statistics.n_k,
         exponent=statistics.exponent,
         repairs=stage.repairs_and(held + begun),
@@ -92,7 +94,7 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
         pruning=pruning,
         starving=starving,
         double=stage.double,
-        converged=bool(abs(change) < settings.tol and not begun),
+        converged=not begun and (abs(change) < settings.tol or _gains_nothing(lower_bounds, data.d, settings.noise)),
     )
 
 
@@ -102,6 +104,19 @@ def _objective(statistics: SufficientStatistics, stage: Stage, settings: Setting
         return statistics.lower_bound
     log_density = stage.parameters.log_prior(settings.prior)
     return statistics.lower_bound + max(log_density / settings.prior.beside(statistics).weight, LEAST_LOG)
+
+
+def _gains_nothing(lower_bounds: History, d: int, noise: float) -> bool:
+    """Whether the last iterations, one in LOOK_BACK of all, gained no more than rounding gives: see Settings.noise.
+
+    Together they gain what single ones lose in it; and a run that has converged goes on for no more than a fifth.
+    """
+    count = len(lower_bounds)
+    looked = 1 + count // LOOK_BACK
+    if not noise or count <= looked:
+        return False
+    last = lower_bounds[count - 1]
+    return last - lower_bounds[count - 1 - looked] < noise * (d + abs(last))
 
 
 def _is_rounding(stage: Stage) -> bool:

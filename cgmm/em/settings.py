@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from cgmm.mixture.conjugate import Conjugate
     from cgmm.types import Array
 
+# From one iteration to the next rounding alone changes the mean log-likelihood by up to this, in units of the type's
+# rounding times the sum of d and its absolute value: measured on float32 rows, where parameters no longer moved.
+NOISE = 0.5
 # The log-likelihood does not fall by more, relative to itself: a larger fall is no rounding of double sums.
 ROUNDING = 1e-11
 
@@ -38,6 +41,13 @@ class Settings(NamedTuple):
     @property
     def prior(self) -> Conjugate | None:
         return self.rules.prior
+
+    @property
+    def noise(self) -> float:
+        """A run has also converged once its last iterations have together gained less than this, times the sum of d and
+        the log-likelihood's absolute value. With a tol of zero none has: max_iter is to end it.
+        """
+        return NOISE * self.rules.eps if self.tol else 0.0
 
     def with_rules(self, *, least: Array | None = None, prior: Conjugate | None = None) -> Self:
         """The same with a floor, and a prior, that are known once the rows are."""

@@ -91,6 +91,10 @@ class History:
     def __iter__(self) -> Iterator[float]:
         return iter(self._shared[: self._length])
 
+    def __getitem__(self, at: int) -> float:
+        """That of an iteration, counted from 0."""
+        return self._shared[at]
+
     def and_then(self, *more: float) -> History:
         """Those, and the next ones."""
         longer = History()
