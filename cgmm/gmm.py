@@ -47,8 +47,8 @@ class GMM(Fitted):
         Each component its own matrix; one matrix for all; variances for each component and feature; one
         variance for each component.
     tol : float, default=1e-3
-        Converged when the mean log-likelihood of a row (nats) changes by less in an iteration, or when the last sixth of
-        the iterations has gained no more than rounding gives. With 0 a fit makes all max_iter iterations.
+        Converged when the mean log-likelihood of a row (nats) changes by less in an iteration, or when the last sixth
+        of the iterations has gained no more than rounding gives. With 0 a fit makes all max_iter iterations.
     reg_covar : float, default=1e-6
         Added to the diagonal of every covariance, in squared units of X.
     max_iter : int, default=100

@@ -173,3 +173,11 @@ def test_a_heavy_prior_far_from_huge_rows_leaves_the_numbers_nowhere(family, wei
     share = 3 * weight / (3 * weight + precision)  # the rows' in the mean; they weigh no less than 2^−60 each
     assert_allclose(model.means_[0, 0] / 3e149, share * X.mean() / 3e149 + (1 - share) / 3e149, rtol=1e-12, atol=1e-15)
     assert np.isfinite([model.covariances_.item(), model.lower_bound_]).all()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("weight", [5e-324, 1.0])
+def test_a_concentration_beyond_all_rows_makes_weights_equal(weight):
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    model = GMM(3, prior=Prior(weight_concentration=1e300), random_state=0).fit(X, sample_weight=np.full(60, weight))
+    assert_allclose(model.weights_, 1 / 3, rtol=1e-12)

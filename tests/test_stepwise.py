@@ -458,3 +458,14 @@ def test_a_component_without_rows_begins_again():
         model.partial_fit(rows)
     assert model.weights_[1] > 0.01 and model.diagnostics_.degenerate == ()
     assert model.score(rows) > before
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("weight", [5e-324, 1e-310, 1e-300, 1e300])
+def test_batches_of_any_weight_can_be_learnt_of(weight):
+    """The sums of such weights are hardly numbers, and have no quotients."""
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    model = GMM(1, learning_rows=1, on_degenerate="repair")
+    for part in np.split(X, 40):
+        model.partial_fit(part, sample_weight=np.full(1, weight))
+    assert np.isfinite(model.lower_bounds_).all() and (np.abs(model.means_) < 1).all()

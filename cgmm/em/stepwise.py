@@ -132,7 +132,8 @@ def _mixed(memory: Memory, found: SufficientStatistics, rates: Rates) -> Memory:
     passed, remembered = rates.passed(memory.seen, weight), rates.memory(seen)
     exponent = math.frexp(remembered)[1]
     total = math.ldexp(remembered, -exponent)
-    old = memory.statistics.moved_to(found.shift)
+    found = found.normalised()  # a weight that is hardly a number has no quotient
+    old = memory.statistics.normalised().moved_to(found.shift)
     old = old.times(math.exp(-passed) * total / float(old.n_k.sum()))
     new = found.times(-math.expm1(-passed) * total / found.total_weight)
     both = replace(old, exponent=exponent) + replace(new, exponent=exponent)

@@ -22,6 +22,8 @@ LEAST_EXPONENT = -60
 # The prior's weights are held as multiples of a power of two so that they are less than 2^20, and its second moments
 # less than 2^1000: then its sums are numbers, for the squared differences of values may be as large as 2^1000.
 MOST_WEIGHT, MOST_MOMENT = 20, 1000
+# A concentration, which is the same for all components, counts for no more: then the sum of them is a number.
+MOST_CONCENTRATION = 1e300
 
 
 class WithUnseen(NamedTuple):
@@ -50,9 +52,11 @@ class Conjugate:
 
     def times_power_of_two(self, exponent: int) -> Conjugate:
         """That of rows whose weights are 2^exponent as large."""
+        with np.errstate(over="ignore"):
+            concentration = min(np.ldexp(self.concentration, exponent), MOST_CONCENTRATION)
         return replace(
             self,
-            concentration=np.ldexp(self.concentration, exponent),
+            concentration=concentration,
             precision=np.ldexp(self.precision, exponent),
             scale=np.ldexp(self.scale, exponent),
             counts=np.ldexp(self.counts, exponent),
@@ -63,7 +67,7 @@ class Conjugate:
         the prior's sums, too."""
         if statistics.exponent < LEAST_EXPONENT:
             statistics = replace(statistics, exponent=LEAST_EXPONENT)
-        weight, moment = max(self.concentration, self.precision, self.counts), np.abs(self.scale).max()
+        weight, moment = max(self.precision, self.counts), np.abs(self.scale).max()
         needed = max(math.frexp(weight)[1] - MOST_WEIGHT, math.frexp(moment)[1] - MOST_MOMENT)
         return statistics.with_exponent(max(statistics.exponent, needed))
 
