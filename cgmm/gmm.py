@@ -49,8 +49,10 @@ class GMM(Fitted):
     tol : float, default=1e-3
         Converged when the mean log-likelihood of a row (nats) changes by less in an iteration, or when the last sixth
         of the iterations has gained no more than rounding gives. With 0 a fit makes all max_iter iterations.
-    reg_covar : float, default=1e-6
-        Added to the diagonal of every covariance, in squared units of X.
+    reg_covar : float or "relative", default=1e-6
+        Added to the diagonal of every covariance, in squared units of X. The default is scikit-learn's, and too large
+        for columns whose standard deviation is less than 0.01: a warning says so. "relative": 1e-6 times the smallest
+        variance of a column, whatever its units.
     max_iter : int, default=100
         EM iterations at most; ConvergenceWarning when they end the fit. 0 leaves the start as it is.
     n_init : int, default=1
@@ -153,7 +155,7 @@ class GMM(Fitted):
         *,
         covariance_type: CovarianceType = "full",
         tol: float = 1e-3,
-        reg_covar: float = 1e-6,
+        reg_covar: float | Literal["relative"] = 1e-6,
         max_iter: int = 100,
         n_init: int = 1,
         init_params: Init = "kmeans",
@@ -304,9 +306,9 @@ class GMM(Fitted):
             A component could not be estimated and was repaired, and was not before.
         """
         last = vars(self).get("_state")
-        state = partial.partial_fit(request_of(self), X, sample_weight, last)
-        if self.on_degenerate == "warn" and isinstance(state, State) and state.gathered is None:
-            report.warn_of_new(state.fit, last.fit if isinstance(last, State) and last.gathered is None else None)
+        asked = request_of(self)
+        state = partial.partial_fit(asked, X, sample_weight, last)
+        partial.warn_of_new(asked, state, last)
         self._state = state
         return self
 
@@ -355,6 +357,6 @@ class GMM(Fitted):
         last = vars(self).get("_state")
         state = fitting.fit(request_of(self), X, sample_weight, last if isinstance(last, State) else None)
         assert state.settings is not None  # it was fitted
-        report.warn(state.fit, state.settings, self.on_degenerate)
+        report.warn(state.fit, state.settings, state.names, self.on_degenerate)
         self._state = state
         return state

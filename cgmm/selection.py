@@ -25,7 +25,6 @@ from cgmm.validation import check_choice, check_count, check_random_state, check
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from cgmm.em.settings import Settings
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
     from cgmm.mixture.criteria import Sums
@@ -149,7 +148,7 @@ def select(
     random_state: Seed = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
-    reg_covar: float = 1e-6,
+    reg_covar: float | Literal["relative"] = "relative",
     init_params: Init = "kmeans",
     prior: Prior | Literal["default"] | None = None,
     missing: Missing = "error",
@@ -176,9 +175,11 @@ def select(
         Starts of each candidate.
     sample_weight : array-like of shape (n,), optional
         Row weights, which count rows.
-    random_state, tol, max_iter, reg_covar, init_params, prior, missing, n_threads
+    random_state, tol, max_iter, init_params, prior, missing, n_threads
         As of GMM; the defaults of tol and max_iter are closer, for criteria of fits that have not converged cannot be
         compared.
+    reg_covar : float or "relative", default="relative"
+        As of GMM: by default 1e-6 times the smallest variance of a column, whatever the units of X.
     verbose : int, default=0
         1: a bar if tqdm is installed. 2 or more, or without it: a line for each candidate.
 
@@ -204,23 +205,33 @@ def select(
         "missing": missing,
         "n_threads": n_threads,
     }
-    models = {family: [GMM(k, covariance_type=family, **arguments) for k in sizes] for family in families}
-    asked = request_of(models[families[0]][0])
-    settings = asked.settings
+    asked = request_of(GMM(sizes[0], covariance_type=families[0], **arguments))
     prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator())
     check_enough_rows(prepared.data.n, prepared.data.counted, sizes[-1], "n_components")
+    if prepared.data.d == 1:
+        families = _of_one_feature(families)
+    models = {family: [GMM(k, covariance_type=family, **arguments) for k in sizes] for family in families}
     shared, table = _Shared(), []
     least, winner, best = (2, np.inf), -1, models[families[0]][0]
+    won: Search | None = None
     with report.Progress(check_verbose(verbose), len(sizes) * len(families)) as progress:
         for path in models.values():
             for model, search, seconds in _searches(path, prepared, shared, progress):
-                table.append(_candidate(model, search, seconds, settings, prepared.data))
+                table.append(_candidate(model, search, seconds, prepared))
                 fit = search.best
                 rank = bool(fit.degenerate) + search.leans(fit.parameters), getattr(table[-1], criterion)
                 if rank < least:
-                    least, winner, best = rank, len(table) - 1, model
+                    least, winner, best, won = rank, len(table) - 1, model, search
                     best._with(State.of(search, prepared.names))
+    if won is not None:
+        report.warn(won.best, won.settings, prepared.names, on_degenerate="warn")
     return Selection(tuple(table), criterion, winner, best)
+
+
+def _of_one_feature(families: list[Any]) -> list[Any]:
+    """The families that differ where rows have one feature: each component's variance is its own, or all share one."""
+    own = [name for name in families if FAMILIES[name].per_component]
+    return [name for name in families if name not in own[1:]]
 
 
 def _searches(
@@ -246,12 +257,12 @@ def _searches(
     return found
 
 
-def _candidate(model: GMM, search: Search, seconds: float, settings: Settings, data: Data) -> Candidate:
-    fit = search.best
+def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Prepared) -> Candidate:
+    fit, settings, data = search.best, search.settings, prepared.data
     if data.dtype == np.float32 and fit.parameters.needs_double:
         data = data.widened()
     sums = data.sum_of_blocks(partial(_sums, fit.parameters, data.threads(settings.n_threads)))
-    told = tuple(text for text, _ in report.faults(fit, settings))
+    told = tuple(text for text, _ in report.faults(fit, settings, prepared.names))
     return Candidate(
         n_components=model.n_components,
         covariance_type=model.covariance_type,
@@ -259,7 +270,7 @@ def _candidate(model: GMM, search: Search, seconds: float, settings: Settings, d
         **sums.criteria()._asdict(),
         seconds=seconds,
         converged=fit.converged,
-        warnings=told + (LEANS,) * search.leans(fit.parameters),
+        warnings=told + (LEANS,) * (search.leans(fit.parameters) and not told),
     )
 
 

@@ -79,7 +79,8 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
     statistics = replace(statistics, n_k=np.ascontiguousarray(statistics.n_k, dtype=np.float64)).normalised()
     if model.prior is not None:
         raise ValueError("prior must be None: one M-step knows nothing of the rows from which a prior takes its scale")
-    settings = settings_of(model, last.family, last.k).with_rules(least=last.least)
+    variances = statistics.moments(last.family)[2].diagonal()
+    settings = settings_of(model, last.family, last.k).with_rules(least=last.least, variances=variances)
     history = np.append(fit.lower_bounds, statistics.lower_bound)
     parameters, repairs = last.maximise(statistics, settings.rules, iteration=len(history))
     found = Fit(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import reference
-from cgmm import GMM
+from cgmm import GMM, DegenerateError, DegenerateWarning, select
 
 families = pytest.mark.parametrize("family", reference.FAMILIES)
 
@@ -51,3 +51,133 @@ def test_nor_do_doubles_wait_for_luck():
     X = np.random.default_rng(0).exponential(size=(20_000, 3))
     model = fitted(X, n_components=3, tol=1e-18, max_iter=5000)[0]
     assert model.converged_
+
+
+def volts(rng, unit=1.5e-5):
+    """Two clusters six standard deviations apart, in a small unit."""
+    return np.concatenate([rng.normal(0, unit, 500), rng.normal(6 * unit, unit, 500)])[:, np.newaxis]
+
+
+def text_of(action):
+    """The DegenerateWarnings of an action, as one text."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = action()
+    texts = [str(warning.message) for warning in told if warning.category is DegenerateWarning]
+    assert len(texts) <= 1 and all(len(text) <= 300 for text in texts)
+    return found, "".join(texts)
+
+
+@families
+def test_a_reg_covar_that_swallows_small_units_is_told_with_the_numbers(family):
+    X = volts(np.random.default_rng(0))
+    model, text = text_of(lambda: GMM(2, covariance_type=family, random_state=0).fit(X))
+    times = 1e-6 / (model.covariances_.min() - 1e-6)
+    assert f"reg_covar=1e-06 is {times:,.3g} times the variance of feature 0" in text
+    assert "scale the columns or set reg_covar=0" in text
+    for cure in ({"reg_covar": 0}, {"reg_covar": "relative"}):
+        model, text = text_of(lambda cure=cure: GMM(2, covariance_type=family, random_state=0, **cure).fit(X))
+        labels = model.predict(X)
+        assert not text and max((labels[:500] == c).mean() + (labels[500:] != c).mean() for c in (0, 1)) > 1.99
+
+
+def test_a_column_in_small_units_is_called_by_its_name():
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"size": rng.normal(size=1000), "amplitude": volts(rng)[:, 0]})
+    assert "feature 'amplitude'" in text_of(lambda: GMM(2, random_state=0).fit(X))[1]
+
+
+def test_a_stream_in_small_units_is_told_once():
+    rng, model = np.random.default_rng(0), GMM(2, random_state=0, learning_rows=100)
+    texts = [text_of(lambda: model.partial_fit(rng.permutation(volts(rng))))[1] for _ in range(3)]
+    assert [("times the variance" in text) for text in texts] == [True, False, False]
+
+
+def test_raise_raises_also_here():
+    with pytest.raises(DegenerateError, match="times the variance"):
+        GMM(2, on_degenerate="raise").fit(volts(np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1.0, 1e5])
+def test_few_or_equal_rows_are_no_matter_of_units(scale):
+    """A component of equal rows in a feature that varies: reg_covar keeps it from zero, as it should."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2)) * 10
+    X[:100, 1] = 3 + 1e-7 * rng.normal(size=100)
+    relative = 1e-6 * scale**2
+    _, text = text_of(lambda: GMM(3, random_state=0, reg_covar=relative).fit(X * scale))
+    assert "times the variance" not in text
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1.0, 1e9])
+def test_select_chooses_the_same_in_any_units(unit):
+    X = volts(np.random.default_rng(0), unit)
+    found, text = text_of(lambda: select(X, range(1, 4), random_state=0))
+    assert not text and found.best.n_components == 2
+
+
+def test_select_tells_of_its_winner():
+    X = volts(np.random.default_rng(0))
+    found, text = text_of(lambda: select(X, range(1, 4), random_state=0, reg_covar=1e-6))
+    assert "times the variance" in text and text in found.table[found.winner].warnings
+
+
+def test_one_feature_is_fitted_once_where_families_agree():
+    found = select(np.random.default_rng(0).normal(size=(200, 1)), [1, 2], random_state=0)
+    assert [(row.covariance_type, row.n_components) for row in found.table] == [
+        (family, k) for family in ("full", "tied") for k in (1, 2)
+    ]
+    spherical = select(np.random.default_rng(0).normal(size=(200, 1)), [1], ["spherical", "diag"], random_state=0)
+    assert [row.covariance_type for row in spherical.table] == ["spherical"]
+
+
+@families
+def test_equal_components_are_told(family):
+    X = np.random.default_rng(0).normal(size=(300, 2))
+    model = GMM(3, covariance_type=family, means_init=[[0, 0], [1, 1], [1, 1]], weights_init=[0.3, 0.3, 0.4])
+    precisions = {
+        "full": np.tile(np.eye(2), (3, 1, 1)),
+        "tied": np.eye(2),
+        "diag": np.ones((3, 2)),
+        "spherical": np.ones(3),
+    }
+    model.set_params(precisions_init=precisions[family])
+    assert "Components 1 and 2 are equal" in text_of(lambda: model.fit(X))[1]
+    assert "equal" not in text_of(lambda: GMM(3, covariance_type=family, random_state=0).fit(X))[1]
+
+
+@families
+def test_constant_columns_are_named(family):
+    X = np.random.default_rng(0).normal(size=(500, 40))
+    X[:, [0, 32, 39]] = [0.0, 7.0, -1e6]
+    _, text = text_of(lambda: GMM(24, covariance_type=family, random_state=0, max_iter=20).fit(X))
+    assert ("Features 0, 32, 39 are constant: drop them." in text) == (family in ("full", "tied", "diag"))
+    assert "component 3" not in text
+
+
+def test_many_faults_make_one_short_warning():
+    X = np.repeat(np.random.default_rng(0).normal(size=(12, 3)), 5, axis=0)
+    _, text = text_of(lambda: GMM(24, random_state=0).fit(X))
+    assert "in all" in text
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_weighs_nothing_may_be_anything(bad, dtype):
+    """Rows of weight zero do not count, whatever they hold: in an array, in blocks, in batches, in verbs."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2)).astype(dtype)
+    w = rng.integers(0, 3, 300).astype(float)
+    clean = X.copy()
+    X[w == 0, 1] = bad
+    model = GMM(2, random_state=0)
+    expected = model.fit(clean[w > 0], sample_weight=w[w > 0])
+    means, score = expected.means_, expected.score(clean[w > 0], sample_weight=w[w > 0])
+    for way in (X, lambda: [(X[:100], w[:100]), (X[100:], w[100:])]):
+        found = GMM(2, random_state=0).fit(way, sample_weight=None if callable(way) else w)
+        np.testing.assert_allclose(found.means_, means, rtol=1e-3)
+    assert np.isclose(expected.score(X, sample_weight=w), score, rtol=1e-6)
+    GMM(2, random_state=0).partial_fit(X, sample_weight=w)
+    with pytest.raises(ValueError, match="X contains"):
+        model.fit(X)

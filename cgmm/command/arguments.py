@@ -161,7 +161,13 @@ def _add_learning(command: ArgumentParser) -> None:
     learning.add_argument("--seed", type=_count(0), default=0, help="the same seed, the same model (default: 0)")
     learning.add_argument("--tol", type=float, help="converged when the log-likelihood of a row changes by less")
     learning.add_argument("--max-iter", type=_count(0), metavar="N", help="EM iterations at most")
-    learning.add_argument("--reg-covar", type=float, metavar="VARIANCE", help="added to all variances")
+    learning.add_argument(
+        "--reg-covar",
+        type=_number_or_relative,
+        default="relative",
+        metavar="VARIANCE",
+        help='added to all variances; "relative" (default): 1e-6 times the smallest variance of a column',
+    )
     learning.add_argument("--init", choices=METHODS, help="the first start")
     learning.add_argument("--prior", choices=["default"], help="keep covariances from degenerating, as mclust does")
     learning.add_argument(
@@ -223,6 +229,15 @@ def _count(least: int) -> Callable[[str], int]:
         return int(text)
 
     return count
+
+
+def _number_or_relative(text: str) -> float | str:
+    if text == "relative":
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is neither a number nor 'relative'") from None
 
 
 def _counts(text: str) -> list[int]:

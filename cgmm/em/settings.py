@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cgmm.mixture.floor import EPS
+from cgmm.mixture.floor import EPS, relative_to
 from cgmm.mixture.rules import Rules
 
 if TYPE_CHECKING:
@@ -49,9 +49,14 @@ class Settings(NamedTuple):
         """
         return NOISE * self.rules.eps if self.tol else 0.0
 
-    def with_rules(self, *, least: Array | None = None, prior: Conjugate | None = None) -> Self:
-        """The same with a floor, and a prior, that are known once the rows are."""
-        return self._replace(rules=self.rules._replace(least=least, prior=prior))
+    def with_rules(
+        self, *, least: Array | None = None, prior: Conjugate | None = None, variances: Array | None = None
+    ) -> Self:
+        """The same with what is known once the rows are: a floor, a prior, a reg_covar relative to variances (d,)."""
+        rules = self.rules._replace(least=least, prior=prior)
+        if rules.relative and variances is not None and least is not None:
+            rules = rules._replace(reg_covar=relative_to(variances, least))
+        return self._replace(rules=rules)
 
     def for_rows(self, double: bool) -> Self:
         """The same for moments that are exact to the rounding of float64, or of float32."""

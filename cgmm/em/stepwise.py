@@ -108,11 +108,14 @@ def step(
         batch = batch.widened()
     found, _ = batch.pruned_statistics(parameters, settings.n_threads)
     memory = _mixed(memory, found, rates)._replace(eps=max(memory.eps, float(np.finfo(batch.dtype).eps)))
-    conjugate = None
-    if prior is not None:
+    conjugate = variances = None
+    if prior is not None or settings.rules.relative:
         moments = memory.statistics.moments(family)
-        conjugate = prior.conjugate(moments, memory.least, family, parameters.k, memory.eps)
-    settings = settings.with_rules(least=memory.least, prior=conjugate).for_rows(batch.dtype == np.float64)
+        variances = moments[2].diagonal()
+        if prior is not None:
+            conjugate = prior.conjugate(moments, memory.least, family, parameters.k, memory.eps)
+    settings = settings.with_rules(least=memory.least, prior=conjugate, variances=variances)
+    settings = settings.for_rows(batch.dtype == np.float64)
     parameters, repairs = parameters.maximise(memory.statistics, settings.rules, memory.steps)
     repairs = [repair for repair in repairs if repair.cause == SINGULAR]
     starved = (memory.statistics.n_k < STARVED * memory.row).nonzero()[0].tolist()

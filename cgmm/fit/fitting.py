@@ -64,7 +64,7 @@ def fit(asked: Request, X: Any, sample_weight: Any, last: State | None = None) -
         checkpoint.belongs_to(keeping.arguments, prepared.data, last and last.fit.parameters)
     found = search(asked, prepared, rng, last, checkpoint=checkpoint)
     if asked.on_degenerate == "raise":
-        report.check_degenerate(found.best)
+        report.check_degenerate(found.best, found.settings, prepared.names)
     if checkpoint:
         checkpoint.remove()
     return State.of(found, prepared.names)
@@ -104,7 +104,8 @@ def _settled(asked: Request, prepared: Prepared) -> Settings:
     """The settings once the rows are known: with the floor, and a prior of their scale."""
     data, least, prior = prepared.data, prepared.least, asked.prior
     conjugate = None if prior is None else prior.conjugate(data.moments(), least, asked.family, asked.k)
-    return asked.settings.with_rules(least=least, prior=conjugate)
+    variances = data.moments()[2].diagonal() if asked.settings.rules.relative else None
+    return asked.settings.with_rules(least=least, prior=conjugate, variances=variances)
 
 
 def _begin(asked: Request, method: Method, search: Search) -> None:

@@ -21,6 +21,7 @@ from cgmm.rows.open import open_stream
 from cgmm.rows.opened import check_names
 
 if TYPE_CHECKING:
+    from cgmm.em.settings import Settings
     from cgmm.fit.request import Request
     from cgmm.rows.opened import Batch
     from cgmm.types import Array, Names
@@ -44,6 +45,22 @@ def partial_fit(asked: Request, X: Any, sample_weight: Any, last: State | Gather
     if known is None or known is last:
         raise ValueError("X has no rows of positive weight: nothing can be learnt")
     return known
+
+
+def warn_of_new(asked: Request, known: State | Gathered, last: State | Gathered | None) -> None:
+    """Warn of what is doubtful in what is known now, and was not in the last, if the request asks for warnings."""
+    if asked.on_degenerate == "warn" and isinstance(known, State) and known.gathered is None:
+        before = last.fit if isinstance(last, State) and last.gathered is None else None
+        report.warn_of_new(known.fit, _obeyed(asked, known), known.names, before)
+
+
+def _obeyed(asked: Request, state: State) -> Settings:
+    """The settings that the parameters of a state obey."""
+    remembered = state.remembered()
+    if remembered is None:
+        return asked.settings
+    variances = remembered.statistics.moments(asked.family)[2].diagonal()
+    return asked.settings.with_rules(least=remembered.least, variances=variances)
 
 
 def _features(known: State | Gathered | None) -> int | None:
@@ -120,7 +137,7 @@ class Learner:
 
     def _checked(self, state: State) -> State:
         if self.asked.on_degenerate == "raise":
-            report.check_degenerate(state.fit)
+            report.check_degenerate(state.fit, _obeyed(self.asked, state), state.names)
         return state
 
 

@@ -10,21 +10,23 @@ import numpy as np
 from cgmm import errors
 from cgmm.em.stage import IterationState
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning
+from cgmm.fit import doubts
+from cgmm.mixture.rules import SINGULAR
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from cgmm.em.settings import Settings
     from cgmm.em.stage import Fit, Observer
     from cgmm.fit.request import Watching
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
+    from cgmm.types import Names
 
-MOST_TOLD = 8  # Components that a warning tells of one by one: more would not be read.
-ADVICE = (
-    "Fewer components, a larger reg_covar, a prior or another covariance_type may suit these data better "
-    "(on_degenerate says what to do about it)."
-)
+# A warning lists no more components, or features, than MOST_TOLD and no more causes than MOST_CAUSES, and is no longer
+# than MOST_CHARACTERS: more would not be read.
+MOST_TOLD, MOST_CAUSES, MOST_CHARACTERS = 8, 2, 300
+ADVICE = "Fewer components, a larger reg_covar, a prior or another covariance_type may do better (see on_degenerate)."
 
 
 def _shown(verbose: int) -> tuple[bool, bool]:
@@ -117,26 +119,90 @@ class Reporter:
 
 
 def told(repairs: Iterable[Repair]) -> str:
-    """Repairs as text, each component once; empty if there are none."""
-    causes: dict[int, list[str]] = {}
+    """Repairs as text, those of one cause together; empty if there are none."""
+    causes: dict[str, list[Repair]] = {}
     for repair in sorted(repairs, key=lambda repair: (repair.component, repair.iteration)):
-        causes.setdefault(repair.component, []).append(f"(iteration {repair.iteration}): {repair.cause}")
-    listed = [f"component {c} {', '.join(told)}" for c, told in causes.items()]
-    more = [f"and {len(listed) - MOST_TOLD} more (see diagnostics_)"] if len(listed) > MOST_TOLD else []
-    return "; ".join(listed[:MOST_TOLD] + more)
+        causes.setdefault(repair.cause, []).append(repair)
+    listed = [_of_cause(cause, alike) for cause, alike in causes.items()]
+    more = [f"and {len(listed) - MOST_CAUSES} more (see diagnostics_)"] if len(listed) > MOST_CAUSES else []
+    return "; ".join(listed[:MOST_CAUSES] + more)
 
 
-def check_degenerate(fit: Fit) -> None:
+def _of_cause(cause: str, repairs: list[Repair]) -> str:
+    components = list(dict.fromkeys(repair.component for repair in repairs))
+    begun = min(repair.iteration for repair in repairs)
+    if len(components) == 1:
+        return f"component {components[0]} (iteration {begun}): {cause}"
+    return f"each of components {listed(components)} (from iteration {begun}): {cause}"
+
+
+def listed(indices: Sequence[object]) -> str:
+    """Indices or names as text, of many the first and how many there are."""
+    some = ", ".join(map(str, indices[:MOST_TOLD]))
+    return some if len(indices) <= MOST_TOLD else f"{some}, … ({len(indices)} in all)"
+
+
+def check_degenerate(fit: Fit, settings: Settings, names: Names | None) -> None:
     """DegenerateError of what is degenerate in a fit."""
-    if fit.degenerate:
-        raise DegenerateError(f"{told(fit.degenerate)}. {ADVICE}")
+    text = doubtful(fit, settings, names, fit.degenerate)
+    if text:
+        raise DegenerateError(text)
 
 
-def faults(fit: Fit, settings: Settings) -> list[tuple[str, type[Warning]]]:
-    """What is to be warned of in a fit: what was repaired in it, and that it was cut short."""
+def doubtful(fit: Fit, settings: Settings, names: Names | None, repairs: Sequence[Repair], went_on: str = "") -> str:
+    """What is degenerate in a fit, and what else makes it doubtful, in sentences; empty if nothing does."""
+    parameters, rules = fit.parameters, settings.rules
+    sentences, still = [], list(repairs)
+    flat = doubts.constant(parameters, rules) if any(repair.cause == SINGULAR for repair in still) else []
+    if flat:
+        sentences.append(f"{_features(flat, names)} constant: drop {'it' if len(flat) == 1 else 'them'}.")
+        still = [repair for repair in still if repair.cause != SINGULAR]
+    if still:
+        sentences.append(f"{told(still)}.")
+    if sentences:
+        sentences.append(went_on)
+    small = doubts.overwhelmed(parameters, rules)
+    if small is not None:
+        sentences.append(
+            f"reg_covar={rules.reg_covar:g} is {small.times:,.3g} times the variance of "
+            f"{_feature(small.feature, names)} in component {small.component}: scale the columns or set reg_covar=0."
+        )
+    same = doubts.equal(parameters)
+    if same is not None:
+        sentences.append(f"Components {same[0]} and {same[1]} are equal: start them apart, or ask for fewer.")
+    if still:
+        sentences.append(ADVICE)
+    return _within(sentences)
+
+
+def _within(sentences: Iterable[str]) -> str:
+    """As many of the sentences, in their order, as are read: MOST_CHARACTERS."""
+    text = ""
+    for sentence in filter(None, sentences):
+        longer = f"{text} {sentence}".strip()
+        text = longer if len(longer) <= MOST_CHARACTERS or not text else text
+    return text[:MOST_CHARACTERS]
+
+
+def _feature(j: int, names: Names | None) -> str:
+    return f"feature {j if names is None else repr(str(names[j]))}"
+
+
+def _features(indices: list[int], names: Names | None) -> str:
+    if len(indices) == 1:
+        return (
+            f"{_feature(indices[0], names).capitalize() if names is None else 'F' + _feature(indices[0], names)[1:]} is"
+        )
+    known = indices if names is None else [str(names[j]) for j in indices]
+    return f"Features {listed(known)} are"
+
+
+def faults(fit: Fit, settings: Settings, names: Names | None = None) -> list[tuple[str, type[Warning]]]:
+    """What is to be warned of in a fit: what was repaired in it or is doubtful, and that it was cut short."""
     found: list[tuple[str, type[Warning]]] = []
-    if fit.degenerate:
-        found.append((f"{told(fit.degenerate)}. It was repaired, and the fit went on. {ADVICE}", DegenerateWarning))
+    text = doubtful(fit, settings, names, fit.degenerate, "It was repaired, and the fit went on.")
+    if text:
+        found.append((text, DegenerateWarning))
     if not fit.converged and not fit.stopped and len(fit.lower_bounds):
         with np.errstate(invalid="ignore"):
             change = abs(np.diff(fit.lower_bounds[-2:]))[0] if len(fit.lower_bounds) > 1 else np.inf
@@ -149,16 +215,16 @@ def faults(fit: Fit, settings: Settings) -> list[tuple[str, type[Warning]]]:
     return found
 
 
-def warn(fit: Fit, settings: Settings, on_degenerate: str) -> None:
-    for text, category in faults(fit, settings):
+def warn(fit: Fit, settings: Settings, names: Names | None, on_degenerate: str) -> None:
+    for text, category in faults(fit, settings, names):
         if category is not DegenerateWarning or on_degenerate == "warn":
             errors.warn(text, category)
 
 
-def warn_of_new(fit: Fit, last: Fit | None) -> None:
-    """Warn of what is degenerate, and was not when it was last looked at."""
+def warn_of_new(fit: Fit, settings: Settings, names: Names | None, last: Fit | None) -> None:
+    """Warn of what is degenerate or doubtful, and was not when it was last looked at."""
     known = {(repair.component, repair.cause) for repair in (() if last is None else last.degenerate)}
     new = [repair for repair in fit.degenerate if (repair.component, repair.cause) not in known]
-    if new:
-        text = f"{told(new)}. It was repaired, and learning goes on. {ADVICE}"
+    text = doubtful(fit, settings, names, new, "It was repaired, and learning goes on.")
+    if text and (new or last is None or not doubtful(last, settings, names, ())):
         errors.warn(text, DegenerateWarning)

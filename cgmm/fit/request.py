@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.prior import Prior
     from cgmm.types import Array
 
+RELATIVE = "relative"  # A reg_covar that is a share of the rows' variances.
 ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
 
 
@@ -180,8 +181,12 @@ def request_of(model: Arguments) -> Request:
 
 def settings_of(model: Arguments, family: Family, k: int) -> Settings:
     """The constructor's arguments that steer EM, checked."""
+    relative = isinstance(model.reg_covar, str)
+    if relative:
+        check_choice("reg_covar", model.reg_covar, {RELATIVE: RELATIVE})
     rules = Rules(
-        reg_covar=check_real("reg_covar", model.reg_covar),
+        reg_covar=0.0 if relative else check_real("reg_covar", model.reg_covar),
+        relative=relative,
         fixed=checks.check_fixed(model.fixed, family, k),
         n_threads=check_threads(model.n_threads),
     )

@@ -19,6 +19,7 @@ EPS = float(np.finfo(np.float64).eps)
 SMALLEST = 1e-300
 # No variance is a smaller share of the data's own: a standard deviation is no less than 1e-9 of theirs.
 RELATIVE = 1e-18
+SHARE = 1e-6  # What a relative reg_covar adds, as a share of the smallest variance of a feature.
 # A standard deviation is no less than so many times the rounding of a mean: below that, rows cannot be told apart.
 MEAN_ROUNDING = 1000
 
@@ -31,6 +32,12 @@ def least_of(weights: Array, means: Array, variances: Array) -> Array:
     mean = np.einsum("c,cj->j", weights, means)
     variances = variances + (means - mean) ** 2
     return np.maximum(RELATIVE * np.einsum("c,cj->j", weights, variances), (4 * EPS * mean) ** 2 + SMALLEST)
+
+
+def relative_to(variances: Array, least: Array) -> float:
+    """The reg_covar that is relative to variances (d,): SHARE of the smallest that is no mere floor; 0 if all are."""
+    varies = variances > 4 * least
+    return SHARE * float(variances[varies].min()) if varies.any() else 0.0
 
 
 def exact_to(least: Array, offsets: Array, means: Array, eps: float) -> Array:

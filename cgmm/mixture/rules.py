@@ -46,6 +46,7 @@ class Repair(NamedTuple):
 class Rules(NamedTuple):
     """What an M-step obeys, checked: see cgmm.GMM for reg_covar, fixed and prior.
 
+    relative : reg_covar is a share of the rows' variances, which is not known before they are
     least : (d,) no variance falls below it, or None: below SMALLEST
     eps : the relative rounding of the moments
     n_threads : that take roots of covariances, or None: all that the process may use
@@ -57,6 +58,7 @@ class Rules(NamedTuple):
     least: Array | None = None
     eps: float = EPS
     n_threads: int | None = None
+    relative: bool = False
 
     @property
     def free(self) -> bool:

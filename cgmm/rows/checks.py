@@ -11,16 +11,17 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.rows import sampling
+from cgmm.rows.part import Part
 from cgmm.validation import check_array, first_not_within
 
 if TYPE_CHECKING:
-    from cgmm.rows.part import Part
     from cgmm.types import Array, Partition, Rows
 
 # Beyond this size of a float32 value the sum of a block's squares may overflow: such rows are computed in float64.
 LARGEST_SINGLE = 1e15
 # Where a float32 column holds nothing larger, the squares of its values underflow: such rows are computed in float64.
 SMALLEST_SINGLE = 1e-15
+LARGEST_HARMLESS = 1e100  # A value in a row of weight zero: beyond it sums may not be numbers, zero times it or not.
 MOST_ROWS = 1 << 40  # Rows of a stream, whose number is not known: more never come.
 # 2^−1074 is the smallest positive double: a number of no more than half of it is rounded to zero.
 SMALLEST_EXPONENT = -1074
@@ -42,6 +43,31 @@ def check_observed(
 ) -> tuple[Rows, bool]:
     """The same; if `gaps`, NaN is a missing value, and X then float64. And whether there is none."""
     return _check_values(_check_table(X, n_features), n_threads, of, gaps)
+
+
+def check_part(
+    given: Part, n_features: int | None, n_threads: int, gaps: bool, of: int | None = None, some: bool = True
+) -> tuple[Part, bool]:
+    """Rows and weights of a user, `some` of these positive; and whether no value that counts is missing."""
+    X = _check_table(given.rows, n_features)
+    weights = check_weights(given.weights, len(X), some)
+    X, complete = _check_values(harmless(X, weights), n_threads, of, gaps)
+    return Part(X, weights), complete
+
+
+def harmless(X: Rows, weights: Array | None) -> Rows:
+    """The rows, but in the place of those of weight zero that hold what no sum can, NaN say, one that does."""
+    if weights is None:
+        return X
+    nothing = np.flatnonzero(weights == 0)
+    most = min(LARGEST_HARMLESS, float(np.finfo(X.dtype).max))
+    harmful = nothing[~(np.abs(X[nothing]) < most).all(axis=1)]
+    if not len(harmful):
+        return X
+    counted = np.flatnonzero(weights)
+    X = np.array(X)
+    X[harmful] = X[counted[0]] if len(counted) else 0.0
+    return X
 
 
 def _check_table(X: Any, n_features: int | None) -> Rows:

@@ -18,8 +18,10 @@ from cgmm.rows.checks import (
     by_exponent,
     check_features,
     check_observed,
+    check_part,
     check_rows,
     check_weights,
+    harmless,
     has_small_column,
     not_vanishing,
 )
@@ -189,9 +191,8 @@ def evenly(n: int, size: int) -> Labels:
 
 
 def _find(d: int, size: int, key: int, gaps: bool, chunk: Chunk) -> Found:
-    rows, complete = check_observed(chunk.given.rows, d, 1, gaps, of=MOST_ROWS)
-    row_weights = check_weights(chunk.given.weights, len(rows), some=False)
-    data = InMemory(Part(rows, row_weights))
+    part, complete = check_part(chunk.given, d, 1, gaps, of=MOST_ROWS, some=False)
+    data, row_weights = InMemory(part), part.weights
     return Found(
         n=data.n,
         dtype=data.dtype,
@@ -208,8 +209,8 @@ def _again(agreed: Agreed, of: Callable[[InMemory, int], T], chunk: Chunk) -> T:
     rows = check_array("X", chunk.given.rows)
     if rows.shape[1:] != (agreed.d,):
         raise ValueError(f"it has shape {rows.shape}, and had {agreed.d} columns before: each pass needs the same rows")
-    part = Part(rows, check_weights(chunk.given.weights, len(rows), some=False))
-    part = part.of_type(agreed.dtype).times_power_of_two(-agreed.exponent)
+    row_weights = check_weights(chunk.given.weights, len(rows), some=False)
+    part = Part(harmless(rows, row_weights), row_weights).of_type(agreed.dtype).times_power_of_two(-agreed.exponent)
     return of(InMemory(part, agreed.exponent), chunk.first_row or 0)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from cgmm import protocol
 from cgmm.config import threads
 from cgmm.errors import warn
-from cgmm.rows.checks import MOST_ROWS, check_observed, check_weights, has_small_column, of_order_one
+from cgmm.rows.checks import MOST_ROWS, check_part, has_small_column, of_order_one
 from cgmm.rows.data import Complete, Data
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.gapped import Gapped
@@ -181,16 +181,14 @@ def data_at(place: Place, complete: bool) -> Data:
 
 def _checked(given: Part, gaps: bool, n_features: int | None, n_threads: int, some: bool = True) -> Data:
     """Rows and weights of a user, `some` of them positive. Where nothing is missing they are as without `gaps`."""
-    rows, complete = check_observed(given.rows, n_features, n_threads, gaps)
-    return data_of(Part(rows, check_weights(given.weights, len(rows), some)), complete)
+    return data_of(*check_part(given, n_features, n_threads, gaps, some=some))
 
 
 def _batch(given: Part, gaps: bool, d: int | None, n_threads: int, some: bool = True) -> Batch:
-    rows, complete = check_observed(given.rows, d, n_threads, gaps, of=MOST_ROWS)
-    row_weights = check_weights(given.weights, len(rows), some)
-    if rows.dtype == np.float32 and has_small_column(rows):
-        rows = rows.astype(np.float64)
-    return Batch(Part(rows, row_weights).positive(), complete)
+    part, complete = check_part(given, d, n_threads, gaps, of=MOST_ROWS, some=some)
+    if part.rows.dtype == np.float32 and has_small_column(part.rows):
+        part = part.of_type(np.dtype(np.float64))
+    return Batch(part.positive(), complete)
 
 
 def _counting_one(part: Part) -> Part:

@@ -15,8 +15,9 @@ from cgmm.rows.checks import (
     MOST_ROWS,
     SCALE_ROWS,
     by_exponent,
-    check_observed,
+    check_part,
     check_weights,
+    harmless,
     has_small_column,
     not_vanishing,
 )
@@ -98,9 +99,9 @@ class Streamed(Local):
         with naming_block(at, first_row):
             if not count_of(block):
                 return Part(np.empty((0, self.d)), None if block.weights is None else np.empty(0))
-            rows, complete = check_observed(block.rows, self.d or None, self.n_threads, self.gaps, of=MOST_ROWS)
+            part, complete = check_part(block, self.d or None, self.n_threads, self.gaps, of=MOST_ROWS, some=False)
             self.complete = self.complete and complete
-            return Part(rows, check_weights(block.weights, len(rows), some=False))
+            return part
 
     def _blocks(self) -> Iterator[Part]:
         """The blocks again, in the type of the pass."""
@@ -110,7 +111,8 @@ class Streamed(Local):
             with naming_block(at):
                 protocol.check_names_of_block(names_of(self.source, block.rows), self.names)
                 rows = check_array("X", block.rows)
-                part = Part(rows, check_weights(block.weights, len(rows), some=False))
+                row_weights = check_weights(block.weights, len(rows), some=False)
+                part = Part(harmless(rows, row_weights), row_weights)
             self._check_as_before(at, block, part, expected)
             if expected:
                 yield part.of_type(self.dtype).times_power_of_two(-self.exponent)

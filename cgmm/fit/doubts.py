@@ -1,0 +1,87 @@
+"""What makes a fit doubtful though EM went well: reg_covar beside small units, equal components, constant features."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from cgmm.mixture.floor import EPS, rounding_of_means
+
+if TYPE_CHECKING:
+    from cgmm.mixture.parameters import Parameters
+    from cgmm.mixture.rules import Rules
+    from cgmm.types import Array
+
+# A variance of which reg_covar is more than this share is reg_covar's choice as much as the data's.
+TENTH = 0.1
+# A component that is narrower than this share of a feature's variance in the mixture has few rows, or equal ones. It is
+# no matter of units: in those the whole feature would be small.
+NARROW = 1e-4
+# Means and covariances that agree to this, relative to the components' spread, are equal.
+SAME = 1e-7
+
+
+class Overwhelmed(NamedTuple):
+    """A feature whose variance (in a component, without reg_covar) is so many times smaller than reg_covar."""
+
+    feature: int
+    component: int
+    times: float
+
+
+def overwhelmed(parameters: Parameters, rules: Rules) -> Overwhelmed | None:
+    """Where reg_covar is largest beside a variance, if it is more than a tenth because the units are small."""
+    added = rules.reg_covar
+    if not added or not added > TENTH * (parameters.variances.min() - added):
+        return None
+    least = _least(parameters, rules)
+    own = np.maximum(parameters.variances - added, least)
+    doubtful = (added > TENTH * own) & (own >= NARROW * (_whole(parameters, own) - least)) & (own > 4 * least)
+    doubtful &= parameters.weights[:, np.newaxis] > 0
+    if not doubtful.any():
+        return None
+    c, j = np.unravel_index(np.where(doubtful, own, np.inf).argmin(), own.shape)
+    return Overwhelmed(int(j), int(c), float(added / own[c, j]))
+
+
+def constant(parameters: Parameters, rules: Rules) -> list[int]:
+    """The features that do not vary, of which only the floor and reg_covar make a variance."""
+    least, added = _least(parameters, rules), rules.reg_covar
+    whole = _whole(parameters, parameters.variances)
+    return np.flatnonzero(whole - added <= 4 * least + 4 * np.finfo(float).eps * added).tolist()
+
+
+def equal(parameters: Parameters) -> tuple[int, int] | None:
+    """Two components that are the same: EM cannot tell them apart, nor ever will."""
+    means, first = parameters.means, parameters.means[:, 0].tolist()
+    near = SAME * float(np.sqrt(parameters.variances[:, 0].max()))
+    order = sorted(range(len(first)), key=first.__getitem__)
+    for a, b in pairwise(order):
+        if first[b] - first[a] <= near and parameters.weights[a] > 0 < parameters.weights[b]:
+            scale = np.sqrt(parameters.variances[a])
+            if (np.abs(means[a] - means[b]) <= SAME * scale).all() and _same_covariances(parameters, a, b):
+                return min(a, b), max(a, b)
+    return None
+
+
+def _least(parameters: Parameters, rules: Rules) -> Array:
+    """The variances (d,) that are no more than the floor, or the rounding of a mean, makes them."""
+    _, rounded = rounding_of_means(parameters.d, EPS)
+    return np.maximum(rules.floor(parameters.d), rounded * np.square(parameters.means).max(axis=0))
+
+
+def _whole(parameters: Parameters, variances: Array) -> Array:
+    """The variances (d,) of the mixture, whose components have these (k,d)."""
+    weights = parameters.weights / parameters.weights.sum()
+    offsets = parameters.means - np.einsum("c,cj->j", weights, parameters.means)
+    whole: Array = np.einsum("c,cj->j", weights, variances + offsets**2)
+    return whole
+
+
+def _same_covariances(parameters: Parameters, a: int, b: int) -> bool:
+    if not parameters.family.per_component:
+        return True
+    one, other = parameters.covariances[a], parameters.covariances[b]
+    return np.allclose(one, other, rtol=SAME, atol=SAME * float(np.abs(one).max()))
