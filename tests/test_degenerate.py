@@ -61,7 +61,7 @@ def test_what_only_a_floor_holds_is_told(name, reg_covar, family):
     """Also when it is reg_covar that holds it: the likelihood is its choice, not the data's."""
     case = degenerate.case(name)
     _, told = repaired(model_of(case, family, reg_covar=reg_covar), case.X)
-    assert ("its covariance is singular" in told) == (family in SINGULAR[name])
+    assert ("singular" in told) == (family in SINGULAR[name])
 
 
 @families
@@ -115,7 +115,7 @@ def test_a_component_that_no_row_needs_stays_empty():
     case = degenerate.case("fewer distinct rows than k")
     model, told = repaired(model_of(case, "full"), case.X)
     assert np.count_nonzero(model.weights_ == 0) == 2
-    assert told.count("no row belongs to it") == 2
+    assert "each of components 3, 4 (from iteration" in told and told.count("no row belongs to it") == 1
 
 
 @families

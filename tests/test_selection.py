@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
-from cgmm import GMM, select
+from cgmm import GMM, ConvergenceWarning, select
 from cgmm.mixture.families import FAMILIES
 from datasets import FAMILY_OF_MODEL, MCLUST, table
 from problems import clusters
@@ -114,7 +114,8 @@ def test_a_degenerate_candidate_does_not_win_and_is_marked():
 
 
 def test_a_fit_that_is_cut_short_is_marked():
-    selection = select(X, [2], "full", max_iter=2, random_state=0)
+    with pytest.warns(ConvergenceWarning, match="max_iter=2"):
+        selection = select(X, [2], "full", max_iter=2, random_state=0)
     (row,) = selection.table
     assert not row.converged
     assert "max_iter=2" in row.warnings[0]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cgmm.mixture.floor import EPS, rounding_of_means
+from cgmm.mixture.floor import EPS, SMALLEST, rounding_of_means
 
 if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
@@ -47,10 +47,11 @@ def overwhelmed(parameters: Parameters, rules: Rules) -> Overwhelmed | None:
 
 
 def constant(parameters: Parameters, rules: Rules) -> list[int]:
-    """The features that do not vary, of which only the floor and reg_covar make a variance."""
+    """The features that do not vary, of which only the floor and reg_covar make a variance; none where all are such."""
     least, added = _least(parameters, rules), rules.reg_covar
     whole = _whole(parameters, parameters.variances)
-    return np.flatnonzero(whole - added <= 4 * least + 4 * np.finfo(float).eps * added).tolist()
+    flat = (whole - added <= 4 * least + 4 * EPS * added) & (least > 4 * SMALLEST)
+    return [] if flat.all() else np.flatnonzero(flat).tolist()
 
 
 def equal(parameters: Parameters) -> tuple[int, int] | None:

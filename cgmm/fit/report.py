@@ -155,7 +155,9 @@ def doubtful(fit: Fit, settings: Settings, names: Names | None, repairs: Sequenc
     sentences, still = [], list(repairs)
     flat = doubts.constant(parameters, rules) if any(repair.cause == SINGULAR for repair in still) else []
     if flat:
-        sentences.append(f"{_features(flat, names)} constant: drop {'it' if len(flat) == 1 else 'them'}.")
+        sentences.append(
+            f"{_features(flat, names)} constant, and covariances singular: drop {'it' if len(flat) == 1 else 'them'}."
+        )
         still = [repair for repair in still if repair.cause != SINGULAR]
     if still:
         sentences.append(f"{told(still)}.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 from cgmm.em.settings import Settings
+from cgmm.errors import InvalidParameterError
 from cgmm.fit import starts
 from cgmm.mixture import checks
 from cgmm.mixture.families import FAMILIES
@@ -181,9 +182,9 @@ def request_of(model: Arguments) -> Request:
 
 def settings_of(model: Arguments, family: Family, k: int) -> Settings:
     """The constructor's arguments that steer EM, checked."""
-    relative = isinstance(model.reg_covar, str)
-    if relative:
-        check_choice("reg_covar", model.reg_covar, {RELATIVE: RELATIVE})
+    relative = isinstance(model.reg_covar, str) and model.reg_covar == RELATIVE
+    if isinstance(model.reg_covar, str) and not relative:
+        raise InvalidParameterError(f"reg_covar must be a number or {RELATIVE!r}, not {model.reg_covar!r}")
     rules = Rules(
         reg_covar=0.0 if relative else check_real("reg_covar", model.reg_covar),
         relative=relative,
