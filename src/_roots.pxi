@@ -7,8 +7,8 @@ cdef enum:
     MOST_WHOLE = 64
 
     # What is added to variances is far above the floor if it is so many times the floor: what the floor would add to
-    # it then changes no more than its last digits, 1e-6 of it.
-    FAR = 1 << 20
+    # it then changes no more than a thousandth of it.
+    FAR = 1 << 10
 
 
 cdef struct RootMemory:
@@ -21,9 +21,7 @@ cdef struct RootMemory:
 
 cdef Py_ssize_t root_doubles(const cgmm_kernels *kernels, Py_ssize_t d) noexcept nogil:
     """Doubles of a RootMemory."""
-    cdef Py_ssize_t strips = d * d
-    if d > MOST_WHOLE:
-        strips = kernels.root_strips(d) * (d + kernels.group) * kernels.group
+    cdef Py_ssize_t strips = kernels.root_strips(d) * (d + kernels.group) * kernels.group    # more than d × d
     return align((3 * cgmm_pad8(d) + strips) * sizeof(double)) // sizeof(double)
 
 
@@ -63,8 +61,8 @@ cdef bint root_by_strips(const cgmm_kernels *kernels, Py_ssize_t d, const double
 
 cdef bint is_definite(const cgmm_kernels *kernels, Py_ssize_t d, const double *covariance, const double *diagonal,
                       RootMemory memory, int n_threads) noexcept nogil:
-    """Whether a matrix (d,d), of more than MOST_WHOLE features, is positive definite with that diagonal (d,). What has
-    a low rank is found out within as many rows. SCRATCH memory.strips, pivots."""
+    """Whether a matrix (d,d) is positive definite with that diagonal (d,): by strips. What has a low rank is found out
+    within as many rows. SCRATCH memory.strips, pivots."""
     cdef Py_ssize_t strips = kernels.root_strips(d), block, s
     cdef int threads = strip_threads(d, strips, n_threads)
     for s in prange(strips, schedule="dynamic", num_threads=threads):
@@ -123,8 +121,8 @@ cdef bint is_far_above(double added, Py_ssize_t d, const double *covariance, con
 
 cdef Held hold_root(const cgmm_kernels *kernels, Py_ssize_t d, double *covariance, const double *least,
                     double relative, double added, double *P, RootMemory memory, int n_threads) noexcept nogil:
-    """Put `added` on the diagonal of a covariance (d,d) and take its P; SUSPECT where it may have a variance below least
-    (d,) or `relative` of its own, but for what is added, or has no P.
+    """Put `added` on the diagonal of a covariance (d,d) and take its P; SUSPECT where it may have a variance below
+    least (d,) or `relative` of its own, but for what is added, or has no P.
 
     Σ_ij P_ij² (least_j + added) ≤ 1 is enough to be sure that Σ − diag(least) is positive semidefinite. Of more than
     MOST_WHOLE features it is found out, for to lift a matrix takes its axes; and where it is not, but what is added is
@@ -242,6 +240,24 @@ def held_roots(double[:, :, ::1] covariances, const double[:, ::1] least, double
         hold_roots(memories, m, &covariances[0, 0, 0], &least[0, 0], d if least.shape[0] > 1 else 0, relative, added,
                    &P[0, 0, 0], &held[0])
     return factors, found == SUSPECT, found == ADDED
+
+
+def cholesky(const double[:, ::1] matrix, int n_threads=1):
+    """L (d,d), lower triangular, of a symmetric matrix L Lᵀ; None if it is not positive definite. By strips."""
+    cdef Py_ssize_t d = matrix.shape[0], s
+    cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
+    cdef Py_ssize_t strips = kernels.root_strips(d)
+    cdef _RootMemories memories = _RootMemories(1, d, n_threads)
+    cdef RootMemory memory = memories.of_thread()
+    factor, diagonal = np.empty((d, d)), np.diagonal(matrix).copy()
+    cdef double[:, ::1] L = factor
+    cdef const double[::1] own = diagonal
+    cdef bint definite
+    with nogil:
+        definite = is_definite(kernels, d, &matrix[0, 0], &own[0], memory, n_threads)
+        for s in range(strips if definite else 0):
+            kernels.root_factor(d, s, memory.strips, &L[0, 0])
+    return factor if definite else None
 
 
 def grams(const double[:, :, ::1] roots):

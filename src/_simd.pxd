@@ -34,6 +34,7 @@ cdef extern from "simd/kernels.h" nogil:
         int (*root_pivots)(Py_ssize_t, Py_ssize_t, double *, double *) noexcept nogil
         void (*root_eliminate)(Py_ssize_t, Py_ssize_t, Py_ssize_t, double *, const double *) noexcept nogil
         int (*root_store)(Py_ssize_t, Py_ssize_t, const double *, double *, double *) noexcept nogil
+        void (*root_factor)(Py_ssize_t, Py_ssize_t, const double *, double *) noexcept nogil
         double (*condition)(Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const double *, double *,
                             double *) noexcept nogil
         void (*complete)(Py_ssize_t, Py_ssize_t, const double *, double, double *, double *) noexcept nogil

@@ -69,6 +69,8 @@ typedef struct cgmm_kernels {
     int (*root_pivots)(ptrdiff_t d, ptrdiff_t block, double *strips, double *pivots);
     void (*root_eliminate)(ptrdiff_t d, ptrdiff_t block, ptrdiff_t strip, double *strips, const double *pivots);
     int (*root_store)(ptrdiff_t d, ptrdiff_t strip, const double *strips, double *P, double *squares);
+    /* OUT some rows of L (d,d), Σ = L Lᵀ, once all blocks are done: those of a strip's columns. */
+    void (*root_factor)(ptrdiff_t d, ptrdiff_t strip, const double *strips, double *L);
 
     /* What P (d,d), lower triangular, becomes when only some features are observed. IN columns (d,): the p observed
      * ones, then the others, m. OUT A = [[P_o, 0], [B, K]], rows cgmm_pad8(d) apart: P_o the root of the marginal

@@ -48,6 +48,7 @@ static const cgmm_kernels NAME(table) = {
     .root_pivots = NAME(root_pivots),
     .root_eliminate = NAME(root_eliminate),
     .root_store = NAME(root_store),
+    .root_factor = NAME(root_factor),
     .condition = NAME(condition),
     .complete = NAME(complete),
 #endif

@@ -129,6 +129,12 @@ static int NAME(root_store)(ptrdiff_t d, ptrdiff_t s, const double *strips, doub
             if (!(fabs(B[i * G + q]) <= DBL_MAX)) return 0;
     return 1;
 }
+static void NAME(root_factor)(ptrdiff_t d, ptrdiff_t s, const double *strips, double *L) {
+    const ptrdiff_t first = s * G, end = first + G < d ? first + G : d;
+    const double *U = STRIP(s);
+    for (ptrdiff_t q = first; q < end; q++)
+        for (ptrdiff_t p = 0; p < d; p++) L[q * d + p] = p <= q ? U[p * G + q - first] : 0;
+}
 #undef STRIP
 #undef ROW_OF_P
 #undef U_AT
