@@ -179,7 +179,7 @@ cdef class Iterations:
             return False
         self.set_density()
         memset(self.sums, 0, work.sums.size * sizeof(double))
-        run(work, self.n_threads, self.sums)
+        run(work, self.n_threads, &self.work.kept, self.sums)
         objective = self.sums[SUM_OF_LOGS] / self.sums[SUM_OF_WEIGHTS]
         change[0] = objective - lower_bound[0]
         if not (isfinite(objective) and change[0] >= -self.limits.fall * max(1.0, fabs(objective))):

@@ -142,3 +142,12 @@ def test_holding_gives_the_same_bits_for_any_threads(d, reg_covar):
         assert found.held == once.held == [0, 2]
         np.testing.assert_array_equal(found.covariances, once.covariances)
         np.testing.assert_array_equal(found.root, once.root)
+
+
+@sizes
+@pytest.mark.parametrize("condition", [1.0, 1e3, 1e10])
+def test_condition_numbers(d, condition):
+    """Two norms to 1e-4, one of them squared, beside what rounding makes of the smallest eigenvalue."""
+    S = spread(d, condition)[np.newaxis]
+    found = FAMILIES["full"].condition_numbers(S, FAMILIES["full"].root(S))
+    np.testing.assert_allclose(found, condition, rtol=4e-4 + d * EPS * condition)

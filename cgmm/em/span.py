@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from cgmm.rows.data import Data
     from cgmm.types import Array
 
-# Of fewer features an iteration is cheap as it is.
+# Up to so many features an iteration is cheap as it is; and a covariance that reg_covar holds up is lifted along its
+# axes, which takes far longer than a root of a few features more: fewer coordinates are filled up by zeros.
 FEATURES = 64
 # With fewer features for each row, or fewer iterations, the M-steps in the features would cost more than is won.
 FEATURES_PER_ROW = 2
@@ -172,8 +173,8 @@ class _Steps:
 
 
 def _coordinates(part: Part, n_threads: int, rules: Rules) -> Array | None:
-    """Coordinates (n,n) of rows, whose inner products are those of the rows about their mean: the Cholesky factor of
-    the matrix of these, to which its rounding is added. None unless rounding is far less than reg_covar."""
+    """Coordinates of rows whose inner products are those of the rows about their mean: the Cholesky factor of their
+    matrix, to which its rounding is added. None unless rounding is far less than reg_covar."""
     rows = part.rows.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         rows -= rows.mean(axis=0)
@@ -183,4 +184,7 @@ def _coordinates(part: Part, n_threads: int, rules: Rules) -> Array | None:
     least = rules.floor(d).max()
     if not (rounding <= rules.reg_covar and least * FAR <= rules.reg_covar):
         return None
-    return _kernels.cholesky(gram + rounding / 8 * np.eye(n), n_threads)
+    factor = _kernels.cholesky(gram + rounding / 8 * np.eye(n), n_threads)
+    if factor is None or n > FEATURES:
+        return factor
+    return np.pad(factor, ((0, 0), (0, FEATURES + 1 - n)))

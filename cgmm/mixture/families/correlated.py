@@ -75,9 +75,10 @@ class Matrices(Family):
 
     def condition_numbers(self, covariances: Array, root: Array) -> Array:
         """The smallest eigenvalues are those of the precisions: of the covariances, they would be rounding."""
-        largest = np.linalg.norm(self.stacked(covariances), 2, axis=(1, 2))
+        largest = np.array([matrices.norm(S) for S in self.stacked(covariances)])
+        inverse = np.array([matrices.norm(P) for P in self.stacked(root)])
         with np.errstate(over="ignore"):
-            return largest * np.linalg.norm(self.stacked(root), 2, axis=(1, 2)) ** 2
+            return largest * inverse**2
 
     def precisions(self, root: Array) -> Array:
         return _kernels.grams(self.stacked(root)).reshape(root.shape)
