@@ -57,7 +57,9 @@ cdef class Iterations:
     cdef double *scratch
     cdef double *ones
     cdef Py_ssize_t *order      # (d,k): the components by their means
-    cdef object floor, memory, indices, lifting
+    cdef unsigned char *found_held    # (k,): what hold_roots says of each
+    cdef _RootMemories memories    # of a family of matrices
+    cdef object floor, memory, indices, found_in, lifting
     cdef list held
     cdef Py_ssize_t count
 
@@ -73,9 +75,13 @@ cdef class Iterations:
         self.floor = limits[0]
         self.limits = Limits(Floor(<const double *> address(self.floor), limits[1], limits[2], limits[3], limits[4]),
                              limits[5], limits[6], limits[7])
-        scratch = max((d + 1) * d, k * (k + d))
+        scratch = max(2 * d, k * (k + d))
         self.memory = np.empty(7 * (k + k * d + self.size) + 2 * d + scratch + self.work.work.sums.size)
         self.indices = np.empty(d * k, dtype=np.intp)
+        self.found_in = np.empty(k, dtype=np.uint8)
+        self.found_held = <unsigned char *> address(self.found_in)
+        if self.family == VVV or self.family == EEE:
+            self.memories = _RootMemories(k if self.family == VVV else 1, d, n_threads)
         self.order, free = <Py_ssize_t *> address(self.indices), <double *> address(self.memory)
         self.before = carve_parameters(&free, k, d, self.size)
         self.now = carve_parameters(&free, k, d, self.size)
@@ -129,11 +135,16 @@ cdef class Iterations:
     cdef int hold_matrices(self) except -1 nogil:
         cdef Py_ssize_t d = self.d, c
         cdef const Floor *floor = &self.limits.floor
+        hold_roots(self.memories, self.size // (d * d), self.after.covariances,
+                   self.most if self.family == EEE else self.least, 0 if self.family == EEE else d, floor.relative,
+                   floor.added, self.after.root, self.found_held)
         for c in range(self.size // (d * d)):
-            if not hold_root(TARGETS[TARGET].f64, d, self.after.covariances + c * d * d, self.most, floor.relative,
-                             floor.added, self.scratch, self.after.root + c * d * d):
+            if self.found_held[c] == SUSPECT:
                 with gil:
                     self.lift(c)
+            elif self.found_held[c] == ADDED:
+                with gil:
+                    self.held.append((self.count, c))
         return 0
 
     cdef int hold_variances(self) except -1 nogil:
@@ -179,7 +190,7 @@ cdef class Iterations:
             return False
         self.set_density()
         memset(self.sums, 0, work.sums.size * sizeof(double))
-        run(work, self.n_threads, self.sums)
+        run(work, self.n_threads, &self.work.kept, self.sums)
         objective = self.sums[SUM_OF_LOGS] / self.sums[SUM_OF_WEIGHTS]
         change[0] = objective - lower_bound[0]
         if not (isfinite(objective) and change[0] >= -self.limits.fall * max(1.0, fabs(objective))):

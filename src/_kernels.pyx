@@ -12,7 +12,8 @@ import numpy as np
 
 from cython.parallel cimport prange
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
-from libc.math cimport M_PI, fabs, isfinite, log, sqrt
+from libc.float cimport DBL_EPSILON, DBL_MIN
+from libc.math cimport M_PI, ceil, fabs, isfinite, log, log2, pow, sqrt
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 
@@ -192,6 +193,7 @@ cdef class _Pass:
     cdef Work work
     cdef Kind kind
     cdef Groups groups
+    cdef Kept kept
     cdef char *parameters
     cdef object X, density, row_weights
     cdef const double[::1] centre
@@ -337,6 +339,7 @@ cdef class _Pass:
 
     def __dealloc__(self):
         free(self.parameters)
+        free(self.kept.memory)
 
     cdef centred_means(self):
         """The means (k,d) about the centre, exactly as the kernels hold them."""
@@ -358,7 +361,7 @@ cdef class _Pass:
             sums = np.zeros(self.work.sums.size)
         cdef double[::1] totals = sums
         with nogil:
-            run(&self.work, n_threads, &totals[0])
+            run(&self.work, n_threads, &self.kept, &totals[0])
         return sums
 
 

@@ -11,6 +11,10 @@ cdef enum:
     # one thread's, so that eight threads can take part.
     FEW_CHUNKS = 8
 
+    # Where second moments do not fit an L1 cache, a chunk has at least so many rows: to clear, write and add up its
+    # sums then takes less than a tenth of the time of its work.
+    LARGE_SUMS_ROWS = 256
+
     # Partial sums of so many bytes are held at a time, those of a wave of chunks, or, if that is more, those of two
     # chunks for each thread: enough chunks to keep the threads busy, and few enough to bound the memory.
     WAVE_BYTES = 16 << 20
@@ -42,7 +46,8 @@ cdef Py_ssize_t block_rows(const Work *work) noexcept nogil:
 cdef Py_ssize_t few_rows_chunk(const Work *work) noexcept nogil:
     """Rows in a chunk: CGMM_CHUNK_ROWS, or, of few rows, fewer, but as many as are work for a thread."""
     cdef Py_ssize_t chunk = CGMM_CHUNK_ROWS
-    while chunk > work.block and FEW_CHUNKS * chunk > max(work.n, work.stands_for) and (
+    cdef Py_ssize_t least = max(work.block, <Py_ssize_t> (LARGE_SUMS_ROWS if work.d > MOST_WHOLE else 0))
+    while chunk > least and FEW_CHUNKS * chunk > max(work.n, work.stands_for) and (
             work_of_rows(work, chunk) >= 4 * THREAD_WORK):
         chunk //= 2
     return chunk
@@ -85,14 +90,14 @@ cdef void add_in_order(const double *partials, Py_ssize_t count, Py_ssize_t size
             totals[q] += partials[chunk * size + q]
 
 
-cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
-    """The pass: totals (sums.size,) += the sums of all chunks, in their order."""
+cdef int run(const Work *work, int n_threads, Kept *kept, double *totals) except -1 nogil:
+    """The pass: totals (sums.size,) += the sums of all chunks, in their order. SCRATCH kept."""
     cdef Py_ssize_t chunks = work.chunks, size = work.sums.size
     cdef Py_ssize_t begin, end, chunk, thread, stripe, stripes = (size + STRIPE - 1) // STRIPE
     cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, chunks), work_of_rows(work, work.n) // THREAD_WORK))
     cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> threads, WAVE_BYTES // (size * 8)))
     cdef int adders = <int> min(<Py_ssize_t> threads, stripes)
-    cdef char *memory = <char *> aligned_alloc(64, work.scratch.size * threads + wave * size * 8)
+    cdef char *memory = memory_of(kept, work.scratch.size * threads + wave * size * 8)
     if memory == NULL:
         with gil:
             raise MemoryError("no memory for the scratch of a pass over the data")
@@ -108,5 +113,4 @@ cdef int run(const Work *work, int n_threads, double *totals) except -1 nogil:
         for stripe in prange(stripes, schedule="static", num_threads=adders):
             add_in_order(partials, end - begin, size, stripe * STRIPE, min(stripe * STRIPE + STRIPE, size), totals)
         begin = end
-    free(memory)
     return 0

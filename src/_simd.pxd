@@ -3,6 +3,7 @@ cdef extern from "simd/kernels.h" nogil:
     enum: CGMM_MAX_TARGETS
     enum: CGMM_CHUNK_ROWS
     enum: CGMM_GUIDE
+    enum: CGMM_ROOT_BLOCK
 
     ctypedef enum cgmm_form:
         CGMM_TRIANGULAR
@@ -28,6 +29,12 @@ cdef extern from "simd/kernels.h" nogil:
                      const double *, void *) noexcept nogil
         int (*all_within)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, double) noexcept nogil
         int (*root)(Py_ssize_t, const double *, double *, double *) noexcept nogil
+        Py_ssize_t (*root_strips)(Py_ssize_t) noexcept nogil
+        void (*root_load)(Py_ssize_t, Py_ssize_t, const double *, const double *, double *) noexcept nogil
+        int (*root_pivots)(Py_ssize_t, Py_ssize_t, double *, double *) noexcept nogil
+        void (*root_eliminate)(Py_ssize_t, Py_ssize_t, Py_ssize_t, double *, const double *) noexcept nogil
+        int (*root_store)(Py_ssize_t, Py_ssize_t, const double *, double *, double *) noexcept nogil
+        void (*root_factor)(Py_ssize_t, Py_ssize_t, const double *, double *) noexcept nogil
         double (*condition)(Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const double *, double *,
                             double *) noexcept nogil
         void (*complete)(Py_ssize_t, Py_ssize_t, const double *, double, double *, double *) noexcept nogil

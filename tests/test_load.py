@@ -54,7 +54,7 @@ PASSES = {
     "Iterations": lambda: ITERATIONS.advance(*PARAMETERS, -np.inf, np.empty(0), 0.0, 0.0, 2),
     "moments_of_labels": lambda: _kernels.moments_of_labels(ROWS, LABELS, K, "full", 0.0),
     "roots": lambda: _kernels.roots(MATRICES),
-    "held_roots": lambda: _kernels.held_roots(MATRICES, np.ones(64), 0.0, 0.0),
+    "held_roots": lambda: _kernels.held_roots(MATRICES, np.ones((1, 64)), 0.0, 0.0),
     "expectation_of_groups": lambda: _kernels.expectation_of_groups(HOLES, MIXTURE.density, "full", GROUPS),
     "evaluate_groups": lambda: _kernels.evaluate_groups(HOLES, MIXTURE.density, "labels", GROUPS),
     "condition": lambda: _kernels.condition(MATRICES, np.arange(64), 32),

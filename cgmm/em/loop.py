@@ -10,6 +10,7 @@ import numpy as np
 from cgmm.em import reseed
 from cgmm.em.ordinary import Leaps
 from cgmm.em.settings import ROUNDING
+from cgmm.em.span import Span
 from cgmm.em.stage import Fit, Stage
 from cgmm.mixture.rules import SINGULAR
 
@@ -38,8 +39,13 @@ def run(
 
     `observe` is called after each iteration with its number, mean log-likelihood, change and parameters, and stops the
     run by returning True; `keep` with each Stage from which the run could go on. If there is neither, iterations in
-    which nothing has to be decided are made many at a time.
+    which nothing has to be decided are made many at a time. Rows that are fewer than their features may be worked on in
+    the space that they span.
     """
+    span = None if keep is not None else Span.of(data, stage, settings)
+    inside = None if span is None else span.run(stage, observe, run)
+    if inside is not None:
+        return inside
     if stage.double and data.dtype == np.float32:
         data = data.widened()
     elif data.dtype == np.float64 and not stage.double:

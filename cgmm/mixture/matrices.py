@@ -76,6 +76,19 @@ def eigh(S: Array) -> tuple[Array, Array]:
     return (values, axes) if not failed else np.linalg.eigh(S)
 
 
+def norm(A: Array) -> float:
+    """The largest singular value of a matrix (d,d); of many features to 1e-4 of it, by Lanczos' iteration."""
+    if len(A) <= BLAS_BLOCK:
+        return float(np.linalg.norm(A, 2))
+    from scipy.sparse.linalg import ArpackNoConvergence, svds  # slow to import
+
+    scale = np.abs(A).max()
+    try:
+        return float(svds(A / scale, 1, tol=1e-4, v0=np.ones(len(A)), return_singular_vectors=False)[0] * scale)
+    except ArpackNoConvergence:
+        return float(np.linalg.norm(A, 2))
+
+
 def sharpen(roots: Array, covariances: Array) -> Array:
     """P (k,d,d) to an error of d ε κ(L), from those to d ε κ(L)² that Cholesky factors in double give.
 

@@ -56,6 +56,22 @@ typedef struct cgmm_kernels {
      * Returns 0 when Σ is not positive definite or not finite, else 1. */
     int (*root)(ptrdiff_t d, const double *covariance, double *U, double *P);
 
+    /* The same of many features, in parts that threads can take: strips of `group` columns, of which there are
+     * root_strips, and blocks of CGMM_ROOT_BLOCK rows. First root_load for each strip; then, block by block, root_pivots,
+     * which returns 0 when Σ is not positive definite, and after it root_eliminate for each strip; then root_store for
+     * each strip, which returns 0 when P has an element that is not finite. Strips of one step may be taken at once.
+     * IN covariance (d,d), the lower triangle read, with its own diagonal or another (d,). OUT P (d,d), squares (d,):
+     * the squared norms of the columns of P. SCRATCH strips: root_strips × (d + group) × group, aligned; pivots (d,).
+     * All double, in its table only. */
+    ptrdiff_t (*root_strips)(ptrdiff_t d);
+    void (*root_load)(ptrdiff_t d, ptrdiff_t strip, const double *covariance, const double *diagonal,
+                      double *strips);
+    int (*root_pivots)(ptrdiff_t d, ptrdiff_t block, double *strips, double *pivots);
+    void (*root_eliminate)(ptrdiff_t d, ptrdiff_t block, ptrdiff_t strip, double *strips, const double *pivots);
+    int (*root_store)(ptrdiff_t d, ptrdiff_t strip, const double *strips, double *P, double *squares);
+    /* OUT some rows of L (d,d), Σ = L Lᵀ, once all blocks are done: those of a strip's columns. */
+    void (*root_factor)(ptrdiff_t d, ptrdiff_t strip, const double *strips, double *L);
+
     /* What P (d,d), lower triangular, becomes when only some features are observed. IN columns (d,): the p observed
      * ones, then the others, m. OUT A = [[P_o, 0], [B, K]], rows cgmm_pad8(d) apart: P_o the root of the marginal
      * covariance of x_o but for the signs of its rows, and x_m given x_o normal with mean μ_m + B (x_o − μ_o) and
@@ -197,6 +213,7 @@ static inline ptrdiff_t cgmm_factor_size(ptrdiff_t d) {
 }
 
 #define CGMM_CHUNK_ROWS 1024
+#define CGMM_ROOT_BLOCK 64 /* rows: a multiple of every target's group of doubles */
 #define CGMM_GUIDE 8 /* dimensions of a guide: enough to tell components apart, few enough to cost little */
 
 /* Rows in a block: a multiple of every target's group; as many as keep a panel within L1 or, for large d, L2: the more

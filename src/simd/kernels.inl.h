@@ -18,6 +18,8 @@
 
 #include "missing.inl.h"
 
+#include "roots.inl.h"
+
 static double NAME(multiply_add)(ptrdiff_t repeats, double *sink) {
     enum { CHAINS = VECTOR_BYTES == 64 ? 16 : 12 }; /* latency × ports, within the registers */
     V x[CHAINS];
@@ -41,6 +43,12 @@ static const cgmm_kernels NAME(table) = {
     .all_within = NAME(all_within),
     .root = NAME(root),
 #if DOUBLE
+    .root_strips = NAME(root_strips),
+    .root_load = NAME(root_load),
+    .root_pivots = NAME(root_pivots),
+    .root_eliminate = NAME(root_eliminate),
+    .root_store = NAME(root_store),
+    .root_factor = NAME(root_factor),
     .condition = NAME(condition),
     .complete = NAME(complete),
 #endif

@@ -43,15 +43,16 @@ class Matrices(Family):
         covariance's principal axes, in units of √least, and its variances along them, but no less than one.
         """
         stack = np.ascontiguousarray(self.stacked(covariances))
-        least = self.least(least)
-        most = least if least.ndim == 1 else least.max(axis=0)
-        roots, suspects = _kernels.held_roots(stack, most, matrices.rounding_of(stack.shape[-1]), reg_covar, n_threads)
-        held: list[int] = []
+        least = np.atleast_2d(self.least(least))
+        roots, suspects, added = _kernels.held_roots(
+            stack, least, matrices.rounding_of(stack.shape[-1]), reg_covar, n_threads
+        )
+        held = np.flatnonzero(added).tolist() if np.count_nonzero(added) else []
         for c in np.flatnonzero(suspects) if np.count_nonzero(suspects) else ():
-            stack[c], roots[c], lifted = matrices.lift(stack[c], least if least.ndim == 1 else least[c], reg_covar)
+            stack[c], roots[c], lifted = matrices.lift(stack[c], least[c if len(least) > 1 else 0], reg_covar)
             if lifted:
                 held.append(int(c))
-        return Estimate(stack.reshape(covariances.shape), roots.reshape(covariances.shape), held)
+        return Estimate(stack.reshape(covariances.shape), roots.reshape(covariances.shape), sorted(held))
 
     def least(self, least: Array) -> Array:
         """The floor (d,) or (k,d) as it applies to the family's matrices."""
@@ -74,9 +75,10 @@ class Matrices(Family):
 
     def condition_numbers(self, covariances: Array, root: Array) -> Array:
         """The smallest eigenvalues are those of the precisions: of the covariances, they would be rounding."""
-        largest = np.linalg.norm(self.stacked(covariances), 2, axis=(1, 2))
+        largest = np.array([matrices.norm(S) for S in self.stacked(covariances)])
+        inverse = np.array([matrices.norm(P) for P in self.stacked(root)])
         with np.errstate(over="ignore"):
-            return largest * np.linalg.norm(self.stacked(root), 2, axis=(1, 2)) ** 2
+            return largest * inverse**2
 
     def precisions(self, root: Array) -> Array:
         return _kernels.grams(self.stacked(root)).reshape(root.shape)
