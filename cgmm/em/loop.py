@@ -43,9 +43,10 @@ def run(
     the space that they span.
     """
     span = None if keep is not None else Span.of(data, stage, settings)
-    inside = None if span is None else span.run(stage, observe, run)
-    if inside is not None:
-        return inside
+    if span is not None:
+        fit, observe = span.run(stage, observe, run)
+        if fit is not None:
+            return fit
     if stage.double and data.dtype == np.float32:
         data = data.widened()
     elif data.dtype == np.float64 and not stage.double:

@@ -17,7 +17,7 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.em.settings import ROUNDING
-from cgmm.em.stage import STARVED, Stage
+from cgmm.em.stage import STARVED, History, Stage
 from cgmm.mixture.density import distances_to
 from cgmm.mixture.floor import EPS
 from cgmm.mixture.parameters import Parameters
@@ -80,28 +80,29 @@ class Span(NamedTuple):
         offset = -0.5 * (data.d - place.d) * np.log(2 * np.pi * rules.reg_covar)
         return cls(data, Complete(place), settings, float(offset))
 
-    def run(self, stage: Stage, observe: Observer | None, run: Run) -> Fit | None:
-        """EM from a stage before its first iteration to its end; None where a component starves, or where the first
-        iteration is the last."""
+    def run(self, stage: Stage, observe: Observer | None, run: Run) -> tuple[Fit | None, Observer | None]:
+        """EM from a stage before its first iteration to its end. There is no fit where a component starves, or where
+        the first iteration is the last: then EM is to be done in the features, and the observer of that is returned."""
         shares = self._shares(self.data, stage.parameters)
         first = self._first(stage, shares)
         if first is None:
-            return None
+            return None, observe
         steps = _Steps(self, first.parameters, shares, observe)
         if steps.told(1, first.lower_bound, first.change, first.parameters):
             first = first._replace(stopped=True)
         rules = self.settings.rules._replace(least=least_variances(self.inside))
         fit = run(self.inside, first, self.settings._replace(rules=rules), steps.observe)
         if fit.starved or any(repair.cause != SINGULAR for repair in fit.repairs):
-            return None
+            return None, steps.rest()
         parameters, held = steps.whole(fit.parameters, len(fit.lower_bounds))
-        return replace(
+        found = replace(
             fit,
             parameters=parameters,
             lower_bounds=fit.lower_bounds + self.offset,
             repairs=stage.repairs_and(held),
             singular=tuple(repair.component for repair in held),
         )
+        return found, None
 
     def _first(self, stage: Stage, shares: Array) -> Stage | None:
         """The stage, in coordinates, after the first iteration."""
@@ -121,7 +122,7 @@ class Span(NamedTuple):
             before=parameters,
             lower_bound=objective - self.offset,
             change=change,
-            lower_bounds=(objective - self.offset,),
+            lower_bounds=History([objective - self.offset]),
             n_k=statistics.n_k,
             exponent=statistics.exponent,
             double=True,
@@ -150,7 +151,7 @@ class _Steps:
 
     def __init__(self, span: Span, first: Parameters, shares: Array, observe: Observer | None) -> None:
         self.span, self.first, self.shares, self.observer = span, first, shares, observe
-        self.last = [first]
+        self.last, self.iterations = [first], 0
 
     def observe(self, iteration: int, lower_bound: float, change: float, parameters: Parameters) -> bool:
         self.last = [*self.last[-2:], parameters]
@@ -158,10 +159,18 @@ class _Steps:
 
     def told(self, iteration: int, lower_bound: float, change: float, parameters: Parameters) -> bool:
         """Tell who watches of an iteration; whether the run is to stop."""
+        self.iterations = iteration
         if self.observer is None:
             return False
         whole, _ = self.whole(parameters, iteration)
         return self.observer(iteration, lower_bound + self.span.offset, change, whole)
+
+    def rest(self) -> Observer | None:
+        """Who watches, but is not to be told again of the iterations that were told of."""
+        observer, told = self.observer, self.iterations
+        if observer is None:
+            return None
+        return lambda iteration, *found: iteration > told and observer(iteration, *found)
 
     def whole(self, parameters: Parameters, iteration: int) -> tuple[Parameters, list[Repair]]:
         """In the features, parameters that are among the last."""
