@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Missing,
         OnDegenerate,
         Seed,
+        Stop,
     )
 
 
@@ -47,7 +48,8 @@ class GMM(Fitted):
         Each component its own matrix; one matrix for all; variances for each component and feature; one
         variance for each component.
     tol : float, default=1e-3
-        Converged when the mean log-likelihood of a row (nats) changes by less in an iteration.
+        Converged when the mean log-likelihood of a row (nats) changes by less in an iteration. That is no bound of
+        the distance to the maximum: see `stop`.
     reg_covar : float, default=1e-6
         Added to the diagonal of every covariance, in squared units of X.
     max_iter : int, default=100
@@ -108,6 +110,12 @@ class GMM(Fitted):
         Default: 1000, or ten times the number of free parameters over d, if that is more.
     forget : float, optional
         For streams that drift, a half-life in rows: m(u) is at most forget / log 2.
+    stop : {"change", "distance"}, default="change"
+        What tol bounds: the change of the mean log-likelihood in an iteration; or also an estimate of what is left to
+        gain, which is many times the change where EM converges slowly. See docs/acceleration.md.
+    accelerate : bool, default=False
+        Jump ahead along EM's steps wherever the log-likelihood does not fall there. Components that overlap then need
+        a fraction of the iterations, most often for the same optimum; the iterates are not those of scikit-learn.
 
     Attributes
     ----------
@@ -175,6 +183,8 @@ class GMM(Fitted):
         learning_decay: float = 0.7,
         learning_rows: float | None = None,
         forget: float | None = None,
+        stop: Stop = "change",
+        accelerate: bool = False,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -202,6 +212,8 @@ class GMM(Fitted):
         self.learning_decay = learning_decay
         self.learning_rows = learning_rows
         self.forget = forget
+        self.stop = stop
+        self.accelerate = accelerate
 
     @classmethod
     def from_parameters(

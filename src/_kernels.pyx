@@ -12,7 +12,7 @@ import numpy as np
 
 from cython.parallel cimport prange
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
-from libc.math cimport M_PI, fabs, isfinite, log, sqrt
+from libc.math cimport INFINITY, M_PI, fabs, isfinite, log, sqrt
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 

@@ -51,7 +51,7 @@ PASSES = {
     "assign": lambda: _kernels.assign(ROWS, DISTANCES),
     "closer": lambda: _kernels.closer(ROWS, DISTANCES, np.empty(len(ROWS)), np.empty((K, len(ROWS)))),
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
-    "Iterations": lambda: ITERATIONS.advance(*PARAMETERS, -np.inf, 0.0, 2),
+    "Iterations": lambda: ITERATIONS.advance(*PARAMETERS, -np.inf, np.inf, 0.0, False, 2),
     "moments_of_labels": lambda: _kernels.moments_of_labels(ROWS, LABELS, K, "full", 0.0),
     "roots": lambda: _kernels.roots(MATRICES),
     "held_roots": lambda: _kernels.held_roots(MATRICES, np.ones(64), 0.0, 0.0),

@@ -49,9 +49,12 @@ class Leaps:
     whose M-step is compiled, without a prior or fixed parameters, and where nobody watches.
     """
 
-    def __init__(self, data: Data, family: Family, tol: float, most: int, iterations: _kernels.Iterations) -> None:
+    def __init__(
+        self, data: Data, family: Family, settings: Settings, most: int, iterations: _kernels.Iterations
+    ) -> None:
         """most : iterations in one call"""
-        self.data, self.family, self.tol, self.most, self.iterations = data, family, tol, most, iterations
+        self.data, self.family, self.most, self.iterations = data, family, most, iterations
+        self.tol, self.distance = settings.tol, settings.stop == "distance"
 
     @classmethod
     def of(cls, data: Data, parameters: Parameters, settings: Settings) -> Leaps | None:
@@ -70,12 +73,12 @@ class Leaps:
             lifting=matrices.lift,
             n_threads=data.threads(settings.n_threads),
         )
-        return cls(data, family, settings.tol, max(1, BURST // (data.n * data.d * parameters.k)), iterations)
+        return cls(data, family, settings, max(1, BURST // (data.n * data.d * parameters.k)), iterations)
 
     def advance(self, stage: Stage, most: int) -> tuple[Stage, bool]:
         """The stage after up to `most` ordinary iterations, and whether the next may be one, too."""
-        lower_bounds, converged, unusual, after, before, n_k, held = self.iterations.advance(
-            *stage.parameters.values, stage.lower_bound, self.tol, min(most, self.most)
+        lower_bounds, change, converged, unusual, after, before, n_k, held = self.iterations.advance(
+            *stage.parameters.values, stage.lower_bound, stage.change, self.tol, self.distance, min(most, self.most)
         )
         count = len(lower_bounds)
         if not count:
@@ -88,6 +91,7 @@ class Leaps:
             before=Parameters(self.family, *before) if count > 1 else stage.parameters,
             parameters=Parameters(self.family, *after),
             lower_bound=bounds[-1],
+            change=change,
             lower_bounds=bounds,
             n_k=n_k,
             exponent=self.data.exponent,
