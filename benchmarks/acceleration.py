@@ -10,13 +10,14 @@ import argparse
 import sys
 import time
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 import report
-from cgmm import GMM
+from cgmm import GMM, select
 from machine import facts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
@@ -54,6 +55,7 @@ def arguments(argv=None):
     found.add_argument("--init", default="kmeans", help="init_params of the starts (default: kmeans)")
     found.add_argument("--seed", type=int, default=0)
     found.add_argument("--reg-covar", type=float, default=1e-6, help="default: that of GMM, 1e-6")
+    found.add_argument("--times", action="store_true", help="seconds of whole fits and selections instead")
     return report.parse(found, argv)
 
 
@@ -151,8 +153,51 @@ def compare(case, options):
         return limit, (plain, left[False]), (fast, left[True])
 
 
+def timed_cases(quick):
+    """Problems of more and more rows."""
+    chosen = [Case("iris", table("iris"), 4, "full"), Case("faithful", standardised(table("faithful")), 4, "diag")]
+    chosen += [Case("overlap, d = 5", overlapping(n, 5, 4, 0.8, 1), 4, "tied") for n in (8000, 10_000, 100_000)]
+    chosen += [Case("overlap, d = 2", overlapping(100_000, 2, 3, 1.0, 0), 3, "diag")]
+    chosen += [Case("overlap, d = 20", overlapping(20_000, 20, 8, 0.3, 0), 8, "full")]
+    return chosen[:2] if quick else chosen
+
+
+def least_seconds(function):
+    """Of three calls, and what the last returned."""
+    calls = [report.timed(function) for _ in range(3)]
+    return min(seconds for _, seconds in calls), calls[-1][0]
+
+
+def print_times(options):
+    """Seconds of fits with tol=1e-8, and of selections of one to six components."""
+    shared = {"random_state": options.seed, "reg_covar": options.reg_covar, "n_threads": options.threads}
+    report.print_title(f"Milliseconds of a fit, the start included, {options.threads} threads")
+    report.print_headings("data", "n", "k", "family", "EM", "accelerated")
+    results = []
+    for name, X, k, family in timed_cases(options.quick):
+        model = GMM(k, covariance_type=family, tol=1e-8, max_iter=5000, **shared)
+        found = [least_seconds(partial(model.set_params(accelerate=on).fit, X))[0] for on in (False, True)]
+        report.print_row([name, str(len(X)), str(k), family, *(f"{1e3 * seconds:.1f}" for seconds in found)])
+        results.append([name, len(X), *found])
+    report.print_title("Selections of one to six components")
+    report.print_headings("data", "candidates", "EM, seconds", "accelerated", "higher", "lower")
+    for name in ("iris", "faithful", "diabetes"):
+        X = standardised(table(name))
+        (plain, theirs), (fast, ours) = (
+            least_seconds(partial(select, X, range(1, 7), accelerate=on, **shared)) for on in (False, True)
+        )
+        gains = np.array([a.log_likelihood - b.log_likelihood for a, b in zip(ours.table, theirs.table, strict=True)])
+        counts = map(str, ((gains > 1e-3).sum(), (gains < -1e-3).sum()))
+        report.print_row([name, str(len(gains)), f"{plain:.2f}", f"{fast:.2f}", *counts])
+        results.append([name, plain, fast])
+    report.write(options, facts(), results=results)
+
+
 def main(argv=None):
     options = arguments(argv)
+    if options.times:
+        print_times(options)
+        return
     results, shares = [], []
     report.print_title(
         f"Passes until within {NEAR:g} of EM's limit, init_params={options.init!r}, reg_covar={options.reg_covar:g}"

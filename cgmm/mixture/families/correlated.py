@@ -91,15 +91,17 @@ class Matrices(Family):
         """
         root = self.stacked(about.root)
         offsets = matrices.product(root, (means - about.means)[:, :, None])[:, :, 0]
-        relative = matrices.product(root, self.stacked(factor))
-        logs = np.sqrt(2.0) * np.log(relative.diagonal(axis1=1, axis2=2))
-        return offsets, np.concatenate([logs, np.tril(relative, -1).reshape(len(relative), -1)], axis=1)
+        logs = matrices.product(root, self.stacked(factor))
+        diagonal = np.einsum("mjj->mj", logs)
+        diagonal[...] = np.sqrt(2.0) * np.log(diagonal)
+        return offsets, logs.reshape(len(logs), -1)
 
     def at_coordinates(self, offsets: Array, logs: Array, about: Values, factor: Array) -> tuple[Array, Array]:
         d, L = offsets.shape[1], self.stacked(factor)
         means = about.means + matrices.product(L, offsets[:, :, None])[:, :, 0]
-        relative = logs[:, d:].reshape(len(logs), d, d).copy()
-        relative[:, np.arange(d), np.arange(d)] = np.exp(logs[:, :d] / np.sqrt(2.0))
+        relative = logs.reshape(len(logs), d, d).copy()
+        diagonal = np.einsum("mjj->mj", relative)
+        diagonal[...] = np.exp(diagonal / np.sqrt(2.0))
         L = matrices.product(L, relative)
         return means, matrices.product(L, np.swapaxes(L, 1, 2)).reshape(factor.shape)
 
