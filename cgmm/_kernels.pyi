@@ -145,10 +145,12 @@ class Iterations:
         covariances: Array,
         root: Array,
         lower_bound: float,
+        change: float,
         earlier: Array,
         tol: float,
         noise: float,
+        distance: bool,
         most: int,
-    ) -> tuple[Array, bool, bool, _Mixture, _Mixture, Array, list[tuple[int, int]]]: ...
+    ) -> tuple[Array, float, bool, bool, _Mixture, _Mixture, Array, list[tuple[int, int]]]: ...
 
 def fma_rate(dtype: DTypeLike, n_threads: int = 1, repeats: int = 20_000_000) -> float: ...

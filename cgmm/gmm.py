@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Missing,
         OnDegenerate,
         Seed,
+        Stop,
     )
 
 
@@ -49,6 +50,7 @@ class GMM(Fitted):
     tol : float, default=1e-3
         Converged when the mean log-likelihood of a row (nats) changes by less in an iteration, or when the last sixth
         of the iterations has gained no more than rounding gives. With 0 a fit makes all max_iter iterations.
+        A small change is no bound of the distance to the maximum: see `stop`.
     reg_covar : float or "relative", default=1e-6
         Added to the diagonal of every covariance, in squared units of X. The default is scikit-learn's, and too large
         for columns whose standard deviation is less than 0.01: a warning says so. "relative": 1e-6 times the smallest
@@ -111,6 +113,12 @@ class GMM(Fitted):
         Default: 1000, or ten times the number of free parameters over d, if that is more.
     forget : float, optional
         For streams that drift, a half-life in rows: m(u) is at most forget / log 2.
+    stop : {"change", "distance"}, default="change"
+        What tol bounds: the change of the mean log-likelihood in an iteration; or also an estimate of what is left to
+        gain, which is many times the change where EM converges slowly. See docs/acceleration.md.
+    accelerate : bool, default=False
+        Jump ahead along EM's steps wherever the log-likelihood does not fall there. Components that overlap then need
+        a fraction of the iterations, most often for the same optimum; the iterates are not those of scikit-learn.
 
     Attributes
     ----------
@@ -178,6 +186,8 @@ class GMM(Fitted):
         learning_decay: float = 0.7,
         learning_rows: float | None = None,
         forget: float | None = None,
+        stop: Stop = "change",
+        accelerate: bool = False,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -205,6 +215,8 @@ class GMM(Fitted):
         self.learning_decay = learning_decay
         self.learning_rows = learning_rows
         self.forget = forget
+        self.stop = stop
+        self.accelerate = accelerate
 
     @classmethod
     def from_parameters(

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.prior import Prior
     from cgmm.rows.data import Data
-    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed
+    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed, Stop
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
 COMPARED: tuple[CovarianceType, ...] = ("full", "tied", "diag", "spherical")  # Families, by default.
@@ -148,6 +148,8 @@ def select(
     random_state: Seed = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
+    stop: Stop = "change",
+    accelerate: bool = False,
     reg_covar: float | Literal["relative"] = "relative",
     init_params: Init = "kmeans",
     prior: Prior | Literal["default"] | None = None,
@@ -175,7 +177,7 @@ def select(
         Starts of each candidate.
     sample_weight : array-like of shape (n,), optional
         Row weights, which count rows.
-    random_state, tol, max_iter, init_params, prior, missing, n_threads
+    random_state, tol, max_iter, stop, accelerate, init_params, prior, missing, n_threads
         As of GMM; the defaults of tol and max_iter are closer, for criteria of fits that have not converged cannot be
         compared.
     reg_covar : float or "relative", default="relative"
@@ -199,6 +201,8 @@ def select(
         "random_state": _seed(random_state),
         "tol": tol,
         "max_iter": max_iter,
+        "stop": stop,
+        "accelerate": accelerate,
         "reg_covar": reg_covar,
         "init_params": init_params,
         "prior": prior,

@@ -25,6 +25,7 @@ Parameter: TypeAlias = Literal["weights", "means", "covariances"]
 FixedParameters: TypeAlias = Collection[Parameter] | Mapping[Parameter, ArrayLike]
 OnDegenerate: TypeAlias = Literal["warn", "repair", "raise"]
 Missing: TypeAlias = Literal["error", "marginal"]
+Stop: TypeAlias = Literal["change", "distance"]
 Seed: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
 # Behind it

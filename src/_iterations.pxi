@@ -185,55 +185,66 @@ cdef class Iterations:
     cdef bint step(self, double *lower_bound, double *change) except? -1 nogil:
         """One iteration; False where it is not an ordinary one, and nothing has changed."""
         cdef Work *work = &self.work.work
-        cdef double objective
+        cdef double objective, gained
         if isfinite(self.limits.reach) and self.reach() > self.limits.reach:
             return False
         self.set_density()
         memset(self.sums, 0, work.sums.size * sizeof(double))
         run(work, self.n_threads, &self.work.kept, self.sums)
         objective = self.sums[SUM_OF_LOGS] / self.sums[SUM_OF_WEIGHTS]
-        change[0] = objective - lower_bound[0]
-        if not (isfinite(objective) and change[0] >= -self.limits.fall * max(1.0, fabs(objective))):
+        gained = objective - lower_bound[0]
+        if not (isfinite(objective) and gained >= -self.limits.fall * max(1.0, fabs(objective))):
             return False
         take_sums(work, self.sums, self.now.root, self.scratch, &self.found)
         if self.any_starves():
             return False
         self.maximise()
         self.before, self.now, self.after = self.now, self.after, self.before
-        lower_bound[0] = objective
+        lower_bound[0], change[0] = objective, gained
         return True
 
-    def advance(self, weights, means, covariances, root, double lower_bound, const double[::1] earlier, double tol,
-                double noise, Py_ssize_t most):
-        """Up to `most` iterations from these parameters, the log-likelihood before them being lower_bound.
+    cdef bint settled(self, double before, double change, double tol, bint distance) noexcept nogil:
+        """Whether EM has converged: see cgmm.em.settings.Settings.settled."""
+        if not fabs(change) < tol:
+            return False
+        if not distance or change <= 0:
+            return True
+        return change * change < tol * (before - change) < INFINITY
+
+    def advance(self, weights, means, covariances, root, double lower_bound, double change,
+                const double[::1] earlier, double tol, double noise, bint distance, Py_ssize_t most):
+        """Up to `most` iterations from these parameters, the log-likelihood before them being lower_bound, and what it
+        gained last being change.
 
         earlier : the log-likelihoods of the run's iterations so far;  tol, noise : as of cgmm.em.settings.Settings
-        Returns the mean log-likelihoods (m,); whether they have converged, and whether an iteration that is not ordinary
-        ended them; parameters, those before the last iteration (undefined if there was none), and its n_k; and pairs of
-        an iteration, from 0, and a component whose covariance was held from below in it.
+        Returns the mean log-likelihoods (m,) and the last change; whether the run has converged, and whether an
+        iteration that is not ordinary ended it; parameters, those before the last iteration (undefined if there was
+        none), and its n_k; and pairs of an iteration, from 0, and a component whose covariance was held in it.
         """
-        cdef double change = 0.0
-        cdef Py_ssize_t before_these = earlier.shape[0]
+        cdef double last
+        cdef Py_ssize_t done = earlier.shape[0]
         cdef bint converged = False, ordinary = True
         given = tuple(np.ascontiguousarray(array) for array in (weights, means, covariances, root))
-        bounds = np.empty(before_these + most)
-        bounds[:before_these] = earlier
+        bounds = np.empty(done + most)
+        bounds[:done] = earlier
         cdef double[::1] out = bounds
         self.count, self.held = 0, []
         self.copy(&self.now, given, True)
         with nogil:
             while ordinary and not converged and self.count < most:
+                last = change
                 ordinary = self.step(&lower_bound, &change)
                 if ordinary:
-                    out[before_these + self.count] = lower_bound
+                    out[done + self.count] = lower_bound
                     self.count += 1
-                    converged = fabs(change) < tol or gains_nothing(&out[0], before_these + self.count, self.d, noise)
+                    converged = (self.settled(last, change, tol, distance) or
+                                 gains_nothing(&out[0], done + self.count, self.d, noise))
         now, before = (tuple(np.empty(array.shape) for array in given) for _ in range(2))
         self.copy(&self.now, now, False)
         self.copy(&self.before, before, False)
         n_k = np.empty(self.k)
         memcpy(address(n_k), self.found.n_k, self.k * sizeof(double))
-        return bounds[before_these:before_these + self.count], converged, not ordinary, now, before, n_k, self.held
+        return bounds[done:done + self.count], change, converged, not ordinary, now, before, n_k, self.held
 
     cdef copy(self, Parameters *parameters, arrays, bint into):
         """Between parameters and arrays of their weights, means, covariances and root."""

@@ -13,7 +13,7 @@ import numpy as np
 from cython.parallel cimport prange
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from libc.float cimport DBL_EPSILON, DBL_MIN
-from libc.math cimport M_PI, ceil, fabs, isfinite, log, log2, pow, sqrt
+from libc.math cimport INFINITY, M_PI, ceil, fabs, isfinite, log, log2, pow, sqrt
 from libc.stdlib cimport free
 from libc.string cimport memcpy, memset
 

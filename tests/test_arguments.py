@@ -32,6 +32,8 @@ BAD_SETTINGS = {
     "n_components": [*NOT_COUNTS, (0, ValueError, "at least 1"), (61, ValueError, "n_samples=60 should be >=")],
     "covariance_type": NOT_CHOICES,
     "tol": NOT_NUMBERS,
+    "stop": NOT_CHOICES,
+    "accelerate": NOT_FLAGS,
     "learning_decay": [*NOT_REALS, (0.49, ValueError, "at least 0.5"), (1.01, ValueError, "at most 1.0")],
     "learning_rows": [*NOT_ROWS, (0.5, ValueError, "at least 1.0")],
     "forget": [*NOT_ROWS, (0, ValueError, "at least 1.0")],

@@ -355,3 +355,10 @@ def test_plot_without_matplotlib(tmp_path, run, model, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, errors = run("plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "picture.png")
     assert (code, errors) == (1, "cgmm: error: pictures need matplotlib: pip install 'cgmm[plot]'\n")
+
+
+def test_an_accelerated_fit_and_where_it_stops(tmp_path, done):
+    done("fit", FAITHFUL, "-k", 3, "--accelerate", "--stop", "distance", "--tol", 1e-6, "-o", tmp_path / "model.npz")
+    same_model(
+        GMM.load(tmp_path / "model.npz"), GMM(3, accelerate=True, stop="distance", tol=1e-6, random_state=0).fit(X)
+    )

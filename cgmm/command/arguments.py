@@ -10,6 +10,7 @@ from collections.abc import Callable
 from cgmm.command import verbs
 from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.config import VERSION
+from cgmm.fit.request import STOPS
 from cgmm.fit.starts import METHODS
 from cgmm.mixture.families import FAMILIES
 from cgmm.selection import COMPARED, CRITERIA
@@ -160,6 +161,14 @@ def _add_learning(command: ArgumentParser) -> None:
     learning.add_argument("--n-init", type=_count(1), metavar="N", help="starts; the best is kept")
     learning.add_argument("--seed", type=_count(0), default=0, help="the same seed, the same model (default: 0)")
     learning.add_argument("--tol", type=float, help="converged when the log-likelihood of a row changes by less")
+    learning.add_argument(
+        "--stop",
+        choices=STOPS,
+        help="what --tol bounds: the change in an iteration (default), or also what is estimated to be left to gain",
+    )
+    learning.add_argument(
+        "--accelerate", action=BooleanOptionalAction, help="jump ahead along EM's steps where it crawls (default: no)"
+    )
     learning.add_argument("--max-iter", type=_count(0), metavar="N", help="EM iterations at most")
     learning.add_argument(
         "--reg-covar",

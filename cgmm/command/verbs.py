@@ -179,6 +179,8 @@ def _settings(args: Namespace) -> dict[str, Any]:
     names = {
         "n_init": args.n_init,
         "tol": args.tol,
+        "stop": args.stop,
+        "accelerate": args.accelerate,
         "max_iter": args.max_iter,
         "reg_covar": args.reg_covar,
         "init_params": args.init,

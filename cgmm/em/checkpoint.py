@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgmm.em.stage import Fit, History, Stage, Starving
+from cgmm.em.trail import Trail
 from cgmm.files import check_writable, write_whole
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
@@ -24,7 +25,7 @@ from cgmm.tables.npy import Archive
 if TYPE_CHECKING:
     from cgmm.rows.data import Data
 
-FORMAT, VERSION = "cgmm checkpoint", 2
+FORMAT, VERSION = "cgmm checkpoint", 3
 # Arguments that change no bit of a fit: a checkpoint may be continued with others.
 NO_BIT = ("n_threads", "verbose", "verbose_interval", "callback", "checkpoint", "checkpoint_interval")
 
@@ -195,6 +196,7 @@ def _stage(values: tuple[Any, ...]) -> Stage:
         repairs=_repairs(stage.repairs),
         pruning=Pruning(*stage.pruning),
         starving=Starving(frozenset(now), frozenset(begun), due),
+        trail=Trail(*stage.trail),
     )
 
 

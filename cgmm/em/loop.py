@@ -12,17 +12,21 @@ from cgmm.em.ordinary import Leaps
 from cgmm.em.settings import ROUNDING
 from cgmm.em.span import Span
 from cgmm.em.stage import Fit, Stage
+from cgmm.em.trail import Trail
 from cgmm.mixture.rules import SINGULAR
 
 if TYPE_CHECKING:
     from cgmm.em.settings import Settings
     from cgmm.em.stage import History, Observer
+    from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.data import Data
 
 # Beyond this `reach` of the parameters, rounding may take more of a log-density than ROUNDING.
 MOST_EXACT = 1e10
+# Jumps begin when the mean log-likelihood changes by less in an iteration: before, they may lead to another optimum.
+CRAWL = 1e-2
 # The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.
 LEAST_LOG = -1e300
 LOOK_BACK = 6  # One in so many iterations, the last ones, are asked what they have gained together.
@@ -51,8 +55,9 @@ def run(
         data = data.widened()
     elif data.dtype == np.float64 and not stage.double:
         stage = stage._replace(double=True)
-    watched, settings = observe is not None or keep is not None, settings.for_rows(stage.double)
-    leaps = None if watched else Leaps.of(data, stage.parameters, settings)
+    one_by_one = observe is not None or keep is not None or settings.accelerate
+    settings = settings.for_rows(stage.double)
+    leaps = None if one_by_one else Leaps.of(data, stage.parameters, settings)
     while not stage.ended and stage.iterations < settings.max_iter:
         if leaps is not None and not stage.starving.now:
             stage, ordinary = leaps.advance(stage, settings.max_iter - stage.iterations)
@@ -60,9 +65,9 @@ def run(
                 continue
         if not stage.double and stage.parameters.needs_double:
             data, stage, settings = data.widened(), stage._replace(double=True), settings.for_rows(double=True)
-            leaps = None if watched else Leaps.of(data, stage.parameters, settings)
+            leaps = None if one_by_one else Leaps.of(data, stage.parameters, settings)
         done = stage.iterations
-        stage = iterate(stage, data, settings)
+        stage = (accelerated if settings.accelerate else iterate)(stage, data, settings)
         if observe is not None and stage.iterations > done:
             stopped = observe(stage.iterations, stage.lower_bound, stage.change, stage.parameters)
             stage = stage._replace(stopped=True) if stopped else stage
@@ -101,8 +106,53 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
         pruning=pruning,
         starving=starving,
         double=stage.double,
-        converged=not begun and (abs(change) < settings.tol or _gains_nothing(lower_bounds, data.d, settings.noise)),
+        converged=not begun
+        and (settings.settled(stage.change, change) or _gains_nothing(lower_bounds, data.d, settings.noise)),
+        trail=stage.trail,
     )
+
+
+def accelerated(stage: Stage, data: Data, settings: Settings) -> Stage:
+    """One iteration, from where a jump along EM's steps leads, if the objective does not fall there; else EM's own.
+
+    A jump needs a pass over the rows, whether it is kept or not. None is made while EM still moves fast, for it might
+    lead to another optimum than EM's.
+    """
+    jump = stage.trail.jump(settings.rules) if stage.change < CRAWL and not stage.starving.now else None
+    by_change = settings._replace(stop="change")
+    if jump is not None:
+        found = iterate(stage._replace(parameters=jump.parameters), data, by_change)
+        added = _added(stage, stage.before, settings) - _added(stage, jump.parameters, settings)
+        gain = found.change + added
+        if found.iterations > stage.iterations and gain >= 0 and not found.starving.now:
+            return _followed(found, stage.trail.kept(jump, gain), settings)
+        stage = stage._replace(trail=stage.trail.refused(jump))
+    found = iterate(stage, data, by_change)
+    if found.starving.due:
+        return found._replace(trail=Trail())
+    return _followed(found, stage.trail, settings) if found.iterations > stage.iterations else found
+
+
+def _added(stage: Stage, parameters: Parameters, settings: Settings) -> float:
+    """½ ε Σ_c n_c tr Σ_c⁻¹ over the weight of all rows, ε = reg_covar, n_c of the stage's last E-step.
+
+    An M-step that adds ε to covariances maximises what EM alone would, less this: so does a step of EM raise the
+    objective less this, and a jump is to do the same, or it would be drawn to where EM does not end.
+    """
+    added, n_k = settings.rules.reg_covar, stage.n_k
+    if not added or n_k is None:
+        return 0.0
+    counts = parameters.family.counts(n_k, parameters.d)
+    if settings.prior is not None:
+        counts = counts + settings.prior.times_power_of_two(-stage.exponent).counts
+    return 0.5 * added * float((counts * np.square(parameters.root)).sum() / n_k.sum())
+
+
+def _followed(stage: Stage, trail: Trail, settings: Settings) -> Stage:
+    """The stage with a trail that leads to it; with "distance" it has converged if little is left to gain, too."""
+    trail = trail.and_then(stage.before, stage.parameters)
+    far = settings.stop == "distance" and stage.converged and not trail.remaining() < settings.tol
+    return stage._replace(trail=trail, converged=stage.converged and not far)
 
 
 def _objective(statistics: SufficientStatistics, stage: Stage, settings: Settings) -> float:

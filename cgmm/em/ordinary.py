@@ -54,7 +54,7 @@ class Leaps:
     ) -> None:
         """most : iterations in one call"""
         self.data, self.family, self.most, self.iterations = data, family, most, iterations
-        self.tol, self.noise = settings.tol, settings.noise
+        self.tol, self.noise, self.distance = settings.tol, settings.noise, settings.stop == "distance"
 
     @classmethod
     def of(cls, data: Data, parameters: Parameters, settings: Settings) -> Leaps | None:
@@ -77,12 +77,14 @@ class Leaps:
 
     def advance(self, stage: Stage, most: int) -> tuple[Stage, bool]:
         """The stage after up to `most` ordinary iterations, and whether the next may be one, too."""
-        lower_bounds, converged, unusual, after, before, n_k, held = self.iterations.advance(
+        lower_bounds, change, converged, unusual, after, before, n_k, held = self.iterations.advance(
             *stage.parameters.values,
             stage.lower_bound,
+            stage.change,
             stage.lower_bounds.array(),
             self.tol,
             self.noise,
+            self.distance,
             min(most, self.most),
         )
         count = len(lower_bounds)
@@ -96,6 +98,7 @@ class Leaps:
             before=Parameters(self.family, *before) if count > 1 else stage.parameters,
             parameters=Parameters(self.family, *after),
             lower_bound=bounds[-1],
+            change=change,
             lower_bounds=stage.lower_bounds.and_then(*bounds),
             n_k=n_k,
             exponent=self.data.exponent,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cgmm.mixture.conjugate import Conjugate
-    from cgmm.types import Array
+    from cgmm.types import Array, Stop
 
 # From one iteration to the next rounding alone changes the mean log-likelihood by up to this, in units of the type's
 # rounding times the sum of d and its absolute value: measured on float32 rows, where parameters no longer moved.
@@ -23,7 +23,7 @@ ROUNDING = 1e-11
 
 
 class Settings(NamedTuple):
-    """What steers EM, checked: see cgmm.GMM for tol and max_iter.
+    """What steers EM, checked: see cgmm.GMM for tol, max_iter, stop and accelerate.
 
     rules : what its M-steps obey;  prune, reseed : False forbids it
     """
@@ -33,6 +33,8 @@ class Settings(NamedTuple):
     max_iter: int = 0
     prune: bool = True
     reseed: bool = True
+    stop: Stop = "change"
+    accelerate: bool = False
 
     @property
     def n_threads(self) -> int | None:
@@ -48,6 +50,16 @@ class Settings(NamedTuple):
         the log-likelihood's absolute value. With a tol of zero none has: max_iter is to end it.
         """
         return NOISE * self.rules.eps if self.tol else 0.0
+
+    def settled(self, before: float, change: float) -> bool:
+        """Whether a run of EM's own steps has converged, whose objective changed so much before, and now.
+
+        With "distance" what is left to gain must be less than tol, too: change² / (before − change), if changes go on
+        to shrink at this rate (Aitken's Δ²; Böhning et al. 1994).
+        """
+        if not abs(change) < self.tol:
+            return False
+        return self.stop == "change" or change <= 0 or change * change < self.tol * (before - change) < np.inf
 
     def with_rules(
         self, *, least: Array | None = None, prior: Conjugate | None = None, variances: Array | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from cgmm.em.trail import Trail
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
 from cgmm.rows.pruning import Pruning
@@ -117,6 +118,7 @@ class Stage(NamedTuple):
     repairs : each first of its component and cause
     singular : components whose covariance was held from below in the last M-step
     double : rows are float64, or have become so
+    trail : where the run has been lately, if it is accelerated
     """
 
     parameters: Parameters
@@ -133,6 +135,7 @@ class Stage(NamedTuple):
     converged: bool = False
     stopped: bool = False
     exponent: int = 0
+    trail: Trail = Trail()
 
     @classmethod
     def first(cls, parameters: Parameters, repairs: Iterable[Repair] = (), lower_bound: float = -np.inf) -> Self:

@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from cgmm.fit.starts import Method
     from cgmm.mixture.families import Family
     from cgmm.mixture.prior import Prior
-    from cgmm.types import Array
+    from cgmm.types import Array, Stop
 
 RELATIVE = "relative"  # A reg_covar that is a share of the rows' variances.
+STOPS: dict[str, Stop] = {"change": "change", "distance": "distance"}
 ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
 
 
@@ -47,6 +48,8 @@ class Arguments(Protocol):
     n_components: Any
     covariance_type: Any
     tol: Any
+    stop: Any
+    accelerate: Any
     reg_covar: Any
     max_iter: Any
     n_init: Any
@@ -191,7 +194,13 @@ def settings_of(model: Arguments, family: Family, k: int) -> Settings:
         fixed=checks.check_fixed(model.fixed, family, k),
         n_threads=check_threads(model.n_threads),
     )
-    return Settings(rules, check_real("tol", model.tol), check_count("max_iter", model.max_iter, least=0))
+    return Settings(
+        rules,
+        tol=check_real("tol", model.tol),
+        max_iter=check_count("max_iter", model.max_iter, least=0),
+        stop=check_choice("stop", model.stop, STOPS),
+        accelerate=check_flag("accelerate", model.accelerate),
+    )
 
 
 def _method(init_params: Any) -> tuple[str, Method]:

@@ -50,13 +50,13 @@ def lift(S: Array, least: Array, reg_covar: float) -> tuple[Array, Array, bool]:
     with np.errstate(over="ignore"):
         added = reg_covar / least
     if added.max() > lowest or not lifted:
-        whole = _product(axes * np.maximum(values, lowest), axes.T) * unit * unit[:, None] if lifted else S
+        whole = product(axes * np.maximum(values, lowest), axes.T) * unit * unit[:, None] if lifted else S
         whole = whole + reg_covar * np.eye(d)
         root, failed = _kernels.roots(whole[np.newaxis])
         if not failed[0]:
             return whole, root[0], lifted
     values = np.maximum(values, lowest) + added @ axes**2
-    whole = _product(axes * values, axes.T) * unit * unit[:, None]
+    whole = product(axes * values, axes.T) * unit * unit[:, None]
     upper: Any = np.linalg.qr((axes / np.sqrt(values)).T[:, ::-1] / unit[::-1], mode="r")  # W = Q P, P lower triangular
     root = upper[::-1, ::-1] * np.sign(upper.diagonal()[::-1])[:, None]
     return whole, np.tril(root), lifted
@@ -104,25 +104,25 @@ def sharpen(roots: Array, covariances: Array) -> Array:
     L = np.array([solve(P, identity).T for P in scaled])
     a = (L + 1.5 * 2.0**27) - 1.5 * 2.0**27
     r = L - a
-    cross = _product(a, np.swapaxes(r, 1, 2))
-    left = covariances * scale[:, :, None] * scale[:, None, :] - _product(a, np.swapaxes(a, 1, 2))
+    cross = product(a, np.swapaxes(r, 1, 2))
+    left = covariances * scale[:, :, None] * scale[:, None, :] - product(a, np.swapaxes(a, 1, 2))
     left -= cross + np.swapaxes(cross, 1, 2)
-    left -= _product(r, np.swapaxes(r, 1, 2))
-    inverses, failed = _kernels.roots(identity + _product(_product(scaled, left), np.swapaxes(scaled, 1, 2)))
-    return np.where(failed[:, None, None], roots, _product(inverses, roots))
+    left -= product(r, np.swapaxes(r, 1, 2))
+    inverses, failed = _kernels.roots(identity + product(product(scaled, left), np.swapaxes(scaled, 1, 2)))
+    return np.where(failed[:, None, None], roots, product(inverses, roots))
 
 
-def _product(A: Array, B: Array) -> Array:
+def product(A: Array, B: Array) -> Array:
     """A B (…,d,d), by blocks so small that a BLAS takes no threads for one: its bits might depend on them."""
     if A.shape[-1] <= BLAS_BLOCK:
         return A @ B
-    product = np.zeros(A.shape)
+    whole = np.zeros((*np.broadcast_shapes(A.shape[:-2], B.shape[:-2]), A.shape[-2], B.shape[-1]))
     cuts = [slice(start, start + BLAS_BLOCK) for start in range(0, A.shape[-1], BLAS_BLOCK)]
     for rows in cuts:
         for columns in cuts:
             for part in cuts:
-                product[..., rows, columns] += A[..., rows, part] @ B[..., part, columns]
-    return product
+                whole[..., rows, columns] += A[..., rows, part] @ B[..., part, columns]
+    return whole
 
 
 def solve(root: Array, noise: Array) -> Array:

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.mixture.families import Central
+from cgmm.mixture.families import Central, Estimate
 from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
 from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import EMPTY, SufficientStatistics
 from cgmm.mixture.values import Values
 
 if TYPE_CHECKING:
-    from cgmm.mixture.families import Estimate, Family
-    from cgmm.mixture.rules import Rules
+    from cgmm.mixture.families import Family
+    from cgmm.mixture.rules import Fixed, Rules
     from cgmm.types import Array, Labels, Mask
 
 # A component whose rows weigh less than this share of what the prior adds to it is known by the prior alone: in the
@@ -127,6 +127,19 @@ def _shares(n_k: Array, last: Array | None, fixed: Mask | None) -> Array:
     if free.sum() < EMPTY:
         return last
     return weights + max(1.0 - weights.sum(), 0.0) * free / free.sum()
+
+
+def restored(values: Values, last: Values, fixed: Fixed) -> Values:
+    """The values, but what is fixed as it was last, to the bit."""
+    weights, means = _shares(values.weights, last.weights, fixed.weights), values.means
+    if fixed.means is not None:
+        means = np.where(fixed.means[:, None], last.means, means)
+    if fixed.covariances is None:
+        return Values(weights, means, values.covariances, values.root)
+    if fixed.covariances.all():
+        return Values(weights, means, last.covariances, last.root)
+    found = _but_fixed(Estimate(values.covariances, values.root, []), fixed.covariances, last)
+    return Values(weights, means, found.covariances, found.root)
 
 
 def statistics_of(

@@ -139,6 +139,11 @@ class Parameters:
         return frozen(self.family.precisions_cholesky(self.root))
 
     @once
+    def factor(self) -> Array:
+        """L of each covariance, in their shape."""
+        return frozen(self.family.factor(self.covariances, self.root))
+
+    @once
     def reach(self) -> float:
         """The largest variance of a feature in the mixture over that left of it in a component, given others.
 

@@ -295,6 +295,8 @@ SETTINGS = {
     "learning_decay": st.sampled_from([0.5, 0.6, 1.0, 1]),
     "learning_rows": st.sampled_from([1, 5, 20.5, 1e300]),
     "forget": st.sampled_from([None, 1, 7.5, 1e300]),
+    "stop": st.sampled_from(["change", "distance"]),
+    "accelerate": st.booleans(),
 }
 
 

@@ -11,6 +11,7 @@ from cgmm import _kernels
 from cgmm.mixture.families.family import Estimate, Family, NotPositiveDefinite, Whitening
 
 if TYPE_CHECKING:
+    from cgmm.mixture.values import Values
     from cgmm.types import Array, CovarianceType, Labels, Moment
 
 
@@ -56,6 +57,22 @@ class Variances(Family):
         rows = covariances.reshape(len(covariances), -1)
         with np.errstate(over="ignore"):
             return rows.max(axis=1) / rows.min(axis=1)
+
+    def factor(self, covariances: Array, root: Array) -> Array:
+        return 1.0 / root
+
+    def coordinates(self, means: Array, factor: Array, about: Values) -> tuple[Array, Array]:
+        """Of a variance that d / p features share the logarithm, times √(d / 2 p)."""
+        k, d = means.shape
+        root = about.root.reshape(k, -1)
+        logs = 2.0 * np.log(factor.reshape(k, -1) * root)
+        return (means - about.means) * root, np.sqrt(d / root.shape[1] / 2.0) * logs
+
+    def at_coordinates(self, offsets: Array, logs: Array, about: Values, factor: Array) -> tuple[Array, Array]:
+        k, d = offsets.shape
+        own = factor.reshape(k, -1)
+        variances = own**2 * np.exp(logs / np.sqrt(d / own.shape[1] / 2.0))
+        return about.means + own * offsets, variances.reshape(factor.shape)
 
     def precisions(self, root: Array) -> Array:
         return root**2
