@@ -90,7 +90,8 @@ cdef void closer_chunk(const Work *work, Py_ssize_t chunk, char *memory, double 
 
 
 cdef enum:
-    # Rows that share a list of the centres that may be their nearest. Measured.
+    # Rows that share a list of the centres that may be their nearest: a group of the widest
+    # vectors of doubles. Not tuned yet.
     NEAR_ROWS = 32
 
     # What ordering a row costs beside a dense pass, in multiply-adds of that pass: fitted to timings. Some of it grows
