@@ -1,4 +1,5 @@
-# The passes of k-means: the nearest centre of each row, and what each candidate for a centre would do. Their densities
+# The passes of k-means: the nearest centre of each row, with or without a look at those that are too far away, and what
+# each candidate for a centre would do. Their densities
 # are isotropic, −½ of squared distances. Part of _kernels.pyx.
 
 
@@ -56,10 +57,14 @@ cdef void k_means_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, cha
     cdef char *top = memory + work.k_means.top
     cdef char *weights = memory + work.k_means.row_weights
     cdef Py_ssize_t *label = <Py_ssize_t *> (memory + work.k_means.label)
-    take_distances(work, start, rows, memory)
-    kernels.argmax(rows, work.k, memory + work.scratch.logd, top, label)
-    if work.labels != NULL:
-        memcpy(work.labels + start, label, rows * sizeof(Py_ssize_t))
+    if work.k_means.tops != NULL:
+        memcpy(top, work.k_means.tops + start * kernels.itemsize, rows * kernels.itemsize)
+        label = work.labels + start
+    else:
+        take_distances(work, start, rows, memory)
+        kernels.argmax(rows, work.k, memory + work.scratch.logd, top, label)
+        if work.labels != NULL:
+            memcpy(work.labels + start, label, rows * sizeof(Py_ssize_t))
     fill_row_weights(work, NULL, start, rows, weights)
     sums[SUM_OF_LOGS] += inertia_of(work, rows, top, weights)
     kernels.moments_hard(work.X + start * work.row_stride, work.row_stride, work.column_stride, rows, work.d,
@@ -84,21 +89,194 @@ cdef void closer_chunk(const Work *work, Py_ssize_t chunk, char *memory, double 
     run_blocks(work, chunk, closer_block, memory, sums)
 
 
-def assign(X, density, row_weights=None, labels=None, int n_threads=1):
+cdef enum:
+    # Rows that share a list of the centres that may be their nearest: a group of the widest
+    # vectors of doubles. Not tuned yet.
+    NEAR_ROWS = 32
+
+    # What ordering a row costs beside a dense pass, in multiply-adds of that pass: fitted to timings. Some of it grows
+    # with the features, for the row is packed by an index.
+    ORDER_WORK = 300
+    ORDER_WORK_PER_FEATURE = 10
+
+    # One row in so many shows whether the others are to be ordered, too.
+    TRIAL_SHARE = 16
+
+
+cdef void lay_out_nearest(Work *work) noexcept nogil:
+    """Lay out a NEAREST pass. OUT work.block, sums, scratch, nearest, chunk, run_chunk."""
+    cdef Py_ssize_t real = work.kernels.itemsize, k = work.k, d = work.d
+    cdef Nearest *nearest = &work.nearest
+    cdef Scratch *scratch = &work.scratch
+    work.block = max(<Py_ssize_t> NEAR_ROWS, work.kernels.group)
+    lay_out_distances(work)
+    work.sums.size = align(SUMS_BEFORE * 8) // 8
+    nearest.top = claim(scratch, work.block * real)
+    nearest.label = claim(scratch, work.block * sizeof(Py_ssize_t))
+    nearest.centres = claim(scratch, k * d * real)
+    nearest.numbers = claim(scratch, k * sizeof(Py_ssize_t))
+    nearest.begins = claim(scratch, (work.block + 1) * sizeof(Py_ssize_t))
+    nearest.found = claim(scratch, (k + 63) // 64 * 8)
+    nearest.box = claim(scratch, d * real)
+    nearest.end = claim(scratch, d * real)
+    nearest.limits = claim(scratch, CGMM_BOXES * real)
+    work.chunk = CGMM_CHUNK_ROWS
+    work.run_chunk = nearest_chunk
+
+
+cdef Py_ssize_t nearest_of(const Work *work, Py_ssize_t rows, Py_ssize_t count, char *memory) noexcept nogil:
+    """The nearest of a few centres. IN memory: panel of the rows; numbers (count,). OUT top, and label, which counts
+    the numbers; SCRATCH centres, logd. Returns count."""
+    cdef Py_ssize_t size = work.d * work.kernels.itemsize, q
+    cdef char *centres = memory + work.nearest.centres
+    cdef const Py_ssize_t *numbers = <const Py_ssize_t *> (memory + work.nearest.numbers)
+    cdef cgmm_mixture some = cgmm_mixture(CGMM_ISOTROPIC, work.d, count, centres, work.nearest.ones, work.nearest.zeros,
+                                          NULL)
+    for q in range(count):
+        memcpy(centres + q * size, <const char *> work.means + numbers[q] * size, size)
+    work.kernels.densities(memory + work.scratch.panel, rows, &some, NULL, memory + work.scratch.logd)
+    work.kernels.argmax(rows, count, memory + work.scratch.logd, memory + work.nearest.top,
+                        <Py_ssize_t *> (memory + work.nearest.label))
+    return count
+
+
+cdef void set_limits(const Work *work, Py_ssize_t first, Py_ssize_t last, char *memory) noexcept nogil:
+    """OUT memory: limits, all the largest squared distance of rows first … last − 1 to what is their nearest so far.
+    IN memory: top."""
+    cdef const char *top = memory + work.nearest.top
+    cdef char *limits = memory + work.nearest.limits
+    cdef double far = 0.0
+    cdef Py_ssize_t i, q, real = work.kernels.itemsize
+    for i in range(first, last):
+        far = min(far, (<const double *> top)[i] if real == sizeof(double) else <double> (<const float *> top)[i])
+    far *= -2.0
+    for q in range(CGMM_BOXES):
+        work.kernels.convert(&far, 1, NULL, 1, limits + q * real)
+
+
+cdef Py_ssize_t cut_runs(const Nearest *nearest, Py_ssize_t start, Py_ssize_t rows, Py_ssize_t k, Py_ssize_t *begins,
+                         Py_ssize_t *guesses) noexcept nogil:
+    """Where the runs of one guess begin in rows start … start + rows of the order, and their guesses. OUT begins
+    (count + 1,), from 0 to rows; guesses (count,). Returns count."""
+    cdef Py_ssize_t count = 0, low = 0, high = k, middle, at = start
+    while low < high:
+        middle = (low + high) // 2
+        if nearest.ends[middle] > start:
+            high = middle
+        else:
+            low = middle + 1
+    while at < start + rows:
+        if nearest.ends[low] > at:
+            begins[count] = at - start
+            guesses[count] = nearest.tree.order[low]
+            count += 1
+            at = nearest.ends[low]
+        low += 1
+    begins[count] = rows
+    return count
+
+
+cdef void nearest_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory, double *sums) noexcept nogil:
+    """work.labels and work.nearest.tops of rows start … start + rows of the order: first of the guesses, then of all
+    centres that a box around the rows of one guess comes near. SCRATCH memory; sums[SUM_OF_WORK] += multiply-adds."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef const Nearest *nearest = &work.nearest
+    cdef const Py_ssize_t *index = nearest.order + nearest.first + start
+    cdef Py_ssize_t *numbers = <Py_ssize_t *> (memory + nearest.numbers)
+    cdef const Py_ssize_t *label = <const Py_ssize_t *> (memory + nearest.label)
+    cdef unsigned long long *found = <unsigned long long *> (memory + nearest.found)
+    cdef char *low = memory + nearest.box
+    cdef char *high = memory + nearest.end
+    cdef Py_ssize_t *begins = <Py_ssize_t *> (memory + nearest.begins)
+    cdef Py_ssize_t runs = 0, i, looked = 0, pairs, real = kernels.itemsize
+    kernels.pack(work.X, work.row_stride, work.column_stride, index, rows, work.d, work.centre,
+                 memory + work.scratch.panel)
+    runs = cut_runs(nearest, nearest.first + start, rows, work.k, begins, numbers)
+    pairs = nearest_of(work, rows, runs, memory)
+    memset(found, 0, (work.k + 63) // 64 * 8)
+    for i in range(runs):
+        set_limits(work, begins[i], begins[i + 1], memory)
+        kernels.box(memory + work.scratch.panel, begins[i], begins[i + 1], work.d, low, high)
+        find_near(kernels, nearest.tree, low, high, memory + nearest.limits, found, &looked)
+    pairs += nearest_of(work, rows, list_bits(found, work.k, numbers), memory)
+    for i in range(rows):
+        work.labels[index[i]] = numbers[label[i]]
+        memcpy(nearest.tops + index[i] * real, memory + nearest.top + i * real, real)
+    sums[SUM_OF_WORK] += <double> (work.d * (pairs * rows + looked * CGMM_BOXES)
+                                   + rows * (ORDER_WORK + ORDER_WORK_PER_FEATURE * work.d))
+
+
+cdef void nearest_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
+    """As k_means_chunk."""
+    run_blocks(work, chunk, nearest_block, memory, sums)
+
+
+cdef double share_of_nearest(_Pass self, Py_ssize_t first, Py_ssize_t last, int n_threads) except -1:
+    """A NEAREST pass over some rows of its order. Returns the share of the dense work that was done."""
+    cdef Work *work = &self.work
+    cdef Py_ssize_t n = work.n
+    work.n, work.nearest.first = last - first, first
+    lay_out(work, NEAREST)
+    done = self.run(n_threads)[SUM_OF_WORK] if last > first else 0.0
+    work.n = n
+    return done / (<double> max(<Py_ssize_t> 1, last - first) * work.k * work.d)
+
+
+cdef double find_nearest(_Pass self, double worth, int n_threads) except -1:
+    """NEAREST passes, first over a few rows, and if they are worth it over the others; OUT self.work.labels, which are
+    guesses before, and what a K_MEANS pass takes with them. Returns the share of the dense work that was done."""
+    cdef Work *work = &self.work
+    cdef Py_ssize_t n = work.n, k = work.k, trial = (n + TRIAL_SHARE - 1) // TRIAL_SHARE, i
+    cdef double share = (ORDER_WORK + ORDER_WORK_PER_FEATURE * work.d) / (<double> k * work.d)
+    if share >= worth:
+        return share
+    cdef _Centres centres = _Centres(self.centred_means(), work.kernels.itemsize == sizeof(float))
+    cdef const Py_ssize_t[::1] ranks = centres.ranks(k)
+    cdef Py_ssize_t[::1] ranked = np.empty(n, dtype=np.intp)
+    cdef Py_ssize_t[::1] order = np.empty(n, dtype=np.intp)
+    cdef Py_ssize_t[::1] ends = np.empty(k, dtype=np.intp)
+    zeros, ones, tops = np.zeros(k, self.X.dtype), np.ones(k, self.X.dtype), np.empty(n, self.X.dtype)
+    with nogil:
+        for i in range(n):
+            ranked[i] = ranks[work.labels[i]]
+        sort_by_label(&ranked[0], n, k, 0, &ends[0], &order[0])
+    work.nearest.tree = &centres.tree
+    work.nearest.order, work.nearest.ends = &order[0], &ends[0]
+    work.nearest.zeros, work.nearest.ones = address(zeros), address(ones)
+    work.nearest.tops = <char *> address(tops)
+    share = share_of_nearest(self, 0, trial, n_threads)
+    if share < worth:
+        share = (trial * share + (n - trial) * share_of_nearest(self, trial, n, n_threads)) / n
+        self.arrays = [tops]
+        work.k_means.tops = work.nearest.tops
+    lay_out(work, K_MEANS)
+    return share
+
+
+def assign(X, density, row_weights=None, labels=None, int n_threads=1, double worth=0.0):
     """One k-means pass, density isotropic with unit scale and no norm: n_k, centre sums about density.centre,
-    inertia. The nearest centre of each row goes to labels (n,) intp, if given."""
+    inertia; and a share of work. The nearest centre of each row goes to labels (n,) intp, if given.
+
+    If worth > 0, labels hold guesses, centres that are near. Those too far away to be the nearest are then not looked
+    at, if that takes less than this share of the dense work, by a trial of a few rows: the same bits in less time. The
+    share of the work that was done, or would have been, is returned."""
     cdef _Pass work = _Pass(X, density, row_weights, kind=K_MEANS)
     cdef Py_ssize_t[::1] view
     cdef Py_ssize_t d = work.work.d, k = work.work.k
+    cdef double share = 1.0
     if labels is not None and work.work.n:
         view = labels
         if view.shape[0] != work.work.n:
             raise ValueError("labels must be (n,)")
         work.work.labels = &view[0]
+        if worth > 0:
+            if not all_below(&view[0], work.work.n, k):
+                raise ValueError(f"labels must be 0 … {k - 1}")
+            share = find_nearest(work, worth, n_threads)
     flat = work.run(n_threads)
     at = work.work.sums
     return (flat[at.n_k:at.n_k + k].copy(), flat[at.first:at.first + k * d].reshape(k, d).copy(),
-            float(flat[SUM_OF_LOGS]))
+            float(flat[SUM_OF_LOGS]), share)
 
 
 def closer(X, density, const double[::1] closest, double[:, ::1] distances, row_weights=None, int n_threads=1):

@@ -50,6 +50,7 @@ FORMS = {"triangular": CGMM_TRIANGULAR, "diagonal": CGMM_DIAGONAL, "isotropic": 
 MOMENTS = {"full": FULL, "diag": DIAG, "radial": RADIAL, "pooled": POOLED, "masked": MASKED}
 PRUNED = (None, "full", "diag", "radial")    # the moments that a pass with a guide can add up; None: it only evaluates
 GUIDE_DIMENSIONS = CGMM_GUIDE
+BOXES = CGMM_BOXES
 CHUNK = CGMM_CHUNK_ROWS
 OUTPUTS = {"log_likelihood": LOG_LIKELIHOOD, "responsibilities": RESPONSIBILITIES,
            "log_densities": LOG_DENSITIES, "labels": LABELS}
@@ -188,7 +189,7 @@ cdef void load(Work *work, const double *means, const double *factor, const doub
 cdef class _Pass:
     """A pass being prepared: the parameters in the layout of the kernels, and the memory that holds them.
 
-    With a guide it is SCREENED, with groups PIECES; else of the kind that is asked for.
+    With a guide it is SCREENED, or BOXED if that is of boxes, with groups PIECES; else of the kind that is asked for.
     """
     cdef Work work
     cdef Kind kind
@@ -281,15 +282,20 @@ cdef class _Pass:
             raise ValueError("k-means takes isotropic densities, of rows that are not whitened")
         work.stands_for = stands_for
         self.kind = kind
-        if guide is not None:
+        if guide is not None and moment not in PRUNED:
+            raise ValueError(f"a pass with a guide cannot add up {moment} moments")
+        if hasattr(guide, "inner"):
+            self.kind = BOXED
+            self.set_boxes(guide)
+        elif guide is not None:
             self.kind = SCREENED
-            self.set_guide(guide, moment)
+            self.set_guide(guide)
         elif groups is not None:
             self.kind = PIECES
             self.set_groups(groups)
         lay_out(work, self.kind)
 
-    cdef set_guide(self, guide, moment):
+    cdef set_guide(self, guide):
         """Prepare a SCREENED pass; guide as cgmm.rows.pruning.Guide."""
         cdef Work *work = &self.work
         cdef Screened *to = &work.screened
@@ -300,8 +306,6 @@ cdef class _Pass:
         dtype = self.X.dtype
         if roots.shape[0] != k or roots.shape[1] != CGMM_GUIDE or roots.shape[2] != CGMM_GUIDE:
             raise ValueError(f"the guide does not fit {k} components")
-        if moment not in PRUNED:
-            raise ValueError(f"a pass with a guide cannot add up {moment} moments")
         packed = np.ascontiguousarray(np.transpose(directions, (0, 2, 1)), dtype=dtype)
         images = np.einsum("cj,mj->cm", self.density.means - self.density.centre, guide.directions).astype(dtype)
         factor = np.empty(k * cgmm_factor_size(CGMM_GUIDE), dtype=dtype)
@@ -313,6 +317,28 @@ cdef class _Pass:
         to.marginal = cgmm_mixture(CGMM_TRIANGULAR, CGMM_GUIDE, k, address(images), address(factor),
                                    work.mixture.log_norm, NULL)
         to.margin = 1.0 if work.output == LABELS else kernels.negligible
+
+    cdef set_boxes(self, boxes):
+        """Prepare a BOXED pass; boxes as cgmm.rows.boxes.Boxes."""
+        cdef Work *work = &self.work
+        cdef Boxed *to = &work.boxed
+        cdef Py_ssize_t d = work.d, k = work.k, real = work.kernels.itemsize
+        cdef bint single = real == sizeof(float)
+        cdef Py_ssize_t factor = d * (d + 1) // 2 if work.mixture.form == CGMM_TRIANGULAR else d
+        if work.whitener != NULL:
+            raise ValueError("rows that are whitened have no boxes")
+        to.boxes = (k + CGMM_BOXES - 1) // CGMM_BOXES
+        sets = (to.boxes + CGMM_BOXES - 1) // CGMM_BOXES
+        if (boxes.order.shape != (to.boxes * CGMM_BOXES,) or boxes.scale.shape != (d,)
+                or boxes.inner.shape != (to.boxes, 2 * d + 1 + factor, CGMM_BOXES)
+                or boxes.outer.shape != (sets, 3 * d + 1, CGMM_BOXES)):
+            raise ValueError(f"the boxes do not fit {k} components")
+        self.arrays = [boxes.order, _aligned(boxes.inner, single), _aligned(boxes.outer, single), boxes.scale]
+        to.order = <const Py_ssize_t *> address(boxes.order)
+        to.inner, to.outer = <const char *> address(self.arrays[1]), <const char *> address(self.arrays[2])
+        to.inner_bytes, to.outer_bytes = boxes.inner[0].size * real, boxes.outer[0].size * real
+        to.scale = <const double *> address(boxes.scale)
+        to.margin = 1.0 if work.output == LABELS else work.kernels.negligible
 
     cdef set_groups(self, groups):
         """Prepare a PIECES pass; groups as cgmm.rows.patterns.Groups."""
@@ -351,7 +377,7 @@ cdef class _Pass:
     cdef double share(self, sums, Py_ssize_t rows):
         """The share of the dense work that a pass over so many rows did."""
         cdef Work *work = &self.work
-        if self.kind != SCREENED:
+        if self.kind not in (SCREENED, BOXED):
             return 1.0
         return float(sums[SUM_OF_WORK]) / (<double> rows * dense_work(work.mixture.form, work.moment, work.d, work.k))
 
@@ -370,6 +396,8 @@ include "_screened.pxi"
 include "_pass.pxi"
 include "_statistics.pxi"
 include "_missing.pxi"
+include "_near.pxi"
+include "_boxed.pxi"
 include "_k_means.pxi"
 include "_roots.pxi"
 include "_partition.pxi"

@@ -62,10 +62,14 @@ cdef void lay_out(Work *work, Kind kind) noexcept nogil:
         lay_out_dense(work)
     elif kind == SCREENED:
         lay_out_screened(work)
+    elif kind == BOXED:
+        lay_out_boxed(work)
     elif kind == PIECES:
         lay_out_pieces(work)
     elif kind == K_MEANS:
         lay_out_k_means(work)
+    elif kind == NEAREST:
+        lay_out_nearest(work)
     else:
         lay_out_closer(work)
     work.chunks = work.pieces.groups.n_chunks if kind == PIECES else (work.n + work.chunk - 1) // work.chunk

@@ -126,7 +126,7 @@ cdef double work_done(const Work *work, const Rows *rows, Py_ssize_t looked) noe
     if work.moment == RADIAL:    # its products are of all rows of the block
         needed = rows.active * vectors
     else:
-        for q in range(work.k * vectors):
+        for q in range(rows.active * vectors):
             needed += rows.present[q]
     looked += needed * moment_work(work.moment, work.d)
     return <double> (looked * lanes + ordering_work(work.mixture.form, work.d, work.k) * rows.count)
@@ -145,13 +145,13 @@ cdef void screened_chunk(const Work *work, Py_ssize_t chunk, char *memory, doubl
         i += work.block
 
 
-def least_share(density, moment):
+def least_share(density, moment, bint boxed=False):
     """The share of the dense work that ordering the rows of a pruned pass takes: of an expectation, or, without a
-    moment (None), of an evaluation."""
+    moment (None), of an evaluation; boxed: with boxes for a guide."""
     cdef cgmm_form form = FORMS[density.form]
     cdef Moment moments = NONE if moment is None else MOMENTS[moment]
     cdef Py_ssize_t k = density.means.shape[0], d = density.means.shape[1]
-    return ordering_work(form, d, k) / <double> dense_work(form, moments, d, k)
+    return (space_work(d) if boxed else ordering_work(form, d, k)) / <double> dense_work(form, moments, d, k)
 
 
 def share_of_work(X, density, moment, guide, Py_ssize_t stands_for):

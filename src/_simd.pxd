@@ -4,6 +4,7 @@ cdef extern from "simd/kernels.h" nogil:
     enum: CGMM_CHUNK_ROWS
     enum: CGMM_GUIDE
     enum: CGMM_ROOT_BLOCK
+    enum: CGMM_BOXES
 
     ctypedef enum cgmm_form:
         CGMM_TRIANGULAR
@@ -41,6 +42,13 @@ cdef extern from "simd/kernels.h" nogil:
         void (*pack_factor)(Py_ssize_t, Py_ssize_t, const double *, void *) noexcept nogil
         void (*whiten)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
         void (*densities)(const void *, Py_ssize_t, const cgmm_mixture *, void *, void *) noexcept nogil
+        void (*box)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, void *, void *) noexcept nogil
+        unsigned (*near)(const void *, Py_ssize_t, const void *, const void *, const void *) noexcept nogil
+        unsigned (*tops)(const void *, Py_ssize_t, int, const void *, const void *, double, void *) noexcept nogil
+        void (*halve)(Py_ssize_t, void *, void *) noexcept nogil
+        Py_ssize_t (*raise_floor)(Py_ssize_t, const void *, double, double, void *) noexcept nogil
+        void (*choose)(const cgmm_mixture *, const Py_ssize_t *, Py_ssize_t, void *, void *, void *) noexcept nogil
+        Py_ssize_t (*keep)(Py_ssize_t, const void *, void *, Py_ssize_t *) noexcept nogil
         void (*project)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
         Py_ssize_t (*screen)(const void *, Py_ssize_t, const cgmm_mixture *, const void *, const cgmm_mixture *,
                              double, const Py_ssize_t *, void *, void *, void *, void *, Py_ssize_t *,

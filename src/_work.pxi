@@ -23,15 +23,17 @@ cdef extern from *:
 
 cdef enum:
     # The parts of a thread's scratch are at most so many, of any kind of pass: a bound of Scratch.ends.
-    # A PIECES pass of moment POOLED has the most now, 21.
-    MOST_PARTS = 24
+    # A BOXED pass has the most now, 31.
+    MOST_PARTS = 32
 
 
 cdef enum Kind:
     DENSE       # every component of every row: an E-step, or values of the rows (_block.pxi)
     SCREENED    # the same, without the components that cannot matter (_screened.pxi)
+    BOXED       # the same, of few features: without the components whose boxes are too far away (_boxed.pxi)
     PIECES      # the same of rows some of whose values are missing (_missing.pxi)
     K_MEANS     # the nearest centre of each row (_k_means.pxi)
+    NEAREST     # the same, without the centres that are too far away: labels only (_k_means.pxi)
     CLOSER      # what each candidate for a centre would do (_k_means.pxi)
 
 
@@ -71,7 +73,7 @@ cdef struct Scratch:
 
 
 cdef struct Dense:
-    # Scratch of a pass that takes responsibilities, in bytes: DENSE, SCREENED, PIECES.
+    # Scratch of a pass that takes responsibilities, in bytes: DENSE, SCREENED, BOXED, PIECES.
     Py_ssize_t white          # panel of d features: whitened rows, if they are
     Py_ssize_t z              # panel of d features: scratch of densities and moments
     Py_ssize_t rz             # REAL (block,), of moment POOLED a panel of d features: scratch of moments
@@ -98,11 +100,69 @@ cdef struct Screened:
     Py_ssize_t present      # unsigned char (k,vectors)
 
 
+cdef struct Boxed:
+    # What a BOXED pass is given, as cgmm.rows.boxes.Boxes, and its scratch beside that of Dense.
+    double margin            # as Screened's
+    Py_ssize_t boxes         # of the components
+    const Py_ssize_t *order  # (boxes·CGMM_BOXES,)
+    const char *inner        # REAL [boxes][values][CGMM_BOXES]: see tops
+    const char *outer        # REAL [sets][values][CGMM_BOXES], not triangular
+    Py_ssize_t inner_bytes   # of a box
+    Py_ssize_t outer_bytes   # of a set
+    const double *scale      # (d,)
+    Py_ssize_t index         # Py_ssize_t (chunk,): rows that lie together
+    Py_ssize_t leaves        # of the tree that orders a chunk
+    Py_ssize_t leaf          # Py_ssize_t (chunk,): of each row
+    Py_ssize_t keys          # double (chunk,)
+    Py_ssize_t axes          # Py_ssize_t (leaves,)
+    Py_ssize_t values        # double (leaves,)
+    Py_ssize_t ends          # Py_ssize_t (leaves,)
+    Py_ssize_t hint          # Py_ssize_t (1,): where in the order the last group's best component is, or −1
+    Py_ssize_t middle        # REAL (d,)
+    Py_ssize_t half          # REAL (d,)
+    Py_ssize_t tops          # REAL (CGMM_BOXES,)
+    Py_ssize_t floor         # REAL (block,)
+    Py_ssize_t found         # a bit for each component
+    Py_ssize_t numbers       # Py_ssize_t (k,): those that matter to a block
+    Py_ssize_t means         # REAL (k,d): theirs
+    Py_ssize_t factor        # Factor or scale: theirs
+    Py_ssize_t log_norm      # REAL (k,): theirs
+    Py_ssize_t panels        # REAL: a panel of one group after the other, of the responsibilities that matter to it
+    Py_ssize_t lists         # Py_ssize_t [groups][k]: which they are
+    Py_ssize_t counts        # Py_ssize_t (groups,): how many
+    Py_ssize_t slots         # Py_ssize_t (k,): where a component is among those that matter to a block
+    Py_ssize_t present       # unsigned char (k,vectors)
+
+
 cdef struct KMeans:
     # Scratch of a K_MEANS pass.
+    const char *tops          # REAL (n,): as a NEAREST pass left them beside work.labels, or NULL: to be found
     Py_ssize_t top            # REAL (block,)
     Py_ssize_t label          # Py_ssize_t (block,)
     Py_ssize_t row_weights    # REAL (block,)
+
+
+cdef struct Tree
+
+
+cdef struct Nearest:
+    # What a NEAREST pass is given, and its scratch. It finds work.labels, which are guesses before.
+    const Tree *tree
+    const Py_ssize_t *order   # (n,): rows, those of one guess together, and the guesses as the tree orders them
+    Py_ssize_t first          # of the order, the row with which the pass begins
+    const Py_ssize_t *ends    # (k,): where those of each guess end
+    char *tops                # REAL (n,): −½ of the squared distance to the nearest centre
+    const void *zeros         # REAL (k,)
+    const void *ones          # REAL (k,)
+    Py_ssize_t top            # REAL (block,)
+    Py_ssize_t label          # Py_ssize_t (block,)
+    Py_ssize_t centres        # REAL (k,d): those that may be the nearest
+    Py_ssize_t numbers        # Py_ssize_t (k,): which they are
+    Py_ssize_t begins         # Py_ssize_t (block+1,): where the rows of each guess begin
+    Py_ssize_t found          # a bit for each centre
+    Py_ssize_t box            # REAL (d,): where a box begins
+    Py_ssize_t end            # REAL (d,): and where it ends
+    Py_ssize_t limits         # REAL (CGMM_BOXES,)
 
 
 cdef struct Closer:
@@ -169,7 +229,9 @@ cdef struct Work:
     Scratch scratch
     Dense dense
     Screened screened
+    Boxed boxed
     KMeans k_means
+    Nearest nearest
     Closer closer
     Pieces pieces
 

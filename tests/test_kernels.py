@@ -150,7 +150,7 @@ def test_assign(known, target):
     for a, b in zip(found, _kernels.assign(known.X, density, known.w), strict=True):
         assert_array_equal(a, b)
     w = np.ones(len(X)) if known.w is None else known.w.astype(dtype).astype(np.float64)
-    n_k, sums, inertia = found
+    n_k, sums, inertia, _ = found
     belongs = w[:, np.newaxis] * (labels[:, np.newaxis] == np.arange(k))
     centred = X - density.centre
     assert_allclose(n_k, belongs.sum(axis=0), rtol=1e-13)

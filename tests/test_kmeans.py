@@ -203,3 +203,61 @@ def test_far_beyond_what_kernels_square(init):
     assert_array_equal(far.labels, near.labels)
     assert_array_equal(far.centers, np.ldexp(near.centers, 497))
     assert_array_equal(far.inertia_history, np.ldexp(near.inertia_history, 994))
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    n=st.integers(1, 2500),
+    d=st.integers(1, 20),
+    k=st.integers(1, 400),
+    spread=st.sampled_from([0.0, 1.0, 10.0, 1e4]),
+    kind=st.sampled_from(["normal", "integers", "offset", "heavy_tailed"]),
+    dtype=st.sampled_from([np.float64, np.float32]),
+    weighted=st.booleans(),
+    good=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_leaving_far_centers_out_changes_no_bit(n, d, k, spread, kind, dtype, weighted, good, seed):
+    """Whatever the guesses are, and with ties: labels, sums and inertia of the dense pass, for any threads."""
+    rng = np.random.default_rng(seed)
+    centers = spread * rng.normal(size=(k, d))
+    noise = rng.standard_t(1, size=(n, d)) if kind == "heavy_tailed" else rng.normal(size=(n, d))
+    rows = centers[rng.integers(k, size=n)] + noise + (1e6 if kind == "offset" else 0)
+    centers = centers + (1e6 if kind == "offset" else 0)
+    if kind == "integers":
+        rows, centers = rows.round(), centers.round()
+    rows, density = rows.astype(dtype), distances_to(centers)
+    weights = rng.uniform(0, 2, n) if weighted else None
+    expected, labels = np.empty(n, dtype=np.intp), np.empty(n, dtype=np.intp)
+    *dense, _ = _kernels.assign(rows, density, weights, expected)
+    for n_threads in 1, 3:
+        labels[:] = np.where(rng.random(n) < 0.8, expected, 0) if good else rng.integers(k, size=n)
+        *found, share = _kernels.assign(rows, density, weights, labels, n_threads, np.inf)
+        assert_array_equal(labels, expected)
+        assert share > 0
+        for a, b in zip(found, dense, strict=True):
+            assert_array_equal(a, b)
+
+
+def test_far_centers_are_left_out(monkeypatch):
+    """Where they are many, nearly all are; the results are those of dense passes, to the bit."""
+    rng = np.random.default_rng(3)
+    centers = 10 * rng.normal(size=(600, 3))
+    rows = centers[rng.integers(600, size=20000)] + rng.normal(size=(20000, 3))
+    assign, shares = _kernels.assign, []
+    monkeypatch.setattr(_kernels, "assign", lambda *a: (shares.append(assign(*a)), shares[-1])[1])
+    found = kmeans(rows, 600, init=rows[:600])
+    assert len(shares) > 5 and max(each[3] for each in shares[2:]) < 0.3  # the first is of the variance
+    monkeypatch.setattr(_kernels, "assign", lambda *a: assign(*a[:5]))
+    for a, b in zip(found, kmeans(rows, 600, init=rows[:600]), strict=True):
+        assert_array_equal(a, b)
+
+
+def test_a_pass_over_all_centers_where_none_can_be_left_out(monkeypatch):
+    """Guesses are tried at ever longer intervals, and on few rows."""
+    rng = np.random.default_rng(4)
+    rows = rng.normal(size=(4000, 30))
+    assign, worths = _kernels.assign, []
+    monkeypatch.setattr(_kernels, "assign", lambda *a: (worths.append(len(a) > 5 and a[5] > 0), assign(*a))[1])
+    kmeans(rows, 60, init=rows[:60], tol=0, max_iter=16)
+    assert worths[:11] == [False, True, False, True, False, False, True, False, False, False, False]

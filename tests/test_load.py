@@ -50,6 +50,7 @@ PASSES = {
     "evaluate": lambda: _kernels.evaluate(ROWS, MIXTURE.density, "labels"),
     "assign": lambda: _kernels.assign(ROWS, DISTANCES),
     "closer": lambda: _kernels.closer(ROWS, DISTANCES, np.empty(len(ROWS)), np.empty((K, len(ROWS)))),
+    "order_in_space": lambda: _kernels.order_in_space(ROWS, 16),
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
     "Iterations": lambda: ITERATIONS.advance(*PARAMETERS, -np.inf, np.inf, np.empty(0), 0.0, 0.0, False, 2),
     "moments_of_labels": lambda: _kernels.moments_of_labels(ROWS, LABELS, K, "full", 0.0),

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from cgmm.mixture.density import Density
     from cgmm.rows.data import Data
-    from cgmm.rows.pruning import Guide
+    from cgmm.rows.pruning import AnyGuide
     from cgmm.types import Labels, Moment, Names, Output, Rows, RowType
 
 T = TypeVar("T")  # What adds up.
@@ -150,7 +150,7 @@ class Chunked(Place):
         return kept(joined(some).of_type(self.dtype), self.exponent)
 
     def expectation(
-        self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
+        self, density: Density, moment: Moment, n_threads: int | None = None, guide: AnyGuide | None = None
     ) -> tuple[SufficientStatistics, float]:
         work = self._total(partial(_expectation, density, moment, self.n_threads, guide))
         return work.statistics, work.rows / self.n
@@ -219,7 +219,7 @@ def _drawn(sizes: Mapping[int, int], key: int, data: InMemory, first_row: int) -
 
 
 def _expectation(
-    density: Density, moment: Moment, n_threads: int, guide: Guide | None, data: InMemory, first_row: int
+    density: Density, moment: Moment, n_threads: int, guide: AnyGuide | None, data: InMemory, first_row: int
 ) -> Work:
     statistics, share = data.expectation(density, moment, n_threads, guide)
     if not np.isfinite(statistics.first).all():  # then the rows have changed

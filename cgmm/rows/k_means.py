@@ -12,6 +12,9 @@ from cgmm.mixture.density import distances_to
 if TYPE_CHECKING:
     from cgmm.types import Array, Labels, Rows
 
+# A pass that begins with guesses leaves far centres out. It is the faster one if it does less than this share of the
+# dense work: measured.
+WORTH = 0.5
 LARGEST_AS_IT_IS = 1e140  # Rows with larger values are scaled: the kernels cut squared distances at 1e300.
 
 
@@ -47,16 +50,29 @@ def moderate(X: Rows, n_threads: int = 1) -> tuple[Rows, int]:
 
 
 def lloyd(
-    X: Rows, centers: Array, max_iter: int, tol: float, row_weights: Array | None = None, n_threads: int = 1
+    X: Rows,
+    centers: Array,
+    max_iter: int,
+    tol: float,
+    row_weights: Array | None = None,
+    n_threads: int = 1,
+    guesses: Labels | None = None,
 ) -> KMeansResult:
-    """Lloyd's iterations (1982) from centers (k,d): assign each row to the nearest, move it to their mean."""
-    labels = np.empty(len(X), dtype=np.intp)
+    """Lloyd's iterations (1982) from centers (k,d): assign each row to the nearest, move it to their mean.
+
+    guesses : (n,), a center that is near to each row, if known; they change no bit. After the first pass, its labels
+    are the guesses of the next.
+    """
+    labels = np.empty(len(X), dtype=np.intp) if guesses is None else guesses.copy()
+    leaving_out = LeavingOut()
+    worth = 0.0 if guesses is None else WORTH
     threshold = tol * mean_variance(X, row_weights, n_threads) if tol else 0.0
     history, settled = [], False
     middle = None
     for moves in range(max_iter + 1):
         density = distances_to(centers, middle)
-        n_k, sums, inertia = _kernels.assign(X, density, row_weights, labels, n_threads)
+        n_k, sums, inertia, share = _kernels.assign(X, density, row_weights, labels, n_threads, worth)
+        worth = leaving_out.worth_after(share, worth)
         history.append(inertia)
         weight = n_k[:, np.newaxis]
         filled = weight > 0
@@ -73,10 +89,28 @@ def lloyd(
     return KMeansResult(centers, labels, history[-1], np.array(history), moves)
 
 
+class LeavingOut:
+    """Whether the next pass leaves far centers out: decided by counts of the work done, so always the same.
+
+    One that did not pay is followed by a dense one, the next by two, then by four, …: when the centers have come to
+    rest, it may pay.
+    """
+
+    def __init__(self) -> None:
+        self._rest, self._left = 1, 0
+
+    def worth_after(self, share: float, worth: float) -> float:
+        """The share of the dense work that the next pass may take, 0 for a dense one, after what the last one did."""
+        if worth and share >= worth:
+            self._left, self._rest = self._rest, 2 * self._rest
+        self._left -= 1
+        return 0.0 if self._left >= 0 else WORTH
+
+
 def mean_variance(X: Rows, row_weights: Array | None = None, n_threads: int = 1) -> float:
     """Variance of a feature, averaged over the features: the scale of a tolerance."""
     shift = _kernels.column_means(X[:: max(1, len(X) // 100)])[np.newaxis]
-    n_k, sums, inertia = _kernels.assign(X, distances_to(shift), row_weights, None, n_threads)
+    n_k, sums, inertia, _ = _kernels.assign(X, distances_to(shift), row_weights, None, n_threads)
     return float(inertia / n_k[0] - ((sums[0] / n_k[0]) ** 2).sum()) / X.shape[1]
 
 

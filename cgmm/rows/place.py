@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cgmm.mixture.density import Density
     from cgmm.rows.part import Part
-    from cgmm.rows.pruning import Guide
+    from cgmm.rows.pruning import AnyGuide
     from cgmm.types import Labels, Moment, RowType
 
 T = TypeVar("T")  # What adds up.
@@ -96,7 +96,7 @@ class Place(ABC):
 
     @abstractmethod
     def expectation(
-        self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
+        self, density: Density, moment: Moment, n_threads: int | None = None, guide: AnyGuide | None = None
     ) -> tuple[SufficientStatistics, float]:
         """One pass over rows without gaps: the statistics, and the share of the dense work that was done."""
 
@@ -117,7 +117,7 @@ class Local(Place):
         """The rows, from the first to the last; each part but the last has a multiple of CUT of them."""
 
     def expectation(
-        self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
+        self, density: Density, moment: Moment, n_threads: int | None = None, guide: AnyGuide | None = None
     ) -> tuple[SufficientStatistics, float]:
         sums = _kernels.Expectation(density, moment, guide, self.n)
         for part in self.parts():

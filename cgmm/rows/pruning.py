@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from cgmm import _kernels
+from cgmm.rows.boxes import Boxes, boxes_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -23,10 +24,15 @@ WORTH = 0.9
 PRUNED_ROWS = 8192  # Rows that a pass has at least if it may be pruned: a shorter one has nothing to gain.
 # Features, by the form of the density, below which the dense kernels are always the faster ones: measured.
 LEAST_FEATURES = {"triangular": 9, "diagonal": 16, "isotropic": 24}
+# Features up to which components are put into boxes where there are fewer than those, and how many components there are
+# at least: measured. A box says little in a space of many more dimensions.
+MOST_BOXED_FEATURES, LEAST_BOXED = 8, 64
 LEAST_COMPONENTS = 4  # Components that a mixture has at least if its passes may be pruned.
 # A probe asks of one row in PROBE_SHARE whether pruning would pay: it costs little beside a pass. It asks of no fewer
 # than PROBE_LEAST, for the answer to be sure, and of no more than PROBE_MOST.
 PROBE_SHARE, PROBE_LEAST, PROBE_MOST = 32, 1024, 4096
+# Where components are in boxes, it asks of one row in so many, as a chunk holds: of fewer rows, boxes would be larger.
+PROBE_SHARE_IN_BOXES = 8
 # What is left out weighs up to 1e-20 of all (float32: 1e-13). Of a component with a smaller share than this, that may
 # be more than 1e-14 (1e-7), or all it has.
 STARVED_SHARE = 1e-6
@@ -54,8 +60,8 @@ class Pruning(NamedTuple):
         sample: Sample,
         moment: Moment | None,
         possible: bool = True,
-    ) -> tuple[Guide | None, Self]:
-        """The Guide of the next pass over n rows of that type, or None for a dense one; and what is known then.
+    ) -> tuple[AnyGuide | None, Self]:
+        """The guide of the next pass over n rows of that type, or None for a dense one; and what is known then.
 
         moment : what the pass accumulates, None if it evaluates
         """
@@ -65,11 +71,13 @@ class Pruning(NamedTuple):
         probes = now.iteration & (now.iteration - 1) == 0
         if not (now.pays or probes):
             return None, now
-        if not now.pays and _kernels.least_share(parameters.density, moment) > WORTH:
+        boxed = _in_boxes(parameters)
+        if not now.pays and _kernels.least_share(parameters.density, moment, boxed) > WORTH:
             return None, now
-        guide = guide_of(parameters, dtype)
+        guide = boxes_of(parameters, dtype) if boxed else guide_of(parameters, dtype)
         if not now.pays:
-            rows = sample(min(max(PROBE_LEAST, n // PROBE_SHARE), PROBE_MOST))
+            share = PROBE_SHARE_IN_BOXES if boxed else PROBE_SHARE
+            rows = sample(min(max(PROBE_LEAST, n // share), PROBE_MOST))
             now = now._replace(pays=_kernels.share_of_work(rows, parameters.density, moment, guide, n) < WORTH)
         return (guide if now.pays else None), now
 
@@ -85,15 +93,20 @@ class Pruning(NamedTuple):
 
 def _may_gain(parameters: Parameters, moment: Moment | None) -> bool:
     """Whether there are kernels that leave components out of a pass, and they may be faster than those that do not."""
-    return (
-        parameters.k >= LEAST_COMPONENTS
-        and moment in _kernels.PRUNED
-        and parameters.d >= LEAST_FEATURES[parameters.density.form]
-    )
+    if moment not in _kernels.PRUNED or parameters.k < LEAST_COMPONENTS:
+        return False
+    return _in_boxes(parameters) or parameters.d >= LEAST_FEATURES[parameters.density.form]
 
 
-def guide_by_itself(parameters: Parameters, n: int, dtype: RowType, sample: Sample) -> Guide | None:
-    """The Guide of a single pass that evaluates n rows, or None for a dense one."""
+def _in_boxes(parameters: Parameters) -> bool:
+    """Whether its components can be put into boxes, and boxes are the better guide."""
+    density = parameters.density
+    few = parameters.d <= min(MOST_BOXED_FEATURES, LEAST_FEATURES[density.form] - 1)
+    return few and parameters.k >= LEAST_BOXED and density.whitener is None
+
+
+def guide_by_itself(parameters: Parameters, n: int, dtype: RowType, sample: Sample) -> AnyGuide | None:
+    """The guide of a single pass that evaluates n rows, or None for a dense one."""
     return Pruning().guide(parameters, n, dtype, sample, None)[0]
 
 
@@ -105,6 +118,9 @@ class Guide(NamedTuple):
 
     directions: Array
     roots: Array
+
+
+AnyGuide: TypeAlias = Guide | Boxes  # What tells a pass which components cannot matter: of many features, or of few.
 
 
 def guide_of(parameters: Parameters, dtype: RowType) -> Guide:

@@ -29,7 +29,7 @@ from cgmm.validation import check_array
 if TYPE_CHECKING:
     from cgmm.mixture.density import Density
     from cgmm.mixture.statistics import SufficientStatistics
-    from cgmm.rows.pruning import Guide
+    from cgmm.rows.pruning import AnyGuide
     from cgmm.rows.sources import Source
     from cgmm.types import Moment, Names
 
@@ -141,7 +141,7 @@ class Streamed(Local):
         return cut if mapped else read_ahead(cut)
 
     def expectation(
-        self, density: Density, moment: Moment, n_threads: int | None = None, guide: Guide | None = None
+        self, density: Density, moment: Moment, n_threads: int | None = None, guide: AnyGuide | None = None
     ) -> tuple[SufficientStatistics, float]:
         found, share = super().expectation(density, moment, n_threads, guide)
         if not (np.isfinite(found.first).all() and found.total_weight):

@@ -24,6 +24,7 @@
 #define VMAX(a, b) ((V)_mm512_max_pd(a, b))
 #define VMIN(a, b) ((V)_mm512_min_pd(a, b))
 #define VANY(v) (_mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GE_OQ) != 0)
+#define VBITS(v) ((unsigned)_mm512_cmp_pd_mask(v, _mm512_setzero_pd(), _CMP_GE_OQ))
 #define VLOAD_FIRST(p, count) ((V)_mm512_maskz_loadu_pd((__mmask8)((1u << (count)) - 1), p))
 #define VPICK16(table, v) ((V)_mm512_permutex2var_pd(LOAD(table), (__m512i)(v), LOAD((table) + 8)))
 #define VSCALE(x, low, v, m) ((V)_mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, ZERO + (low), _CMP_GT_OQ), v, m))
@@ -33,6 +34,7 @@
 #undef VMAX
 #undef VMIN
 #undef VANY
+#undef VBITS
 #undef VLOAD_FIRST
 #undef VPICK16
 #undef VSCALE
@@ -42,6 +44,7 @@
 #define VMAX(a, b) ((V)_mm512_max_ps(a, b))
 #define VMIN(a, b) ((V)_mm512_min_ps(a, b))
 #define VANY(v) (_mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GE_OQ) != 0)
+#define VBITS(v) ((unsigned)_mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GE_OQ))
 #define VLOAD_FIRST(p, count) ((V)_mm512_maskz_loadu_ps((__mmask16)((1u << (count)) - 1), p))
 #define VPICK16(table, v) ((V)_mm512_permutexvar_ps((__m512i)(v), LOAD(table)))
 #define VSCALE(x, low, v, m) ((V)_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, ZERO + (low), _CMP_GT_OQ), v, m))

@@ -21,6 +21,7 @@
 #define VMAX(a, b) ((V)_mm_max_pd(a, b))
 #define VMIN(a, b) ((V)_mm_min_pd(a, b))
 #define VANY(v) (_mm_movemask_pd(_mm_cmpge_pd(v, _mm_setzero_pd())) != 0)
+#define VBITS(v) ((unsigned)_mm_movemask_pd(_mm_cmpge_pd(v, _mm_setzero_pd())))
 #elif defined(__aarch64__)
 #define VMAX(a, b) ((V)vmaxnmq_f64((float64x2_t)(a), (float64x2_t)(b)))
 #define VMIN(a, b) ((V)vminnmq_f64((float64x2_t)(a), (float64x2_t)(b)))
@@ -32,6 +33,7 @@
 #undef VMAX
 #undef VMIN
 #undef VANY
+#undef VBITS
 
 #define NAME(f) f##_f32
 #define DOUBLE 0
@@ -39,6 +41,7 @@
 #define VMAX(a, b) ((V)_mm_max_ps(a, b))
 #define VMIN(a, b) ((V)_mm_min_ps(a, b))
 #define VANY(v) (_mm_movemask_ps(_mm_cmpge_ps(v, _mm_setzero_ps())) != 0)
+#define VBITS(v) ((unsigned)_mm_movemask_ps(_mm_cmpge_ps(v, _mm_setzero_ps())))
 #elif defined(__aarch64__)
 #define VMAX(a, b) ((V)vmaxnmq_f32((float32x4_t)(a), (float32x4_t)(b)))
 #define VMIN(a, b) ((V)vminnmq_f32((float32x4_t)(a), (float32x4_t)(b)))

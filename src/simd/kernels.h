@@ -97,6 +97,40 @@ typedef struct cgmm_kernels {
      * The squared norm is bounded, so that no row is infinitely far. */
     void (*densities)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, void *z, void *logd);
 
+    /* The box around rows first … last − 1 of a panel: OUT low, high REAL (d,). */
+    void (*box)(const void *panel, ptrdiff_t first, ptrdiff_t last, ptrdiff_t d, void *low, void *high);
+
+    /* Which of CGMM_BOXES boxes come near the box low … high, REAL (d,): bit l of what it returns says whether
+     * Σ_j gap_j² ≤ limits_l, gap_j being how far the two are apart along feature j. IN boxes REAL [d][2][CGMM_BOXES]:
+     * where each begins and ends; limits REAL (CGMM_BOXES,).
+     * These are the operations of `densities` on a row, with a gap for each difference; rounding is monotone, so no
+     * squared distance that it computes between two points of the boxes is less than this sum. */
+    unsigned (*near)(const void *boxes, ptrdiff_t d, const void *low, const void *high, const void *limits);
+
+    /* OUT tops REAL (CGMM_BOXES,): no log-density of a component is larger anywhere in the box whose middle and half
+     * width are given, REAL (d,). IN components: REAL [values][CGMM_BOXES], the values being means (d), half widths (d)
+     * by which a mean may be elsewhere, log_norm, and, row by row, P's lower triangle, or if not triangular its
+     * diagonal: of each of so many components.
+     * Returns which of the tops, bit l of the l-th, are at least so large.
+     * |P (x − μ)|² ≥ Σ_i max(0, |P (middle − μ)|_i − Σ_j |P_ij| half_j)². */
+    unsigned (*tops)(const void *components, ptrdiff_t d, int triangular, const void *middle, const void *half,
+                     double least, void *tops);
+
+    /* IN/OUT low, high REAL (d,) → the middle of a box, and half its width, or by rounding a little more. */
+    void (*halve)(ptrdiff_t d, void *low, void *high);
+
+    /* IN/OUT floor REAL (block,) → what a component must reach, beside one of these log-densities, for any row of the
+     * block: see docs/pruning.md. IN logd, a panel of one feature; log_norm. Returns the row whose floor is lowest. */
+    ptrdiff_t (*raise_floor)(ptrdiff_t rows, const void *logd, double log_norm, double margin, void *floor);
+
+    /* OUT means, factor, log_norm: those of some components of a mixture, numbers (count,). */
+    void (*choose)(const cgmm_mixture *mixture, const ptrdiff_t *numbers, ptrdiff_t count, void *means, void *factor,
+                   void *log_norm);
+
+    /* Of `count` features of a group of rows, those that reach its floor REAL (group,) anywhere: IN/OUT logd, a panel of
+     * one group, and numbers (count,), which they are, in their order. Returns how many there are. */
+    ptrdiff_t (*keep)(ptrdiff_t count, const void *floor, void *logd, ptrdiff_t *numbers);
+
     /* OUT images (panel, CGMM_GUIDE features) ← guide x. IN panel; guide REAL [CGMM_GUIDE/4][d][4]. */
     void (*project)(const void *panel, ptrdiff_t rows, ptrdiff_t d, const void *guide, void *images);
 
@@ -105,8 +139,8 @@ typedef struct cgmm_kernels {
      * IN panel, mixture; images as project gives them, and marginal: the triangular mixture of the components'
      * images, of CGMM_GUIDE features, with the log_norm of mixture; guess (rows,): a likely component of each row,
      * rows of one guess together. OUT active (count of k): the components that matter to any vector, ascending; logd
-     * (panel, count features): −huge where left out; present [k][vectors]: 1 where not; work += multiply-adds for a row
-     * of a vector. SCRATCH floor (block), z (group's panel), found (k × block). Returns count. */
+     * (panel, count features): −huge where left out; present [count][vectors]: 1 where not, which has room for k of
+     * them; work += multiply-adds for a row of a vector. SCRATCH floor (block), z (group's panel), found (k × block). Returns count. */
     ptrdiff_t (*screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const void *images,
                         const cgmm_mixture *marginal, double margin, const ptrdiff_t *guess, void *floor, void *z,
                         void *found, void *logd, ptrdiff_t *active, unsigned char *present, ptrdiff_t *work);
@@ -125,7 +159,8 @@ typedef struct cgmm_kernels {
      *   second: full tiles (k, tiles of (d,d)) += Σ_i r_ic (x_i − μ_c)(x_i − μ_c)ᵀ, or
      *           diag (k,d), the diagonal of it.
      * IN panel, means as above; r (panel of k features): responsibilities times row weights; components (k,): which
-     * they are of those that means and sums hold, and present as left by screen; or NULL, NULL: all.
+     * they are of those that means and sums hold, and present [k][vectors], 0 where r is nothing, as left by screen; or
+     * NULL, NULL: all.
      * SCRATCH sz: a panel of d features; s: a block. */
     void (*moments_full)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
                          const ptrdiff_t *components, const unsigned char *present, const void *r,
@@ -214,6 +249,7 @@ static inline ptrdiff_t cgmm_factor_size(ptrdiff_t d) {
 
 #define CGMM_CHUNK_ROWS 1024
 #define CGMM_ROOT_BLOCK 64 /* rows: a multiple of every target's group of doubles */
+#define CGMM_BOXES 16 /* boxes that are looked at at once: a multiple of every target's lanes */
 #define CGMM_GUIDE 8 /* dimensions of a guide: enough to tell components apart, few enough to cost little */
 
 /* Rows in a block: a multiple of every target's group; as many as keep a panel within L1 or, for large d, L2: the more

@@ -2,7 +2,8 @@
  * computes. Included by a target file, which defines
  *   DOUBLE 1 or 0 (REAL is double or float), VECTOR_BYTES, NV (vectors in a group), MI (rows of a 4×4
  *   tile that are computed at once, so that accumulators fit the registers), VMAX(a, b), VMIN(a, b)
- *   (the second operand where the first is NaN), VANY(v) (whether any lane is ≥ 0), and NAME(f); with large
+ *   (the second operand where the first is NaN), VANY(v) (whether any lane is ≥ 0), and NAME(f); where the processor
+ *   has an instruction for it VBITS(v) (bit l says whether lane l is ≥ 0); with large
  *   registers also VLOAD_FIRST(p, count) (count < W values from p on, the other lanes zero), VPICK16(table, v) (the element of 16 that the last four bits of a lane say) and
  *   VSCALE(x, low, v, m) (v · 2^⌊m⌋ where x > low, else 0).
  * Vectors run over samples: whitening then broadcasts P and streams rows, with no horizontal sums. */
@@ -11,6 +12,8 @@
 #include "layout.inl.h"
 
 #include "density.inl.h"
+
+#include "boxes.inl.h"
 
 #include "screen.inl.h"
 
@@ -55,6 +58,13 @@ static const cgmm_kernels NAME(table) = {
     .pack_factor = NAME(pack_factor),
     .whiten = NAME(whiten),
     .densities = NAME(densities),
+    .box = NAME(box),
+    .near = NAME(near),
+    .tops = NAME(tops),
+    .halve = NAME(halve),
+    .choose = NAME(choose),
+    .keep = NAME(keep),
+    .raise_floor = NAME(raise_floor),
     .project = NAME(project),
     .screen = NAME(screen),
     .softmax = NAME(softmax),

@@ -29,7 +29,7 @@ static inline void NAME(masked_moments)(const REAL *x, ptrdiff_t x_step, const R
 /* Features outside, components inside, as moments_diag. */
 static void NAME(moments_masked)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means_,
                                  const void *variances_, const void *r_, double *n_k, double *first, double *second) {
-    NAME(masses)(r_, rows, k, NULL, n_k);
+    NAME(masses)(r_, rows, k, NULL, NULL, n_k);
     for (ptrdiff_t j = 0; j < d; j += 4)
         for (ptrdiff_t c = 0; c < k; c++) {
             const ptrdiff_t at = c * d + j;

@@ -13,11 +13,14 @@ static void NAME(rescale)(ptrdiff_t rows, ptrdiff_t k, const void *scale_, const
 }
 
 /* n_k += Σ_i r_ic. */
-static void NAME(masses)(const REAL *r, ptrdiff_t rows, ptrdiff_t k, const ptrdiff_t *components, double *n_k) {
+static void NAME(masses)(const REAL *r, ptrdiff_t rows, ptrdiff_t k, const ptrdiff_t *components,
+                         const unsigned char *present, double *n_k) {
     for (ptrdiff_t q = 0; q < k; q++) {
         V mass = ZERO;
         for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
-            for (int v = 0; v < NV; v++) mass += LOAD(r + (g * cgmm_pad4(k) + q) * G + v * W);
+            for (int v = 0; v < NV; v++)
+                if (!present || present[(q * GROUPS(rows) + g) * NV + v])
+                    mass += LOAD(r + (g * cgmm_pad4(k) + q) * G + v * W);
         n_k[components ? components[q] : q] += NAME(sum)(mass);
     }
 }
@@ -106,18 +109,23 @@ static inline __attribute__((always_inline)) void NAME(gram_row)(const REAL *sz,
 }
 
 /* Rows low ≤ j < high of one component's moments, d ≤ 8, low and high known to the compiler: (high − low) first
- * moments and the rows of the scatter's lower triangle stay in registers over the block, and n_k when low = 0. */
+ * moments and the rows of the scatter's lower triangle stay in registers over the block, and n_k when low = 0. If `some`
+ * (known to the compiler, too), of the groups in which it is present. */
 static inline __attribute__((always_inline)) void NAME(moments_rows)(const REAL *panel, ptrdiff_t groups,
                                                                      const ptrdiff_t d, const ptrdiff_t low,
                                                                      const ptrdiff_t high, const REAL *mean,
-                                                                     const REAL *r, ptrdiff_t r_step,
+                                                                     const REAL *r, ptrdiff_t r_step, const int some,
+                                                                     const unsigned char *present,
                                                                      double *n_k, double *first, double *tiles) {
     const ptrdiff_t width = d <= 4 ? 4 : 8;
     V sum[32];
     double folded[32] = {0};
     int count = 0;
     for (int q = 0; q < 32; q++) sum[q] = ZERO;
-    for (ptrdiff_t g = 0; g < groups; g++, panel += width * G, r += r_step)
+    for (ptrdiff_t g = 0; g < groups; g++, panel += width * G, r += r_step) {
+        int there = !some;
+        for (int v = 0; v < NV && some; v++) there |= present[g * NV + v];
+        if (!there) continue;
         for (int v = 0; v < NV; v++) {
             const V rv = LOAD(r + v * W);
             V z[8];
@@ -130,6 +138,7 @@ static inline __attribute__((always_inline)) void NAME(moments_rows)(const REAL 
             }
             if (low == 0) sum[q++] += rv;
         }
+    }
     for (ptrdiff_t j = low; j < high; j++) count += (int)j + 2;
     NAME(fold_add)(sum, (count + 1 + 3) & ~3, folded);
     int q = 0;
@@ -164,8 +173,12 @@ static void NAME(moments_full)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, 
         const ptrdiff_t c = components ? components[q] : q;
         const REAL *r = (const REAL *)r_ + q * G, *mean = (const REAL *)means_ + c * d;
         double *scatter = second + c * 16 * cgmm_tiles(d);
+        const unsigned char *there = present ? present + q * groups * NV : NULL;
 #define ROWS(d, low, high) \
-    NAME(moments_rows)(panel, groups, d, low, high, mean, r, r_step, n_k + c, first + c * d, scatter);
+    if (there) \
+        NAME(moments_rows)(panel, groups, d, low, high, mean, r, r_step, 1, there, n_k + c, first + c * d, scatter); \
+    else \
+        NAME(moments_rows)(panel, groups, d, low, high, mean, r, r_step, 0, there, n_k + c, first + c * d, scatter);
         switch (d) { /* as many rows at once as the registers hold */
 #if VECTOR_BYTES == 64
         case 1: ROWS(1, 0, 1) continue;
@@ -194,7 +207,7 @@ static void NAME(moments_full)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, 
         ptrdiff_t kept = 0;
         for (ptrdiff_t g = 0; g < groups; g++)
             for (int v = 0; v < NV; v++) {
-                if (present && !present[(c * groups + g) * NV + v]) continue;
+                if (present && !present[(q * groups + g) * NV + v]) continue;
                 const V rv = LOAD(r + g * r_step + v * W);
                 mass += rv;
                 STORE(s + kept * W, rv);
@@ -246,12 +259,12 @@ static void NAME(moments_diag)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, 
                                double *n_k, double *first, double *second) {
     const ptrdiff_t x_step = cgmm_pad4(d) * G, r_step = cgmm_pad4(k) * G, groups = GROUPS(rows);
     const int tile = MI == 4 && d > 4 ? 8 : 4; /* twice as many accumulators, where there are registers for them */
-    NAME(masses)(r_, rows, k, components, n_k);
+    NAME(masses)(r_, rows, k, components, present, n_k);
     for (ptrdiff_t j = 0; j < d; j += tile)
         for (ptrdiff_t q = 0; q < k; q++) {
             const ptrdiff_t c = components ? components[q] : q, at = c * d + j;
             const REAL *x = (const REAL *)panel_ + j * G, *r = (const REAL *)r_ + q * G, *mean = (const REAL *)means_ + at;
-            const unsigned char *there = present ? present + c * groups * NV : NULL;
+            const unsigned char *there = present ? present + q * groups * NV : NULL;
             if (d - j > 4 && tile == 8)
                 NAME(axis_moments)(x, x_step, r, r_step, groups, there, 8, d - j, mean, first + at, second + at);
             else
@@ -287,7 +300,7 @@ static void NAME(moments_radial)(const void *panel, ptrdiff_t rows, ptrdiff_t d,
                 norm += LOAD(r + g * step + v * W) * VMIN(top - LOAD(logd + g * step + v * W), ZERO + BIG);
         second[c] += 2 * NAME(sum)(norm);
     }
-    NAME(masses)(r_, rows, k, components, n_k);
+    NAME(masses)(r_, rows, k, components, NULL, n_k);
     NAME(gram_rows)(r_, k, panel, d, rows, components, cross);
 }
 
@@ -325,7 +338,7 @@ static void NAME(moments_pooled)(const void *panel_, ptrdiff_t rows, ptrdiff_t d
                 }
         }
     }
-    NAME(masses)(wr, rows, k, NULL, n_k);
+    NAME(masses)(wr, rows, k, NULL, NULL, n_k);
     NAME(gram_rows)(wr, k, panel, d, rows, NULL, cross);
     NAME(gram)(u, wu, d, rows, residual);
     NAME(gram)(r, wr, k, rows, overlap);

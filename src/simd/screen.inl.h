@@ -139,12 +139,13 @@ static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixt
         NAME(try_all)(&f, c, list, NAME(candidates)((REAL *)logd + c * G, cgmm_pad4(k) * G, vectors, floor, list));
         if (memchr(present + c * vectors, 1, (size_t)vectors)) active[count++] = c;
     }
+    for (ptrdiff_t q = 0; q < count; q++) memmove(present + q * vectors, present + active[q] * vectors, (size_t)vectors);
     for (ptrdiff_t u = 0; u < vectors; u++) {
         REAL *to = (REAL *)logd + u / NV * cgmm_pad4(count) * G + u % NV * W;
         for (ptrdiff_t q = 0; q < count; q++) {
             const ptrdiff_t at = active[q] * vectors + u;
             V density = ZERO - BIG;
-            if (present[at]) density = LOAD(found + at * W);
+            if (present[q * vectors + u]) density = LOAD(found + at * W);
             STORE(to + q * G, density);
         }
     }

@@ -48,6 +48,17 @@ static inline int NAME(any)(VI mask) {
 }
 #endif
 
+#ifndef VBITS
+#define VBITS(v) NAME(bits)((VI)((v) >= 0))
+static inline unsigned NAME(bits)(VI mask) {
+    INT lanes[VECTOR_BYTES / sizeof(INT)];
+    unsigned found = 0;
+    memcpy(lanes, &mask, sizeof mask);
+    for (ptrdiff_t l = 0; l < W; l++) found |= (unsigned)(lanes[l] != 0) << l;
+    return found;
+}
+#endif
+
 /* exp(x), x ≤ 0, to about 1 ulp; 0 below LOW, where products would be denormal and slow. */
 #define LOW (DOUBLE ? (REAL)-700 : (REAL)-80)
 #ifdef VPICK16
