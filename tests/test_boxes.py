@@ -129,6 +129,7 @@ def fit(X, start, n_threads=2, prune=True):
 
 
 def test_a_fit_is_the_dense_fit(run, monkeypatch):
+    monkeypatch.setattr(pruning, "LEAST_BOXED", 64)
     guides, expectation = [], _kernels.Expectation
     monkeypatch.setattr(_kernels, "Expectation", lambda *a: (guides.append(a[2]), expectation(*a))[1])
     boxed = fit(*run)

@@ -66,10 +66,10 @@ class Span(NamedTuple):
     @classmethod
     def of(cls, data: Data, stage: Stage, settings: Settings) -> Span | None:
         """That of the rows; None where EM has to be done in the features."""
-        rules, family, part = settings.rules, stage.parameters.family, data.at_hand()
-        if part is None or data.d <= max(FEATURES, FEATURES_PER_ROW * data.n):
+        rules, part = settings.rules, data.at_hand()
+        if part is None or not stage.parameters.compiled or data.d <= max(FEATURES, FEATURES_PER_ROW * data.n):
             return None
-        if not (family.compiled and family.correlated and rules.free and rules.reg_covar > 0):
+        if not (stage.parameters.family.correlated and rules.free and rules.reg_covar > 0):
             return None
         if stage.iterations or settings.max_iter < ITERATIONS or stage.parameters.d != data.d:
             return None

@@ -25,14 +25,15 @@ PRUNED_ROWS = 8192  # Rows that a pass has at least if it may be pruned: a short
 # Features, by the form of the density, below which the dense kernels are always the faster ones: measured.
 LEAST_FEATURES = {"triangular": 9, "diagonal": 16, "isotropic": 24}
 # Features up to which components are put into boxes where there are fewer than those, and how many components there are
-# at least: measured. A box says little in a space of many more dimensions.
-MOST_BOXED_FEATURES, LEAST_BOXED = 8, 64
+# at least. A box says little in a space of many more dimensions; and with fewer components a probe that says no costs
+# more than a twentieth of ten dense passes.
+MOST_BOXED_FEATURES, LEAST_BOXED = 8, 512
 LEAST_COMPONENTS = 4  # Components that a mixture has at least if its passes may be pruned.
 # A probe asks of one row in PROBE_SHARE whether pruning would pay: it costs little beside a pass. It asks of no fewer
 # than PROBE_LEAST, for the answer to be sure, and of no more than PROBE_MOST.
 PROBE_SHARE, PROBE_LEAST, PROBE_MOST = 32, 1024, 4096
-# Where components are in boxes, it asks of one row in so many, as a chunk holds: of fewer rows, boxes would be larger.
-PROBE_SHARE_IN_BOXES = 8
+# With boxes it asks of one row in so many: fewer lie so far apart that boxes say little of them.
+PROBE_SHARE_IN_BOXES = 12
 # What is left out weighs up to 1e-20 of all (float32: 1e-13). Of a component with a smaller share than this, that may
 # be more than 1e-14 (1e-7), or all it has.
 STARVED_SHARE = 1e-6
@@ -68,10 +69,9 @@ class Pruning(NamedTuple):
         now = type(self)(self.iteration + 1, self.pays)
         if not possible or n < PRUNED_ROWS or os.environ.get("CGMM_PRUNE") == "0" or not _may_gain(parameters, moment):
             return None, now
-        probes = now.iteration & (now.iteration - 1) == 0
-        if not (now.pays or probes):
-            return None, now
         boxed = _in_boxes(parameters)
+        if not (now.pays or _probes(now.iteration, boxed)):
+            return None, now
         if not now.pays and _kernels.least_share(parameters.density, moment, boxed) > WORTH:
             return None, now
         guide = boxes_of(parameters, dtype) if boxed else guide_of(parameters, dtype)
@@ -89,6 +89,11 @@ class Pruning(NamedTuple):
         """
         starved = bool(np.any((n_k < STARVED_SHARE * n_k.sum()) & (weights > 0)))
         return self._replace(pays=self.pays and share < WORTH and not starved), starved
+
+
+def _probes(iteration: int, boxed: bool) -> bool:
+    """Whether a sample is tried: at the iterations 1, 2, 4, 8, …; of boxes, whose probe costs more, at 1, 8, 64, …"""
+    return iteration & (iteration - 1) == 0 and (not boxed or (iteration.bit_length() - 1) % 3 == 0)
 
 
 def _may_gain(parameters: Parameters, moment: Moment | None) -> bool:
