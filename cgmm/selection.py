@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.prior import Prior
     from cgmm.rows.data import Data
-    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed
+    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed, Starts
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
 COMPARED: tuple[CovarianceType, ...] = ("full", "tied", "diag", "spherical")  # Families, by default.
@@ -144,7 +144,7 @@ def select(
     covariance_types: CovarianceType | Collection[CovarianceType] = COMPARED,
     *,
     criterion: Literal["bic", "aic", "icl"] = "bic",
-    n_init: int = 10,
+    n_init: Starts = 10,
     sample_weight: ArrayLike | None = None,
     random_state: Seed = None,
     tol: float = 1e-6,
@@ -172,7 +172,7 @@ def select(
     criterion : {"bic", "aic", "icl"}, default="bic"
         Schwarz's (1978), Akaike's (1974), or the integrated completed likelihood (Biernacki, Celeux and Govaert 2000),
         which asks for components that are apart. The smallest wins.
-    n_init : int, default=10
+    n_init : int or "auto", default=10
         Starts of each candidate.
     sample_weight : array-like of shape (n,), optional
         Row weights, which count rows.
@@ -231,7 +231,7 @@ def _searches(
     for model in models:
         start = perf_counter()
         asked = request_of(model)
-        search = fitting.search(asked, prepared, asked.generator(), share=shared)
+        search = fitting.search(asked, prepared, asked.generator(), share=shared, sound=True)
         if found and search.problem.k == found[-1][1].problem.k + 1:
             search.split_of(found[-1][1].best.parameters)
         found.append((model, search, perf_counter() - start))

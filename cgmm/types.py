@@ -25,6 +25,7 @@ Parameter: TypeAlias = Literal["weights", "means", "covariances"]
 FixedParameters: TypeAlias = Collection[Parameter] | Mapping[Parameter, ArrayLike]
 OnDegenerate: TypeAlias = Literal["warn", "repair", "raise"]
 Missing: TypeAlias = Literal["error", "marginal"]
+Starts: TypeAlias = int | Literal["auto"]  # how many
 Seed: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
 # Behind it

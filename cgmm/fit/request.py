@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cgmm.fit.starts import Method
     from cgmm.mixture.families import Family
     from cgmm.mixture.prior import Prior
-    from cgmm.types import Array
+    from cgmm.types import Array, Starts
 
 ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
 
@@ -128,7 +128,7 @@ class Request(NamedTuple):
     method: Method
     kinds: Mapping[str, Method]
     given: Given
-    n_init: int
+    n_init: Starts
     warm_start: bool
     prior: Prior | None
     gaps: bool
@@ -166,7 +166,7 @@ def request_of(model: Arguments) -> Request:
             responsibilities=model.responsibilities_init,
             function=callable(model.init_params),
         ),
-        n_init=check_count("n_init", model.n_init, most=sys.maxsize),
+        n_init=_starts(model.n_init),
         warm_start=check_flag("warm_start", model.warm_start),
         prior=check_prior(model.prior),
         gaps=check_missing(model.missing),
@@ -193,6 +193,12 @@ def _method(init_params: Any) -> tuple[str, Method]:
     if callable(init_params):
         return str(getattr(init_params, "__name__", init_params)), starts.of_function(init_params)
     return init_params, check_choice("init_params", init_params, starts.METHODS)
+
+
+def _starts(n_init: Any) -> Starts:
+    if isinstance(n_init, str) and n_init == "auto":
+        return "auto"
+    return check_count("n_init", n_init, most=sys.maxsize)
 
 
 def _seed(random_state: Any) -> Any:
