@@ -58,7 +58,7 @@ class GMM(Fitted):
         starts never end lower than fewer. "auto": as many as find better optima, at most 300 (docs/starts.md).
         The first is that of `init_params`. Each further one is the best of a few that are run short: with the default
         of several kinds (k-means, k-means of whitened rows, k-means++ seeds, random rows), with another of that; or
-        made of the good fits before it. Only the promising are carried on.
+        made of the good fits before it.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"} or callable, default="kmeans"
         The start: clusters of k-means, clusters about k-means++ seeds or about random rows, or random
         responsibilities; from a sample of the rows when there are many. Or a function

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed, Starts
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
+SHARED_BYTES = 2**26  # Labels of starts that a selection remembers: the first ones, which most candidates make.
 COMPARED: tuple[CovarianceType, ...] = ("full", "tied", "diag", "spherical")  # Families, by default.
 CRITERIA = {name: name for name in ("bic", "aic", "icl")}
 
@@ -275,6 +276,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self.found: dict[Any, Any] = {}
+        self.bytes = 0
 
     def __call__(self, method: Method) -> Method:
         def remembered(
@@ -283,8 +285,10 @@ class _Shared:
             key = method, k, str(rng.bit_generator.state)
             if key not in self.found:
                 parts = method(X, k, rng, row_weights, n_threads)
-                if parts.ndim > 1:  # responsibilities are large, and quickly drawn anew
+                # Responsibilities are large, and quickly drawn anew.
+                if parts.ndim > 1 or self.bytes + parts.nbytes > SHARED_BYTES:
                     return parts
+                self.bytes += parts.nbytes
                 self.found[key] = parts, rng.bit_generator.state
             parts, rng.bit_generator.state = self.found[key]
             return parts

@@ -127,7 +127,7 @@ def test_components_apart_need_few_starts():
     assert len(restarts) < 30
 
 
-@pytest.mark.parametrize("known", MCLUST[::4], ids=lambda known: f"{known['dataset']}-{known['model']}-{known['k']}")
+@pytest.mark.parametrize("known", MCLUST[::7], ids=lambda known: f"{known['dataset']}-{known['model']}-{known['k']}")
 def test_auto_reaches_mclusts_optimum(known):
     """To 1e-7 of the log-likelihood: its values are printed to eight decimals, and stop short of the optimum."""
     X, family = table(known["dataset"]), FAMILY_OF_MODEL[known["model"]]
@@ -153,13 +153,13 @@ WAYS = {
 }
 
 
-@families
+@pytest.mark.parametrize("family", ["full", "tied", "diag"])
 @pytest.mark.parametrize("way", WAYS)
 def test_auto_goes_with_all_else(way, family, monkeypatch):
     """It is no less likely than one start, and the same twice."""
     monkeypatch.setattr(pool, "MOST", 12)
     changed, X, sample_weight = WAYS[way](CLOUD[:300])
-    arguments = {"n_components": 3, "covariance_type": family, "random_state": 0, "max_iter": 30, **changed}
+    arguments = {"n_components": 3, "covariance_type": family, "random_state": 0, "max_iter": 15, **changed}
     one, auto, again = (GMM(**arguments, n_init=n).fit(X, sample_weight=sample_weight) for n in (1, "auto", "auto"))
     assert (not auto.diagnostics_.degenerate, auto.lower_bound_) >= (not one.diagnostics_.degenerate, one.lower_bound_)
     assert_same_bits(auto, again)

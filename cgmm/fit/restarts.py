@@ -31,8 +31,10 @@ if TYPE_CHECKING:
 # Candidates of a brood that is fresh, and of one that is made of good fits, which cost less to make.
 FRESH = 4
 MADE = 16
-# The candidates of a brood take SHORT iterations on a sample of the rows; the better half goes on for twice as many.
+# The candidates of a brood take SHORT iterations on a sample of the rows; the best of them, one in KEPT, go on for twice
+# as many, until one is left.
 SHORT = 10
+KEPT = 4
 # The first FRESH_FIRST further starts are fresh, and then each FRESH_EACH-th: these are independent of each other, and
 # what they find again and again is likely to be the best.
 FRESH_FIRST = 3
@@ -243,14 +245,14 @@ class Search:
 
     def _race(self, brood: Iterable[tuple[str, Parameters, Sequence[Repair]]]) -> tuple[str, Fit]:
         """The best of a brood by successive halving (Jamieson and Talwalkar 2016): each round takes twice the
-        iterations, for half of those that are left."""
+        iterations, for a part of those that are left."""
         tried = [(kind, self._short(start, repairs, SHORT)) for kind, start, repairs in brood]
         iterations, left = SHORT, self.settings.max_iter - SHORT
         while True:
             tried.sort(key=lambda one: self.rank(one[1]), reverse=True)
+            tried = tried[: max(1, len(tried) // KEPT)]
             if len(tried) == 1:
                 return tried[0]
-            tried = tried[: len(tried) // 2]
             iterations = min(2 * iterations, max(left, 0))
             left -= iterations
             if iterations:
