@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 SAME = 1e-5
 # The best fits of different optima, of which starts are made.
 MOST_FITS = 6
-# A search has looked enough when it is to be expected that fewer than UNSEEN optima are left to be seen;
+# A search has looked enough when it is to be expected that fewer than UNSEEN optima are left to be seen, and SETTLED
+# starts in a row have found nothing better: starts made of good fits reach optima that independent ones hardly see;
 UNSEEN = 0.5
+SETTLED = 25
 # or when PATIENCE starts in a row have found nothing better: by Laplace's rule of succession the next one does with
 # probability 1 / (PATIENCE + 2);
 PATIENCE = 60
@@ -66,7 +68,8 @@ class Pool:
 
     def enough(self, starts: int) -> bool:
         """Whether no further start is worth its time, after so many."""
-        return starts >= MOST or self.idle >= PATIENCE or self.unseen < UNSEEN
+        settled = self.idle >= SETTLED and self.unseen < UNSEEN
+        return starts >= MOST or self.idle >= PATIENCE or settled
 
     @property
     def unseen(self) -> float:

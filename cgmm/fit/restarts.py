@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 # Candidates of a brood that is fresh, and of one that is made of good fits, which cost less to make.
 FRESH = 4
 MADE = 16
-# The candidates of a brood take SHORT iterations on a sample of the rows; the best of them, one in KEPT, go on for twice
-# as many, until one is left.
+# The candidates of a brood take SHORT iterations on a sample of the rows; the best of them, one in KEPT, go on for
+# twice as many, until one is left.
 SHORT = 10
 KEPT = 4
 # The first FRESH_FIRST further starts are fresh, and then each FRESH_EACH-th: these are independent of each other, and
