@@ -25,6 +25,7 @@ RUNS = {
     "k-means": ("k_means.py",),
     "calls": ("calls.py",),
     "restarts": ("restarts.py",),
+    "optima": ("optima.py", "--threads", "1"),
     "selection": ("selection.py",),
     "sources": ("sources.py",),
     "sources-more-work": ("sources.py", "--rows", "1000000", "--features", "32", "--components", "32"),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Missing,
         OnDegenerate,
         Seed,
+        Starts,
         Stop,
     )
 
@@ -57,11 +58,12 @@ class GMM(Fitted):
         variance of a column, whatever its units.
     max_iter : int, default=100
         EM iterations at most; ConvergenceWarning when they end the fit. 0 leaves the start as it is.
-    n_init : int, default=1
-        Starts; the fit of the highest log-likelihood is kept, one without a DegenerateWarning before one with it.
-        The first is that of `init_params`; with the default the others are of several kinds (k-means, k-means of
-        whitened rows, k-means++ seeds, random rows, and the best fit split and merged), with another they are of
-        that too. They are run short, and only the promising are carried on.
+    n_init : int or "auto", default=1
+        Starts; the fit of the highest log-likelihood is kept, one without a DegenerateWarning before one with it. More
+        starts never end lower than fewer. "auto": as many as find better optima, at most 300 (docs/starts.md).
+        The first is that of `init_params`. Each further one is the best of a few that are run short: with the default
+        of several kinds (k-means, k-means of whitened rows, k-means++ seeds, random rows), with another of that; or
+        made of the good fits before it.
     init_params : {"kmeans", "k-means++", "random", "random_from_data"} or callable, default="kmeans"
         The start: clusters of k-means, clusters about k-means++ seeds or about random rows, or random
         responsibilities; from a sample of the rows when there are many. Or a function
@@ -165,7 +167,7 @@ class GMM(Fitted):
         tol: float = 1e-3,
         reg_covar: float | Literal["relative"] = 1e-6,
         max_iter: int = 100,
-        n_init: int = 1,
+        n_init: Starts = 1,
         init_params: Init = "kmeans",
         weights_init: ArrayLike | None = None,
         means_init: ArrayLike | None = None,

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.prior import Prior
     from cgmm.rows.data import Data
-    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed, Stop
+    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed, Starts, Stop
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
+SHARED_BYTES = 2**26  # Labels of starts that a selection remembers: the first ones, which most candidates make.
 COMPARED: tuple[CovarianceType, ...] = ("full", "tied", "diag", "spherical")  # Families, by default.
 CRITERIA = {name: name for name in ("bic", "aic", "icl")}
 
@@ -143,7 +144,7 @@ def select(
     covariance_types: CovarianceType | Collection[CovarianceType] = COMPARED,
     *,
     criterion: Literal["bic", "aic", "icl"] = "bic",
-    n_init: int = 10,
+    n_init: Starts = 10,
     sample_weight: ArrayLike | None = None,
     random_state: Seed = None,
     tol: float = 1e-6,
@@ -173,7 +174,7 @@ def select(
     criterion : {"bic", "aic", "icl"}, default="bic"
         Schwarz's (1978), Akaike's (1974), or the integrated completed likelihood (Biernacki, Celeux and Govaert 2000),
         which asks for components that are apart. The smallest wins.
-    n_init : int, default=10
+    n_init : int or "auto", default=10
         Starts of each candidate.
     sample_weight : array-like of shape (n,), optional
         Row weights, which count rows.
@@ -246,7 +247,7 @@ def _searches(
     for model in models:
         start = perf_counter()
         asked = request_of(model)
-        search = fitting.search(asked, prepared, asked.generator(), share=shared)
+        search = fitting.search(asked, prepared, asked.generator(), share=shared, sound=True)
         if found and search.problem.k == found[-1][1].problem.k + 1:
             search.split_of(found[-1][1].best.parameters)
         found.append((model, search, perf_counter() - start))
@@ -290,6 +291,7 @@ class _Shared:
 
     def __init__(self) -> None:
         self.found: dict[Any, Any] = {}
+        self.bytes = 0
 
     def __call__(self, method: Method) -> Method:
         def remembered(
@@ -298,8 +300,10 @@ class _Shared:
             key = method, k, str(rng.bit_generator.state)
             if key not in self.found:
                 parts = method(X, k, rng, row_weights, n_threads)
-                if parts.ndim > 1:  # responsibilities are large, and quickly drawn anew
+                # Responsibilities are large, and quickly drawn anew.
+                if parts.ndim > 1 or self.bytes + parts.nbytes > SHARED_BYTES:
                     return parts
+                self.bytes += parts.nbytes
                 self.found[key] = parts, rng.bit_generator.state
             parts, rng.bit_generator.state = self.found[key]
             return parts

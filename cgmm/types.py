@@ -26,6 +26,7 @@ FixedParameters: TypeAlias = Collection[Parameter] | Mapping[Parameter, ArrayLik
 OnDegenerate: TypeAlias = Literal["warn", "repair", "raise"]
 Missing: TypeAlias = Literal["error", "marginal"]
 Stop: TypeAlias = Literal["change", "distance"]
+Starts: TypeAlias = int | Literal["auto"]  # how many
 Seed: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
 # Behind it

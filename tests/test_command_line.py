@@ -52,10 +52,11 @@ def test_fit(tmp_path, done):
     assert os.listdir(tmp_path) == ["model.npz"]
 
 
-def test_fit_takes_the_arguments_of_GMM(tmp_path, done):
+@pytest.mark.parametrize("n_init", [3, "auto"])
+def test_fit_takes_the_arguments_of_GMM(n_init, tmp_path, done):
     arguments = {
         "covariance": "diag",
-        "n-init": 3,
+        "n-init": n_init,
         "seed": 5,
         "tol": 1e-7,
         "max-iter": 500,
@@ -69,7 +70,7 @@ def test_fit_takes_the_arguments_of_GMM(tmp_path, done):
     expected = GMM(
         3,
         covariance_type="diag",
-        n_init=3,
+        n_init=n_init,
         random_state=5,
         tol=1e-7,
         max_iter=500,

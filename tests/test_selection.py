@@ -115,7 +115,7 @@ def test_a_degenerate_candidate_does_not_win_and_is_marked():
 
 def test_a_fit_that_is_cut_short_is_marked():
     with pytest.warns(ConvergenceWarning, match="max_iter=2"):
-        selection = select(X, [2], "full", max_iter=2, random_state=0)
+        selection = select(X, [2], "full", n_init=1, max_iter=2, random_state=0)
     (row,) = selection.table
     assert not row.converged
     assert "max_iter=2" in row.warnings[0]

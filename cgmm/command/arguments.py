@@ -158,7 +158,7 @@ def parser() -> ArgumentParser:
 def _add_learning(command: ArgumentParser) -> None:
     command.add_argument("-o", "--output", type=_file, metavar="MODEL", help="file of the model, .npz")
     learning = command.add_argument_group("how it is fitted")
-    learning.add_argument("--n-init", type=_count(1), metavar="N", help="starts; the best is kept")
+    learning.add_argument("--n-init", type=_starts, metavar="N", help="starts, or auto; the best is kept")
     learning.add_argument("--seed", type=_count(0), default=0, help="the same seed, the same model (default: 0)")
     learning.add_argument("--tol", type=float, help="converged when the log-likelihood of a row changes by less")
     learning.add_argument(
@@ -247,6 +247,11 @@ def _number_or_relative(text: str) -> float | str:
         return float(text)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is neither a number nor 'relative'") from None
+
+
+def _starts(text: str) -> int | str:
+    """A number of starts, or "auto"."""
+    return text if text == "auto" else _count(1)(text)
 
 
 def _counts(text: str) -> list[int]:

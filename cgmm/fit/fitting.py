@@ -77,10 +77,12 @@ def search(
     last: State | None = None,
     share: Callable[[Method], Method] | None = None,
     checkpoint: Checkpoint | None = None,
+    sound: bool = False,
 ) -> Search:
     """The starts that a request asks for, run.
 
     share : makes of a start's method one that several searches share
+    sound : as of Search
     """
     data, method, kinds = prepared.data, asked.method, asked.kinds
     if share is not None:
@@ -88,7 +90,7 @@ def search(
     check_enough_rows(data.n, data.counted, asked.k, "n_components")
     settings = _settled(asked, prepared)
     reporter = report.Reporter(asked.watching, settings.max_iter)
-    found = Search(Problem(data, asked.k, asked.family, kinds), settings, rng, reporter, checkpoint)
+    found = Search(Problem(data, asked.k, asked.family, kinds), settings, rng, reporter, checkpoint, sound)
     try:
         if asked.warm_start and last is not None:
             check_continues("warm_start", last.fit.parameters, asked.family, asked.k, data.d)
@@ -120,4 +122,4 @@ def _begin(asked: Request, method: Method, search: Search) -> None:
         kind, whole = "responsibilities_init", data.whole()
         parts = check_responsibilities(kind, given.responsibilities, whole.n, k)
         search.carry(kind, *search.begin(starts.of_parts(parts), parameters, whole))
-    search.further(asked.n_init - 1, parameters, rows)
+    search.further(asked.n_init, parameters, rows)

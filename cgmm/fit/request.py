@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from cgmm.fit.starts import Method
     from cgmm.mixture.families import Family
     from cgmm.mixture.prior import Prior
-    from cgmm.types import Array, Stop
+    from cgmm.types import Array, Starts, Stop
 
 RELATIVE = "relative"  # A reg_covar that is a share of the rows' variances.
 STOPS: dict[str, Stop] = {"change": "change", "distance": "distance"}
@@ -133,7 +133,7 @@ class Request(NamedTuple):
     method: Method
     kinds: Mapping[str, Method]
     given: Given
-    n_init: int
+    n_init: Starts
     warm_start: bool
     prior: Prior | None
     gaps: bool
@@ -171,7 +171,7 @@ def request_of(model: Arguments) -> Request:
             responsibilities=model.responsibilities_init,
             function=callable(model.init_params),
         ),
-        n_init=check_count("n_init", model.n_init, most=sys.maxsize),
+        n_init=_starts(model.n_init),
         warm_start=check_flag("warm_start", model.warm_start),
         prior=check_prior(model.prior),
         gaps=check_missing(model.missing),
@@ -208,6 +208,12 @@ def _method(init_params: Any) -> tuple[str, Method]:
     if callable(init_params):
         return str(getattr(init_params, "__name__", init_params)), starts.of_function(init_params)
     return init_params, check_choice("init_params", init_params, starts.METHODS)
+
+
+def _starts(n_init: Any) -> Starts:
+    if isinstance(n_init, str) and n_init == "auto":
+        return "auto"
+    return check_count("n_init", n_init, most=sys.maxsize)
 
 
 def _seed(random_state: Any) -> Any:

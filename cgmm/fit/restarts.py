@@ -1,8 +1,8 @@
-"""Restarts: many starts of different kinds, run short; only the promising are carried to convergence."""
+"""Restarts: one start after the other, each the best of a brood run short; how many is asked for, or found out."""
 
 from __future__ import annotations
 
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,10 +10,12 @@ import numpy as np
 from cgmm.em.loop import run
 from cgmm.em.stage import Stage
 from cgmm.fit import starts
-from cgmm.fit.split_merge import closeness, merge, split, split_and_merge
+from cgmm.fit.moves import MOVES, Ground
+from cgmm.fit.pool import Pool
+from cgmm.fit.split_merge import closeness, merge, split
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cgmm.em.checkpoint import Checkpoint
     from cgmm.em.settings import Settings
@@ -24,14 +26,22 @@ if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
     from cgmm.rows.data import Data
-    from cgmm.types import Array, Rows
+    from cgmm.types import Array, Rows, Starts
 
-# A further start takes SHORT iterations on a sample of the rows; one in CARRIED of them is carried on with all rows.
+# Candidates of a brood that is fresh, and of one that is made of good fits, which cost less to make.
+FRESH = 4
+MADE = 16
+# The candidates of a brood take SHORT iterations on a sample of the rows; the best of them, one in KEPT, go on for
+# twice as many, until one is left.
 SHORT = 10
-CARRIED = 4
-# With SPLIT_FROM starts or more, one in SPLIT is the best fit so far, two of its components merged and a third split.
-SPLIT = 4
-SPLIT_FROM = 5
+KEPT = 4
+# The first FRESH_FIRST further starts are fresh, and then each FRESH_EACH-th: these are independent of each other, and
+# what they find again and again is likely to be the best.
+FRESH_FIRST = 3
+FRESH_EACH = 3
+# Where starts work on a sample, and a run on all rows costs more than they do, one is carried on if it is among the
+# best of the starts so far, 1 / CARRIED of them.
+CARRIED = 2
 # Of the splits, or mergers, of another fit the NEAR most promising are tried, with TRIED iterations each.
 NEAR = 6
 TRIED = 5
@@ -45,7 +55,7 @@ class Restart(NamedTuple):
     Attributes
     ----------
     kind : str
-        Where it began, see ``init_params``; "split and merge" of the best fit before it.
+        Where it began, see ``init_params``; or how it was made of good fits before it, as "split and merge".
     log_likelihood : float
         Mean of a row (nats), at the end, or where it was given up (there of a sample of many rows).
     n_iter : int
@@ -77,7 +87,8 @@ class Problem(NamedTuple):
 class Search:
     """The starts of one fit, and the best of their fits.
 
-    The first start is run to its end, so that more starts never end worse than one.
+    The first start is run to its end. What the others do depends on those before them alone, not on how many there
+    will be: so the fit of more starts is never less likely than that of fewer.
     """
 
     def __init__(
@@ -87,12 +98,17 @@ class Search:
         rng: np.random.Generator,
         reporter: Reporter,
         checkpoint: Checkpoint | None = None,
+        sound: bool = False,
     ) -> None:
+        """sound : the best is that of the highest rank, though an earlier fit may be more likely"""
+        self.sound = sound
         self.problem, self.settings, self.rng, self.reporter = problem, settings, rng, reporter
         self.checkpoint, self.runs = checkpoint, 0
         self.restarts: list[Restart] = []
         self.best: Fit  # of those that were carried
         self.winner, self.stopped = 0, False
+        self.pool = Pool(settings.tol)
+        self._raced: list[tuple[bool, bool, float]] = []
         self._sample: Data | None = None
 
     def sample(self) -> Data:
@@ -103,21 +119,36 @@ class Search:
         return self._sample
 
     def begin(
-        self, method: Method, given: Mapping[str, Array], rows: Data | None = None
+        self,
+        method: Method,
+        given: Mapping[str, Array],
+        rows: Data | None = None,
+        rng: np.random.Generator | None = None,
     ) -> tuple[Parameters, list[Repair]]:
         """Parameters by a method and what is given, from the sample or those rows; and what had to be repaired."""
         problem = self.problem
         rules = self.settings.rules
-        return starts.start(rows or self.sample(), problem.k, problem.family, method, self.rng, rules, given)
+        return starts.start(rows or self.sample(), problem.k, problem.family, method, rng or self.rng, rules, given)
 
-    def carry(self, kind: str, parameters: Parameters, repairs: Sequence[Repair], lower_bound: float = -np.inf) -> None:
-        """Run EM to its end, and keep it if it is the best."""
+    def carry(
+        self,
+        kind: str,
+        parameters: Parameters,
+        repairs: Sequence[Repair],
+        lower_bound: float = -np.inf,
+        fresh: bool = False,
+    ) -> None:
+        """Run EM to its end, and keep it if it is the best.
+
+        fresh : the start is independent of the fits before it
+        """
         self.reporter.begin(len(self.restarts))
         fit = self._run(Stage.first(parameters, repairs, lower_bound))
         self.reporter.end(fit)
         self.stopped = fit.stopped
-        if not self.restarts or self.rank(fit) > self.rank(self.best):
+        if not self.restarts or self._betters(fit):
             self.best, self.winner = fit, len(self.restarts)
+        self.pool.take(fit, sound=all(self.rank(fit)[:2]), fresh=fresh)
         history = fit.lower_bounds
         self.restarts.append(
             Restart(
@@ -147,51 +178,92 @@ class Search:
         variance; and these below those that do not."""
         return not fit.degenerate, not self.leans(fit.parameters), fit.lower_bound
 
+    def _betters(self, fit: Fit) -> bool:
+        """Whether a fit is to take the place of the best: it is more likely, and of no lower rank otherwise.
+
+        One that is degenerate gives way to any that is not: its likelihood is the floor's choice, not the rows'.
+        """
+        if self.sound:
+            return self.rank(fit) > self.rank(self.best)
+        (*kind, likelihood), (*best, highest) = self.rank(fit), self.rank(self.best)
+        return (kind[0] and not best[0]) or (kind >= best and likelihood > highest)
+
     def leans(self, parameters: Parameters) -> bool:
         """Whether reg_covar is much of a variance: without it the likelihood would have no bound there."""
         return bool(self.settings.rules.reg_covar > LEANING * parameters.family.least_left(parameters.root))
 
-    def further(self, count: int, given: Mapping[str, Array], rows: Data | None = None) -> None:
-        """`count` more starts: of the problem's kinds in turn, and of the best fit, split and merged.
+    def further(self, n_init: Starts, given: Mapping[str, Array], rows: Data | None = None) -> None:
+        """More starts, up to n_init in all, or until the pool has had enough.
 
         rows : those from which the kinds' methods start, if not from the sample
         """
         if len(given) == 3 and not any(np.isnan(value).any() for value in given.values()):
             return  # they would all be the same
-        splits = count // SPLIT if count + 1 >= SPLIT_FROM and not given and self.problem.k > 1 else 0
-        if count and not self.stopped:
-            self._fresh(count - splits, given, rows)
-        for _ in range(splits):
-            if not self.stopped:
-                self._split_and_merge()
-
-    def _fresh(self, count: int, given: Mapping[str, Array], rows: Data | None) -> None:
-        tries = []
-        for kind, method in islice(cycle(self.problem.kinds.items()), count):
-            tries.append((self._short(*self.begin(method, given, rows)), kind))
-        tries.sort(key=lambda tried: self.rank(tried[0]), reverse=True)
-        for at, (short, kind) in enumerate(tries):
-            if at < -(-count // CARRIED) and not self.stopped:
-                self.carry(kind, short.parameters, [r._replace(iteration=0) for r in short.repairs if r.row is None])
+        if n_init == 1:
+            return
+        seed, kinds = int(self.rng.integers(2**63)), cycle(self.problem.kinds.items())
+        for at in count(1):
+            if self.stopped or (self.pool.enough(at) if n_init == "auto" else at == n_init):
+                return
+            rng = np.random.default_rng([seed, at])
+            if given or at <= FRESH_FIRST or at % FRESH_EACH == 0 or not self.pool.fits or self.problem.k == 1:
+                # A user's function is called once for each start, and on all rows.
+                brood = islice(kinds, FRESH if rows is None else 1)
+                self._start(((kind, *self.begin(method, given, rows, rng)) for kind, method in brood), fresh=True)
             else:
-                self.restarts.append(
-                    Restart(
-                        kind=kind,
-                        log_likelihood=short.lower_bound,
-                        n_iter=0,
-                        converged=short.converged,
-                        carried=False,
-                        lower_bounds=np.empty(0),
-                    )
-                )
+                self._start(self._made(rng), fresh=False)
 
-    def _short(self, start: Parameters, repairs: Sequence[Repair] = (), iterations: int = SHORT) -> Fit:
+    def _made(self, rng: np.random.Generator) -> Iterable[tuple[str, Parameters, Sequence[Repair]]]:
+        """A brood made of good fits."""
+        ground = Ground(self.sample().completed().part, self.settings.rules.floor(self.problem.data.d), rng)
+        for kind, move in islice(cycle(MOVES.items()), MADE):
+            yield kind, move(self.pool.fits, ground), ()
+
+    def _start(self, brood: Iterable[tuple[str, Parameters, Sequence[Repair]]], fresh: bool) -> None:
+        """The best of a brood, carried on if it is promising."""
+        kind, short = self._race(brood)
+        if self._promising(self.rank(short)):
+            repairs = [repair._replace(iteration=0) for repair in short.repairs if repair.row is None]
+            self.carry(kind, short.parameters, repairs, fresh=fresh)
+            return
+        self.restarts.append(
+            Restart(
+                kind=kind,
+                log_likelihood=short.lower_bound,
+                n_iter=0,
+                converged=short.converged,
+                carried=False,
+                lower_bounds=np.empty(0),
+            )
+        )
+        self.pool.missed()
+
+    def _promising(self, rank: tuple[bool, bool, float]) -> bool:
+        self._raced.append(rank)
+        better = sum(other > rank for other in self._raced)
+        return self.sample().n == self.problem.data.n or better < -(-len(self._raced) // CARRIED)
+
+    def _race(self, brood: Iterable[tuple[str, Parameters, Sequence[Repair]]]) -> tuple[str, Fit]:
+        """The best of a brood by successive halving (Jamieson and Talwalkar 2016): each round takes twice the
+        iterations, for a part of those that are left."""
+        tried = [(kind, self._short(start, repairs, SHORT)) for kind, start, repairs in brood]
+        iterations, left = SHORT, self.settings.max_iter - SHORT
+        while True:
+            tried.sort(key=lambda one: self.rank(one[1]), reverse=True)
+            tried = tried[: max(1, len(tried) // KEPT)]
+            if len(tried) == 1:
+                return tried[0]
+            iterations = min(2 * iterations, max(left, 0))
+            left -= iterations
+            if iterations:
+                tried = [(kind, fit if fit.converged else self._on(fit, iterations)) for kind, fit in tried]
+
+    def _on(self, fit: Fit, iterations: int) -> Fit:
+        return self._short(fit.parameters, [repair for repair in fit.repairs if repair.row is None], iterations)
+
+    def _short(self, start: Parameters, repairs: Sequence[Repair], iterations: int) -> Fit:
         settings = self.settings._replace(max_iter=min(iterations, self.settings.max_iter))
         return run(self.sample(), Stage.first(start, repairs), settings)
-
-    def _split_and_merge(self) -> None:
-        start = split_and_merge(self.best.parameters, *self._limits(), self.rng)
-        self.carry("split and merge", self._short(start).parameters, [])
 
     def split_of(self, fewer: Parameters) -> None:
         """One more start: the best of the splits of a mixture of one component fewer."""
@@ -205,12 +277,12 @@ class Search:
         least = self.settings.rules.floor(more.d)
         order = np.argsort(-closeness(more, least), kind="stable")[: min(NEAR, more.k * (more.k - 1) // 2)]
         starts = (merge(more, *divmod(int(pair), more.k), least) for pair in order)
-        short = max((self._short(start, iterations=TRIED) for start in starts), key=self.rank)
+        short = max((self._short(start, (), TRIED) for start in starts), key=self.rank)
         self.carry(f"merger of {more.k} components", short.parameters, [])
 
     def _best_split(self, parameters: Parameters) -> Fit:
         limits, order = self._limits(), np.argsort(-parameters.weights, kind="stable")[:NEAR]
-        return max((self._short(split(parameters, c, *limits), iterations=TRIED) for c in order), key=self.rank)
+        return max((self._short(split(parameters, c, *limits), (), TRIED) for c in order), key=self.rank)
 
     def _limits(self) -> tuple[Array, tuple[Rows, Rows]]:
         """The least variances (d,), and the least and largest row (d,) between which a split leaves means."""
