@@ -1,6 +1,7 @@
 """Gaussian mixture models by EM, at the speed that the machine allows."""
 
 from cgmm.command import signals  # isort: skip  # before NumPy: Ctrl-C meanwhile ends the command line quietly
+from cgmm import waiting  # isort: skip  # before any other loads the kernels, and OpenMP with them
 from cgmm import plot
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
@@ -13,7 +14,7 @@ from cgmm.selection import Selection, select
 from cgmm.steps import expectation, maximisation
 from cgmm.tables import Table, table
 
-del signals
+del signals, waiting
 __all__ = [
     "GMM",
     "ConvergenceWarning",

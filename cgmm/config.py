@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
 from cgmm import _kernels
+from cgmm.quotas import quota
 
 VERSION = "0.1.0"
 MOST_THREADS = 256  # That any pass takes: OpenMP ends a process that may not start as many as it asks for.
@@ -32,14 +34,22 @@ def select_target(name: str) -> None:
 
 
 def threads(n_threads: int | None = None) -> int:
-    """Threads to use: `n_threads`, or all that the process may use (affinity and OMP_NUM_THREADS respected).
+    """Threads to use: `n_threads`, or all that the process may use (affinity, OMP_NUM_THREADS and quotas respected).
 
     A forked child of this process uses one; and none uses more than MOST_THREADS, for OpenMP ends a process that may
     not start as many as it asks for.
     """
     if _forked:
         return 1
-    return min(_kernels.usable_threads() if n_threads is None else n_threads, MOST_THREADS)
+    if n_threads is None:
+        return min(_kernels.usable_threads(), _quota(), MOST_THREADS)
+    return min(n_threads, MOST_THREADS)
+
+
+@functools.cache
+def _quota() -> int:
+    """The processors that the quotas of this process amount to, read once; MOST_THREADS where there are none."""
+    return quota() or MOST_THREADS
 
 
 def show_config() -> dict[str, Any]:

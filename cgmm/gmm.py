@@ -96,8 +96,8 @@ class GMM(Fitted):
         What NaN is in rows: an error, or a value that was not observed. Then a row counts with the density of what is
         observed of it, in fits (docs/missing.md) and in all that is asked of a model.
     n_threads : int, optional
-        Default: all that the process may use (affinity and OMP_NUM_THREADS respected); of each task on a chunk of a
-        Dask collection: one. Results do not depend on it.
+        Default: all that the process may use (affinity, quotas and OMP_NUM_THREADS respected); of each task on a chunk
+        of a Dask collection: one. Results do not depend on it.
     callback : callable, optional
         Called after each iteration with a cgmm.em.IterationState; the fit stops when it returns True.
     checkpoint : str or path, optional
