@@ -30,7 +30,7 @@ cdef bint gains_nothing(const double *bounds, Py_ssize_t count, Py_ssize_t d, do
     """Whether the last iterations of a run gained no more than rounding gives: see cgmm.em.loop. IN bounds (count,)."""
     cdef Py_ssize_t looked = 1 + count // LOOK_BACK
     cdef double last = bounds[count - 1]
-    return noise > 0 and count > looked and last - bounds[count - 1 - looked] < noise * (d + fabs(last))
+    return noise > 0 and count > looked and fabs(last - bounds[count - 1 - looked]) < noise * (d + fabs(last))
 
 
 cdef class Iterations:

@@ -94,6 +94,7 @@ def test_rows_that_change_between_passes_are_told_of(family, kind):
             marginal(2, covariance_type=family, tol=0, max_iter=20).fit(given)
 
 
+@pytest.mark.filterwarnings("ignore:reg_covar=1e-06 is", "ignore:Components")
 def test_a_feature_that_is_hardly_ever_observed():
     n = 50_000
     X = clusters(n, 3, 2)

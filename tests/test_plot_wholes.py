@@ -163,8 +163,8 @@ def test_any_number_of_components_and_few_rows(d, k):
 
 
 def test_history_is_that_of_the_fit():
-    X = np.random.RandomState(0).standard_t(4, size=(400, 2))
-    model = GMM(4, n_init=12, random_state=0, tol=1e-5, max_iter=500).fit(X)
+    X = np.random.RandomState(0).standard_t(4, size=(20_000, 2))  # of which starts see a sample
+    model = GMM(4, n_init=12, random_state=0, tol=1e-4, max_iter=500).fit(X)
     artists = plot.history(model)
     drawn()
     assert_array_equal(artists.kept.get_ydata(), model.lower_bounds_)

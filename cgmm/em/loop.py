@@ -173,7 +173,7 @@ def _gains_nothing(lower_bounds: History, d: int, noise: float) -> bool:
     if not noise or count <= looked:
         return False
     last = lower_bounds[count - 1]
-    return last - lower_bounds[count - 1 - looked] < noise * (d + abs(last))
+    return bool(abs(last - lower_bounds[count - 1 - looked]) < noise * (d + abs(last)))
 
 
 def _is_rounding(stage: Stage) -> bool:

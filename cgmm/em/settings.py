@@ -46,8 +46,8 @@ class Settings(NamedTuple):
 
     @property
     def noise(self) -> float:
-        """A run has also converged once its last iterations have together gained less than this, times the sum of d and
-        the log-likelihood's absolute value. With a tol of zero none has: max_iter is to end it.
+        """A run has also converged once its last iterations have together changed the log-likelihood by less than this,
+        times the sum of d and its absolute value. With a tol of zero none has: max_iter is to end it.
         """
         return NOISE * self.rules.eps if self.tol else 0.0
 
@@ -59,7 +59,7 @@ class Settings(NamedTuple):
         """
         if not abs(change) < self.tol:
             return False
-        return self.stop == "change" or change <= 0 or change * change < self.tol * (before - change) < np.inf
+        return self.stop == "change" or bool(change <= 0 or change * change < self.tol * (before - change) < np.inf)
 
     def with_rules(
         self, *, least: Array | None = None, prior: Conjugate | None = None, variances: Array | None = None
