@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -37,7 +38,15 @@ def distances_to(centres: Array, middle: Array | None = None) -> Density:
     k = len(centres)
     if middle is None:
         middle = np.sort(centres, axis=0)[(k - 1) // 2]
-    return Density("isotropic", centres, middle, np.ones(k), np.zeros(k))
+    return Density("isotropic", centres, middle, *_unit(k))
+
+
+@functools.lru_cache(maxsize=64)
+def _unit(k: int) -> tuple[Array, Array]:
+    """Ones and zeros (k,) that nobody writes to: k-means asks for as many again and again."""
+    ones, zeros = np.ones(k), np.zeros(k)
+    ones.flags.writeable = zeros.flags.writeable = False
+    return ones, zeros
 
 
 def weighted_median(means: Array, weights: Array) -> Array:
