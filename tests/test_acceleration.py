@@ -14,6 +14,7 @@ from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Fixed, Rules
 from gaps import cut, gappy
 from problems import FITTED, assert_same_bits, clusters, mixture, start_of
+from recipes import Rows
 from survival import assert_survives, model_of, repaired
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning", "ignore::cgmm.DegenerateWarning")
@@ -326,3 +327,13 @@ def test_compiled_iterations_stop_at_the_same_distance(dtype, family):
     one = model.fit(X)
     other = GMM(**model.get_params() | {"callback": lambda state: None}).fit(X)
     assert_same_bits(one, other, names=(*FITTED, "n_iter_", "converged_"))
+
+
+@pytest.mark.filterwarnings(
+    "error::RuntimeWarning", "ignore::cgmm.DegenerateWarning", "ignore::cgmm.ConvergenceWarning"
+)
+def test_moves_beyond_all_numbers_are_not_followed():
+    """Rows of every size: the products of moves are larger than doubles, and no jump is made of them."""
+    X = Rows(17, 2, ("nasty",), 100, 100, "float64", "C", 6).build()
+    model = GMM(5, init_params="random_from_data", accelerate=True, random_state=0).fit(X)
+    assert np.isfinite(model.lower_bounds_).all()

@@ -185,7 +185,11 @@ def test_the_winner_is_that_of_its_table(recipe, criterion, sizes, families):
     arguments = {"n_init": 2, "random_state": recipe.seed, "max_iter": 30, "prior": prior, "missing": missing}
     found = attempt(lambda: cgmm.select(X, sizes, families, criterion=criterion, sample_weight=w, **arguments))
     assert isinstance(found, cgmm.Selection), found
-    expected = [(family, k) for family in dict.fromkeys(families) for k in sorted(set(sizes))]
+    named = list(dict.fromkeys(families))
+    if recipe.d == 1:  # all but tied are one model
+        own = [family for family in named if family != "tied"]
+        named = [family for family in named if family not in own[1:]]
+    expected = [(family, k) for family in named for k in sorted(set(sizes))]
     assert [(row.covariance_type, row.n_components) for row in found.table] == expected
     n = len(X) if w is None else w.sum()
     for row in found.table:

@@ -57,8 +57,8 @@ class Steps(NamedTuple):
         steps = np.array([chart.coordinates(after) for _, after in points]) - before
         moves, changes = np.diff(before, axis=0), -np.diff(steps, axis=0)
         products = np.einsum("mp,mp->m", moves, changes)
-        sizes = np.einsum("mp,mp->m", moves, moves) * np.einsum("mp,mp->m", changes, changes)
-        curved = products > LEAST_COSINE * np.sqrt(sizes)
+        sizes = np.sqrt(np.einsum("mp,mp->m", moves, moves)) * np.sqrt(np.einsum("mp,mp->m", changes, changes))
+        curved = products > LEAST_COSINE * sizes
         return cls(chart, steps[-1], moves[curved], changes[curved])
 
     def direction(self) -> Array:
@@ -90,6 +90,7 @@ class Trail(NamedTuple):
     points: tuple[tuple[Parameters, Parameters], ...] = ()
     radius: float = RADIUS
 
+    @np.errstate(over="ignore", invalid="ignore")  # then no jump is made
     def jump(self, rules: Rules) -> Jump | None:
         """A jump from the last point; None where too little is known, or where it would not go uphill."""
         if len(self.points) < 2:
@@ -107,6 +108,7 @@ class Trail(NamedTuple):
         parameters = steps.chart.mixture(steps.chart.middle + direction, rules)
         return None if parameters is None else Jump(parameters, min(length, most), cut, expected)
 
+    @np.errstate(over="ignore", invalid="ignore")  # then much is left
     def remaining(self) -> float:
         """What is left to gain at the last point, see Steps; infinite where nothing is known."""
         return Steps.of(self.points).remaining() if len(self.points) > 1 else np.inf
