@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -57,7 +58,10 @@ def constant(parameters: Parameters, rules: Rules) -> list[int]:
 def equal(parameters: Parameters) -> tuple[int, int] | None:
     """Two components that are the same: EM cannot tell them apart, nor ever will."""
     means, first = parameters.means, parameters.means[:, 0].tolist()
-    near = SAME * float(np.sqrt(parameters.variances[:, 0].max()))
+    near = SAME * math.sqrt(parameters.variances[:, 0].max())
+    ascending = sorted(first)
+    if all(b - a > near for a, b in pairwise(ascending)):
+        return None
     order = sorted(range(len(first)), key=first.__getitem__)
     for a, b in pairwise(order):
         if first[b] - first[a] <= near and parameters.weights[a] > 0 < parameters.weights[b]:

@@ -107,7 +107,8 @@ class Search:
         self.restarts: list[Restart] = []
         self.best: Fit  # of those that were carried
         self.winner, self.stopped = 0, False
-        self.pool = Pool(settings.tol)
+        self._pool = Pool(settings.tol)
+        self._untaken: list[tuple[Fit, bool]] = []  # fits that the pool has not looked at, and whether they are fresh
         self._raced: list[tuple[bool, bool, float]] = []
         self._sample: Data | None = None
 
@@ -148,7 +149,7 @@ class Search:
         self.stopped = fit.stopped
         if not self.restarts or self._betters(fit):
             self.best, self.winner = fit, len(self.restarts)
-        self.pool.take(fit, sound=all(self.rank(fit)[:2]), fresh=fresh)
+        self._untaken.append((fit, fresh))
         history = fit.lower_bounds
         self.restarts.append(
             Restart(
@@ -160,6 +161,14 @@ class Search:
                 lower_bounds=history,
             )
         )
+
+    @property
+    def pool(self) -> Pool:
+        """The good fits so far: looked at when further starts are to be made, and not where there is one."""
+        for fit, fresh in self._untaken:
+            self._pool.take(fit, sound=all(self.rank(fit)[:2]), fresh=fresh)
+        self._untaken.clear()
+        return self._pool
 
     def _run(self, start: Stage) -> Fit:
         """Run EM from there; or go on where the checkpoint has it, which may be the end."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # A pass that begins with guesses leaves far centres out. It is the faster one if it does less than this share of the
 # dense work: measured.
 WORTH = 0.5
+LEAST_CENTERS = 32  # Of fewer, a pass that looks which are near takes longer than one that looks at all.
 LARGEST_AS_IT_IS = 1e140  # Rows with larger values are scaled: the kernels cut squared distances at 1e300.
 
 
@@ -64,15 +65,15 @@ def lloyd(
     are the guesses of the next.
     """
     labels = np.empty(len(X), dtype=np.intp) if guesses is None else guesses.copy()
-    leaving_out = LeavingOut()
-    worth = 0.0 if guesses is None else WORTH
+    leaving_out = LeavingOut() if len(centers) >= LEAST_CENTERS else None
+    worth = 0.0 if guesses is None or leaving_out is None else WORTH
     threshold = tol * mean_variance(X, row_weights, n_threads) if tol else 0.0
     history, settled = [], False
     middle = None
     for moves in range(max_iter + 1):
         density = distances_to(centers, middle)
         n_k, sums, inertia, share = _kernels.assign(X, density, row_weights, labels, n_threads, worth)
-        worth = leaving_out.worth_after(share, worth)
+        worth = 0.0 if leaving_out is None else leaving_out.worth_after(share, worth)
         history.append(inertia)
         weight = n_k[:, np.newaxis]
         filled = weight > 0
