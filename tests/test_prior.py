@@ -179,5 +179,6 @@ def test_a_heavy_prior_far_from_huge_rows_leaves_the_numbers_nowhere(family, wei
 @pytest.mark.parametrize("weight", [5e-324, 1.0])
 def test_a_concentration_beyond_all_rows_makes_weights_equal(weight):
     X = np.random.default_rng(0).normal(size=(60, 2))
+    assert np.isfinite(GMM(3, prior=Prior(degrees_of_freedom=1e300), random_state=0).fit(X).means_).all()
     model = GMM(3, prior=Prior(weight_concentration=1e300), random_state=0).fit(X, sample_weight=np.full(60, weight))
     assert_allclose(model.weights_, 1 / 3, rtol=1e-12)

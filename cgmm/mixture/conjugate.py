@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 # Rows of less weight than 2^−60 are nothing to doubles beside the unseen rows of a prior: they count as so much.
 LEAST_EXPONENT = -60
-# The prior's weights are held as multiples of a power of two so that they are less than 2^20, and its second moments
-# less than 2^1000: then its sums are numbers, for the squared differences of values may be as large as 2^1000.
+# What the prior adds is held as multiples of a power of two, so that the weight of its mean is less than 2^20, and all
+# else less than 2^1000: then its sums are numbers, for the squared differences of values may be as large as 2^1000.
 MOST_WEIGHT, MOST_MOMENT = 20, 1000
 # A concentration, which is the same for all components, counts for no more: then the sum of them is a number.
 MOST_CONCENTRATION = 1e300
@@ -67,8 +67,8 @@ class Conjugate:
         the prior's sums, too."""
         if statistics.exponent < LEAST_EXPONENT:
             statistics = replace(statistics, exponent=LEAST_EXPONENT)
-        weight, moment = max(self.precision, self.counts), np.abs(self.scale).max()
-        needed = max(math.frexp(weight)[1] - MOST_WEIGHT, math.frexp(moment)[1] - MOST_MOMENT)
+        largest = max(self.counts, float(np.abs(self.scale).max()))
+        needed = max(math.frexp(self.precision)[1] - MOST_WEIGHT, math.frexp(largest)[1] - MOST_MOMENT)
         return statistics.with_exponent(max(statistics.exponent, needed))
 
     def with_unseen(self, statistics: SufficientStatistics, family: Family) -> WithUnseen:
