@@ -183,3 +183,25 @@ def test_what_weighs_nothing_may_be_anything(bad, dtype):
     GMM(2, random_state=0).partial_fit(X, sample_weight=w)
     with pytest.raises(ValueError, match="X contains"):
         model.fit(X)
+
+
+def test_a_gap_in_a_row_of_weight_zero_stays_a_gap():
+    """Whatever the blocks: another row in its place would depend on their cut."""
+    rng = np.random.default_rng(0)
+    X, w = rng.normal(size=(60, 2)), rng.integers(0, 2, 60).astype(float)
+    X[rng.random(X.shape) < 0.2] = np.nan
+    model = {"n_components": 2, "missing": "marginal", "random_state": 0, "max_iter": 5, "tol": 0.0}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        whole = GMM(**model).fit(X, sample_weight=w)
+        cut = GMM(**model).fit(lambda: [(X[i : i + 7], w[i : i + 7]) for i in range(0, 60, 7)])
+    np.testing.assert_array_equal(whole.lower_bounds_, cut.lower_bounds_)
+    np.testing.assert_array_equal(whole.means_, cut.means_)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore::cgmm.DegenerateWarning")
+@pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")
+def test_a_prior_beside_weights_that_are_hardly_numbers():
+    X = np.random.default_rng(0).integers(0, 3, (3, 1)).astype(float)
+    model = GMM(2, prior="default", accelerate=True, random_state=0, tol=0.0, max_iter=60)
+    assert np.isfinite(model.fit(X, sample_weight=np.full(3, 5e-324)).means_).all()

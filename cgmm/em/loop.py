@@ -144,7 +144,7 @@ def _added(stage: Stage, parameters: Parameters, settings: Settings) -> float:
         return 0.0
     counts = parameters.family.counts(n_k, parameters.d)
     if settings.prior is not None:
-        counts = counts + settings.prior.times_power_of_two(-stage.exponent).counts
+        counts = counts + settings.prior.counts_beside(stage.exponent)
     return 0.5 * added * float((counts * np.square(parameters.root)).sum() / n_k.sum())
 
 

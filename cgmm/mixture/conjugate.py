@@ -71,6 +71,11 @@ class Conjugate:
         needed = max(math.frexp(self.precision)[1] - MOST_WEIGHT, math.frexp(largest)[1] - MOST_MOMENT)
         return statistics.with_exponent(max(statistics.exponent, needed))
 
+    def counts_beside(self, exponent: int) -> float:
+        """What it adds to the counts of rows whose weights are multiples of 2^exponent: see `beside`."""
+        with np.errstate(over="ignore"):
+            return float(np.ldexp(self.counts, -max(exponent, LEAST_EXPONENT)))
+
     def with_unseen(self, statistics: SufficientStatistics, family: Family) -> WithUnseen:
         """Of the rows seen and those never seen together, as multiples of 2^exponent, see `beside`."""
         statistics = self.beside(statistics)

@@ -51,17 +51,21 @@ def check_part(
     """Rows and weights of a user, `some` of these positive; and whether no value that counts is missing."""
     X = _check_table(given.rows, n_features)
     weights = check_weights(given.weights, len(X), some)
-    X, complete = _check_values(harmless(X, weights), n_threads, of, gaps)
+    X, complete = _check_values(harmless(X, weights, gaps), n_threads, of, gaps)
     return Part(X, weights), complete
 
 
-def harmless(X: Rows, weights: Array | None) -> Rows:
-    """The rows, but in the place of those of weight zero that hold what no sum can, NaN say, one that does."""
+def harmless(X: Rows, weights: Array | None, gaps: bool) -> Rows:
+    """The rows, but in the place of those of weight zero that hold what no sum can, NaN say (if it is no gap), one
+    that holds numbers."""
     if weights is None:
         return X
     nothing = np.flatnonzero(weights == 0)
     most = min(LARGEST_HARMLESS, float(np.finfo(X.dtype).max))
-    harmful = nothing[~(np.abs(X[nothing]) < most).all(axis=1)]
+    held = np.abs(X[nothing]) < most
+    if gaps:
+        held |= np.isnan(X[nothing])
+    harmful = nothing[~held.all(axis=1)]
     if not len(harmful):
         return X
     counted = np.flatnonzero(weights)

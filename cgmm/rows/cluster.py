@@ -72,6 +72,7 @@ class Agreed(NamedTuple):
     d: int
     dtype: RowType
     exponent: int
+    gaps: bool
 
 
 @dataclass(frozen=True)
@@ -172,7 +173,7 @@ class Chunked(Place):
     def _task(self, of: Callable[[InMemory, int], T]) -> Callable[[Chunk], T]:
         """What a task of a further pass does."""
         self.passes.begun += 1
-        return partial(_again, Agreed(self.d, self.dtype, self.exponent), of)
+        return partial(_again, Agreed(self.d, self.dtype, self.exponent, self.gaps), of)
 
 
 def shares_of(counts: Labels, size: int) -> Labels:
@@ -210,7 +211,11 @@ def _again(agreed: Agreed, of: Callable[[InMemory, int], T], chunk: Chunk) -> T:
     if rows.shape[1:] != (agreed.d,):
         raise ValueError(f"it has shape {rows.shape}, and had {agreed.d} columns before: each pass needs the same rows")
     row_weights = check_weights(chunk.given.weights, len(rows), some=False)
-    part = Part(harmless(rows, row_weights), row_weights).of_type(agreed.dtype).times_power_of_two(-agreed.exponent)
+    part = (
+        Part(harmless(rows, row_weights, agreed.gaps), row_weights)
+        .of_type(agreed.dtype)
+        .times_power_of_two(-agreed.exponent)
+    )
     return of(InMemory(part, agreed.exponent), chunk.first_row or 0)
 
 

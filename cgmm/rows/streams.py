@@ -112,7 +112,7 @@ class Streamed(Local):
                 protocol.check_names_of_block(names_of(self.source, block.rows), self.names)
                 rows = check_array("X", block.rows)
                 row_weights = check_weights(block.weights, len(rows), some=False)
-                part = Part(harmless(rows, row_weights), row_weights)
+                part = Part(harmless(rows, row_weights, self.gaps), row_weights)
             self._check_as_before(at, block, part, expected)
             if expected:
                 yield part.of_type(self.dtype).times_power_of_two(-self.exponent)
