@@ -75,11 +75,7 @@ def lloyd(
         n_k, sums, inertia, share = _kernels.assign(X, density, row_weights, labels, n_threads, worth)
         worth = 0.0 if leaving_out is None else leaving_out.worth_after(share, worth)
         history.append(inertia)
-        weight = n_k[:, np.newaxis]
-        filled = weight > 0
-        moved = centers.copy()
-        np.divide(sums, weight, out=moved, where=filled)
-        np.add(moved, density.centre, out=moved, where=filled)
+        moved = _means(n_k, sums, density.centre, centers)
         step = moved - centers
         if moves == max_iter or settled or not np.count_nonzero(step):
             break
@@ -88,6 +84,15 @@ def lloyd(
         if moves == 0:  # from now on the same: then the same centers follow from the same labels, to the bit
             middle = distances_to(centers).centre
     return KMeansResult(centers, labels, history[-1], np.array(history), moves)
+
+
+def _means(n_k: Array, sums: Array, middle: Array, centers: Array) -> Array:
+    """The means (k,d) of the rows of each cluster, from their sums about a point; of an empty one, its center."""
+    if n_k.min() > 0:
+        return sums / n_k[:, np.newaxis] + middle
+    moved, filled = centers.copy(), n_k > 0
+    moved[filled] = sums[filled] / n_k[filled, np.newaxis] + middle
+    return moved
 
 
 class LeavingOut:
@@ -146,8 +151,12 @@ def draw(values: Array, w: Array | None, chunk_sums: Array, count: int, rng: np.
     targets = rng.random(count) * reach[-1]
     chunks = np.minimum(reach.searchsorted(targets, side="right"), len(reach) - 1)
     targets = np.maximum(targets - (reach[chunks] - chunk_sums[chunks]), 0.0)
-    running = {chunk: _running_sum(values, w, chunk) for chunk in set(chunks)}
-    return [chunk * _kernels.CHUNK + _passed(running[chunk], t) for chunk, t in zip(chunks, targets, strict=True)]
+    found = np.empty(count, dtype=np.intp)
+    for chunk in set(chunks.tolist()):
+        here = chunks == chunk
+        found[here] = chunk * _kernels.CHUNK + _passed(_running_sum(values, w, chunk), targets[here])
+    drawn: list[int] = found.tolist()
+    return drawn
 
 
 def _running_sum(values: Array, w: Array | None, chunk: int) -> Array:
@@ -155,10 +164,10 @@ def _running_sum(values: Array, w: Array | None, chunk: int) -> Array:
     return (values[rows] if w is None else w[rows] * values[rows]).cumsum()
 
 
-def _passed(reach: Array, target: float) -> int:
-    """Where a running sum passes the target; by rounding, that may be past the last."""
-    target = min(target, np.nextafter(reach[-1], 0.0))
-    return min(int(reach.searchsorted(target, side="right")), len(reach) - 1)
+def _passed(reach: Array, targets: Array) -> Labels:
+    """Where a running sum passes each target; by rounding, that may be past the last."""
+    targets = np.minimum(targets, np.nextafter(reach[-1], 0.0))
+    return np.minimum(reach.searchsorted(targets, side="right"), len(reach) - 1)
 
 
 def random_rows(
