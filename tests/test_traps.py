@@ -205,3 +205,14 @@ def test_a_prior_beside_weights_that_are_hardly_numbers():
     X = np.random.default_rng(0).integers(0, 3, (3, 1)).astype(float)
     model = GMM(2, prior="default", accelerate=True, random_state=0, tol=0.0, max_iter=60)
     assert np.isfinite(model.fit(X, sample_weight=np.full(3, 5e-324)).means_).all()
+
+
+def test_blocks_whose_shape_changes_are_named_whatever_they_weigh():
+    X, w, passes = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40.0) % 3, []
+
+    def blocks():
+        passes.append(1)
+        yield (X, w) if len(passes) == 1 else (X[:, 0], w)
+
+    with pytest.raises(ValueError, match=r"block 0 has shape \(40,\), and had \(40, 2\) in the first pass"):
+        GMM(2, random_state=0).fit(blocks)

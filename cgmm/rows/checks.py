@@ -55,17 +55,25 @@ def check_part(
     return Part(X, weights), complete
 
 
+def part_again(rows: Rows, weights: object, gaps: bool) -> Part:
+    """The part that rows and weights are once more, after a first pass has checked their values."""
+    row_weights = check_weights(weights, len(rows), some=False)
+    return Part(harmless(rows, row_weights, gaps), row_weights)
+
+
 def harmless(X: Rows, weights: Array | None, gaps: bool) -> Rows:
     """The rows, but in the place of those of weight zero that hold what no sum can, NaN say (if it is no gap), one
     that holds numbers."""
     if weights is None:
         return X
     nothing = np.flatnonzero(weights == 0)
+    if not len(nothing):
+        return X
     most = min(LARGEST_HARMLESS, float(np.finfo(X.dtype).max))
     held = np.abs(X[nothing]) < most
     if gaps:
         held |= np.isnan(X[nothing])
-    harmful = nothing[~held.all(axis=1)]
+    harmful = nothing[~held.reshape(len(nothing), -1).all(axis=1)]  # of any shape: that is checked where it may change
     if not len(harmful):
         return X
     counted = np.flatnonzero(weights)

@@ -20,10 +20,9 @@ from cgmm.rows.checks import (
     check_observed,
     check_part,
     check_rows,
-    check_weights,
-    harmless,
     has_small_column,
     not_vanishing,
+    part_again,
 )
 from cgmm.rows.chunks import Chunk, Chunks, one_value
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
@@ -210,12 +209,8 @@ def _again(agreed: Agreed, of: Callable[[InMemory, int], T], chunk: Chunk) -> T:
     rows = check_array("X", chunk.given.rows)
     if rows.shape[1:] != (agreed.d,):
         raise ValueError(f"it has shape {rows.shape}, and had {agreed.d} columns before: each pass needs the same rows")
-    row_weights = check_weights(chunk.given.weights, len(rows), some=False)
-    part = (
-        Part(harmless(rows, row_weights, agreed.gaps), row_weights)
-        .of_type(agreed.dtype)
-        .times_power_of_two(-agreed.exponent)
-    )
+    part = part_again(rows, chunk.given.weights, agreed.gaps)
+    part = part.of_type(agreed.dtype).times_power_of_two(-agreed.exponent)
     return of(InMemory(part, agreed.exponent), chunk.first_row or 0)
 
 

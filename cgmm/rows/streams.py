@@ -16,10 +16,9 @@ from cgmm.rows.checks import (
     SCALE_ROWS,
     by_exponent,
     check_part,
-    check_weights,
-    harmless,
     has_small_column,
     not_vanishing,
+    part_again,
 )
 from cgmm.rows.part import Part
 from cgmm.rows.place import CUT, InMemory, Local, Passes, kept
@@ -111,8 +110,7 @@ class Streamed(Local):
             with naming_block(at):
                 protocol.check_names_of_block(names_of(self.source, block.rows), self.names)
                 rows = check_array("X", block.rows)
-                row_weights = check_weights(block.weights, len(rows), some=False)
-                part = Part(harmless(rows, row_weights, self.gaps), row_weights)
+                part = part_again(rows, block.weights, self.gaps)
             self._check_as_before(at, block, part, expected)
             if expected:
                 yield part.of_type(self.dtype).times_power_of_two(-self.exponent)
