@@ -10,7 +10,7 @@ from collections.abc import Callable
 from cgmm.command import verbs
 from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.config import VERSION
-from cgmm.fit.request import STOPS
+from cgmm.fit.request import RELATIVE, STOPS
 from cgmm.fit.starts import METHODS
 from cgmm.mixture.families import FAMILIES
 from cgmm.selection import COMPARED, CRITERIA
@@ -173,7 +173,7 @@ def _add_learning(command: ArgumentParser) -> None:
     learning.add_argument(
         "--reg-covar",
         type=_number_or_relative,
-        default="relative",
+        default=RELATIVE,
         metavar="VARIANCE",
         help='added to all variances; "relative" (default): 1e-6 times the smallest variance of a column',
     )
@@ -241,7 +241,7 @@ def _count(least: int) -> Callable[[str], int]:
 
 
 def _number_or_relative(text: str) -> float | str:
-    if text == "relative":
+    if text == RELATIVE:
         return text
     try:
         return float(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cgmm.mixture.floor import EPS, SMALLEST, rounding_of_means
+from cgmm.mixture.floor import EPS, SMALLEST, moments_of, rounding_of_means
 
 if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
@@ -39,7 +39,8 @@ def overwhelmed(parameters: Parameters, rules: Rules) -> Overwhelmed | None:
         return None
     least = _least(parameters, rules)
     own = np.maximum(parameters.variances - added, least)
-    doubtful = (added > TENTH * own) & (own >= NARROW * (_whole(parameters, own) - least)) & (own > 4 * least)
+    _, whole = moments_of(parameters.weights, parameters.means, own)
+    doubtful = (added > TENTH * own) & (own >= NARROW * (whole - least)) & (own > 4 * least)
     doubtful &= parameters.weights[:, np.newaxis] > 0
     if not doubtful.any():
         return None
@@ -50,7 +51,7 @@ def overwhelmed(parameters: Parameters, rules: Rules) -> Overwhelmed | None:
 def constant(parameters: Parameters, rules: Rules) -> list[int]:
     """The features that do not vary, of which only the floor and reg_covar make a variance; none where all are such."""
     least, added = _least(parameters, rules), rules.reg_covar
-    whole = _whole(parameters, parameters.variances)
+    _, whole = moments_of(parameters.weights, parameters.means, parameters.variances)
     flat = (whole - added <= 4 * least + 4 * EPS * added) & (least > 4 * SMALLEST)
     return [] if flat.all() else np.flatnonzero(flat).tolist()
 
@@ -59,9 +60,6 @@ def equal(parameters: Parameters) -> tuple[int, int] | None:
     """Two components that are the same: EM cannot tell them apart, nor ever will."""
     means, first = parameters.means, parameters.means[:, 0].tolist()
     near = SAME * math.sqrt(parameters.variances[:, 0].max())
-    ascending = sorted(first)
-    if all(b - a > near for a, b in pairwise(ascending)):
-        return None
     order = sorted(range(len(first)), key=first.__getitem__)
     for a, b in pairwise(order):
         if first[b] - first[a] <= near and parameters.weights[a] > 0 < parameters.weights[b]:
@@ -75,14 +73,6 @@ def _least(parameters: Parameters, rules: Rules) -> Array:
     """The variances (d,) that are no more than the floor, or the rounding of a mean, makes them."""
     _, rounded = rounding_of_means(parameters.d, EPS)
     return np.maximum(rules.floor(parameters.d), rounded * np.square(parameters.means).max(axis=0))
-
-
-def _whole(parameters: Parameters, variances: Array) -> Array:
-    """The variances (d,) of the mixture, whose components have these (k,d)."""
-    weights = parameters.weights / parameters.weights.sum()
-    offsets = parameters.means - np.einsum("c,cj->j", weights, parameters.means)
-    whole: Array = np.einsum("c,cj->j", weights, variances + offsets**2)
-    return whole
 
 
 def _same_covariances(parameters: Parameters, a: int, b: int) -> bool:

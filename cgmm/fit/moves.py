@@ -9,6 +9,7 @@ import numpy as np
 
 from cgmm.em import reseed
 from cgmm.fit.split_merge import split_and_merge
+from cgmm.fit.starts import FAR
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
 from cgmm.rows import partition
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 # Rows that begin a component are at least this many more than features: with fewer, their covariance has no inverse.
 MORE_THAN_FEATURES = 2
-FAR = 1e300  # Squared distances are no larger: this is still a number, and beyond it all rows are alike.
 # The best of several good fits is taken the most often: of m of them, number m u² for u uniform in [0, 1).
 PREFERENCE = 2
 
@@ -104,10 +104,10 @@ def crossed(fits: Sequence[Parameters], ground: Ground) -> Parameters:
     normal = rng.normal(size=one.d) / scale
     edge = ground.part.rows[ground.row()] @ normal
     # The components of both, those on their own side first, in random order: k of them are taken, alternately.
-    ours = _own_side_first(one.means @ normal <= edge, rng)
-    count = int(np.count_nonzero(one.means @ normal <= edge))
-    theirs = _own_side_first(other.means @ normal > edge, rng)
-    spare = count + int(np.count_nonzero(other.means @ normal > edge)) - k
+    near, beyond = one.means @ normal <= edge, other.means @ normal > edge
+    ours, theirs = _own_side_first(near, rng), _own_side_first(beyond, rng)
+    count = int(np.count_nonzero(near))
+    spare = count + int(np.count_nonzero(beyond)) - k
     count = min(max(count - int(rng.integers(min(spare, 0), max(spare, 0) + 1)), 0), k)
     ours, theirs = ours[:count], theirs[: k - count]
     weights = np.concatenate([one.weights[ours], other.weights[theirs]])

@@ -192,9 +192,7 @@ def _feature(j: int, names: Names | None) -> str:
 
 def _features(indices: list[int], names: Names | None) -> str:
     if len(indices) == 1:
-        return (
-            f"{_feature(indices[0], names).capitalize() if names is None else 'F' + _feature(indices[0], names)[1:]} is"
-        )
+        return f"F{_feature(indices[0], names)[1:]} is"
     known = indices if names is None else [str(names[j]) for j in indices]
     return f"Features {listed(known)} are"
 

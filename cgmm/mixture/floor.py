@@ -29,9 +29,14 @@ def least_of(weights: Array, means: Array, variances: Array) -> Array:
 
     weights : (k,);  means, variances : (k,d) of each feature in each component
     """
+    mean, whole = moments_of(weights, means, variances)
+    return np.maximum(RELATIVE * whole, (4 * EPS * mean) ** 2 + SMALLEST)
+
+
+def moments_of(weights: Array, means: Array, variances: Array) -> tuple[Array, Array]:
+    """The mean (d,) and the variances (d,) of a mixture whose components have these (k,d)."""
     mean = np.einsum("c,cj->j", weights, means)
-    variances = variances + (means - mean) ** 2
-    return np.maximum(RELATIVE * np.einsum("c,cj->j", weights, variances), (4 * EPS * mean) ** 2 + SMALLEST)
+    return mean, np.einsum("c,cj->j", weights, variances + (means - mean) ** 2)
 
 
 def relative_to(variances: Array, least: Array) -> float:

@@ -51,29 +51,21 @@ def moderate(X: Rows, n_threads: int = 1) -> tuple[Rows, int]:
 
 
 def lloyd(
-    X: Rows,
-    centers: Array,
-    max_iter: int,
-    tol: float,
-    row_weights: Array | None = None,
-    n_threads: int = 1,
-    guesses: Labels | None = None,
+    X: Rows, centers: Array, max_iter: int, tol: float, row_weights: Array | None = None, n_threads: int = 1
 ) -> KMeansResult:
     """Lloyd's iterations (1982) from centers (k,d): assign each row to the nearest, move it to their mean.
 
-    guesses : (n,), a center that is near to each row, if known; they change no bit. After the first pass, its labels
-    are the guesses of the next.
+    The labels of each pass are the guesses of the next, from which it knows what is near; they change no bit.
     """
-    labels = np.empty(len(X), dtype=np.intp) if guesses is None else guesses.copy()
-    leaving_out = LeavingOut() if len(centers) >= LEAST_CENTERS else None
-    worth = 0.0 if guesses is None or leaving_out is None else WORTH
+    labels = np.empty(len(X), dtype=np.intp)
+    leaving_out, worth = LeavingOut(len(centers) >= LEAST_CENTERS), 0.0
     threshold = tol * mean_variance(X, row_weights, n_threads) if tol else 0.0
     history, settled = [], False
     middle = None
     for moves in range(max_iter + 1):
         density = distances_to(centers, middle)
         n_k, sums, inertia, share = _kernels.assign(X, density, row_weights, labels, n_threads, worth)
-        worth = 0.0 if leaving_out is None else leaving_out.worth_after(share, worth)
+        worth = leaving_out.worth_after(share, worth)
         history.append(inertia)
         moved = _means(n_k, sums, density.centre, centers)
         step = moved - centers
@@ -102,15 +94,15 @@ class LeavingOut:
     rest, it may pay.
     """
 
-    def __init__(self) -> None:
-        self._rest, self._left = 1, 0
+    def __init__(self, possible: bool) -> None:
+        self._possible, self._rest, self._left = possible, 1, 0
 
     def worth_after(self, share: float, worth: float) -> float:
         """The share of the dense work that the next pass may take, 0 for a dense one, after what the last one did."""
         if worth and share >= worth:
             self._left, self._rest = self._rest, 2 * self._rest
         self._left -= 1
-        return 0.0 if self._left >= 0 else WORTH
+        return WORTH if self._possible and self._left < 0 else 0.0
 
 
 def mean_variance(X: Rows, row_weights: Array | None = None, n_threads: int = 1) -> float:
