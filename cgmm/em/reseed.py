@@ -14,11 +14,11 @@ from cgmm.mixture.rules import EMPTIED, Repair
 
 if TYPE_CHECKING:
     from cgmm.em.settings import Settings
-    from cgmm.em.stage import Fit
+    from cgmm.em.stage import Fit, Observer
     from cgmm.rows.data import Data
     from cgmm.types import Array, Rows
 
-# A component that began again must have raised the likelihood after so many iterations.
+# A component that began again must raise the likelihood within so many iterations; once it has, EM goes on from there.
 LOOK_AHEAD = 20
 # It must have raised it by at least this, relative to itself: less may be rounding.
 LEAST_GAIN = 1e-9
@@ -30,20 +30,26 @@ def begin_again(
     starved: tuple[int, ...],
     settings: Settings,
     iteration: int,
-    run: Callable[[Data, Stage, Settings], Fit],
+    run: Callable[[Data, Stage, Settings, Observer], Fit],
 ) -> tuple[Parameters, list[Repair]]:
     """Parameters with the starved components begun again at the rows that are explained worst; and Repairs.
 
-    Where some iterations from there, by `run`, do not raise the likelihood, or nothing may begin again, the parameters
-    stay as they are.
+    They are where iterations from there, by `run`, have raised the likelihood. If these do not, or nothing may begin
+    again, the parameters stay as they are.
     """
     if not (settings.reseed and settings.rules.free):
         return parameters, [Repair(iteration, c, EMPTIED) for c in starved]
     rows, indices, before = data.worst(parameters, len(starved), settings.n_threads)
     moved, left = starved[: len(rows)], starved[len(rows) :]
     begun = at_rows(rows, parameters, list(moved), settings.rules.floor(data.d))
-    ahead = run(data, Stage.first(begun), settings._replace(max_iter=LOOK_AHEAD, tol=0.0, reseed=False))
-    if not ahead.lower_bound > before + LEAST_GAIN * max(1.0, abs(before)):
+    enough = before + LEAST_GAIN * max(1.0, abs(before))
+    ahead = run(
+        data,
+        Stage.first(begun),
+        settings._replace(max_iter=LOOK_AHEAD, tol=0.0, reseed=False),
+        lambda _, lower_bound, *rest: lower_bound > enough,
+    )
+    if not ahead.lower_bound > enough:
         return parameters, [Repair(iteration, c, EMPTIED) for c in starved]
     cause = "no row belonged to it, and it began again at row {}"
     repairs = [Repair(iteration, c, cause.format(row), int(row)) for c, row in zip(moved, indices, strict=True)]
