@@ -33,7 +33,14 @@ if TYPE_CHECKING:
 # each component and feature.
 SAMPLE_ROWS = 16384
 SAMPLE_PER_PARAMETER = 10
-SAMPLE_TRIES = 3  # Runs of k-means on a sample of that size, of which the best counts: beside a fit they are cheap.
+# Runs of k-means on a sample of that size, of which the best counts: beside a fit they are cheap. Of SAMPLE_MANY
+# components or more one run is as good, for what the parts of a partition lack evens out.
+SAMPLE_TRIES = 3
+SAMPLE_MANY = 64
+# Such a run ends when the squared steps of its centers, in mean variances of a feature, are less than this in their
+# mean: EM ended no lower from there, and a run to the end took up to 120 passes.
+SAMPLE_STEP = 3e-4
+TOL = 1e-4  # The sum of these squared steps at which k-means of all rows ends, as in scikit-learn.
 # k-means++ reads its rows once for each seed. It looks at no fewer than SEEDING_ROWS rows of the sample, and at no
 # fewer than SEEDING_PER_COMPONENT for each component.
 SEEDING_ROWS = 16384
@@ -119,9 +126,11 @@ def _seeds(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None,
 
 
 def _kmeans(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
-    X, tries = moderate(X, n_threads)[0], SAMPLE_TRIES if len(X) >= SAMPLE_ROWS else 1
+    X, tries, tol = moderate(X, n_threads)[0], 1, TOL
+    if len(X) >= SAMPLE_ROWS:
+        tries, tol = SAMPLE_TRIES if k < SAMPLE_MANY else 1, max(TOL, SAMPLE_STEP * k)
     results = (
-        lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, 1e-4, row_weights, n_threads) for _ in range(tries)
+        lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, tol, row_weights, n_threads) for _ in range(tries)
     )
     return min(results, key=lambda result: result.inertia).labels
 
