@@ -472,3 +472,17 @@ def test_batches_of_any_weight_can_be_learnt_of(weight):
         model.partial_fit(part, sample_weight=np.full(1, weight))
     assert np.isfinite(model.lower_bounds_).all()
     assert ((X.min(axis=0) <= model.means_) & (model.means_ <= X.max(axis=0))).all()
+
+
+@pytest.mark.parametrize("weight", [5e-324, 1e-300, 1.0])
+@pytest.mark.parametrize("prior", [None, "default"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_learning_goes_on_beside_fixed_covariances_whatever_reg_covar_is(family, prior, weight):
+    """No M-step adds reg_covar or a prior to fixed covariances: what is remembered of them is their own."""
+    ones = np.ones(FAMILIES[family].shape(1, 1))
+    model = GMM(1, covariance_type=family, reg_covar=1e300, learning_rows=1, prior=prior, precisions_init=ones)
+    model.set_params(fixed=("weights", "covariances"), weights_init=[1.0], max_iter=1)
+    for row in (7.0, 8.0, 9.0):
+        model.partial_fit([[row]], sample_weight=[weight])
+    assert_array_equal(model.covariances_, ones)
+    assert 7 <= model.means_[0, 0] <= 9

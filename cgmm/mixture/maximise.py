@@ -146,7 +146,7 @@ def statistics_of(
     family: Family, values: Values, n_k: Array, rules: Rules | None = None, exponent: int = 0
 ) -> SufficientStatistics:
     """Statistics, about the means, of which an M-step with these rules makes these parameters; without rules, one that
-    adds nothing to covariances.
+    adds nothing to covariances. Covariances that are fixed are those of the rows, for no M-step adds to them.
 
     n_k : (k,) the weight of each component, as multiples of 2^exponent
     """
@@ -154,9 +154,9 @@ def statistics_of(
     n_k, exponent = np.ldexp(n_k, -own), exponent + own
     means, covariances = values.means, values.covariances
     d, counts = means.shape[1], family.counts(n_k, means.shape[1])
-    added = 0.0 if rules is None else rules.reg_covar
+    fixed, added = _fixed_covariances(rules, covariances.ndim), 0.0 if rules is None else rules.reg_covar
     if added:
-        covariances = covariances - family.compact(added * np.eye(d))
+        covariances = np.where(fixed, covariances, covariances - family.compact(added * np.eye(d)))
     found = SufficientStatistics(
         n_k=n_k,
         first=np.zeros(means.shape),
@@ -175,4 +175,13 @@ def statistics_of(
     if rules.fixed.means is not None:
         known |= rules.fixed.means
     first = np.where(known[:, None], 0.0, -unseen.first)
-    return found.with_moments(first, family.second(covariances, unseen.counts) - unseen.second)
+    second = family.second(np.where(fixed, 0.0, covariances), unseen.counts) - unseen.second
+    return found.with_moments(first, np.where(fixed, found.second, second))
+
+
+def _fixed_covariances(rules: Rules | None, ndim: int) -> Mask:
+    """Which covariances are fixed, as a mask beside an array of them, of ndim axes."""
+    fixed = None if rules is None else rules.fixed.covariances
+    if fixed is None or fixed.all() or not fixed.any():
+        return np.array(fixed is not None and fixed.any())
+    return fixed.reshape(-1, *[1] * (ndim - 1))
