@@ -14,7 +14,8 @@ MEANWHILE = ".cgmm-"
 def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object]) -> None:
     """Have `write` fill a new file, which takes the place of that at path once it is complete and on the disk.
 
-    A path that is a device or a pipe is written to directly. OSError names the path and says why it cannot be written.
+    A path that is a device or a pipe is written to directly. OSError names the path, or its folder if that is not
+    there, and says why it cannot be written.
     """
     with naming_output(path):
         if _is_special(path):
@@ -22,6 +23,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object
                 write(file)
             return
         _check_name(path)
+        _check_folder(path)
         _replace(os.path.realpath(path), write)
 
 
@@ -31,10 +33,8 @@ def check_writable(path: str | os.PathLike[str]) -> None:
         return
     with naming_output(path):
         _check_name(path)
-    folder = os.path.dirname(os.path.realpath(path))
-    with naming_output(folder):
-        if not os.path.isdir(folder):
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+    _check_folder(path)
+    with naming_output(os.path.dirname(os.path.realpath(path))):
         partial = _beside(os.path.realpath(path))
         os.close(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         os.unlink(partial)
@@ -86,8 +86,18 @@ def _check_name(path: str | os.PathLike[str]) -> None:
         fault = errno.EISDIR
     if fault is not None:
         raise OSError(fault, os.strerror(fault))
-    with contextlib.suppress(FileNotFoundError, PermissionError):
-        os.stat(path)  # which says if the name is too long
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        os.stat(path)  # which says if the name is too long; of its folder, _check_folder says more
+
+
+def _check_folder(path: str | os.PathLike[str]) -> None:
+    """That there is a folder in which the file may be; OSError names it."""
+    folder = os.path.dirname(os.path.realpath(path))
+    if os.path.isdir(folder):
+        return
+    if os.path.exists(folder):
+        raise OSError(errno.ENOTDIR, "Not a folder", folder)
+    raise OSError(errno.ENOENT, "No such folder", folder)
 
 
 def _is_special(path: str | os.PathLike[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import numpy as np
@@ -10,14 +11,17 @@ import numpy as np
 from cgmm import errors, plot
 from cgmm.diagnostics import Diagnostics
 from cgmm.errors import NotFittedError
-from cgmm.fit.state import Gathered, State
+from cgmm.fit.state import Assigned, Gathered, State
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.order import order_of
 from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.parts import Parts
 from cgmm.plot.protocols import Subject
 from cgmm.protocol import Estimator
 from cgmm.rows.evaluation import Asked, Evaluations
 from cgmm.rows.open import open_rows
 from cgmm.rows.opened import AtHand
-from cgmm.validation import check_count, check_flag, check_missing, check_random_state, check_threads
+from cgmm.validation import check_choice, check_count, check_flag, check_missing, check_random_state, check_threads
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -35,13 +39,26 @@ def _reads(read: Callable[[Any], T]) -> T:
     return cast(T, property(read))
 
 
-class Fitted(Estimator):
-    """An estimator whose fit leaves a State. A verb reads it once, so that a fit in another thread does not matter."""
+def _part(name: str) -> Any:
+    """A part of the mixture, which can be assigned."""
 
+    def assign(self: Fitted, value: ArrayLike) -> None:
+        self._assign(name, value)
+
+    return property(lambda self: self._read(name), assign)
+
+
+class Fitted(Estimator):
+    """An estimator whose fit leaves a State. A verb reads it once, so that a fit in another thread does not matter.
+
+    The State is also made of parts that a user assigns (``model.means_ = …``), once they make a mixture: `Assigned`.
+    """
+
+    covariance_type: Any
     random_state: Seed
     missing: Missing
     n_threads: int | None
-    _state: State | Gathered
+    _state: State | Gathered | Assigned
 
     def predict(self, X: ArrayLike) -> Labels:
         """The most probable component of each row of X (n,d); integers (n,)."""
@@ -80,12 +97,14 @@ class Fitted(Estimator):
         rng = check_random_state(seed) if check_flag("draws", draws) else None
         return self._evaluations(X, gaps=True).impute(rng, single=getattr(X, "dtype", None) == np.float32)
 
-    def sample(self, n_samples: int = 1) -> tuple[Array, Labels]:
+    def sample(self, n_samples: int = 1, random_state: Seed = None) -> tuple[Array, Labels]:
         """Draw rows from the mixture.
 
         Parameters
         ----------
         n_samples : int, default=1
+        random_state : None, int, RandomState or Generator
+            Of the draws; None: the model's.
 
         Returns
         -------
@@ -96,11 +115,47 @@ class Fitted(Estimator):
         """
         parameters = self._parameters
         n = check_count("Invalid value for 'n_samples': it", n_samples)
-        rng = check_random_state(self.random_state)
+        rng = check_random_state(self.random_state if random_state is None else random_state)
         counts = rng.multinomial(n, parameters.weights / parameters.weights.sum())
         labels = np.repeat(np.arange(parameters.k), counts)
         noise = rng.standard_normal((n, parameters.d))
         return parameters.means[labels] + parameters.family.colour(parameters.root, labels, noise), labels
+
+    def sorted(self, by: ArrayLike | str | Callable[..., Any] = "means", *, reverse: bool = False) -> Self:
+        """The same model with its components in a chosen order; self stays as it is.
+
+        Parameters
+        ----------
+        by : "means", "weights", a feature, a function or array-like (k,), default="means"
+            What is to ascend. "means": the mean of the first feature, and where that is equal, of the next. A feature,
+            by number or name: its mean. A function of a component's weight, mean (d,) and covariance (d, d), as
+            Python's ``sorted`` takes a key. Or a number for each component. Components of which it is equal stay in
+            their order.
+        reverse : bool, default=False
+            Descending.
+
+        Returns
+        -------
+        GMM
+            With the same arguments; those of components, such as ``means_init``, in the order in which they were.
+
+        Raises
+        ------
+        ValueError, TypeError
+            by is nothing by which components can be sorted.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.2, 0.5, 0.3], [[3.0], [1.0], [2.0]], [1.0, 2.0, 3.0], "spherical")
+        >>> model.sorted().means_[:, 0].tolist()
+        [1.0, 2.0, 3.0]
+        >>> model.sorted("weights", reverse=True).weights_.tolist()
+        [0.5, 0.3, 0.2]
+        """
+        state = self._fitted()
+        order = order_of(state.fit.parameters, state.names, by, check_flag("reverse", reverse))
+        return type(self)(**self.get_params(deep=False))._with(state.taken(order))
 
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978).
@@ -140,11 +195,11 @@ class Fitted(Estimator):
         rows = opened.evaluations(asked).only()
         return Subject(state.fit.parameters, state.names, rows)
 
-    weights_: Array = _reads(lambda self: self._parameters.weights)
-    means_: Array = _reads(lambda self: self._parameters.means)
-    covariances_: Array = _reads(lambda self: self._parameters.covariances)
-    precisions_: Array = _reads(lambda self: self._parameters.precisions)
-    precisions_cholesky_: Array = _reads(lambda self: self._parameters.precisions_cholesky)
+    weights_: Array = _part("weights")
+    means_: Array = _part("means")
+    covariances_: Array = _part("covariances")
+    precisions_: Array = _part("precisions")
+    precisions_cholesky_: Array = _part("precisions_cholesky")
     n_features_in_: int = _reads(lambda self: self._parameters.d)
     converged_: bool = _reads(lambda self: self._fitted().fit.converged)
     n_iter_: int = _reads(lambda self: self._fitted().n_iter)
@@ -168,6 +223,49 @@ class Fitted(Estimator):
         """Free parameters, under the name that scikit-learn's users know."""
         return self._parameters.n_parameters
 
+    def _estimate_log_prob(self, X: ArrayLike) -> Array:
+        """log N(x_i | μ_c, Σ_c) (n,k), under the name that scikit-learn's users know."""
+        state = self._fitted()
+        fit, k = state.fit, state.fit.parameters.k
+        alike = replace(fit, parameters=replace(fit.parameters, weights=np.full(k, 1 / k)))
+        return self._evaluations(X, state=state._replace(fit=alike)).evaluate("log_densities") + np.log(k)
+
+    def _estimate_weighted_log_prob(self, X: ArrayLike) -> Array:
+        """log π_c N(x_i | μ_c, Σ_c) (n,k), under that name."""
+        return self._evaluations(X).evaluate("log_densities")
+
+    def _estimate_log_weights(self) -> Array:
+        """log π_c (k,), under that name."""
+        with np.errstate(divide="ignore"):
+            return np.log(self._parameters.weights)
+
+    def _estimate_log_prob_resp(self, X: ArrayLike) -> tuple[Array, Array]:
+        """The log-likelihood (n,) of each row, and its log-responsibilities (n,k), under that name."""
+        weighted = self._estimate_weighted_log_prob(X)
+        log_likelihood = np.logaddexp.reduce(weighted, axis=1)
+        return log_likelihood, weighted - log_likelihood[:, np.newaxis]
+
+    def _assign(self, name: str, value: ArrayLike) -> None:
+        """Replace a part of the mixture; the estimator changes only if that is a part of one."""
+        family = check_choice("covariance_type", self.covariance_type, FAMILIES)
+        state = vars(self).get("_state")
+        if isinstance(state, State):
+            state = Assigned(Parts.of(state.fit.parameters), state.names)
+        elif not isinstance(state, Assigned):
+            state = Assigned()
+        self._state = state.with_part(name, value, family)
+
+    def _read(self, name: str) -> Array:
+        """A part of the mixture, or of what has been assigned of one."""
+        state = vars(self).get("_state")
+        assigned = getattr(state.parts, name) if isinstance(state, Assigned) else None
+        return getattr(self._parameters, name) if assigned is None else assigned
+
+    def _learnt(self) -> State | Gathered | None:
+        """What learning goes on from, if there is anything; NotFittedError if that is half assigned."""
+        state = vars(self).get("_state")
+        return self._fitted() if isinstance(state, Assigned) else state
+
     def __sklearn_is_fitted__(self) -> bool:
         return isinstance(vars(self).get("_state"), State)
 
@@ -176,9 +274,10 @@ class Fitted(Estimator):
         state = vars(self).get("_state")
         if not isinstance(state, State):
             name = type(self).__name__
+            told = f": {state.parts.fault()}" if isinstance(state, Assigned) else ""
             raise errors.kin(NotFittedError)(
-                f"This {name} instance is not fitted yet. Call 'fit' with appropriate arguments before using this "
-                "estimator."
+                f"This {name} instance is not fitted yet{told}. Call 'fit' with appropriate arguments before using "
+                "this estimator."
             )
         return state
 

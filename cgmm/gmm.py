@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 
-import numpy as np
-
-from cgmm import persistence
+from cgmm import exchange, persistence
 from cgmm.em.stage import Fit
 from cgmm.fit import fitting, partial, report
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
 from cgmm.fitted import Fitted
-from cgmm.mixture.checks import check_matrices, check_mixture_weights
+from cgmm.mixture.checks import normalised
 from cgmm.mixture.families import FAMILIES
-from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.parts import Parts
 from cgmm.mixture.prior import Prior
-from cgmm.validation import check_array, check_choice, check_start_array
+from cgmm.validation import check_choice, check_flag
 
 if TYPE_CHECKING:
     from cgmm.em.stage import Callback
@@ -75,7 +73,8 @@ class GMM(Fitted):
         Parameters to start from, in place of those of the start. The shape of precisions_init is that of
         ``precisions_``. Components that are NaN in them are left to the start.
     responsibilities_init : array-like, optional
-        Labels (n,) or responsibilities (n, k) of the rows to be fitted, for the first start.
+        Labels (n,) or responsibilities (n, k) of the rows to be fitted, for the first start. A label may be −1: that
+        row's component is unknown, and the start is made of the others.
     random_state : None, int, RandomState or Generator
         The same int gives the same bits, for any number of threads. None draws from NumPy's global state.
     warm_start : bool, default=False
@@ -222,7 +221,15 @@ class GMM(Fitted):
 
     @classmethod
     def from_parameters(
-        cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike, covariance_type: CovarianceType = "full"
+        cls,
+        weights: ArrayLike,
+        means: ArrayLike,
+        covariances: ArrayLike | None = None,
+        covariance_type: CovarianceType = "full",
+        *,
+        precisions: ArrayLike | None = None,
+        precisions_cholesky: ArrayLike | None = None,
+        normalize: bool = False,
     ) -> Self:
         """A mixture of given parameters, ready to use as if fitted.
 
@@ -231,9 +238,13 @@ class GMM(Fitted):
         weights : array-like (k,)
             Non-negative, summing to one.
         means : array-like (k, d)
-        covariances : array-like
-            Of the shape of ``covariances_``; positive definite.
+        covariances, precisions, precisions_cholesky : array-like
+            One of the three, of the shape of ``covariances_``; covariances and precisions positive definite,
+            precisions_cholesky triangular with a positive diagonal. A lower triangular one, as ``np.linalg.cholesky``
+            makes it of precisions, is taken as well, and becomes the upper one of the same precisions.
         covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
+        normalize : bool, default=False
+            Divide the weights by their sum, which may then be any positive number.
 
         Returns
         -------
@@ -243,19 +254,74 @@ class GMM(Fitted):
         ------
         ValueError, TypeError
             The parameters are not those of a mixture.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1, 3], [[0.0], [5.0]], precisions=[1.0, 4.0], covariance_type="spherical",
+        ...                             normalize=True)
+        >>> model.weights_.tolist(), model.covariances_.tolist()
+        ([0.25, 0.75], [1.0, 0.25])
         """
         family = check_choice("covariance_type", covariance_type, FAMILIES)
-        shape = check_array("means", means).shape
-        if len(shape) != 2 or 0 in shape:
-            raise ValueError(f"means must have shape (components, features), not {shape}")
-        parameters = Parameters.given(
-            family,
-            check_mixture_weights("weights", weights, shape[0]),
-            check_start_array("means", means, shape),
-            check_matrices("covariances", covariances, family, *shape),
-        )
-        model = cls(shape[0], covariance_type=covariance_type)
-        return model._with(State(Fit(parameters, np.empty(0), converged=True)))
+        forms = {"covariances": covariances, "precisions": precisions, "precisions_cholesky": precisions_cholesky}
+        given = [(name, value) for name, value in forms.items() if value is not None]
+        if len(given) != 1:
+            raise TypeError(f"give one of covariances, precisions and precisions_cholesky, not {len(given)} of them")
+        if check_flag("normalize", normalize):
+            weights = normalised("weights", weights)
+        parts = Parts().with_part("means", means, family).with_part("weights", weights, family)
+        parameters = parts.with_part(*given[0], family).parameters()
+        return cls(parameters.k, covariance_type=covariance_type)._with(State.given(parameters))
+
+    @classmethod
+    def from_sklearn(cls, model: Any) -> Self:
+        """The mixture of a GaussianMixture of scikit-learn's: fitted, or made of assigned attributes.
+
+        Parameters
+        ----------
+        model : sklearn.mixture.GaussianMixture
+            Its ``precisions_cholesky_`` decide, as they do there.
+
+        Returns
+        -------
+        GMM
+            With the arguments, and the names of the features, of the model; float64, as all that cgmm fits.
+
+        Raises
+        ------
+        TypeError, ValueError
+            model is no GaussianMixture, not fitted, or its attributes are not those of a mixture.
+
+        Examples
+        --------
+        >>> from sklearn.mixture import GaussianMixture
+        >>> from cgmm import GMM
+        >>> rows = [[0.0], [1.0], [8.0], [9.0]]
+        >>> GMM.from_sklearn(GaussianMixture(2, random_state=0).fit(rows)).score(rows).round(3)
+        np.float64(-1.419)
+        """
+        state, known = exchange.state_of(model), cls._defaults()
+        arguments = {name: value for name, value in model.get_params(deep=False).items() if name in known}
+        return cls(**arguments)._with(state)
+
+    def to_sklearn(self) -> Any:
+        """The mixture as a GaussianMixture of scikit-learn's, with those of the arguments that it has.
+
+        It can be converted to ONNX, given to programs that test for its class, and unpickled where cgmm is not.
+
+        Returns
+        -------
+        sklearn.mixture.GaussianMixture
+
+        Raises
+        ------
+        NotFittedError
+            Before a fit.
+        ImportError
+            scikit-learn is not installed.
+        """
+        return exchange.to_sklearn(self._fitted(), self.get_params(deep=False))
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate the parameters.
@@ -319,7 +385,7 @@ class GMM(Fitted):
         DegenerateWarning
             A component could not be estimated and was repaired, and was not before.
         """
-        last = vars(self).get("_state")
+        last = self._learnt()
         asked = request_of(self)
         state = partial.partial_fit(asked, X, sample_weight, last)
         partial.warn_of_new(asked, state, last)
@@ -330,8 +396,10 @@ class GMM(Fitted):
         """``fit`` and then ``predict`` on the same rows; labels (n,)."""
         return self._evaluations(X, state=self._learn(X, sample_weight)).evaluate("labels")
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
+
+        path may also be a file that is open for writing bytes, such as an io.BytesIO.
 
         The file is a versioned npz archive without pickle, with the names of the features, and with what
         ``partial_fit`` goes on from (but no rows, which it may still be gathering). Of the constructor's arguments it
@@ -350,8 +418,8 @@ class GMM(Fitted):
         )
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Self:
-        """The model of a file that ``save`` wrote; it predicts bit-identically.
+    def load(cls, path: str | os.PathLike[str] | BinaryIO) -> Self:
+        """The model of a file that ``save`` wrote, or of one that is open for reading; it predicts bit-identically.
 
         Raises
         ------
@@ -368,8 +436,9 @@ class GMM(Fitted):
 
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> State:
         """Fit, and the State that the estimator has from now on."""
-        last = vars(self).get("_state")
-        state = fitting.fit(request_of(self), X, sample_weight, last if isinstance(last, State) else None)
+        asked = request_of(self)
+        last = self._learnt() if asked.warm_start else None
+        state = fitting.fit(asked, X, sample_weight, last if isinstance(last, State) else None)
         assert state.settings is not None  # it was fitted
         report.warn(state.fit, state.settings, state.names, self.on_degenerate)
         self._state = state

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
 from cgmm.em.stepwise import FLOAT32, Memory
+from cgmm.errors import InvalidParameterError
 from cgmm.files import write_whole
 from cgmm.mixture.checks import check_matrices, check_mixture_weights
 from cgmm.mixture.families import FAMILIES
@@ -32,7 +35,7 @@ STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", 
 
 
 def save(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | BinaryIO,
     parameters: Parameters,
     lower_bounds: Array,
     converged: bool,
@@ -41,7 +44,7 @@ def save(
     settings: Mapping[str, object],
 ) -> None:
     """Write parameters, history (iterations,), names, what is remembered of the rows, and the settings that JSON can
-    hold to path, atomically."""
+    hold to path, atomically, or to a file that is open for writing bytes."""
     header: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
@@ -63,17 +66,28 @@ def save(
             name: getattr(memory, name) for name in TOLD
         }
         arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, memory.least), strict=True))
-    write_whole(path, lambda file: np.savez(file, header=np.array(json.dumps(header)), **arrays))
+    if isinstance(path, str | os.PathLike):
+        write_whole(path, lambda file: _write(file, header, arrays))
+        return
+    if not hasattr(path, "write"):
+        raise InvalidParameterError(f"path must be a path or a file that is open for writing, not {path!r}")
+    whole = io.BytesIO()  # a zip's writer goes back in what it writes, which a socket or a pipe cannot
+    _write(whole, header, arrays)
+    path.write(whole.getvalue())
+
+
+def _write(file: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    np.savez(file, header=np.array(json.dumps(header)), **arrays)
 
 
 def load(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | BinaryIO,
 ) -> tuple[Parameters, Array, bool, Names | None, Memory | None, dict[str, Any]]:
     """Parameters, history, converged, feature names, what is remembered of the rows and settings of a file.
 
     ValueError names the file and what is wrong with it.
     """
-    with open(path, "rb") as file:
+    with _opened(path) as file:
         try:
             header, arrays = _read(file)
             parameters = _parameters(header, arrays)
@@ -84,7 +98,20 @@ def load(
         except MemoryError:
             raise
         except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
-            raise ValueError(f"{os.fspath(path)} cannot be loaded as a cgmm model: {error}") from error
+            raise ValueError(f"{_name_of(path)} cannot be loaded as a cgmm model: {error}") from error
+
+
+def _opened(path: str | os.PathLike[str] | BinaryIO) -> AbstractContextManager[BinaryIO]:
+    """The file at path; or what is left of an open one, which stays open."""
+    if isinstance(path, str | os.PathLike):
+        return open(path, "rb")
+    if not hasattr(path, "read"):
+        raise InvalidParameterError(f"path must be a path or a file that is open for reading, not {path!r}")
+    return nullcontext(io.BytesIO(path.read()))
+
+
+def _name_of(path: str | os.PathLike[str] | BinaryIO) -> str:
+    return os.fspath(path) if isinstance(path, str | os.PathLike) else "the file"
 
 
 def _plain(settings: Mapping[str, object]) -> dict[str, Any]:

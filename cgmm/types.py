@@ -32,6 +32,7 @@ Seed: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 # Behind it
 Moment: TypeAlias = Literal["full", "diag", "radial", "pooled"]  # what the kernels accumulate
 Form: TypeAlias = Literal["triangular", "diagonal", "isotropic", "masked"]  # of a whitening factor
-Output: TypeAlias = Literal["log_likelihood", "responsibilities", "labels"]  # what a pass that evaluates leaves
+# What a pass that evaluates leaves; "log_densities" are log π_c N(x | μ_c, Σ_c).
+Output: TypeAlias = Literal["log_likelihood", "responsibilities", "log_densities", "labels"]
 Components: TypeAlias = Labels | list[int]
 Partition: TypeAlias = Labels | Array  # labels (n,) or responsibilities (n,k)

@@ -194,7 +194,7 @@ cdef void run_piece(const Work *work, Py_ssize_t piece, char *memory, double *su
     if work.labels != NULL:
         own.labels = work.labels + start
     if work.out != NULL:
-        own.out = work.out + start * (work.k if work.output == RESPONSIBILITIES else 1)
+        own.out = work.out + start * (1 if work.output == LOG_LIKELIHOOD else work.k)
     gather(work, start, own.n, columns, own.d, memory)
     take_columns(work.centre, 1, work.d, columns, own.d, <double *> (memory + at.centre))
     if work.mixture.form == CGMM_MASKED:    # all features are observed, or are NaN

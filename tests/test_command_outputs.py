@@ -92,12 +92,12 @@ def test_an_output_that_would_replace_what_is_read(tmp_path, run, no_work, monke
 @pytest.mark.parametrize(
     "output, told",
     [
-        ("none/out", "none: No such file or directory"),
+        ("none/out", "none: No such folder"),
         ("folder", "folder: Is a directory"),
         ("out/", "out/: Is a directory"),
         ("x" * 256, "x: File name too long"),
         ("loop", "loop: Too many levels of symbolic links"),
-        ("data/out", "data/out: Not a directory"),
+        ("data/out", "data: Not a folder"),
     ],
 )
 def test_outputs_that_cannot_be(tmp_path, run, no_work, monkeypatch, output, told):

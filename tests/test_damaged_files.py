@@ -218,10 +218,10 @@ def put(at, value):
         ("covariances", put((1, 0, 2), 0.1), "'covariances' should be.*not symmetric"),
         ("covariances", lambda covariances: 2 * covariances, "precisions_cholesky does not belong to covariances"),
         ("precisions_cholesky", lambda upper: upper.transpose(0, 2, 1), "does not belong"),
-        ("precisions_cholesky", lambda upper: upper[..., ::-1], "does not belong"),  # of the same precisions
-        ("precisions_cholesky", lambda upper: -upper, "does not belong"),
+        ("precisions_cholesky", lambda upper: upper[..., ::-1], "triangular"),  # of the same precisions
+        ("precisions_cholesky", lambda upper: -upper, "positive diagonal"),
         ("precisions_cholesky", lambda upper: upper[::-1], "does not belong"),
-        ("precisions_cholesky", put((0, 1, 1), 0.0), "does not belong"),
+        ("precisions_cholesky", put((0, 1, 1), 0.0), "positive diagonal"),
         ("lower_bounds", lambda bounds: bounds.astype(np.float32), "lower_bounds"),
     ],
 )
@@ -234,9 +234,9 @@ def test_arrays(path, name, change, fault):
 def test_precisions_of_another_model(tmp_path, family):
     model = MODELS[family]
     model.save(tmp_path / "model.npz")
-    for factor in (1 + 1e-6, -1.0, 0.0):
+    for factor, fault in ((1 + 1e-6, "does not belong to covariances"), (-1.0, "must .*positive"), (0.0, "positive")):
         rewrite(tmp_path / "model.npz", precisions_cholesky=factor * model.precisions_cholesky_)
-        assert_refused(tmp_path / "model.npz", "precisions_cholesky does not belong to covariances")
+        assert_refused(tmp_path / "model.npz", f"precisions_cholesky {fault}" if factor > 1 else fault)
 
 
 @pytest.mark.parametrize(

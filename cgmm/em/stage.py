@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cgmm.mixture.statistics import SufficientStatistics
-    from cgmm.types import Array
+    from cgmm.types import Array, Labels
 
 # A component that has a smaller weight, in rows of the mean weight, explains nothing: it starves.
 STARVED = 1e-8
@@ -202,6 +202,18 @@ class Fit:
             starved=tuple(sorted(stage.starving.now)),
             stopped=stage.stopped,
             exponent=stage.exponent,
+        )
+
+    def taken(self, order: Labels) -> Fit:
+        """The same fit, its components in another order."""
+        place = np.argsort(order)
+        return replace(
+            self,
+            parameters=self.parameters.taken(order),
+            n_k=None if self.n_k is None else self.n_k[order],
+            repairs=tuple(repair._replace(component=int(place[repair.component])) for repair in self.repairs),
+            singular=tuple(sorted(place[list(self.singular)].tolist())),
+            starved=tuple(sorted(place[list(self.starved)].tolist())),
         )
 
     @property

@@ -10,14 +10,17 @@ import numpy as np
 from cgmm.em.stage import Fit
 from cgmm.em.stepwise import Memory
 from cgmm.mixture.floor import EPS
+from cgmm.mixture.parts import Parts
 
 if TYPE_CHECKING:
-    from typing import Self
+    from typing import Any, Self
 
     from cgmm.em.settings import Settings
     from cgmm.fit.restarts import Restart, Search
+    from cgmm.mixture.families import Family
+    from cgmm.mixture.parameters import Parameters
     from cgmm.rows.opened import Batch
-    from cgmm.types import Names
+    from cgmm.types import Labels, Names
 
 
 class Gathered(NamedTuple):
@@ -26,6 +29,25 @@ class Gathered(NamedTuple):
     batch: Batch
     names: Names | None
     fitted: int = 0
+
+
+class Assigned(NamedTuple):
+    """Parts of a mixture that a user assigns one after the other, before they make one.
+
+    names : of the features of the last fit, or None
+    """
+
+    parts: Parts = Parts()
+    names: Names | None = None
+
+    def with_part(self, name: str, value: Any, family: Family) -> Assigned | State:
+        """With one part replaced; a State once they make a mixture. ValueError or TypeError if they never will."""
+        parts = self.parts.with_part(name, value, family)
+        if parts.fault():
+            return Assigned(parts, self.names)
+        parameters = parts.parameters()
+        names = None if self.names is None or len(self.names) != parameters.d else self.names
+        return State.given(parameters, names)
 
 
 class State(NamedTuple):
@@ -59,6 +81,11 @@ class State(NamedTuple):
         return -math.inf if streamed else self.fit.lower_bound
 
     @classmethod
+    def given(cls, parameters: Parameters, names: Names | None = None) -> Self:
+        """That of parameters that were not learnt from rows."""
+        return cls(Fit(parameters, np.empty(0), converged=True), names)
+
+    @classmethod
     def of(cls, search: Search, names: Names | None) -> Self:
         """What a search found."""
         data = search.problem.data
@@ -71,6 +98,13 @@ class State(NamedTuple):
             settings=search.settings,
             eps=float(np.finfo(data.dtype).eps),
         )
+
+    def taken(self, order: Labels) -> State:
+        """The same, the components of its mixture in another order."""
+        memory = self.memory
+        if memory is not None:
+            memory = memory._replace(statistics=memory.statistics.taken(order))
+        return self._replace(fit=self.fit.taken(order), memory=memory)
 
     def remembered(self) -> Memory | None:
         """What is known of the rows that the fit was learnt from; None if nothing is."""

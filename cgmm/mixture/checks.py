@@ -58,6 +58,15 @@ def check_mixture_weights(name: str, value: object, k: int, unknown: bool = Fals
     return weights
 
 
+def normalised(name: str, value: object) -> Array:
+    """Weights (k,) over their sum; ValueError if they have none that is positive."""
+    weights = check_start_array(name, value, check_array(name, value).shape)
+    if weights.ndim != 1 or (weights < 0).any() or not weights.any():
+        raise ValueError(f"{name} must be numbers for the components, none negative and not all zero, to be normalized")
+    weights = np.ldexp(weights, -int(np.frexp(weights.max())[1]))  # so that their sum is a number
+    return weights / weights.sum()
+
+
 def check_matrices(name: str, value: object, family: Family, k: int, d: int, unknown: bool = False) -> Array:
     """Covariances or precisions of a family: shape, symmetry and positive definiteness."""
     matrices = check_start_array(name, value, family.shape(k, d), unknown and family.per_component, family.name)

@@ -112,6 +112,16 @@ def sharpen(roots: Array, covariances: Array) -> Array:
     return np.where(failed[:, None, None], roots, product(inverses, roots))
 
 
+def other_root(lower: Array) -> Array:
+    """P (k,d,d), lower triangular with a positive diagonal, whose Pᵀ P is L Lᵀ of lower triangular L (k,d,d).
+
+    Lᵀ = Q P; in columns turned round that is the usual decomposition, whose factor is upper triangular.
+    """
+    turned: Any = np.linalg.qr(np.swapaxes(lower, 1, 2)[:, :, ::-1], mode="r")
+    root = turned[:, ::-1, ::-1]
+    return np.tril(root * np.sign(np.diagonal(root, axis1=1, axis2=2))[:, :, np.newaxis])
+
+
 def product(A: Array, B: Array) -> Array:
     """A B (…,d,d), by blocks so small that a BLAS takes no threads for one: its bits might depend on them."""
     if A.shape[-1] <= BLAS_BLOCK:

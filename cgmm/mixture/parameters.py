@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.families import Family
     from cgmm.mixture.rules import Repair, Rules
     from cgmm.mixture.statistics import SufficientStatistics
-    from cgmm.types import Array, Moment
+    from cgmm.types import Array, Labels, Moment
 
 # Up to this `reach`, float32 rows keep the digits of their log-densities: its root times their rounding is 1e-4.
 MOST_FLOAT32 = 1e6
@@ -84,6 +84,12 @@ class Parameters:
         n_k : (k,) the weight of each component, as multiples of 2^exponent
         """
         return statistics_of(self.family, self.values, n_k, rules, exponent)
+
+    def taken(self, components: Labels) -> Parameters:
+        """The same components in another order."""
+        family = self.family
+        covariances, root = (family.take(array, components) for array in (self.covariances, self.root))
+        return Parameters(family, self.weights[components], self.means[components], covariances, root)
 
     @property
     def values(self) -> Values:

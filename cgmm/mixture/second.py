@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from cgmm.types import Array, Moment
+    from cgmm.types import Array, Labels, Moment
 
 
 class SecondMoment(NamedTuple):
@@ -23,6 +23,10 @@ class SecondMoment(NamedTuple):
     shape: Callable[[int, int], tuple[int, ...]]
     scatter: Callable[[Array, Array], Array]
     per_component: bool = True
+
+    def taken(self, second: Array, components: Labels) -> Array:
+        """Those of these components, in this order."""
+        return second[components] if self.per_component else second
 
     def together(self, second: Array) -> Array:
         """Those of all components, about one point, as those of a single component."""

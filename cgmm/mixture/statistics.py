@@ -182,6 +182,12 @@ class SufficientStatistics:
         whole = SECOND_MOMENTS[self.moment].together(second) / family.counts(np.array([n]), d)
         return float(np.ldexp(n, self.exponent)), mean, family.expand(whole, 1, d)[0]
 
+    def taken(self, components: Labels) -> SufficientStatistics:
+        """The same components in another order."""
+        second = SECOND_MOMENTS[self.moment].taken(self.second, components)
+        others = {name: getattr(self, name)[components] for name in ("n_k", "first", "shift")}
+        return replace(self, second=second, **others)
+
     def with_moments(self, first: Array, second: Array) -> SufficientStatistics:
         """The same components with other moments."""
         return replace(self, first=first, second=second)

@@ -42,14 +42,14 @@ def check_observed(
     X: Any, n_features: int | None, n_threads: int, gaps: bool, of: int | None = None
 ) -> tuple[Rows, bool]:
     """The same; if `gaps`, NaN is a missing value, and X then float64. And whether there is none."""
-    return _check_values(_check_table(X, n_features), n_threads, of, gaps)
+    return _check_values(_check_table(X, n_features, gaps), n_threads, of, gaps)
 
 
 def check_part(
     given: Part, n_features: int | None, n_threads: int, gaps: bool, of: int | None = None, some: bool = True
 ) -> tuple[Part, bool]:
     """Rows and weights of a user, `some` of these positive; and whether no value that counts is missing."""
-    X = _check_table(given.rows, n_features)
+    X = _check_table(given.rows, n_features, gaps)
     weights = check_weights(given.weights, len(X), some)
     X, complete = _check_values(harmless(X, weights, gaps), n_threads, of, gaps)
     return Part(X, weights), complete
@@ -82,10 +82,17 @@ def harmless(X: Rows, weights: Array | None, gaps: bool) -> Rows:
     return X
 
 
-def _check_table(X: Any, n_features: int | None) -> Rows:
+def filled(X: Any) -> Any:
+    """Rows with NaN where a mask hides a value: it is missing."""
+    if not np.ma.isMaskedArray(X):
+        return X
+    return np.ma.filled(X if X.dtype.kind == "f" else X.astype(np.float64), np.nan)
+
+
+def _check_table(X: Any, n_features: int | None, gaps: bool = False) -> Rows:
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
-    X = check_array("X", X)
+    X = check_array("X", filled(X) if gaps else X)
     if X.shape == (0,):
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required: no rows.")
     if X.ndim != 2:
@@ -198,13 +205,19 @@ def check_enough_rows(rows: int, n: int, k: int, name: str) -> None:
 
 
 def check_responsibilities(name: str, value: object, n: int, k: int) -> Partition:
-    """Labels (n,) of 0 … k−1 as intp, or responsibilities (n,k), non-negative and each row summing to one."""
+    """Labels (n,) of 0 … k−1 as intp, some of them −1: not known; or responsibilities (n,k), non-negative and each row
+    summing to one."""
     array = check_array(name, value)
     if array.shape == (n,):
         with np.errstate(invalid="ignore"):
             labels = array.astype(np.intp)
-        if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() >= k:
-            raise ValueError(f"{name} must hold labels from 0 to {k - 1}, one for each row, or responsibilities")
+        if not np.array_equal(labels, array) or labels.min() < -1 or labels.max() >= k:
+            raise ValueError(
+                f"{name} must hold labels from 0 to {k - 1}, or −1 where it is unknown, one for each row; or "
+                "responsibilities"
+            )
+        if labels.max() < 0:
+            raise ValueError(f"{name} must hold the label of some row, and all are −1: unknown")
         return labels
     if array.shape != (n, k):
         raise ValueError(f"{name} must be labels ({n},) or responsibilities ({n}, {k}), not of shape {array.shape}")

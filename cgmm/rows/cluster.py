@@ -20,6 +20,7 @@ from cgmm.rows.checks import (
     check_observed,
     check_part,
     check_rows,
+    filled,
     has_small_column,
     not_vanishing,
     part_again,
@@ -206,7 +207,7 @@ def _find(d: int, size: int, key: int, gaps: bool, chunk: Chunk) -> Found:
 
 
 def _again(agreed: Agreed, of: Callable[[InMemory, int], T], chunk: Chunk) -> T:
-    rows = check_array("X", chunk.given.rows)
+    rows = check_array("X", filled(chunk.given.rows) if agreed.gaps else chunk.given.rows)
     if rows.shape[1:] != (agreed.d,):
         raise ValueError(f"it has shape {rows.shape}, and had {agreed.d} columns before: each pass needs the same rows")
     part = part_again(rows, chunk.given.weights, agreed.gaps)
@@ -281,6 +282,7 @@ def _no_values(what: Output, k: int) -> Any:
         "labels": np.empty(0, dtype=np.intp),
         "log_likelihood": np.empty(0),
         "responsibilities": np.empty((0, k)),
+        "log_densities": np.empty((0, k)),
     }[what]
 
 

@@ -18,8 +18,13 @@ if TYPE_CHECKING:
 
 
 def of_partition(place: InMemory, partition: Partition, k: int, family: Family) -> SufficientStatistics:
-    """Statistics of rows with given labels (n,) or responsibilities (n,k), about each component's mean."""
-    X, row_weights = place.part
+    """Statistics of rows with given labels (n,) or responsibilities (n,k), about each component's mean; those whose
+    label is −1 are left out."""
+    part = place.part
+    if partition.ndim == 1 and partition.min() < 0:
+        known = np.flatnonzero(partition >= 0)
+        part, partition = part.gathered(known), partition[known]
+    X, row_weights = part
     if partition.ndim == 1:
         found = of_labels(X, partition.astype(np.intp, copy=False), k, family, row_weights)
     else:

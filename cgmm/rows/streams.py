@@ -16,6 +16,7 @@ from cgmm.rows.checks import (
     SCALE_ROWS,
     by_exponent,
     check_part,
+    filled,
     has_small_column,
     not_vanishing,
     part_again,
@@ -109,7 +110,7 @@ class Streamed(Local):
             expected = self.lengths[at] if at < len(self.lengths) else 0
             with naming_block(at):
                 protocol.check_names_of_block(names_of(self.source, block.rows), self.names)
-                rows = check_array("X", block.rows)
+                rows = check_array("X", filled(block.rows) if self.gaps else block.rows)
                 part = part_again(rows, block.weights, self.gaps)
             self._check_as_before(at, block, part, expected)
             if expected:

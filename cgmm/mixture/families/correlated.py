@@ -114,7 +114,20 @@ class Matrices(Family):
         return np.ascontiguousarray(np.swapaxes(root, -1, -2))
 
     def root_from_precisions_cholesky(self, cholesky: Array) -> Array:
-        return self.precisions_cholesky(cholesky)
+        if np.array_equal(cholesky, np.triu(cholesky)):
+            root = self.precisions_cholesky(cholesky)
+        elif np.array_equal(cholesky, np.tril(cholesky)):
+            root = matrices.other_root(self.stacked(cholesky)).reshape(cholesky.shape)
+        else:
+            raise ValueError("precisions_cholesky must be triangular")
+        if not (np.diagonal(cholesky, axis1=-2, axis2=-1) > 0).all():
+            raise ValueError("precisions_cholesky must have a positive diagonal")
+        return root
+
+    def covariances_from_root(self, root: Array) -> Array:
+        identity = np.eye(root.shape[-1])
+        inverses = np.array([matrices.solve(P, identity) for P in self.stacked(root)])  # L is lower: its rows are Lᵀ
+        return matrices.product(np.swapaxes(inverses, 1, 2), inverses).reshape(root.shape)
 
     def covariances_from_precisions(self, precisions: Array) -> Array:
         return self.precisions(self.root(precisions))

@@ -191,7 +191,14 @@ class Family(ABC):
 
     @abstractmethod
     def root_from_precisions_cholesky(self, cholesky: Array) -> Array:
-        """P of that."""
+        """P of that, or of a lower triangular matrix U with U Uᵀ the precision, as ``np.linalg.cholesky`` gives it.
+
+        ValueError if it is neither, or its diagonal is not positive.
+        """
+
+    @abstractmethod
+    def covariances_from_root(self, root: Array) -> Array:
+        """The inverses of Pᵀ P."""
 
     @abstractmethod
     def covariances_from_precisions(self, precisions: Array) -> Array:

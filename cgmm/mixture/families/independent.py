@@ -81,7 +81,12 @@ class Variances(Family):
         return root.copy()
 
     def root_from_precisions_cholesky(self, cholesky: Array) -> Array:
+        if not (cholesky > 0).all():
+            raise ValueError("precisions_cholesky must be positive")
         return cholesky.copy()
+
+    def covariances_from_root(self, root: Array) -> Array:
+        return root**-2.0
 
     def covariances_from_precisions(self, precisions: Array) -> Array:
         return 1.0 / precisions
