@@ -9,6 +9,8 @@ from scipy.linalg import expm
 from scipy.optimize import minimize, minimize_scalar
 
 NAMES = ("EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")
+MATRICES = ("EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV")  # whose covariances are (k, d, d)
+OWN = ("EII", "EEI", "VEI", "EVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")  # that the four are not
 ITERATED = ("VEI", "VEE", "EVE", "VVE", "VEV")  # whose M-step is itself iterated
 TURNS = 2000  # alternations at most; they end when nothing moves
 
@@ -19,6 +21,22 @@ def n_parameters(name, k, d):
     shapes = {"I": 0, "E": d - 1, "V": k * (d - 1)}[name[1]]
     axes = {"I": 0, "E": d * (d - 1) // 2, "V": k * d * (d - 1) // 2}[name[2]]
     return k - 1 + k * d + volumes + shapes + axes
+
+
+def compact(name, covariances):
+    """Covariances of the family, (k, d, d), in the shape that it has: (k,) of spheres, (k, d) of diagonal ones."""
+    if name in MATRICES:
+        return covariances
+    variances = np.einsum("cjj->cj", covariances)
+    return variances[:, 0] if name[1] == "I" else variances
+
+
+def expand(name, covariances, d):
+    """The other way round."""
+    if name in MATRICES:
+        return np.asarray(covariances)
+    variances = np.asarray(covariances)
+    return (variances[:, None, None] if name[1] == "I" else variances[:, :, None]) * np.eye(d)
 
 
 def objective(W, n, covariances):

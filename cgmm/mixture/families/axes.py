@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 REMEMBERED = 5
 # Steps at most.
 MOST = 500
+# No plane is turned by more at once, in radians: what is expected of a step holds for small ones.
+FURTHEST = np.pi / 4
 # Of the gain that the slope promises, the least share for which a step is taken, as is usual (Armijo's rule).
 ENOUGH = 1e-4
 
@@ -96,7 +98,7 @@ def _direction(gradient: Array, curvature: Array, moves: list[tuple[Array, Array
     move *= _angles(gradient, curvature)
     for step, change in moves:
         move += (shares.pop() - (change * move).sum() / (step * change).sum()) * step
-    return -move
+    return -move / max(1.0, float(np.abs(move).max()) / FURTHEST)
 
 
 def _angles(gradient: Array, curvature: Array) -> Array:

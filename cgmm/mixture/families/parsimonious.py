@@ -113,12 +113,16 @@ class Parsimonious(Family):
 
         A scatter is no more than d covariances that are its own, or share its shape: tr S_c Σ_c⁻¹ is d.
         """
-        if not own.held:
-            return found.held
-        narrow = self.condition_numbers(own.covariances, own.root)
-        left = self.condition_numbers(found.covariances, found.root)
-        d = found.covariances.shape[-1]
-        return sorted({*found.held, *(c for c in own.held if left[c] * d >= narrow[c])})
+        held = {*found.held, *self.blurred(found)}
+        if own.held:
+            narrow = np.minimum(self.condition_numbers(own.covariances, own.root), 1 / matrices.EPS)
+            left = self.condition_numbers(found.covariances, found.root)
+            held.update(c for c in own.held if left[c] * found.covariances.shape[-1] >= narrow[c])
+        return sorted(held)
+
+    def blurred(self, found: Estimate) -> list[int]:
+        """The components of whose smallest variances rounding leaves nothing."""
+        return []
 
     def agree(self, covariances: Array) -> bool:
         """Covariances of the family are those of highest likelihood for scatters that equal them."""
@@ -184,7 +188,17 @@ class EVV(Parsimonious, Full):
         return own.covariances * factors.one_volume(self.log_volumes(own.root), shares)[:, None, None]
 
 
-class EEV(Parsimonious, Full):
+class Turned(Parsimonious, Full):
+    """Variances along principal axes: each is known to the rounding of a component's largest, see `known`."""
+
+    def blurred(self, found: Estimate) -> list[int]:
+        largest = np.einsum("cjj->cj", found.covariances).max(axis=1)
+        precisions = np.einsum("cij,cij->cj", found.root, found.root).max(axis=1)
+        least = 0.25 / (matrices.EPS * found.root.shape[-1])  # both are d-th parts of a trace, at least
+        return np.flatnonzero(largest * precisions >= least).tolist()
+
+
+class EEV(Turned):
     """One volume and shape, axes for each component."""
 
     name: CovarianceType = "EEV"
@@ -195,7 +209,7 @@ class EEV(Parsimonious, Full):
         return along(np.broadcast_to(shares @ variances, variances.shape), turns)
 
 
-class VEV(Parsimonious, Full):
+class VEV(Turned):
     """A volume for each component, one shape, axes for each component."""
 
     name: CovarianceType = "VEV"
@@ -207,7 +221,7 @@ class VEV(Parsimonious, Full):
         return along(factors.own_volumes(variances, shares, start, variances.shape[1], factors.of_diagonal), turns)
 
 
-class CommonAxes(Parsimonious, Full):
+class CommonAxes(Turned):
     """The axes that all components share are found by a search, see cgmm.mixture.families.axes."""
 
     def joined(self, own: Estimate, shares: Array, last: Values | None) -> Array:
@@ -215,13 +229,13 @@ class CommonAxes(Parsimonious, Full):
         scatters = own.covariances / unit
 
         def objective(variances: Array) -> tuple[float, Array]:
-            best = self.of_variances(variances, shares)
+            best = self.of_variances(known(variances), shares)
             return float(shares @ np.log(best).sum(axis=1)), shares[:, None] / best
 
         start = common_to(scatters if last is None else last.covariances / np.abs(last.covariances).max())
         turns = axes.common(scatters, start, objective)
         variances = np.einsum("ij,cij->cj", turns, matrices.product(scatters, turns))
-        return along(self.of_variances(variances, shares) * unit, turns)
+        return along(self.of_variances(known(variances), shares) * unit, turns)
 
     @abstractmethod
     def of_variances(self, variances: Array, shares: Array) -> Array:
@@ -251,8 +265,12 @@ class VVE(CommonAxes):
 def principal(covariances: Array) -> tuple[Array, Array]:
     """Variances (k,d), ascending, and principal axes, the columns (k,d,d)."""
     found = [matrices.eigh(covariance) for covariance in covariances]
-    values = np.array([values for values, _ in found])
-    return np.maximum(values, matrices.TINY), np.array([turns for _, turns in found])
+    return known(np.array([values for values, _ in found])), np.array([turns for _, turns in found])
+
+
+def known(variances: Array) -> Array:
+    """Variances (k,d) along axes, but none below what the rounding of a component's largest leaves of it."""
+    return np.maximum(variances, np.maximum(matrices.EPS * variances.max(axis=1, keepdims=True), matrices.TINY))
 
 
 def along(variances: Array, turns: Array) -> Array:
