@@ -235,8 +235,8 @@ def select(
 
 def _of_one_feature(families: list[Any]) -> list[Any]:
     """The families that differ where rows have one feature: each component's variance is its own, or all share one."""
-    own = [name for name in families if FAMILIES[name].per_component]
-    return [name for name in families if name not in own[1:]]
+    by_variances = {FAMILIES[name].n_parameters(2, 1): name for name in reversed(families)}
+    return [name for name in families if name in by_variances.values()]
 
 
 def _searches(

@@ -16,7 +16,10 @@ Mask: TypeAlias = NDArray[np.bool_]
 Names: TypeAlias = NDArray[np.object_]  # of features
 
 # Arguments of GMM
-CovarianceType: TypeAlias = Literal["full", "tied", "diag", "spherical"]
+CovarianceType: TypeAlias = Literal[
+    "full", "tied", "diag", "spherical",
+    "EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV", "E", "V",
+]  # fmt: skip
 Init: TypeAlias = (
     Literal["kmeans", "k-means++", "random", "random_from_data"]
     | Callable[[NDArray[Any], int, np.random.RandomState], ArrayLike]

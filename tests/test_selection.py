@@ -6,9 +6,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
 from cgmm import GMM, ConvergenceWarning, select
-from cgmm.mixture.families import FAMILIES
 from datasets import FAMILY_OF_MODEL, MCLUST, table
 from problems import clusters
+from reference import FAMILIES
 
 X = clusters(400, 3, 3)
 

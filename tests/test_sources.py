@@ -9,12 +9,12 @@ from numpy.testing import assert_array_equal
 import cgmm
 from cgmm import GMM, select
 from cgmm.errors import BlockError
-from cgmm.mixture.families import FAMILIES
 from cgmm.rows import sources, streams
 from cgmm.rows.part import Part
 from cgmm.rows.reading import read_ahead, recut
 from cgmm.rows.sources import LEAST_MAPPED
 from problems import clusters
+from reference import FAMILIES
 
 FITTED = ("weights_", "means_", "covariances_", "lower_bounds_")
 N = 30011  # more than a start's sample, and no multiple of anything

@@ -10,7 +10,7 @@ from cgmm.em.checkpoint import Checkpoint
 from cgmm.fit import report, starts
 from cgmm.fit.restarts import Problem, Search
 from cgmm.fit.state import State
-from cgmm.mixture.checks import check_continues, check_fixed_given
+from cgmm.mixture.checks import check_continues, check_features, check_fixed_given
 from cgmm.rows import sampling
 from cgmm.rows.checks import check_enough_rows, check_responsibilities
 from cgmm.rows.floor import least_variances
@@ -88,6 +88,7 @@ def search(
     if share is not None:
         method, kinds = share(method), {kind: share(other) for kind, other in kinds.items()}
     check_enough_rows(data.n, data.counted, asked.k, "n_components")
+    check_features(asked.family, data.d)
     settings = _settled(asked, prepared)
     reporter = report.Reporter(asked.watching, settings.max_iter)
     found = Search(Problem(data, asked.k, asked.family, kinds), settings, rng, reporter, checkpoint, sound)

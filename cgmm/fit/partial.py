@@ -12,7 +12,7 @@ from cgmm.em.stepwise import Memory, Rates, step
 from cgmm.fit import fitting, report
 from cgmm.fit.fitting import Prepared
 from cgmm.fit.state import Gathered, State
-from cgmm.mixture.checks import check_continues
+from cgmm.mixture.checks import check_continues, check_features
 from cgmm.mixture.floor import EPS
 from cgmm.mixture.rules import EMPTIED, SINGULAR
 from cgmm.rows.checks import check_columns
@@ -85,6 +85,7 @@ class Learner:
     def learn(self, known: State | Gathered | None, batch: Batch, names: Names | None) -> State | Gathered:
         """What is known after a batch: by a start from all rows that came, or once these are enough by a step."""
         d = batch.part.rows.shape[1]
+        check_features(self.asked.family, d)
         rates = self.rates(d)
         if isinstance(known, State):
             check_continues("partial_fit", known.fit.parameters, self.asked.family, self.asked.k, d)

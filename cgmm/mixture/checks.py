@@ -36,9 +36,9 @@ def check_fixed(fixed: Any, family: Family, k: int) -> Fixed:
         if mask.dtype != bool or mask.shape not in ((), (k,)):
             raise InvalidParameterError(f"fixed[{name!r}] must be True, False or a mask of {k} bools, not {value!r}")
         mask = np.broadcast_to(mask, k)
-        if name == "covariances" and not family.per_component and mask.any() != mask.all():
+        if name == "covariances" and family.shared and mask.any() != mask.all():
             raise InvalidParameterError(
-                f"fixed['covariances'] must be all or nothing: {family.name} components share one"
+                f"fixed['covariances'] must be all or nothing: {family.name} components share {family.shared}"
             )
         masks[name] = mask.copy() if mask.any() else None
     return Fixed(**masks)
@@ -67,21 +67,31 @@ def normalised(name: str, value: object) -> Array:
     return weights / weights.sum()
 
 
+def check_features(family: Family, d: int) -> None:
+    """That the family is one of d features."""
+    if family.one_feature and d != 1:
+        raise ValueError(
+            f"covariance_type={family.name!r} is for rows of one feature, not {d}; {family.name}II has one variance "
+            "for all features, and docs/families.md lists the others"
+        )
+
+
 def check_matrices(name: str, value: object, family: Family, k: int, d: int, unknown: bool = False) -> Array:
-    """Covariances or precisions of a family: shape, symmetry and positive definiteness."""
-    matrices = check_start_array(name, value, family.shape(k, d), unknown and family.per_component, family.name)
+    """Covariances or precisions of a family: shape, symmetry, positive definiteness, and what components share."""
+    check_features(family, d)
+    matrices = check_start_array(name, value, family.shape(k, d), unknown and not family.shared, family.name)
     known = ~np.isnan(matrices).reshape(len(matrices), -1).any(axis=1)
     if not known.any():
         return matrices
     fault = f"{told_parameter(name, family.name)} should be {family.definite}"
-    if not family.agree(matrices[known]):
-        raise ValueError(f"{fault} and the same for all components, which share one")
     if not family.is_symmetric(matrices[known]):
         raise ValueError(f"{fault}, but is not symmetric")
     try:
         family.root(matrices[known])
     except ValueError as error:
         raise ValueError(f"{fault}: {error}") from None
+    if not family.agree(matrices[known]):
+        raise ValueError(f"{fault} and {family.shared} the same for all components")
     return matrices
 
 
@@ -132,7 +142,7 @@ def check_given(
             with np.errstate(over="ignore", invalid="ignore"):
                 if not known.any():
                     pass
-                elif family.per_component:
+                elif not family.shared:
                     covariances[known] = family.covariances_from_precisions(precisions[known])
                     family.root(covariances[known])
                 else:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
+import parsimonious
+
 DATA = Path(__file__).parents[1] / "data"
 FAMILY_OF_MODEL = {"VVV": "full", "EEE": "tied", "VVI": "diag", "VII": "spherical"}
 
@@ -25,8 +27,11 @@ def table(name):
 
 
 def compact(covariances, covariance_type):
-    """Covariances given as (k, d, d), in scikit-learn's shape for the family."""
+    """Covariances given as (k, d, d), in the family's shape; of mclust's families, the nearest."""
     covariances = np.asarray(covariances)
+    if covariance_type in parsimonious.NAMES:
+        found = parsimonious.m_step(covariance_type, covariances, np.ones(len(covariances)))
+        return parsimonious.compact(covariance_type, found)
     if covariance_type == "full":
         return covariances
     if covariance_type == "tied":
@@ -37,7 +42,8 @@ def compact(covariances, covariance_type):
 
 def invert(covariances, covariance_type):
     """Precisions in the same shape as the covariances."""
-    return np.linalg.inv(covariances) if covariance_type in ("full", "tied") else 1 / np.asarray(covariances)
+    matrices = covariance_type in ("full", "tied", *parsimonious.MATRICES)
+    return np.linalg.inv(covariances) if matrices else 1 / np.asarray(covariances)
 
 
 def comp755(random, n, A=None):

@@ -32,15 +32,15 @@ def repaired(model, X, **arguments):
     return model, "".join(str(w.message) for w in told)
 
 
-def assert_survives(model, X, told):
-    """Finite, a mixture, a likelihood that does not fall, and each repaired component told of, once."""
+def assert_survives(model, X, told, falls=False):
+    """Finite, a mixture, a likelihood that does not fall, unless it may, and each repaired component told of, once."""
     for name in ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_", "lower_bounds_"):
         assert np.isfinite(getattr(model, name)).all(), name
     assert_allclose(model.weights_.sum(), 1, rtol=1e-12)
     assert model.weights_.min() >= 0
     history = [*model.lower_bounds_, model.score(X)]
     fall = FALL[X.dtype.type if X.dtype.type in FALL else np.float64]
-    assert np.all(np.diff(history) >= -fall * np.maximum(1, np.abs(history[1:])))
+    assert falls or np.all(np.diff(history) >= -fall * np.maximum(1, np.abs(history[1:])))
     assert_allclose(model.predict_proba(X).sum(axis=1), 1, rtol=1e-6)
     assert np.isfinite(model.score_samples(X)).all()
     assert model.predict(X).max() < model.n_components

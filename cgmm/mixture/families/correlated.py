@@ -203,6 +203,7 @@ class Tied(Matrices):
     moment: Moment = "pooled"
     compiled = True
     per_component = False
+    shared = "the covariance"
 
     def least(self, least: Array) -> Array:
         return least if least.ndim == 1 else least.max(axis=0)

@@ -88,6 +88,8 @@ class Family(ABC):
     moment: Moment
     compiled = False
     per_component = True  # Whether each component has a covariance of its own.
+    one_feature = False  # Whether it is of rows of a single feature only.
+    shared: str = ""  # What of their covariances components share, in an error's words.
     correlated: bool  # Whether the features of a component are.
     definite: str  # What covariances must be, in an error's words.
 

@@ -19,6 +19,7 @@ class Shared(Family):
     """
 
     per_component = False
+    shared = "the covariance"
 
     def n_parameters(self, k: int, d: int) -> int:
         return super().n_parameters(1, d)
@@ -40,9 +41,9 @@ class Shared(Family):
 
     def hold(self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1) -> Estimate:
         least = least if least.ndim == 1 else least.max(axis=0)
-        pooled = np.broadcast_to(covariances.mean(axis=0), covariances.shape)
-        found = super().hold(np.ascontiguousarray(pooled), least, reg_covar, n_threads)
-        return found._replace(held=found.held[:1])
+        found = super().hold(covariances.mean(axis=0, keepdims=True), least, reg_covar, n_threads)
+        k = len(covariances)
+        return Estimate(np.repeat(found.covariances, k, axis=0), np.repeat(found.root, k, axis=0), found.held)
 
     def agree(self, covariances: Array) -> bool:
         return np.allclose(covariances, covariances[:1], rtol=1e-12, atol=0.0)
