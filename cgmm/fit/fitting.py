@@ -11,6 +11,7 @@ from cgmm.fit import report, starts
 from cgmm.fit.restarts import Problem, Search
 from cgmm.fit.state import State
 from cgmm.mixture.checks import check_continues, check_fixed_given
+from cgmm.mixture.target import Point
 from cgmm.rows import sampling
 from cgmm.rows.checks import check_enough_rows, check_responsibilities
 from cgmm.rows.floor import least_variances
@@ -88,9 +89,10 @@ def search(
     if share is not None:
         method, kinds = share(method), {kind: share(other) for kind, other in kinds.items()}
     check_enough_rows(data.n, data.counted, asked.k, "n_components")
+    target = Point(asked.family)
     settings = _settled(asked, prepared)
     reporter = report.Reporter(asked.watching, settings.max_iter)
-    found = Search(Problem(data, asked.k, asked.family, kinds), settings, rng, reporter, checkpoint, sound)
+    found = Search(Problem(data, asked.k, target, kinds), settings, rng, reporter, checkpoint, sound)
     try:
         if asked.warm_start and last is not None:
             check_continues("warm_start", last.fit.parameters, asked.family, asked.k, data.d)

@@ -170,7 +170,8 @@ class Complete(Data):
         found, share = self.place.expectation(density, moment, n_threads, guide)
         if guide is None:
             return found, pruning
-        pruning, starved = pruning.observed(share, found.n_k, parameters.weights)
+        needed = parameters.weights > 0 if parameters.needs_rows else None
+        pruning, starved = pruning.observed(share, found.n_k, needed)
         return (self.statistics(parameters, n_threads) if starved else found), pruning
 
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
