@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from cgmm.em.settings import Settings
     from cgmm.fit.request import Request
     from cgmm.fit.starts import Method
+    from cgmm.mixture.target import Target
     from cgmm.rows.data import Data
     from cgmm.types import Array, Names
 
@@ -89,8 +90,9 @@ def search(
     if share is not None:
         method, kinds = share(method), {kind: share(other) for kind, other in kinds.items()}
     check_enough_rows(data.n, data.counted, asked.k, "n_components")
-    target = Point(asked.family)
-    settings = _settled(asked, prepared)
+    settings, target = _settled(asked, prepared), _target(asked, prepared)
+    if asked.beliefs is not None:
+        settings = settings._replace(rows=data.moments()[0])
     reporter = report.Reporter(asked.watching, settings.max_iter)
     found = Search(Problem(data, asked.k, target, kinds), settings, rng, reporter, checkpoint, sound)
     try:
@@ -110,6 +112,14 @@ def _settled(asked: Request, prepared: Prepared) -> Settings:
     conjugate = None if prior is None else prior.conjugate(data.moments(), least, asked.family, asked.k)
     variances = data.moments()[2].diagonal() if asked.settings.rules.relative else None
     return asked.settings.with_rules(least=least, prior=conjugate, variances=variances)
+
+
+def _target(asked: Request, prepared: Prepared) -> Target:
+    """What is to be learnt, once the rows are known."""
+    if asked.beliefs is None:
+        return Point(asked.family)
+    data = prepared.data
+    return asked.beliefs.belief(data.moments(), prepared.least, asked.family, asked.k)
 
 
 def _begin(asked: Request, method: Method, search: Search) -> None:

@@ -103,6 +103,11 @@ class Parameters:
         return statistics_of(self.family, self.values, n_k, rules, exponent)
 
     @property
+    def point(self) -> Parameters:
+        """The mixture that these are, or that is put in the place of all that are believed in."""
+        return self
+
+    @property
     def values(self) -> Values:
         return Values(self.weights, self.means, self.covariances, self.root)
 
