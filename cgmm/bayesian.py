@@ -229,6 +229,15 @@ class BayesianGMM(Learner):
         """The mean of ``score_samples`` of rows X (n,d); with weights (n,), their mean."""
         return super().score(X, y, sample_weight)
 
+    def log_predictive(self, X: ArrayLike) -> Array:
+        """The logarithm of the posterior predictive density of each row of X (n,d), in nats; (n,).
+
+        What is expected of the density of a row that is still to come, with expected weights: a mixture of Student's t
+        distributions (Bishop 2006, 10.81; docs/bayesian.md), whose integral is one. It tells how surprising a row is,
+        and compares with ``GMM.score_samples``. With missing="marginal", of what is observed of a row.
+        """
+        return self._evaluations(X).log_predictive()
+
     def prune(self, least: float = LIVES, *, point: bool = False) -> BayesianGMM | GMM:
         """The model without the components that have died.
 

@@ -493,3 +493,42 @@ def test_families_that_have_no_conjugate_prior_are_not_offered(monkeypatch):
     monkeypatch.setitem(FAMILIES, "other", FAMILIES["full"])
     with pytest.raises(ValueError, match="covariance_type must be one of"):
         BayesianGMM(2, covariance_type="other").fit(clusters(50, 2, 2))
+
+
+@families
+@kinds
+@pytest.mark.parametrize("d", [1, 3])
+def test_the_predictive_density_is_a_mixture_of_t_distributions(family, kind, d):
+    X = clusters(60, d, 3)
+    prior = variational.default_prior(X, 3, family, kind)
+    posterior = variational.run(X, shares_of(60, 3), prior, family, 12)[0][-1]
+    model = fitted(X, 3, covariance_type=family, weight_concentration_prior_type=kind)
+    rows = np.concatenate([X, 100 * X])
+    expected = variational.log_predictive(rows, posterior, family)
+    assert_allclose(model.log_predictive(rows), expected, rtol=1e-9)
+    assert_allclose(model.log_predictive([rows[:50], rows[50:]]), expected, rtol=1e-9)
+    assert_allclose(model.log_predictive(rows.astype(np.float32)), expected, rtol=1e-4)
+
+
+@families
+def test_the_predictive_density_integrates_to_one(family):
+    """Over the line; and, of a row with a gap, that of what is observed is the integral over what may be there."""
+    model = fitted(clusters(30, 1, 2), 3, covariance_type=family)
+    tangent = np.tan(np.pi * (np.arange(1, 40001) - 20000.5) / 40001)  # from −∞ to ∞
+    weights = np.pi / 40001 * (1 + tangent**2)
+    assert_allclose(weights @ np.exp(model.log_predictive(tangent[:, np.newaxis])), 1.0, rtol=1e-4)
+    model = fitted(clusters(30, 3, 2), 3, covariance_type=family, missing="marginal")
+    rows = np.column_stack([np.full(len(tangent), 0.3), tangent, np.full(len(tangent), -0.2)])
+    gap = np.array([[0.3, np.nan, -0.2], [np.nan] * 3, [0.3, 0.1, -0.2]])
+    found = model.log_predictive(gap)
+    assert_allclose(found[0], np.log(weights @ np.exp(model.log_predictive(rows))), rtol=1e-5)
+    assert found[1] == 0
+    assert_allclose(found[2], model.log_predictive(gap[2:])[0], rtol=1e-12)
+
+
+@families
+def test_the_predictive_density_has_the_same_bits_for_any_number_of_threads(family):
+    X = clusters(3000, 3, 3)
+    model = fitted(X, 3, covariance_type=family)
+    one, two = (model.set_params(n_threads=threads).log_predictive(X) for threads in (1, 3))
+    assert_array_equal(one, two)

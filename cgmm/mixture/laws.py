@@ -108,6 +108,10 @@ WEIGHT_LAWS: dict[str, type[Dirichlet] | type[DirichletProcess]] = {
 
 
 class PrecisionLaw(Protocol):
+    """apart : whether the features of a row are independent of each other, whatever is believed of the precisions"""
+
+    apart: bool
+
     def expected_log_det(self, counts: Array, d: int) -> Array:
         """E ln |Λ| + ln |C|, (m,): what an expected logarithm is less than the logarithm of what is expected."""
         ...
@@ -123,6 +127,8 @@ class PrecisionLaw(Protocol):
 
 class Wishart:
     """Λ ~ Wishart, a matrix for each component, or one for all."""
+
+    apart = False
 
     def expected_log_det(self, counts: Array, d: int) -> Array:
         """Σ_{j<d} ψ((ν − j) / 2) − d ln(ν / 2) (Bishop 2006, B.81)."""
@@ -141,6 +147,8 @@ class Wishart:
 class Gammas:
     """Λ_jj ~ Gamma, a precision for each feature."""
 
+    apart = True
+
     def expected_log_det(self, counts: Array, d: int) -> Array:
         """d (ψ(ν / 2) − ln(ν / 2)) (Bishop 2006, B.30)."""
         return d * (_digamma(counts / 2) - np.log(counts / 2))
@@ -151,11 +159,14 @@ class Gammas:
         return float((logs + counts * log_root.reshape(len(counts), -1).sum(axis=1)).sum())
 
     def student(self, counts: Array, d: int) -> Array:
+        """ν: a gamma distribution of shape ν/2 and rate ν C / 2 makes a t distribution of the scale C."""
         return counts
 
 
 class Gamma(Gammas):
     """Λ = λ I, λ ~ Gamma: one precision for all features."""
+
+    apart = False
 
     def log_partition(self, counts: Array, log_root: Array, d: int) -> float:
         return super().log_partition(counts, log_root, 1)
