@@ -52,8 +52,8 @@ class Dirichlet(NamedTuple):
         return self.prior + masses
 
     def means(self, concentration: Array) -> Array:
-        share: Array = concentration / concentration.sum()
-        return share / share.sum()
+        weights: Array = concentration / concentration.sum()
+        return weights
 
     def expected_logs(self, concentration: Array) -> Array:
         """ψ(α_c) − ψ(Σ α) (Bishop 2006, 10.66)."""
@@ -77,18 +77,24 @@ class DirichletProcess(NamedTuple):
     prior: float
 
     def concentration(self, masses: Array) -> Array:
-        after = np.append(masses[::-1].cumsum()[-2::-1], 0.0)
-        return np.stack([1.0 + masses, self.prior + after])
+        found = np.empty((2, len(masses)))
+        found[0], found[1] = masses, 0.0
+        found[1, :-1] = masses[:0:-1].cumsum()[::-1]
+        found[0] += 1.0
+        found[1] += self.prior
+        return found
 
     def means(self, concentration: Array) -> Array:
-        own, after = concentration / concentration.max(axis=0)
-        share = own / (own + after)
-        weights: Array = share * np.append(1.0, (after / (own + after)).cumprod()[:-1])
-        return weights / weights.sum()
+        own, after = concentration / concentration.sum(axis=0)
+        own[1:] *= after[:-1].cumprod()
+        weights: Array = own / own.sum()
+        return weights
 
     def expected_logs(self, concentration: Array) -> Array:
         own, after = _digamma(concentration) - _digamma(concentration.sum(axis=0))
-        return own + np.append(0.0, after.cumsum()[:-1])
+        own[1:] += after[:-1].cumsum()
+        logs: Array = own
+        return logs
 
     def log_partition(self, concentration: Array) -> float:
         """Σ_c ln B(1 + n_c, γ + Σ_{l>c} n_l)."""

@@ -218,11 +218,11 @@ class Posterior(Parameters):
         """The evidence lower bound of all rows: H(r) + ln Z(after) − ln Z(prior) − n d/2 ln 2π.
 
         H(r), the entropy of components and gaps, is what the logarithms of the densities' sums are more than the
-        expected logarithm of the densities.
+        expected logarithm of the densities. Both are about the shift, where the pass has the means to its rounding.
         """
         assert isinstance(after, Posterior)
-        about = statistics if np.array_equal(statistics.shift, self.means) else statistics.moved_to(self.means)
-        expected = (about.n_k * self.density.log_norm).sum() - 0.5 * (self.precisions * about.second).sum()
+        expected = (statistics.n_k * self.density.log_norm).sum()
+        expected -= 0.5 * (self.precisions * statistics.second).sum()
         entropy = statistics.log_likelihood - expected
         told = np.ldexp(entropy - 0.5 * statistics.total_weight * self.d * LOG_2_PI, statistics.exponent)
         return float(told + (after.log_partition - self.belief.log_partition))
