@@ -14,6 +14,8 @@ import variational
 from cgmm import GMM, BayesianGMM, ConvergenceWarning, DegenerateError, DegenerateWarning
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.posterior import Posterior
+from cgmm.rows import data
+from cgmm.rows.place import InMemory
 from datasets import DATA, table
 from gaps import gappy
 from problems import assert_same_bits, clusters
@@ -405,6 +407,32 @@ def test_components_that_are_not_needed_die_and_are_pruned(family, kind):
     assert_allclose(point.weights_, small.weights_, rtol=1e-12)
     with pytest.raises(ValueError, match="no component has rows that weigh 1e\\+06 or more"):
         model.prune(1e6)
+
+
+@families
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [1, 3])
+def test_components_that_have_died_leave_the_pass(family, dtype, d, monkeypatch):
+    """A stick behind the last that lives has the logarithm ψ(γ)."""
+    X = clusters(4000, d, 3, distance=20.0).astype(dtype)
+    arguments = {"covariance_type": family, "weight_concentration_prior": 1e-3, "tol": 0, "max_iter": 30}
+    passes = []
+    inner = InMemory.expectation
+
+    def counted(self, density, moment, *rest):
+        passes.append(len(density.means))
+        return inner(self, density, moment, *rest)
+
+    monkeypatch.setattr(InMemory, "expectation", counted)
+    labels = np.random.default_rng(0).integers(0, 2, 4000) + 3 * (X[:, 0] > np.median(X[:, 0]))
+    model = BayesianGMM(9, **arguments, responsibilities_init=labels).fit(X)
+    assert min(passes[1:]) < 9 and passes[-1] < 9
+    passes.clear()
+    monkeypatch.setattr(data, "that_matter", lambda density, *_: np.ones(len(density.means), dtype=bool))
+    dense = BayesianGMM(9, **arguments, responsibilities_init=labels).fit(X)
+    assert set(passes[1:]) == {9}
+    for name in FITTED:
+        assert_close(model, np.asarray(getattr(dense, name)), name, 1e-12)
 
 
 def test_lower_bounds_of_other_numbers_of_components_can_be_compared():
