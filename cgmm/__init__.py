@@ -3,6 +3,7 @@
 from cgmm.command import signals  # isort: skip  # before NumPy: Ctrl-C meanwhile ends the command line quietly
 from cgmm import waiting  # isort: skip  # before any other loads the kernels, and OpenMP with them
 from cgmm import plot
+from cgmm.bayesian import BayesianGMM
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
@@ -17,6 +18,7 @@ from cgmm.tables import Table, table
 del signals, waiting
 __all__ = [
     "GMM",
+    "BayesianGMM",
     "ConvergenceWarning",
     "DegenerateError",
     "DegenerateWarning",

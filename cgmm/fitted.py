@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def _reads(read: Callable[[Any], T]) -> T:
+def reads(read: Callable[[Any], T]) -> T:
     """A property, of the type that it reads."""
     return cast(T, property(read))
 
 
-def _part(name: str) -> Any:
+def part(name: str) -> Any:
     """A part of the mixture, which can be assigned."""
 
     def assign(self: Fitted, value: ArrayLike) -> None:
@@ -157,24 +157,6 @@ class Fitted(Estimator):
         order = order_of(state.fit.parameters, state.names, by, check_flag("reverse", reverse))
         return type(self)(**self.get_params(deep=False))._with(state.taken(order))
 
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978).
-
-        Row weights (n,) count rows: n is their sum.
-        """
-        return self._evaluations(X, sample_weight).sums().criteria().bic
-
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        return self._evaluations(X, sample_weight).sums().criteria().aic
-
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Integrated completed likelihood of X (n,d), smaller is better.
-
-        BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
-        """
-        return self._evaluations(X, sample_weight).sums(certainty=True).criteria().icl
-
     def plot(self, X: ArrayLike, ax: Axes | None = None, **options: Unpack[Options]) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
 
@@ -186,26 +168,26 @@ class Fitted(Estimator):
         """The mixture as it is now, with checked rows at hand beside it where X is given: what a picture draws."""
         state = self._fitted()
         if X is None:
-            return Subject(state.fit.parameters, state.names, None)
+            return Subject(state.fit.parameters.point, state.names, None)
         asked = self._asked(state)
         at_hand = isinstance(X, np.ndarray)  # a map is an array, too
         opened = AtHand(X, sample_weight, asked.gaps) if at_hand else open_rows(X, sample_weight, asked.gaps)
         if not isinstance(opened, AtHand):
             raise TypeError("X must be rows in memory: a picture shows a sample of more, so give some of them")
         rows = opened.evaluations(asked).only()
-        return Subject(state.fit.parameters, state.names, rows)
+        return Subject(state.fit.parameters.point, state.names, rows)
 
-    weights_: Array = _part("weights")
-    means_: Array = _part("means")
-    covariances_: Array = _part("covariances")
-    precisions_: Array = _part("precisions")
-    precisions_cholesky_: Array = _part("precisions_cholesky")
-    n_features_in_: int = _reads(lambda self: self._parameters.d)
-    converged_: bool = _reads(lambda self: self._fitted().fit.converged)
-    n_iter_: int = _reads(lambda self: self._fitted().n_iter)
-    lower_bound_: float = _reads(lambda self: self._fitted().fit.lower_bound)
-    lower_bounds_: Array = _reads(lambda self: self._fitted().fit.lower_bounds)
-    _parameters: Parameters = _reads(lambda self: self._fitted().fit.parameters)
+    weights_: Array = reads(lambda self: self._parameters.weights)
+    means_: Array = reads(lambda self: self._parameters.means)
+    covariances_: Array = reads(lambda self: self._parameters.covariances)
+    precisions_: Array = reads(lambda self: self._parameters.precisions)
+    precisions_cholesky_: Array = reads(lambda self: self._parameters.precisions_cholesky)
+    n_features_in_: int = reads(lambda self: self._parameters.d)
+    converged_: bool = reads(lambda self: self._fitted().fit.converged)
+    n_iter_: int = reads(lambda self: self._fitted().n_iter)
+    lower_bound_: float = reads(lambda self: self._fitted().fit.lower_bound)
+    lower_bounds_: Array = reads(lambda self: self._fitted().fit.lower_bounds)
+    _parameters: Parameters = reads(lambda self: self._fitted().fit.parameters)
 
     @property
     def feature_names_in_(self) -> Names:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from cgmm import exchange, persistence
-from cgmm.em.stage import Fit
-from cgmm.fit import fitting, partial, report
+from cgmm import exchange
+from cgmm.fit import partial
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
-from cgmm.fitted import Fitted
+from cgmm.fitted import part
+from cgmm.learner import Learner
 from cgmm.mixture.checks import normalised
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parts import Parts
@@ -19,12 +19,13 @@ from cgmm.validation import check_choice, check_flag
 
 if TYPE_CHECKING:
     from cgmm.em.stage import Callback
+    from cgmm.fit.request import Request
     from cgmm.types import (
+        Array,
         ArrayLike,
         CovarianceType,
         FixedParameters,
         Init,
-        Labels,
         Missing,
         OnDegenerate,
         Seed,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     )
 
 
-class GMM(Fitted):
+class GMM(Learner):
     """Gaussian mixture model, fitted by expectation–maximisation.
 
     The density of a row x is Σ_c π_c N(x | μ_c, Σ_c); EM follows Bishop, Pattern Recognition and Machine
@@ -158,6 +159,8 @@ class GMM(Fitted):
     [1.0, 10.0]
     """
 
+    _kind = "GMM"
+
     def __init__(
         self,
         n_components: int = 1,
@@ -218,6 +221,12 @@ class GMM(Fitted):
         self.forget = forget
         self.stop = stop
         self.accelerate = accelerate
+
+    weights_: Array = part("weights")
+    means_: Array = part("means")
+    covariances_: Array = part("covariances")
+    precisions_: Array = part("precisions")
+    precisions_cholesky_: Array = part("precisions_cholesky")
 
     @classmethod
     def from_parameters(
@@ -323,38 +332,6 @@ class GMM(Fitted):
         """
         return exchange.to_sklearn(self._fitted(), self.get_params(deep=False))
 
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
-        """Estimate the parameters.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-            Rows. A float32 or float64 array is not copied, whatever its strides; others become float64. Or rows that
-            are not in memory, docs/large-data.md; among them Dask arrays and data frames, docs/cluster.md.
-        y : ignored
-        sample_weight : array-like of shape (n,), optional
-            Non-negative row weights: weight 2 is the row twice.
-
-        Returns
-        -------
-        GMM
-            self, changed only when the fit succeeded.
-
-        Raises
-        ------
-        ValueError, TypeError
-            X, sample_weight or a parameter cannot be used; the message says which and why.
-
-        Warns
-        -----
-        ConvergenceWarning
-            max_iter ended the fit.
-        DegenerateWarning
-            A component could not be estimated and was repaired.
-        """
-        self._learn(X, sample_weight)
-        return self
-
     def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Learn from a batch of rows, or from each of a stream's, by one step of stepwise EM.
 
@@ -392,54 +369,23 @@ class GMM(Fitted):
         self._state = state
         return self
 
-    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
-        """``fit`` and then ``predict`` on the same rows; labels (n,)."""
-        return self._evaluations(X, state=self._learn(X, sample_weight)).evaluate("labels")
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978).
 
-    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
-        """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
-
-        path may also be a file that is open for writing bytes, such as an io.BytesIO.
-
-        The file is a versioned npz archive without pickle, with the names of the features, and with what
-        ``partial_fit`` goes on from (but no rows, which it may still be gathering). Of the constructor's arguments it
-        keeps those that JSON can hold (not callbacks, generators, priors, start arrays or masks).
+        Row weights (n,) count rows: n is their sum.
         """
-        state, settings = self._fitted(), self.get_params(deep=False)
-        fit = state.fit
-        persistence.save(
-            path,
-            fit.parameters,
-            lower_bounds=fit.lower_bounds,
-            converged=fit.converged,
-            names=state.names,
-            memory=state.remembered(),
-            settings=settings,
-        )
+        return self._evaluations(X, sample_weight).sums().criteria().bic
 
-    @classmethod
-    def load(cls, path: str | os.PathLike[str] | BinaryIO) -> Self:
-        """The model of a file that ``save`` wrote, or of one that is open for reading; it predicts bit-identically.
+    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
+        return self._evaluations(X, sample_weight).sums().criteria().aic
 
-        Raises
-        ------
-        OSError
-            The file cannot be read.
-        ValueError
-            It is damaged, not cgmm's or of a newer version; the message names the file and the fault.
+    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Integrated completed likelihood of X (n,d), smaller is better.
+
+        BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
         """
-        parameters, lower_bounds, converged, names, memory, settings = persistence.load(path)
-        known = cls._defaults()
-        model = cls(**{name: value for name, value in settings.items() if name in known})
-        model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
-        return model._with(State(Fit(parameters, lower_bounds, converged), names, memory=memory))
+        return self._evaluations(X, sample_weight).sums(certainty=True).criteria().icl
 
-    def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> State:
-        """Fit, and the State that the estimator has from now on."""
-        asked = request_of(self)
-        last = self._learnt() if asked.warm_start else None
-        state = fitting.fit(asked, X, sample_weight, last if isinstance(last, State) else None)
-        assert state.settings is not None  # it was fitted
-        report.warn(state.fit, state.settings, state.names, self.on_degenerate)
-        self._state = state
-        return state
+    def _asks(self) -> Request:
+        return request_of(self)

@@ -14,14 +14,16 @@ import numpy as np
 from cgmm.em.stepwise import FLOAT32, Memory
 from cgmm.errors import InvalidParameterError
 from cgmm.files import write_whole
-from cgmm.mixture.checks import check_matrices, check_mixture_weights
+from cgmm.mixture.checks import check_matrices, check_mixture_weights, check_scale
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.laws import PRECISION_LAWS
 from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.posterior import Belief, Posterior
 from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.protocol import names_of_features
 from cgmm.tables.npy import Archive
-from cgmm.validation import check_choice, check_count, check_real, check_start_array
+from cgmm.validation import check_choice, check_count, check_positive, check_real, check_start_array
 
 if TYPE_CHECKING:
     from cgmm.types import Array, Names
@@ -31,11 +33,13 @@ VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
 TOLD = ("seen", "iterations", "batches")
 LARGEST_EXPONENT = 1200  # Of a stream's sums of weights: no double's is as far from zero.
+BELIEF = ("mean", "covariance")
 STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
 
 
 def save(
     path: str | os.PathLike[str] | BinaryIO,
+    kind: str,
     parameters: Parameters,
     lower_bounds: Array,
     converged: bool,
@@ -43,11 +47,12 @@ def save(
     memory: Memory | None,
     settings: Mapping[str, object],
 ) -> None:
-    """Write parameters, history (iterations,), names, what is remembered of the rows, and the settings that JSON can
-    hold to path, atomically, or to a file that is open for writing bytes."""
+    """Write the kind of model, parameters, history (iterations,), names, what is remembered of the rows, and the
+    settings that JSON can hold to path, atomically, or to a file that is open for writing bytes."""
     header: dict[str, Any] = {
         "format": FORMAT,
         "version": VERSION,
+        "model": kind,
         "covariance_type": parameters.family.name,
         "converged": converged,
         "feature_names": None if names is None else list(names),
@@ -60,6 +65,10 @@ def save(
         "precisions_cholesky": parameters.precisions_cholesky,
         "lower_bounds": lower_bounds,
     }
+    if isinstance(parameters, Posterior):
+        told = parameters.belief.told()
+        header["belief"] = {name: value for name, value in told.items() if not isinstance(value, np.ndarray)}
+        arrays |= {f"belief_{name}": told[name] for name in BELIEF} | {"masses": parameters.masses}
     if memory is not None:
         sums = memory.statistics
         header["stream"] = {"exponent": sums.exponent, "eps": memory.eps} | {
@@ -81,16 +90,19 @@ def _write(file: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, Any])
 
 
 def load(
-    path: str | os.PathLike[str] | BinaryIO,
+    path: str | os.PathLike[str] | BinaryIO, kind: str
 ) -> tuple[Parameters, Array, bool, Names | None, Memory | None, dict[str, Any]]:
     """Parameters, history, converged, feature names, what is remembered of the rows and settings of a file.
 
-    ValueError names the file and what is wrong with it.
+    ValueError names the file and what is wrong with it, also if it is of another kind of model.
     """
     with _opened(path) as file:
         try:
             header, arrays = _read(file)
-            parameters = _parameters(header, arrays)
+            found = header.get("model", "GMM")  # files of older versions lack it
+            if found != kind:
+                raise ValueError(f"it holds a {found}, not a {kind}: load it with {found}.load")
+            parameters = _believed(header, arrays, _parameters(header, arrays))
             settings = _settings(header)
             names = _names(header, parameters.d)
             memory = _memory(header, arrays, parameters)
@@ -166,7 +178,8 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
             raise ValueError(f"its format version is {version!r}")
         if version > VERSION:
             raise ValueError(f"its format version is {version}, newer than this cgmm's {VERSION}; use a newer cgmm")
-        names = ARRAYS + STREAM if "stream" in header else ARRAYS
+        names = ARRAYS + (STREAM if "stream" in header else ())
+        names += ("masses", *(f"belief_{name}" for name in BELIEF)) if "belief" in header else ()
         missing = [name for name in names if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
@@ -191,6 +204,30 @@ def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Param
     if not family.is_root_of(root, covariances):
         raise ValueError("precisions_cholesky does not belong to covariances")
     return Parameters(family, weights, means, covariances, root)
+
+
+def _believed(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Parameters:
+    """The parameters, or the posterior that they are of."""
+    told = header.get("belief")
+    if told is None:
+        return parameters
+    family, k, d = parameters.family, parameters.k, parameters.d
+    check_choice("covariance_type", family.name, PRECISION_LAWS)
+    masses = check_start_array("masses", arrays["masses"], (k,))
+    if (masses < 0).any():
+        raise ValueError("masses must not be negative")
+    belief = Belief.of_told(
+        family,
+        k=k,
+        kind=told["kind"],
+        concentration=check_positive("its header's concentration", told["concentration"]),
+        mean_precision=check_positive("its header's mean_precision", told["mean_precision"]),
+        mean=check_start_array("belief_mean", arrays["belief_mean"], (d,)),
+        degrees=check_positive("its header's degrees", told["degrees"]),
+        covariance=check_scale("belief_covariance", arrays["belief_covariance"], family, d),
+        rows=check_real("its header's rows", told["rows"]),
+    )
+    return belief.of(masses, parameters.values)
 
 
 def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Memory | None:

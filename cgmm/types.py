@@ -27,6 +27,7 @@ Init: TypeAlias = (
 Parameter: TypeAlias = Literal["weights", "means", "covariances"]
 FixedParameters: TypeAlias = Collection[Parameter] | Mapping[Parameter, ArrayLike]
 OnDegenerate: TypeAlias = Literal["warn", "repair", "raise"]
+Concentration: TypeAlias = Literal["dirichlet_process", "dirichlet_distribution"]  # of weights
 Missing: TypeAlias = Literal["error", "marginal"]
 Stop: TypeAlias = Literal["change", "distance"]
 Starts: TypeAlias = int | Literal["auto"]  # how many

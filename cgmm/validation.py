@@ -54,6 +54,13 @@ def check_real(name: str, value: Any, least: float = 0.0, most: float = np.inf) 
     return number
 
 
+def check_positive(name: str, value: Any) -> float:
+    number = check_real(name, value)
+    if not number > 0:
+        raise InvalidParameterError(f"{name} must be positive, not {value}")
+    return number
+
+
 def check_flag(name: str, value: object) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise InvalidParameterError(f"{name} must be True or False, not {value!r}")

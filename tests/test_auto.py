@@ -10,7 +10,7 @@ from cgmm import GMM, Prior, select
 from cgmm.em.stage import Fit
 from cgmm.fit import pool
 from cgmm.fit.moves import MOVES, Ground
-from cgmm.fit.pool import Pool
+from cgmm.fit.pool import SAME, Pool
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 from cgmm.rows.part import Part
@@ -36,7 +36,7 @@ def fit_of(bound):
 
 def test_few_optima_that_are_found_again_are_enough():
     """One optimum: w (N − 1) / (N − w − 2) is 1.5 at N = 7, and less beyond. Three need more starts."""
-    one, three = Pool(tol=1e-8), Pool(tol=1e-8)
+    one, three = Pool(same=SAME), Pool(same=SAME)
     for starts in range(1, 60):
         one.take(fit_of(-1.0), sound=True, fresh=True)
         three.take(fit_of(-1.0 - starts % 3), sound=True, fresh=True)
@@ -46,14 +46,14 @@ def test_few_optima_that_are_found_again_are_enough():
 
 
 def test_starts_that_depend_on_others_tell_nothing_of_what_is_unseen():
-    found = Pool(tol=1e-8)
+    found = Pool(same=SAME)
     for starts in range(1, pool.PATIENCE + 2):
         found.take(fit_of(-1.0), sound=True, fresh=False)
         assert found.enough(starts) == (starts == pool.PATIENCE + 1)  # the first of them found the best
 
 
 def test_ever_new_optima_end_by_patience_and_better_ones_by_the_budget():
-    worse, better = Pool(tol=1e-8), Pool(tol=1e-8)
+    worse, better = Pool(same=SAME), Pool(same=SAME)
     for starts in range(1, pool.MOST + 1):
         worse.take(fit_of(-float(starts)), sound=True, fresh=True)
         better.take(fit_of(float(starts)), sound=True, fresh=True)
@@ -62,7 +62,7 @@ def test_ever_new_optima_end_by_patience_and_better_ones_by_the_budget():
 
 
 def test_a_pool_keeps_the_best_of_each_optimum():
-    found = Pool(tol=1e-8)
+    found = Pool(same=SAME)
     fits = [fit_of(bound) for bound in (-3.0, -1.0, -1.0 + 1e-6, -2.0, -1.0 - 1e-6)]
     for fit in fits:
         found.take(fit, sound=True, fresh=True)

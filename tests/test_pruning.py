@@ -15,6 +15,7 @@ from cgmm.fit import starts
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
+from cgmm.mixture.target import Point
 from cgmm.rows import pruning
 from problems import data_of
 
@@ -156,7 +157,7 @@ def run(request):
     X, _ = rows_of("separated", 12000, 64, 96, rng)
     family = FAMILIES[request.param]
     rules = Rules(reg_covar=1e-6, n_threads=2)
-    start, _ = starts.start(data_of(X), 96, family, starts.METHODS["kmeans"], rng, rules)
+    start, _ = starts.start(data_of(X), 96, Point(family), starts.METHODS["kmeans"], rng, rules)
     return X, start
 
 

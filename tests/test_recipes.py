@@ -121,7 +121,7 @@ def test_what_components_share_is_the_same_for_all(monkeypatch):
 class Veiled:
     """A model that is no Parameters: it has what cgmm.mixture.model.Model names, and no more."""
 
-    NAMES = ("density", "moment", "weights", "k", "d", "compiled", "reach", "needs_double", "log_prior")
+    NAMES = ("density", "moment", "weights", "k", "d", "compiled", "reach", "needs_double", "needs_rows", "objective")
 
     def __init__(self, inner):
         self._inner = inner

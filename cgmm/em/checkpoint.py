@@ -17,8 +17,10 @@ from cgmm.em.trail import Trail
 from cgmm.files import check_writable, write_whole
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.posterior import Belief, Posterior
 from cgmm.mixture.prior import Prior
 from cgmm.mixture.rules import Repair
+from cgmm.mixture.values import Values
 from cgmm.rows.pruning import Pruning
 from cgmm.tables.npy import Archive
 
@@ -147,7 +149,10 @@ def _packed(value: Any, arrays: list[Any]) -> Any:
         return {"array": len(arrays)}
     if isinstance(value, Parameters):
         parts = value.weights, value.means, value.covariances, value.root
-        return {"family": value.family.name, "parts": _packed(parts, arrays)}
+        packed = {"family": value.family.name, "parts": _packed(parts, arrays)}
+        if isinstance(value, Posterior):
+            packed |= {"belief": _packed(value.belief.told(), arrays), "masses": _packed(value.masses, arrays)}
+        return packed
     if isinstance(value, tuple | list | frozenset | History):
         return [_packed(item, arrays) for item in value]
     if isinstance(value, dict):
@@ -163,7 +168,11 @@ def _unpacked(value: Any, archive: Any) -> Any:
     if isinstance(value, dict) and "array" in value:
         return archive[f"arr_{value['array']}"]
     if isinstance(value, dict):
-        return Parameters(FAMILIES[value["family"]], *_unpacked(value["parts"], archive))
+        family, parts = FAMILIES[value["family"]], _unpacked(value["parts"], archive)
+        if "belief" not in value:
+            return Parameters(family, *parts)
+        belief = Belief.of_told(family, **_unpacked(value["belief"], archive))
+        return belief.of(_unpacked(value["masses"], archive), Values(*parts))
     return value
 
 

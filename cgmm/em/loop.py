@@ -20,15 +20,12 @@ if TYPE_CHECKING:
     from cgmm.em.stage import History, Observer
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
-    from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.data import Data
 
 # Beyond this `reach` of the parameters, rounding may take more of a log-density than ROUNDING.
 MOST_EXACT = 1e10
 # Jumps begin when the mean log-likelihood changes by less in an iteration: before, they may lead to another optimum.
 CRAWL = 1e-2
-# The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.
-LEAST_LOG = -1e300
 LOOK_BACK = 6  # One in so many iterations, the last ones, are asked what they have gained together.
 
 
@@ -82,13 +79,13 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
     Where only rounding is left to gain, it is the iteration before that counts, and the run has converged.
     """
     statistics, pruning = data.pruned_statistics(stage.parameters, settings.n_threads, settings.prune, stage.pruning)
-    objective = _objective(statistics, stage, settings)
+    iteration = stage.iterations + 1
+    parameters, held = stage.parameters.maximise(statistics, settings.rules, iteration)
+    objective = stage.parameters.objective(statistics, settings.rules, parameters)
     change = objective - stage.lower_bound
     if change < -ROUNDING * max(1.0, abs(objective)) and _is_rounding(stage):
         return stage._replace(parameters=stage.before, pruning=pruning, converged=True)
-    iteration = stage.iterations + 1
-    parameters, held = stage.parameters.maximise(statistics, settings.rules, iteration)
-    starving = stage.starving.after(statistics, data.n)
+    starving = stage.starving.after(statistics, data.n) if stage.parameters.needs_rows else stage.starving
     lower_bounds = stage.lower_bounds.and_then(objective)
     begun: list[Repair] = []
     if starving.due:
@@ -153,14 +150,6 @@ def _followed(stage: Stage, trail: Trail, settings: Settings) -> Stage:
     trail = trail.and_then(stage.before, stage.parameters)
     far = settings.stop == "distance" and stage.converged and not trail.remaining() < settings.tol
     return stage._replace(trail=trail, converged=stage.converged and not far)
-
-
-def _objective(statistics: SufficientStatistics, stage: Stage, settings: Settings) -> float:
-    """The mean log-likelihood per row; with a prior, plus the logarithm of its density."""
-    if settings.prior is None:
-        return statistics.lower_bound
-    log_density = stage.parameters.log_prior(settings.prior)
-    return statistics.lower_bound + max(log_density / settings.prior.beside(statistics).weight, LEAST_LOG)
 
 
 def _gains_nothing(lower_bounds: History, d: int, noise: float) -> bool:

@@ -26,6 +26,7 @@ class Settings(NamedTuple):
     """What steers EM, checked: see cgmm.GMM for tol, max_iter, stop and accelerate.
 
     rules : what its M-steps obey;  prune, reseed : False forbids it
+    rows : as how many rows the objective counts: a mean as one
     """
 
     rules: Rules = Rules()
@@ -35,6 +36,7 @@ class Settings(NamedTuple):
     reseed: bool = True
     stop: Stop = "change"
     accelerate: bool = False
+    rows: float = 1.0
 
     @property
     def n_threads(self) -> int | None:

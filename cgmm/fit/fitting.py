@@ -11,6 +11,7 @@ from cgmm.fit import report, starts
 from cgmm.fit.restarts import Problem, Search
 from cgmm.fit.state import State
 from cgmm.mixture.checks import check_continues, check_features, check_fixed_given
+from cgmm.mixture.target import Point
 from cgmm.rows import sampling
 from cgmm.rows.checks import check_enough_rows, check_responsibilities
 from cgmm.rows.floor import least_variances
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from cgmm.em.settings import Settings
     from cgmm.fit.request import Request
     from cgmm.fit.starts import Method
+    from cgmm.mixture.target import Target
     from cgmm.rows.data import Data
     from cgmm.types import Array, Names
 
@@ -89,9 +91,11 @@ def search(
         method, kinds = share(method), {kind: share(other) for kind, other in kinds.items()}
     check_enough_rows(data.n, data.counted, asked.k, "n_components")
     check_features(asked.family, data.d)
-    settings = _settled(asked, prepared)
+    settings, target = _settled(asked, prepared), _target(asked, prepared)
+    if asked.beliefs is not None:
+        settings = settings._replace(rows=data.moments()[0])
     reporter = report.Reporter(asked.watching, settings.max_iter)
-    found = Search(Problem(data, asked.k, asked.family, kinds), settings, rng, reporter, checkpoint, sound)
+    found = Search(Problem(data, asked.k, target, kinds), settings, rng, reporter, checkpoint, sound)
     try:
         if asked.warm_start and last is not None:
             check_continues("warm_start", last.fit.parameters, asked.family, asked.k, data.d)
@@ -109,6 +113,14 @@ def _settled(asked: Request, prepared: Prepared) -> Settings:
     conjugate = None if prior is None else prior.conjugate(data.moments(), least, asked.family, asked.k)
     variances = data.moments()[2].diagonal() if asked.settings.rules.relative else None
     return asked.settings.with_rules(least=least, prior=conjugate, variances=variances)
+
+
+def _target(asked: Request, prepared: Prepared) -> Target:
+    """What is to be learnt, once the rows are known."""
+    if asked.beliefs is None:
+        return Point(asked.family)
+    data = prepared.data
+    return asked.beliefs.belief(data.moments(), prepared.least, asked.family, asked.k)
 
 
 def _begin(asked: Request, method: Method, search: Search) -> None:

@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from cgmm.em.stage import Fit
     from cgmm.mixture.parameters import Parameters
 
-# Two fits are of one optimum if their mean log-likelihoods differ by less (nats a row), or by less than tol, at which
-# EM stops short of it.
+# Two fits are of one optimum if their objectives differ by less (nats a row), or by less than tol, at which EM stops
+# short of it.
 SAME = 1e-5
 # The best fits of different optima, of which starts are made.
 MOST_FITS = 6
@@ -27,11 +27,12 @@ MOST = 300
 class Pool:
     """The good fits of a search, and what tells whether a better one is to be expected.
 
+    same : fits whose objectives differ by less are of one optimum
     fresh : starts that were independent of the fits before them;  idle : starts since the best was found
     """
 
-    def __init__(self, tol: float) -> None:
-        self.same = max(SAME, tol)
+    def __init__(self, same: float) -> None:
+        self.same = same
         self.fresh, self.idle = 0, 0
         self._good: list[tuple[float, Parameters]] = []
         self._optima: list[float] = []

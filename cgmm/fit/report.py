@@ -94,9 +94,10 @@ class Reporter:
     def _iteration(self, iteration: int, log_likelihood: float, change: float, parameters: Parameters) -> bool:
         """Whether the callback asks to stop."""
         if self.lines and iteration % self.interval == 0:
-            print(f"  Iteration {iteration}: log-likelihood is {log_likelihood:.8g} a row (change {change:.3g})")
+            print(f"  Iteration {iteration}: {_told(parameters, log_likelihood)} (change {change:.3g})")
         if self.bar is not None:
-            self.bar.set_postfix(log_likelihood=f"{log_likelihood:.6g}", change=f"{change:.1g}", refresh=False)
+            objective = {parameters.raises.short: f"{log_likelihood:.6g}"}
+            self.bar.set_postfix(**objective, change=f"{change:.1g}", refresh=False)
             self.bar.update()
         if self.callback is None:
             return False
@@ -109,13 +110,18 @@ class Reporter:
             how = "converged" if fit.converged else "did not converge"
             print(
                 f"Start {self.restart} {how} after {len(fit.lower_bounds)} iterations: "
-                f"log-likelihood is {fit.lower_bound:.8g} a row"
+                f"{_told(fit.parameters, fit.lower_bound)}"
             )
 
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
             self.bar = None
+
+
+def _told(parameters: Parameters, objective: float) -> str:
+    name, unit, _ = parameters.raises
+    return f"{name} is {objective:.8g}{unit}"
 
 
 def told(repairs: Iterable[Repair]) -> str:
@@ -169,7 +175,7 @@ def doubtful(fit: Fit, settings: Settings, names: Names | None, repairs: Sequenc
             f"reg_covar={rules.reg_covar:g} is {small.times:,.3g} times the variance of "
             f"{_feature(small.feature, names)} in component {small.component}: scale the columns or set reg_covar=0."
         )
-    same = doubts.equal(parameters)
+    same = doubts.equal(parameters) if parameters.needs_rows else None
     if same is not None:
         sentences.append(f"Components {same[0]} and {same[1]} are equal: start them apart, or ask for fewer.")
     if still:
@@ -206,10 +212,12 @@ def faults(fit: Fit, settings: Settings, names: Names | None = None) -> list[tup
     if not fit.converged and not fit.stopped and len(fit.lower_bounds):
         with np.errstate(invalid="ignore"):
             change = abs(np.diff(fit.lower_bounds[-2:]))[0] if len(fit.lower_bounds) > 1 else np.inf
+        name, unit, _ = fit.parameters.raises
+        name = f"mean {name}" if unit else name
         text = (
             "Best performing initialization did not converge. Try different init parameters, or increase max_iter, "
-            f"tol, or check for degenerate data: max_iter={settings.max_iter} ended it while the mean log-likelihood "
-            f"still changed by {change:.3g} an iteration (tol={settings.tol:g})."
+            f"tol, or check for degenerate data: max_iter={settings.max_iter} ended it while the {name} still "
+            f"changed by {change:.3g} an iteration (tol={settings.tol:g})."
         )
         found.append((text, errors.kin(ConvergenceWarning)))
     return found

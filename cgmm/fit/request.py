@@ -13,7 +13,9 @@ from cgmm.em.settings import Settings
 from cgmm.errors import InvalidParameterError
 from cgmm.fit import starts
 from cgmm.mixture import checks
+from cgmm.mixture.beliefs import Beliefs, check_beliefs
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.laws import PRECISION_LAWS
 from cgmm.mixture.prior import check_prior
 from cgmm.mixture.rules import Rules
 from cgmm.rows.checks import largest_of
@@ -43,38 +45,54 @@ ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
 
 
 class Arguments(Protocol):
-    """The constructor's arguments of cgmm.GMM, as a user has set them."""
+    """The constructor's arguments that all models have, as a user has set them."""
 
     n_components: Any
     covariance_type: Any
     tol: Any
-    stop: Any
-    accelerate: Any
     reg_covar: Any
     max_iter: Any
     n_init: Any
     init_params: Any
-    weights_init: Any
-    means_init: Any
-    precisions_init: Any
     random_state: Any
     warm_start: Any
     verbose: Any
     verbose_interval: Any
     responsibilities_init: Any
-    fixed: Any
-    prior: Any
     on_degenerate: Any
     missing: Any
     n_threads: Any
     callback: Any
     checkpoint: Any
     checkpoint_interval: Any
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+
+class PointArguments(Arguments, Protocol):
+    """Those of cgmm.GMM."""
+
+    stop: Any
+    accelerate: Any
+    weights_init: Any
+    means_init: Any
+    precisions_init: Any
+    fixed: Any
+    prior: Any
     learning_decay: Any
     learning_rows: Any
     forget: Any
 
-    def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+class BayesianArguments(Arguments, Protocol):
+    """Those of cgmm.BayesianGMM."""
+
+    weight_concentration_prior_type: Any
+    weight_concentration_prior: Any
+    mean_precision_prior: Any
+    mean_prior: Any
+    degrees_of_freedom_prior: Any
+    covariance_prior: Any
 
 
 class Given(NamedTuple):
@@ -97,9 +115,9 @@ class Given(NamedTuple):
 class Learning(NamedTuple):
     """How fast a stream is forgotten, see cgmm.em.stepwise.Rates: rows and half_life are None by default."""
 
-    decay: float
-    rows: float | None
-    half_life: float | None
+    decay: float = 0.7
+    rows: float | None = None
+    half_life: float | None = None
 
 
 class Watching(NamedTuple):
@@ -122,6 +140,7 @@ class Request(NamedTuple):
     """What a model's arguments ask for, checked as far as that can be done without rows.
 
     settings : of EM, without a prior or least variances
+    prior : of parameters whose maximum is to be found;  beliefs : of those of which a posterior is to be found, or None
     first_kind : the name of init_params, whose method comes with it;  kinds : methods of further starts, by their names
     given : of the start;  gaps : whether NaN is a missing value;  seed : random_state, of which `generator` makes one
     """
@@ -135,13 +154,14 @@ class Request(NamedTuple):
     given: Given
     n_init: Starts
     warm_start: bool
-    prior: Prior | None
     gaps: bool
     on_degenerate: str
     seed: Any
-    learning: Learning
     watching: Watching
     keeping: Keeping | None
+    prior: Prior | None = None
+    beliefs: Beliefs | None = None
+    learning: Learning = Learning()
 
     @property
     def n_threads(self) -> int | None:
@@ -152,54 +172,68 @@ class Request(NamedTuple):
         return check_random_state(self.seed)
 
 
-def request_of(model: Arguments) -> Request:
-    """The Request of a model; ValueError or TypeError names the argument that cannot be used."""
+def request_of(model: PointArguments) -> Request:
+    """The Request of a GMM; ValueError or TypeError names the argument that cannot be used."""
     k = check_count("n_components", model.n_components)
     family = check_choice("covariance_type", model.covariance_type, FAMILIES)
+    asked = _request_of(model, k, family, settings_of(model, family, k))
+    given = asked.given._replace(weights=model.weights_init, means=model.means_init, precisions=model.precisions_init)
+    return asked._replace(given=given, prior=check_prior(model.prior), learning=_learning(model))
+
+
+def bayesian_request_of(model: BayesianArguments) -> Request:
+    """The Request of a BayesianGMM; ValueError or TypeError names the argument that cannot be used."""
+    k = check_count("n_components", model.n_components)
+    family = FAMILIES[check_choice("covariance_type", model.covariance_type, {name: name for name in PRECISION_LAWS})]
+    asked = _request_of(model, k, family, _steered(model))
+    return asked._replace(beliefs=check_beliefs(model))
+
+
+def _request_of(model: Arguments, k: int, family: Family, settings: Settings) -> Request:
+    """What all models ask for."""
     first_kind, method = _method(model.init_params)
     return Request(
-        settings=settings_of(model, family, k),
+        settings=settings,
         k=k,
         family=family,
         first_kind=first_kind,
         method=method,
         kinds=starts.KINDS if first_kind == "kmeans" else {first_kind: method},
-        given=Given(
-            weights=model.weights_init,
-            means=model.means_init,
-            precisions=model.precisions_init,
-            responsibilities=model.responsibilities_init,
-            function=callable(model.init_params),
-        ),
+        given=Given(responsibilities=model.responsibilities_init, function=callable(model.init_params)),
         n_init=_starts(model.n_init),
         warm_start=check_flag("warm_start", model.warm_start),
-        prior=check_prior(model.prior),
         gaps=check_missing(model.missing),
         on_degenerate=check_choice("on_degenerate", model.on_degenerate, ON_DEGENERATE),
         seed=_seed(model.random_state),
-        learning=_learning(model),
         watching=_watching(model),
         keeping=_keeping(model),
     )
 
 
-def settings_of(model: Arguments, family: Family, k: int) -> Settings:
-    """The constructor's arguments that steer EM, checked."""
+def settings_of(model: PointArguments, family: Family, k: int) -> Settings:
+    """The arguments of a GMM that steer EM, checked."""
+    settings = _steered(model)
+    return settings._replace(
+        rules=settings.rules._replace(fixed=checks.check_fixed(model.fixed, family, k)),
+        stop=check_choice("stop", model.stop, STOPS),
+        accelerate=check_flag("accelerate", model.accelerate),
+    )
+
+
+def _steered(model: Arguments) -> Settings:
+    """Those of all models."""
     relative = isinstance(model.reg_covar, str) and model.reg_covar == RELATIVE
     if isinstance(model.reg_covar, str) and not relative:
         raise InvalidParameterError(f"reg_covar must be a number or {RELATIVE!r}, not {model.reg_covar!r}")
     rules = Rules(
         reg_covar=0.0 if relative else check_real("reg_covar", model.reg_covar),
         relative=relative,
-        fixed=checks.check_fixed(model.fixed, family, k),
         n_threads=check_threads(model.n_threads),
     )
     return Settings(
         rules,
         tol=check_real("tol", model.tol),
         max_iter=check_count("max_iter", model.max_iter, least=0),
-        stop=check_choice("stop", model.stop, STOPS),
-        accelerate=check_flag("accelerate", model.accelerate),
     )
 
 
@@ -226,7 +260,7 @@ def _seed(random_state: Any) -> Any:
     return random_state
 
 
-def _learning(model: Arguments) -> Learning:
+def _learning(model: PointArguments) -> Learning:
     rows, half_life = model.learning_rows, model.forget
     return Learning(
         check_real("learning_decay", model.learning_decay, least=0.5, most=1.0),

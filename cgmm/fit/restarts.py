@@ -11,7 +11,7 @@ from cgmm.em.loop import run
 from cgmm.em.stage import Stage
 from cgmm.fit import starts
 from cgmm.fit.moves import MOVES, Ground
-from cgmm.fit.pool import Pool
+from cgmm.fit.pool import SAME, Pool
 from cgmm.fit.split_merge import closeness, merge, split
 
 if TYPE_CHECKING:
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from cgmm.em.stage import Fit
     from cgmm.fit.report import Reporter
     from cgmm.fit.starts import Method
-    from cgmm.mixture.families import Family
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
+    from cgmm.mixture.target import Target
     from cgmm.rows.data import Data
     from cgmm.types import Array, Rows, Starts
 
@@ -76,11 +76,12 @@ class Restart(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is to be fitted: rows and their weights, components, family, and where starts come from, by their kinds."""
+    """What is to be fitted: rows and their weights, components, what is to be learnt of them, and where starts come
+    from, by their kinds."""
 
     data: Data
     k: int
-    family: Family
+    target: Target
     kinds: Mapping[str, Method]
 
 
@@ -107,7 +108,7 @@ class Search:
         self.restarts: list[Restart] = []
         self.best: Fit  # of those that were carried
         self.winner, self.stopped = 0, False
-        self._pool = Pool(settings.tol)
+        self._pool = Pool(max(settings.rows * SAME, settings.tol))
         self._untaken: list[tuple[Fit, bool]] = []  # fits that the pool has not looked at, and whether they are fresh
         self._raced: list[tuple[bool, bool, float]] = []
         self._sample: Data | None = None
@@ -129,7 +130,7 @@ class Search:
         """Parameters by a method and what is given, from the sample or those rows; and what had to be repaired."""
         problem = self.problem
         rules = self.settings.rules
-        return starts.start(rows or self.sample(), problem.k, problem.family, method, rng or self.rng, rules, given)
+        return starts.start(rows or self.sample(), problem.k, problem.target, method, rng or self.rng, rules, given)
 
     def carry(
         self,
@@ -144,7 +145,7 @@ class Search:
         fresh : the start is independent of the fits before it
         """
         self.reporter.begin(len(self.restarts))
-        fit = self._run(Stage.first(parameters, repairs, lower_bound))
+        fit = self._run(Stage.first(self.problem.target.at(parameters), repairs, lower_bound))
         self.reporter.end(fit)
         self.stopped = fit.stopped
         if not self.restarts or self._betters(fit):
@@ -272,7 +273,7 @@ class Search:
 
     def _short(self, start: Parameters, repairs: Sequence[Repair], iterations: int) -> Fit:
         settings = self.settings._replace(max_iter=min(iterations, self.settings.max_iter))
-        return run(self.sample(), Stage.first(start, repairs), settings)
+        return run(self.sample(), Stage.first(self.problem.target.at(start), repairs), settings)
 
     def split_of(self, fewer: Parameters) -> None:
         """One more start: the best of the splits of a mixture of one component fewer."""

@@ -25,7 +25,7 @@ from cgmm.rows.place import InMemory
 from cgmm.validation import check_array, check_start_array
 
 if TYPE_CHECKING:
-    from cgmm.mixture.families import Family
+    from cgmm.mixture.target import Target
     from cgmm.rows.data import Data
     from cgmm.types import Array, Labels, Partition, Rows
 
@@ -61,7 +61,7 @@ def sample_size(k: int, d: int) -> int:
 def start(
     rows: Data,
     k: int,
-    family: Family,
+    target: Target,
     method: Method,
     rng: np.random.Generator,
     rules: Rules,
@@ -72,14 +72,14 @@ def start(
     method : function (X, k, rng, row_weights, n_threads) → labels (n,) or responsibilities (n,k)
     given : those of weights, means and covariances that the user gives, NaN where unknown; they replace the start's
     """
-    given = given or {}
+    family, given = target.family, given or {}
     complete = [name for name, value in given.items() if not np.isnan(value).any()]
     if len(complete) == 3:
         return Parameters.build(family, **given), []
     place = rows.completed()
     parts = method(place.part.rows, k, rng, place.part.weights, threads(rules.n_threads))
     sums = partition.of_partition(place, parts, k, family)
-    found, repairs = Parameters.estimated(family, sums, rules._replace(fixed=Fixed()))
+    found, repairs = target.estimated(sums, rules._replace(fixed=Fixed()))
     if not given:
         return found, repairs
     order = _alike(found, given)

@@ -10,7 +10,7 @@ import numpy as np
 from cgmm import _kernels
 
 if TYPE_CHECKING:
-    from cgmm.types import Array, Form
+    from cgmm.types import Array, Form, Mask
 
 
 class Density(NamedTuple):
@@ -31,6 +31,35 @@ class Density(NamedTuple):
     factor: Array
     log_norm: Array
     whitener: Array | None = None
+
+
+# What components may weigh together of a row's density that are left out of it, at most: rounding is 1e-16.
+NEGLIGIBLE = 1e-20
+
+
+def that_matter(density: Density, low: Array, high: Array) -> Mask:
+    """(k,) the components that may matter to a row between low and high (d,).
+
+    One does not whose density is nowhere more than NEGLIGIBLE of the least that another has between them.
+    """
+    furthest = np.maximum(np.abs(low - density.means), np.abs(high - density.means))
+    if density.form == "triangular":
+        images = np.einsum("cij,cj->ci", np.abs(density.factor), furthest)
+    else:
+        if density.whitener is not None:
+            furthest = np.einsum("ij,cj->ci", np.abs(density.whitener), furthest)
+        images = furthest * density.factor.reshape(len(furthest), -1)
+    least = (density.log_norm - 0.5 * (images * images).sum(axis=1)).max()
+    return density.log_norm > least + np.log(NEGLIGIBLE / len(furthest))
+
+
+def of_some(density: Density, components: Mask) -> Density:
+    """That of some components."""
+    return density._replace(
+        means=density.means[components],
+        factor=density.factor[components],
+        log_norm=density.log_norm[components],
+    )
 
 
 def distances_to(centres: Array, middle: Array | None = None) -> Density:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from typing import Self
 
-    from cgmm.mixture.conjugate import Conjugate
     from cgmm.mixture.density import Density
     from cgmm.mixture.rules import Repair, Rules
     from cgmm.mixture.statistics import SufficientStatistics
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 class Model(Protocol):
     """density, moment : what the kernels evaluate, and what they accumulate;  k, d : components and features
     compiled : whether compiled iterations know its M-step
+    needs_rows : whether nothing is known of a component that no row belongs to
     reach, needs_double : how much of its log-densities rounding takes, and whether float32 would lose them
     """
 
@@ -43,13 +43,16 @@ class Model(Protocol):
     def compiled(self) -> bool: ...
 
     @property
+    def needs_rows(self) -> bool: ...
+
+    @property
     def reach(self) -> float: ...
 
     @property
     def needs_double(self) -> bool: ...
 
-    def log_prior(self, prior: Conjugate) -> float:
-        """The logarithm of a prior's density, but for a constant."""
+    def objective(self, statistics: SufficientStatistics, rules: Rules, after: Self) -> float:
+        """What EM raises, once an E-step under this model has left these statistics, and an M-step the model after."""
         ...
 
     def maximise(self, statistics: SufficientStatistics, rules: Rules, iteration: int = 0) -> tuple[Self, list[Repair]]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import numpy as np
 
 from cgmm import _kernels
 from cgmm.mixture.density import Density, weighted_median
@@ -16,7 +18,6 @@ from cgmm.once import once
 if TYPE_CHECKING:
     from typing import Self
 
-    from cgmm.mixture.conjugate import Conjugate
     from cgmm.mixture.families import Family
     from cgmm.mixture.rules import Repair, Rules
     from cgmm.mixture.statistics import SufficientStatistics
@@ -24,6 +25,19 @@ if TYPE_CHECKING:
 
 # Up to this `reach`, float32 rows keep the digits of their log-densities: its root times their rounding is 1e-4.
 MOST_FLOAT32 = 1e6
+# The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.
+LEAST_LOG = -1e300
+
+
+class Objective(NamedTuple):
+    """What EM raises, in a reader's words.
+
+    name : of it;  unit : of what it is told of, after the number;  short : its name where there is no space
+    """
+
+    name: str
+    unit: str
+    short: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +53,9 @@ class Parameters:
     means: Array
     covariances: Array
     root: Array
+
+    raises: ClassVar = Objective("log-likelihood", " a row", "log_likelihood")
+    needs_rows: ClassVar = True
 
     def __post_init__(self) -> None:
         for array in (self.weights, self.means, self.covariances, self.root):
@@ -92,6 +109,11 @@ class Parameters:
         return Parameters(family, self.weights[components], self.means[components], covariances, root)
 
     @property
+    def point(self) -> Parameters:
+        """The mixture that these are, or that is put in the place of all that are believed in."""
+        return self
+
+    @property
     def values(self) -> Values:
         return Values(self.weights, self.means, self.covariances, self.root)
 
@@ -118,9 +140,13 @@ class Parameters:
         """Whether compiled iterations know its M-step."""
         return self.family.compiled
 
-    def log_prior(self, prior: Conjugate) -> float:
-        """The logarithm of a prior's density at these parameters, but for a constant."""
-        return prior.log_density(self.family, self.values)
+    def objective(self, statistics: SufficientStatistics, rules: Rules, after: Parameters) -> float:
+        """The mean log-likelihood per row of an E-step's statistics; with a prior, plus the logarithm of its density
+        but for a constant."""
+        if rules.prior is None:
+            return statistics.lower_bound
+        log_density = rules.prior.log_density(self.family, self.values)
+        return statistics.lower_bound + max(log_density / rules.prior.beside(statistics).weight, LEAST_LOG)
 
     def project(self, directions: Array) -> Array:
         """The covariances (k,m,m) of what lies along directions (m,d)."""
@@ -163,6 +189,16 @@ class Parameters:
         """Whether float32 would lose log-densities."""
         return self.reach > MOST_FLOAT32
 
+    @property
+    def log_weights(self) -> Array:
+        """(k,) what a component adds to the log-density of its covariance: log π."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.weights)
+
+    def log_norms(self, log_det: Array) -> Array:
+        """(k,) log π N(x|μ, Σ) at the means, from the log-determinants of P."""
+        return _kernels.log_norms(log_det, self.weights, self.d)
+
     @once
     def density(self) -> Density:
         whitening = self.family.whitening(self.root, self.k, self.d)
@@ -171,6 +207,6 @@ class Parameters:
             means=self.means,
             centre=weighted_median(self.means, self.weights),
             factor=whitening.factor,
-            log_norm=_kernels.log_norms(whitening.log_det, self.weights, self.d),
+            log_norm=self.log_norms(whitening.log_det),
             whitener=whitening.whitener,
         )

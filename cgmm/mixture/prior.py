@@ -78,15 +78,18 @@ class Prior:
         if self.covariance is not None:
             scale = check_scale("prior.covariance", self.covariance, family, d)
         else:
-            n = max(n, 1.0)
-            spread = spread * (n / max(n - 1, 1))
-            if _is_singular(spread, least, eps):
-                spread = np.diag(spread.diagonal())
-            scale = family.default_scale(spread) / k ** (2 / d)
+            scale = family.default_scale(unbiased(n, spread, least, eps)) / k ** (2 / d)
         counts, copies = family.prior_counts(degrees, k, d, bool(kappa)), family.copies(k)
         return Conjugate(
             concentration=alpha - 1, precision=kappa, mean=mean, scale=scale / copies, counts=counts / copies
         )
+
+
+def unbiased(n: float, covariance: Array, least: Array, eps: float) -> Array:
+    """The covariance (d,d) of rows of weight n with n − 1 in the denominator; where it is singular, its diagonal."""
+    n = max(n, 1.0)
+    covariance = covariance * (n / max(n - 1, 1))
+    return np.diag(covariance.diagonal()) if _is_singular(covariance, least, eps) else covariance
 
 
 def _is_singular(covariance: Array, least: Array, eps: float) -> bool:

@@ -11,7 +11,7 @@ from cgmm.mixture.second import SECOND_MOMENTS
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
-    from cgmm.types import Array, Labels, Moment
+    from cgmm.types import Array, Labels, Mask, Moment
 
 # A component of less weight, in units of row weights, is empty: quotients by smaller numbers lose their digits.
 EMPTY = np.finfo(np.float64).tiny / np.finfo(np.float64).eps
@@ -80,6 +80,17 @@ class SufficientStatistics:
             moment=moment,
             exponent=exponent,
         )
+
+    def among(self, components: Mask, means: Array) -> SufficientStatistics:
+        """The same if these components are some of those with means (k,d), and no row belongs to the others."""
+        k, per_component = len(means), SECOND_MOMENTS[self.moment].per_component
+        n_k, first, shift = np.zeros(k), np.zeros(means.shape), means.copy()
+        n_k[components], first[components], shift[components] = self.n_k, self.first, self.shift
+        second = self.second
+        if per_component:
+            second = np.zeros((k, *self.second.shape[1:]))
+            second[components] = self.second
+        return replace(self, n_k=n_k, first=first, second=second, shift=shift)
 
     @property
     def lower_bound(self) -> float:

@@ -7,13 +7,14 @@ other.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.mixture.density import distances_to
+from cgmm.mixture.density import NEGLIGIBLE, distances_to, of_some, that_matter
 from cgmm.once import once
 from cgmm.rows import sampling
 from cgmm.rows.pruning import Pruning, guide_by_itself
@@ -32,6 +33,17 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Labels, Output, Rows
 
 T = TypeVar("T")  # What adds up.
+
+
+@dataclass(frozen=True, eq=False)
+class Extent:
+    """The least and the largest value (d,) of each column of some rows; that of others adds to it."""
+
+    low: Array
+    high: Array
+
+    def __add__(self, other: Extent) -> Extent:
+        return Extent(np.minimum(self.low, other.low), np.maximum(self.high, other.high))
 
 
 class Data(ABC):
@@ -167,11 +179,30 @@ class Complete(Data):
     ) -> tuple[SufficientStatistics, Pruning]:
         guide, pruning = pruning.guide(parameters, self.n, self.dtype, self.spread, parameters.moment, possible)
         density, moment = parameters.density, parameters.moment
-        found, share = self.place.expectation(density, moment, n_threads, guide)
         if guide is None:
-            return found, pruning
-        pruning, starved = pruning.observed(share, found.n_k, parameters.weights)
+            return self._without_dead(parameters, n_threads), pruning
+        found, share = self.place.expectation(density, moment, n_threads, guide)
+        needed = parameters.weights > 0 if parameters.needs_rows else None
+        pruning, starved = pruning.observed(share, found.n_k, needed)
         return (self.statistics(parameters, n_threads) if starved else found), pruning
+
+    def _without_dead(self, parameters: Parameters, n_threads: int | None) -> SufficientStatistics:
+        """The statistics, by a pass without the components that have died: those that may be without rows, and whose
+        density is negligible wherever rows are."""
+        density = parameters.density
+        if parameters.needs_rows or density.log_norm.min() > density.log_norm.max() + np.log(NEGLIGIBLE):
+            return self.statistics(parameters, n_threads)
+        extent = self.extent
+        matter = that_matter(density, extent.low, extent.high)
+        if matter.all():
+            return self.statistics(parameters, n_threads)
+        found, _ = self.place.expectation(of_some(density, matter), parameters.moment, n_threads)
+        return found.among(matter, parameters.means)
+
+    @once
+    def extent(self) -> Extent:
+        """Between which values each column is."""
+        return self.place.sum_of_pieces(_extent_of_piece)
 
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
         guide = guide_by_itself(parameters, self.n, self.dtype, self.spread)
@@ -212,6 +243,11 @@ def _unlikely(
     kind: type[Data], parameters: Parameters, most: int, n_threads: int, piece: InMemory, first_row: int
 ) -> Unlikely:
     return Unlikely.of(parameters, most, n_threads, kind(piece).filled(parameters, n_threads), first_row)
+
+
+def _extent_of_piece(piece: InMemory, first_row: int) -> Extent:
+    rows = piece.part.rows
+    return Extent(rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64))
 
 
 def _moments_of_piece(density: Density, piece: InMemory, first_row: int) -> SufficientStatistics:

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from cgmm.mixture.criteria import Sums
+from cgmm.mixture.posterior import Posterior
 from cgmm.rows.impute import impute
+from cgmm.rows.predictive import log_predictive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -56,6 +58,12 @@ class Evaluation:
         for start in range(0, self.data.n, ROWS_AT_A_TIME):
             yield replace(self, data=self.data.cut(slice(start, start + ROWS_AT_A_TIME)))
 
+    def log_predictive(self) -> Array:
+        """The posterior predictive log-density of each row."""
+        assert isinstance(self.parameters, Posterior)
+        posterior = self.parameters
+        return _joined([log_predictive(posterior, part.data.part.rows, self.n_threads) for part in self.parts()])
+
     def taken(self, which: Any) -> Evaluation:
         """Of some of the rows: indices or a mask."""
         return replace(self, data=self.data.take(which))
@@ -99,6 +107,10 @@ class Evaluations:
     def evaluate(self, what: Output) -> Any:
         """A value for each row."""
         return _joined([block.evaluate(what) for block in self.blocks])
+
+    def log_predictive(self) -> Array:
+        """The posterior predictive log-density of each row."""
+        return _joined([block.log_predictive() for block in self.blocks])
 
     def only(self) -> Evaluation:
         """That of rows at hand, which are one block."""

@@ -106,9 +106,7 @@ class Patterns:
 
 def _observed_density(parameters: Parameters) -> Density:
     """The density in the form that a pass over groups takes, without what depends on the features observed."""
-    with np.errstate(divide="ignore"):
-        log_weights = np.log(parameters.weights)
-    density = parameters.density
+    density, log_weights = parameters.density, parameters.log_weights
     if parameters.family.correlated:
         return density._replace(log_norm=log_weights)
     return Density("masked", density.means, density.centre, 1.0 / np.sqrt(parameters.variances), log_weights)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cgmm.mixture.parameters import Parameters
-    from cgmm.types import Array, Moment, Rows, RowType
+    from cgmm.types import Array, Mask, Moment, Rows, RowType
 
 DIMENSIONS = _kernels.GUIDE_DIMENSIONS
 STEPS = 4  # Iterations by which the guide's directions are found: any guide is exact, and a few make a good one.
@@ -81,13 +81,15 @@ class Pruning(NamedTuple):
             now = now._replace(pays=_kernels.share_of_work(rows, parameters.density, moment, guide, n) < WORTH)
         return (guide if now.pays else None), now
 
-    def observed(self, share: float, n_k: Array, weights: Array) -> tuple[Self, bool]:
+    def observed(self, share: float, n_k: Array, needed: Mask | None) -> tuple[Self, bool]:
         """What is known after a pass that did this share of the dense work, and whether it must be repeated densely.
 
         What a pruned pass leaves out is negligible for the rows. For a component that hardly any row belongs to it may
         be all there is.
+
+        needed : (k,) the components of which nothing is known without rows; None: there is none
         """
-        starved = bool(np.any((n_k < STARVED_SHARE * n_k.sum()) & (weights > 0)))
+        starved = needed is not None and bool(np.any((n_k < STARVED_SHARE * n_k.sum()) & needed))
         return self._replace(pays=self.pays and share < WORTH and not starved), starved
 
 

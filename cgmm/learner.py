@@ -1,0 +1,119 @@
+"""An estimator that learns a mixture: how it is fitted, saved and loaded, whatever of a mixture it learns."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self
+
+from cgmm import persistence
+from cgmm.em.stage import Fit
+from cgmm.fit import fitting, report
+from cgmm.fit.state import State
+from cgmm.fitted import Fitted
+
+if TYPE_CHECKING:
+    from cgmm.em.stepwise import Memory
+    from cgmm.fit.request import Request
+    from cgmm.types import ArrayLike, Labels, OnDegenerate
+
+
+class Learner(Fitted):
+    """An estimator with a request: what its arguments ask for."""
+
+    _kind: ClassVar[str]  # Under which name its files are known.
+    on_degenerate: OnDegenerate
+
+    @abstractmethod
+    def _asks(self) -> Request:
+        """What the arguments ask for; ValueError or TypeError names one that cannot be used."""
+
+    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+        """Estimate the parameters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows. A float32 or float64 array is not copied, whatever its strides; others become float64. Or rows that
+            are not in memory, docs/large-data.md; among them Dask arrays and data frames, docs/cluster.md.
+        y : ignored
+        sample_weight : array-like of shape (n,), optional
+            Non-negative row weights: weight 2 is the row twice.
+
+        Returns
+        -------
+        self
+            Changed only when the fit succeeded.
+
+        Raises
+        ------
+        ValueError, TypeError
+            X, sample_weight or a parameter cannot be used; the message says which and why.
+
+        Warns
+        -----
+        ConvergenceWarning
+            max_iter ended the fit.
+        DegenerateWarning
+            A component could not be estimated and was repaired.
+        """
+        self._learn(X, sample_weight)
+        return self
+
+    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
+        """``fit`` and then ``predict`` on the same rows; labels (n,)."""
+        return self._evaluations(X, state=self._learn(X, sample_weight)).evaluate("labels")
+
+    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
+
+        path may also be a file that is open for writing bytes, such as an io.BytesIO.
+
+        The file is a versioned npz archive without pickle, with the names of the features, and with what
+        ``partial_fit`` goes on from (but no rows, which it may still be gathering). Of the constructor's arguments it
+        keeps those that JSON can hold (not callbacks, generators, priors, start arrays or masks).
+        """
+        state, settings = self._fitted(), self.get_params(deep=False)
+        fit = state.fit
+        persistence.save(
+            path,
+            self._kind,
+            fit.parameters,
+            lower_bounds=fit.lower_bounds,
+            converged=fit.converged,
+            names=state.names,
+            memory=self._remembered(state),
+            settings=settings,
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | BinaryIO) -> Self:
+        """The model of a file that ``save`` wrote, or of one that is open for reading; it predicts bit-identically.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is damaged, not cgmm's, of a newer version, or holds another kind of model; the message names the file
+            and the fault.
+        """
+        parameters, lower_bounds, converged, names, memory, settings = persistence.load(path, cls._kind)
+        known = cls._defaults()
+        model = cls(**{name: value for name, value in settings.items() if name in known})
+        model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
+        return model._with(State(Fit(parameters, lower_bounds, converged), names, memory=memory))
+
+    def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> State:
+        """Fit, and the State that the estimator has from now on."""
+        asked = self._asks()
+        last = self._learnt() if asked.warm_start else None
+        state = fitting.fit(asked, X, sample_weight, last if isinstance(last, State) else None)
+        assert state.settings is not None  # it was fitted
+        report.warn(state.fit, state.settings, state.names, self.on_degenerate)
+        self._state = state
+        return state
+
+    def _remembered(self, state: State) -> Memory | None:
+        """What a file keeps of the rows."""
+        return state.remembered()
