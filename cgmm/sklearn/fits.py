@@ -1,0 +1,137 @@
+"""Fits of scikit-learn's, from its own starts: k-means and draws are scikit-learn's, EM is cgmm's."""
+
+from __future__ import annotations
+
+from inspect import signature
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from sklearn import cluster
+from sklearn.utils._array_api import get_namespace
+
+from cgmm.em.loop import run
+from cgmm.em.settings import Settings
+from cgmm.em.stage import Fit, Stage
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.rules import SINGULAR, Rules
+from cgmm.rows import partition
+from cgmm.rows.checks import check_rows
+from cgmm.rows.floor import least_variances
+from cgmm.rows.opened import data_of
+from cgmm.rows.part import Part
+from cgmm.rows.place import InMemory
+from cgmm.sklearn.mixtures import mixture_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from cgmm.em.stage import Observer
+    from cgmm.mixture.families import Family
+    from cgmm.mixture.rules import Repair
+    from cgmm.rows.data import Data
+    from cgmm.types import Rows
+
+
+def hook(method: Any, *arguments: Any) -> None:
+    """Call a method of scikit-learn's, which from its version 1.8 on asks for the namespace of arrays, too."""
+    named = {"xp": get_namespace(np.empty(0))[0]} if "xp" in signature(method).parameters else {}
+    method(*arguments, **named)
+
+
+class Unlike(Exception):
+    """cgmm would do something else than scikit-learn, which therefore does it itself."""
+
+
+class Fitted(NamedTuple):
+    """The best of a model's starts, in scikit-learn's terms."""
+
+    parameters: Parameters
+    converged: bool
+    lower_bounds: list[float]
+
+    @property
+    def lower_bound(self) -> float:
+        return self.lower_bounds[-1]
+
+
+class Fitting:
+    """A fit of a model to checked rows X (n,d). Unlike: scikit-learn is to make it."""
+
+    def __init__(self, model: Any, X: Rows) -> None:
+        self.model, self.X = model, X
+        try:
+            self.rows = check_rows(X)
+        except ValueError as error:  # values so large that their squares overflow
+            raise Unlike from error
+        self.family: Family = FAMILIES[model.covariance_type]
+        self.data: Data = data_of(Part(self.rows), complete=True)
+        least, reg_covar = least_variances(self.data), float(model.reg_covar)
+        # Where reg_covar is more than the floor under variances, there need be none: a covariance is regular by it, as
+        # it is in scikit-learn. Where it is not, one that is held by the floor is scikit-learn's to judge.
+        self.regular = bool(reg_covar > least.max())
+        self.rules = Rules(reg_covar=reg_covar, least=None if self.regular else least)
+
+    def best(self, rng: np.random.RandomState) -> Fitted:
+        """Of all starts, or that which goes on from the last fit."""
+        model = self.model
+        goes_on = model.warm_start and "converged_" in vars(model)
+        best: Fitted | None = None
+        for init in range(1 if goes_on else model.n_init):
+            model._print_verbose_msg_init_beg(init)
+            fitted = self._continued() if goes_on else self._run(self.start(rng), -np.inf)
+            model._print_verbose_msg_init_end(fitted.lower_bound, fitted.converged)
+            if best is None or fitted.lower_bound > best.lower_bound:
+                best = fitted
+        assert best is not None  # n_init is at least one
+        return best
+
+    def _continued(self) -> Fitted:
+        last = mixture_of(self.model)
+        if last is None or last.means.shape != (self.model.n_components, self.X.shape[1]):
+            raise Unlike
+        return self._run(last, float(self.model.lower_bound_))
+
+    def _run(self, start: Parameters, lower_bound: float) -> Fitted:
+        """EM from a start; lower_bound : of the run that it continues."""
+        settings = Settings(self.rules, tol=float(self.model.tol), max_iter=int(self.model.max_iter))
+        fit = run(self.data, Stage.first(start, (), lower_bound), settings, self._observer())
+        if self._strange(fit):
+            raise Unlike
+        return Fitted(fit.parameters, fit.converged, fit.lower_bounds.tolist())
+
+    def _strange(self, fit: Fit) -> bool:
+        """Whether something was repaired that scikit-learn leaves, or at which it stops."""
+        return not np.isfinite(fit.lower_bounds).all() or self._repaired(fit.repairs)
+
+    def _repaired(self, repairs: Iterable[Repair]) -> bool:
+        return any(repair.cause != SINGULAR or not self.regular for repair in repairs)
+
+    def _observer(self) -> Observer | None:
+        """What prints an iteration as scikit-learn does, where it is asked to."""
+        if not self.model.verbose:
+            return None
+
+        def observe(iteration: int, log_likelihood: float, change: float, parameters: Parameters) -> bool:
+            self.model._print_verbose_msg_iter_end(iteration, change)
+            return False
+
+        return observe
+
+    def start(self, rng: np.random.RandomState) -> Parameters:
+        """Parameters to start from: scikit-learn's own, or, of its k-means, what its M-step makes of the labels."""
+        model = self.model
+        given = (model.weights_init, model.means_init, model.precisions_init)
+        if model.init_params == "kmeans" and all(part is None for part in given):
+            labels = cluster.KMeans(n_clusters=model.n_components, n_init=1, random_state=rng).fit(self.X).labels_
+            place, labels = InMemory(Part(self.rows)), labels.astype(np.intp, copy=False)
+            sums = partition.of_partition(place, labels, model.n_components, self.family)
+            found, repairs = Parameters.estimated(self.family, sums, self.rules)
+            if self._repaired(repairs):
+                raise Unlike
+            return found
+        hook(model._initialize_parameters, self.X, rng)
+        start = mixture_of(model)
+        if start is None:
+            raise Unlike
+        return start
