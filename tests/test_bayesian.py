@@ -560,3 +560,48 @@ def test_the_predictive_density_has_the_same_bits_for_any_number_of_threads(fami
     model = fitted(X, 3, covariance_type=family)
     one, two = (model.set_params(n_threads=threads).log_predictive(X) for threads in (1, 3))
     assert_array_equal(one, two)
+
+
+def along_scikit_learn(X, labels, k, family, iterations):
+    """scikit-learn's model from labels, and the evidence lower bound of each of its iterations."""
+    mixture = pytest.importorskip("sklearn.mixture")
+    prior, rows, bounds = variational.default_prior(X, k, family), variational.completed(X, k), []
+
+    class Watched(mixture.BayesianGaussianMixture):
+        def _initialize_parameters(self, X, random_state, **rest):
+            self._initialize(X, 0.9 * np.eye(k)[labels] + 0.1 / k)
+
+        def _m_step(self, X, log_resp, **rest):
+            super()._m_step(X, log_resp, **rest)
+            nu = self.degrees_of_freedom_
+            posterior = {
+                "concentration": np.array(self.weight_concentration_),
+                "b": self.mean_precision_,
+                "m": self.means_,
+                "nu": nu,
+                "S": nu.reshape(-1, *[1] * (np.ndim(self.covariances_) - 1)) * self.covariances_,
+            }
+            bounds.append(variational.elbo(np.exp(log_resp), rows, posterior, prior, family))
+
+    arguments = {"covariance_type": family, "tol": 0, "max_iter": iterations, "reg_covar": 0}
+    model = Watched(n_components=k, **arguments).fit(X)
+    return model, np.array(bounds)
+
+
+@pytest.mark.filterwarnings("ignore:Best performing:UserWarning")
+@pytest.mark.parametrize("family", ["diag", "spherical"])
+def test_what_the_lower_bound_does_along_scikit_learns_iterates(family):
+    """It falls, on iris from a tenth of all rows in each component: docs/bayesian.md has the numbers."""
+    X, labels = table("iris"), np.array(PUBLISHED["labels"]["iris-5"])
+    theirs, bounds = along_scikit_learn(X, labels, 5, family, 30)
+    assert np.diff(bounds).min() < -0.005
+    ours = BayesianGMM(
+        5,
+        covariance_type=family,
+        tol=0,
+        max_iter=30,
+        reg_covar=0,
+        responsibilities_init=0.9 * np.eye(5)[labels] + 0.02,
+    ).fit(X)
+    assert np.diff(ours.lower_bounds_).min() >= 0
+    assert np.abs(ours.means_ - theirs.means_).max() > 0.01

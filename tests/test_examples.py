@@ -240,3 +240,15 @@ def test_a_cluster_finds_the_groups(example, told, monkeypatch):
     k = len(script.SHARES)
     assert_allclose(found[:k], np.sort(model.weights_), atol=5e-5)
     assert_allclose(found[:k], found[k:], atol=0.02)
+
+
+def test_components_die_until_two_are_left(example, told):
+    """Of ten, whatever the order; and of the fits with one to six the lower bound of two is the highest."""
+    script = example("as_many_as_needed")
+    X = script.eruptions()
+    model = script.fit(X)
+    assert model.n_effective_ == 2 and len(told(script.print_fit, model)("mean")) == 2
+    bounds = script.bounds_by_k(X, most=3)
+    assert np.argmax(bounds) == 1
+    numbers = told(script.print_predictive, X)
+    assert numbers("predicted by the posterior")[0] > numbers("most likely normal distribution")[0]
