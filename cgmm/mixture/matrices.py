@@ -112,6 +112,11 @@ def sharpen(roots: Array, covariances: Array) -> Array:
     return np.where(failed[:, None, None], roots, product(inverses, roots))
 
 
+def upright(triangles: Array) -> Array:
+    """Triangular matrices (…,d,d) whose rows have the signs that make their diagonals positive."""
+    return triangles * np.where(np.diagonal(triangles, axis1=-2, axis2=-1) < 0, -1.0, 1.0)[..., None]
+
+
 def product(A: Array, B: Array) -> Array:
     """A B (…,d,d), by blocks so small that a BLAS takes no threads for one: its bits might depend on them."""
     if A.shape[-1] <= BLAS_BLOCK:

@@ -44,9 +44,11 @@ class Groups(NamedTuple):
     starts: Labels
     chunks: Labels
 
-    def pieces(self) -> Iterator[tuple[Labels, Labels, int]]:
-        """Of each piece its rows, the columns, and how many of them are observed."""
-        for pattern, start, end in zip(self.pattern, self.starts[:-1], self.starts[1:], strict=True):
+    def patterns(self) -> Iterator[tuple[Labels, Labels, int]]:
+        """Of each pattern its rows, the columns, and how many of them are observed."""
+        ends = np.searchsorted(self.pattern, np.arange(len(self.observed)), side="right")
+        bounds = self.starts[np.append(0, ends)]
+        for pattern, (start, end) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
             yield self.order[start:end], self.columns[pattern], int(self.observed[pattern])
 
 
