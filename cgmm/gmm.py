@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal, Self
 import numpy as np
 
 from cgmm import persistence
+from cgmm.distribution import Distribution
 from cgmm.em.stage import Fit
 from cgmm.fit import fitting, partial, report
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
-from cgmm.fitted import Fitted
 from cgmm.mixture.checks import check_matrices, check_mixture_weights
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         Init,
         Labels,
         Missing,
+        Names,
         OnDegenerate,
         Seed,
         Starts,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     )
 
 
-class GMM(Fitted):
+class GMM(Distribution["GMM"]):
     """Gaussian mixture model, fitted by expectation–maximisation.
 
     The density of a row x is Σ_c π_c N(x | μ_c, Σ_c); EM follows Bishop, Pattern Recognition and Machine
@@ -256,6 +257,16 @@ class GMM(Fitted):
         )
         model = cls(shape[0], covariance_type=covariance_type)
         return model._with(State(Fit(parameters, np.empty(0), converged=True)))
+
+    def _made(self, parameters: Parameters, names: Names | None = None) -> GMM:
+        model = GMM(
+            parameters.k,
+            covariance_type=parameters.family.name,
+            random_state=self.random_state,
+            missing=self.missing,
+            n_threads=self.n_threads,
+        )
+        return model._with(State(Fit(parameters, np.empty(0), converged=True), names=names))
 
     def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
         """Estimate the parameters.

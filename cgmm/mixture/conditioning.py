@@ -1,8 +1,8 @@
 """What some features of a mixture's components say of others: a regression for each component.
 
-A component of mean μ and covariance Σ whose features o are given has in the others, m, the mean μ_m + B (x_o − μ_o) and
-the covariance K Kᵀ = Σ_mm − B Σ_om, with B = Σ_mo Σ_oo⁻¹ (Bishop 2006, 2.81 and 2.82). B and K come from the root of Σ by
-reflections (`condition` in src/simd/kernels.h), so no difference of matrices is formed.
+A component of mean μ and covariance Σ whose features o are given has in the others, m, the mean μ_m + B (x_o − μ_o)
+and the covariance K Kᵀ = Σ_mm − B Σ_om, with B = Σ_mo Σ_oo⁻¹ (Bishop 2006, 2.81 and 2.82). B and K come from the root
+of Σ by reflections (`condition` in src/simd/kernels.h), so no difference of matrices is formed.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cgmm import _kernels
 from cgmm.mixture.density import Density, weighted_median
 from cgmm.mixture.floor import least_of
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.families import Family
     from cgmm.mixture.rules import Repair, Rules
     from cgmm.mixture.statistics import SufficientStatistics
-    from cgmm.types import Array, Moment
+    from cgmm.types import Array, Labels, Moment
 
 # Up to this `reach`, float32 rows keep the digits of their log-densities: its root times their rounding is 1e-4.
 MOST_FLOAT32 = 1e6
@@ -119,6 +121,13 @@ class Parameters:
     def project(self, directions: Array) -> Array:
         """The covariances (k,m,m) of what lies along directions (m,d)."""
         return self.family.project(self.covariances, directions, self.k)
+
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Labels]:
+        """Rows (n,d) drawn from the mixture, ordered by component, and the component of each (n,)."""
+        counts = rng.multinomial(n, self.weights / self.weights.sum())
+        labels = np.repeat(np.arange(self.k), counts)
+        noise = rng.standard_normal((n, self.d))
+        return self.means[labels] + self.family.colour(self.root, labels, noise), labels
 
     @property
     def variances(self) -> Array:

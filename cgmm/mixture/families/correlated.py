@@ -162,6 +162,9 @@ class Matrices(Family):
     def compact(self, full: Array) -> Array:
         return full
 
+    def spread(self, away: Array) -> Array:
+        return away[:, :, None] * away[:, None, :]
+
     def is_symmetric(self, covariances: Array) -> bool:
         scale = np.abs(covariances).max()
         return np.allclose(covariances, np.swapaxes(covariances, -1, -2), rtol=1e-8, atol=1e-8 * scale)

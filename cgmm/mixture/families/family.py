@@ -279,6 +279,10 @@ class Family(ABC):
     def compact(self, full: Array) -> Array:
         """The covariance of the family that is nearest to a matrix (d,d)."""
 
+    @abstractmethod
+    def spread(self, away: Array) -> Array:
+        """The covariances of the family that are nearest to away awayᵀ, of each away (m,d)."""
+
     def take(self, covariances: Array, components: Components) -> Array:
         """The covariances of those components."""
         return covariances[components]

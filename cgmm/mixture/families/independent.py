@@ -143,7 +143,8 @@ class Diag(Variances):
         return covariances
 
     def marginal(self, covariances: Array, root: Array, features: Labels) -> Reduced:
-        return Reduced(self.freed, covariances[:, features], root[:, features])
+        chosen = (np.ascontiguousarray(values[:, features]) for values in (covariances, root))
+        return Reduced(self.freed, *chosen)
 
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return np.einsum("cmj,lj->cml", covariances[:, None] * directions, directions)
@@ -153,6 +154,9 @@ class Diag(Variances):
 
     def compact(self, full: Array) -> Array:
         return full.diagonal()
+
+    def spread(self, away: Array) -> Array:
+        return away**2
 
 
 class Spherical(Variances):
@@ -202,3 +206,6 @@ class Spherical(Variances):
 
     def compact(self, full: Array) -> Array:
         return full.diagonal().mean()
+
+    def spread(self, away: Array) -> Array:
+        return (away**2).mean(axis=1)
