@@ -103,7 +103,7 @@ class Between(Algebra[M]):
         >>> from cgmm import GMM
         >>> p, q = (GMM.from_parameters([1.0], [[mean]], [[[1.0]]]) for mean in (0.0, 3.0))
         >>> round(p.l2_distance(q), 4)
-        0.7127
+        0.7104
         """
         return products.l2_distance(self._parameters, self._other(other))
 

@@ -168,7 +168,7 @@ class Probability(Fitted):
         Examples
         --------
         >>> from cgmm import GMM
-        >>> GMM.from_parameters([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]]).ppf([0.0, 0.5]).tolist()
+        >>> GMM.from_parameters([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]]).ppf([0.0, 0.5]).round(9).tolist()
         [-inf, 2.0]
         """
         parameters = self._parameters
