@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 # Each step of a quantile at least halves the interval in which it is known to lie: after 1100 of them no interval of
 # doubles is left. Newton's steps end after ten or so.
 MOST_STEPS = 1100
+EPS = float(np.finfo(np.float64).eps)
 
 
 def cdf(weights: Array, means: Array, deviations: Array, x: Array) -> Array:
@@ -41,23 +42,26 @@ def quantiles(weights: Array, means: Array, deviations: Array, p: Array) -> Arra
         own = np.where(weights > 0, own, np.nan)
     low, high = np.nanmin(own, axis=1), np.nanmax(own, axis=1)
     x = np.where(np.isfinite(low), 0.5 * (low + high), low)
+    rounding = EPS * (1 - np.log(np.maximum(target, np.finfo(np.float64).tiny)))  # of log F near log p
     todo = np.flatnonzero((low < high) & np.isfinite(low))
     for _ in range(MOST_STEPS):
         if not len(todo):
             break
-        step, below = _newton(weights[todo], means[todo], deviations[todo], x[todo], target[todo])
+        step, gap = _newton(weights[todo], means[todo], deviations[todo], x[todo], target[todo])
+        below = gap > 0
         low[todo], high[todo] = np.where(below, x[todo], low[todo]), np.where(below, high[todo], x[todo])
         moved = x[todo] + step
-        inside = (moved > low[todo]) & (moved < high[todo])
+        there = np.abs(gap) <= rounding[todo]
+        inside = (moved > low[todo]) & (moved < high[todo]) | there
         moved = np.where(inside, moved, low[todo] + 0.5 * (high[todo] - low[todo]))
-        settled = np.abs(moved - x[todo]) <= 2 * np.spacing(np.abs(x[todo]))
+        settled = there | (np.abs(moved - x[todo]) <= 2 * np.spacing(np.abs(x[todo])))
         x[todo] = moved
         todo = todo[~settled]
     return sign * x
 
 
 def _newton(weights: Array, means: Array, deviations: Array, x: Array, target: Array) -> tuple[Array, Array]:
-    """Newton's step for log F(x) = log p, and whether F(x) is below p."""
+    """Newton's step for log F(x) = log p, and log p − log F(x)."""
     from scipy.special import log_ndtr
 
     z = (x[:, None] - means) / deviations
@@ -68,7 +72,7 @@ def _newton(weights: Array, means: Array, deviations: Array, x: Array, target: A
         logs = np.log(weights / deviations) - 0.5 * z**2 - 0.5 * np.log(2 * np.pi)
         slope = np.exp(logs - log_F[:, None]).sum(axis=1)
         gap = np.log(target) - log_F
-        return gap / slope, gap > 0
+        return gap / slope, gap
 
 
 def box_probabilities(parameters: Parameters, lower: Array, upper: Array, accuracy: float) -> Array:

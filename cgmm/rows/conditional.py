@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -105,6 +105,10 @@ class Conditionals(Generic[T]):
 
     def __len__(self) -> int:
         return len(self.X)
+
+    def of(self, features: Labels) -> Conditionals[T]:
+        """The distributions of some of the features, the columns (m,) of the mixture's, given the same."""
+        return replace(self, features=features)
 
     def __getitem__(self, i: int) -> T:
         """The mixture of row i."""
