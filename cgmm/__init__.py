@@ -11,6 +11,7 @@ from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
 from cgmm.mixture.prior import Prior
 from cgmm.mixture.statistics import SufficientStatistics
+from cgmm.regression import GMMRegressor
 from cgmm.selection import Selection, select
 from cgmm.steps import expectation, maximisation
 from cgmm.tables import Table, table
@@ -22,6 +23,7 @@ __all__ = [
     "ConvergenceWarning",
     "DegenerateError",
     "DegenerateWarning",
+    "GMMRegressor",
     "KMeansResult",
     "NotFittedError",
     "Prior",

@@ -18,7 +18,7 @@ from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.parts import Parts
 from cgmm.plot.protocols import Subject
 from cgmm.protocol import Estimator
-from cgmm.rows.evaluation import Asked, Evaluations
+from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.open import open_rows
 from cgmm.rows.opened import AtHand
 from cgmm.validation import check_choice, check_count, check_flag, check_missing, check_random_state, check_threads
@@ -113,13 +113,10 @@ class Fitted(Estimator):
         labels : ndarray (n_samples,)
             The component of each.
         """
-        parameters = self._parameters
         n = check_count("Invalid value for 'n_samples': it", n_samples)
-        rng = check_random_state(self.random_state if random_state is None else random_state)
-        counts = rng.multinomial(n, parameters.weights / parameters.weights.sum())
-        labels = np.repeat(np.arange(parameters.k), counts)
-        noise = rng.standard_normal((n, parameters.d))
-        return parameters.means[labels] + parameters.family.colour(parameters.root, labels, noise), labels
+        return self._parameters.sample(
+            n, check_random_state(self.random_state if random_state is None else random_state)
+        )
 
     def sorted(self, by: ArrayLike | str | Callable[..., Any] = "means", *, reverse: bool = False) -> Self:
         """The same model with its components in a chosen order; self stays as it is.
@@ -169,13 +166,17 @@ class Fitted(Estimator):
         state = self._fitted()
         if X is None:
             return Subject(state.fit.parameters.point, state.names, None)
+        rows = self._at_hand(X, sample_weight, state, "a picture shows a sample of more, so give some of them")
+        return Subject(state.fit.parameters.point, state.names, rows)
+
+    def _at_hand(self, X: ArrayLike, sample_weight: ArrayLike | None, state: State, remedy: str) -> Evaluation:
+        """Checked rows in memory beside the parameters of that state; TypeError names the remedy if they are not."""
         asked = self._asked(state)
         at_hand = isinstance(X, np.ndarray)  # a map is an array, too
         opened = AtHand(X, sample_weight, asked.gaps) if at_hand else open_rows(X, sample_weight, asked.gaps)
         if not isinstance(opened, AtHand):
-            raise TypeError("X must be rows in memory: a picture shows a sample of more, so give some of them")
-        rows = opened.evaluations(asked).only()
-        return Subject(state.fit.parameters.point, state.names, rows)
+            raise TypeError(f"X must be rows in memory: {remedy}")
+        return opened.evaluations(asked).only()
 
     weights_: Array = reads(lambda self: self._parameters.weights)
     means_: Array = reads(lambda self: self._parameters.means)

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from cgmm import exchange
+from cgmm.distribution import Distribution
 from cgmm.fit import partial
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
@@ -20,6 +21,7 @@ from cgmm.validation import check_choice, check_flag
 if TYPE_CHECKING:
     from cgmm.em.stage import Callback
     from cgmm.fit.request import Request
+    from cgmm.mixture.parameters import Parameters
     from cgmm.types import (
         Array,
         ArrayLike,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         FixedParameters,
         Init,
         Missing,
+        Names,
         OnDegenerate,
         Seed,
         Starts,
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     )
 
 
-class GMM(Learner):
+class GMM(Distribution["GMM"], Learner):
     """Gaussian mixture model, fitted by expectation–maximisation.
 
     The density of a row x is Σ_c π_c N(x | μ_c, Σ_c); EM follows Bishop, Pattern Recognition and Machine
@@ -283,6 +286,16 @@ class GMM(Learner):
         parts = Parts().with_part("means", means, family).with_part("weights", weights, family)
         parameters = parts.with_part(*given[0], family).parameters()
         return cls(parameters.k, covariance_type=covariance_type)._with(State.given(parameters))
+
+    def _made(self, parameters: Parameters, names: Names | None = None) -> GMM:
+        model = GMM(
+            parameters.k,
+            covariance_type=parameters.family.name,
+            random_state=self.random_state,
+            missing=self.missing,
+            n_threads=self.n_threads,
+        )
+        return model._with(State.given(parameters, names))
 
     @classmethod
     def from_sklearn(cls, model: Any) -> Self:

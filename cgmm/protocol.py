@@ -168,17 +168,17 @@ def check_names_of_block(names: Names | None, others: Names | None) -> None:
         check_feature_names(names, others)
 
 
-def check_feature_names(names: Names | None, fitted: Names | None) -> str | None:
-    """Compare the names of a frame's columns with those of the fit, either None.
+def check_feature_names(names: Names | None, fitted: Names | None, name: str = "GMM") -> str | None:
+    """Compare the names of a frame's columns with those of the fit, either None, of an estimator of that class's name.
 
     Returns a warning to give, or None; ValueError says how they differ.
     """
     if names is None and fitted is None:
         return None
     if fitted is None:
-        return "X has feature names, but GMM was fitted without feature names"
+        return f"X has feature names, but {name} was fitted without feature names"
     if names is None:
-        return "X does not have valid feature names, but GMM was fitted with feature names"
+        return f"X does not have valid feature names, but {name} was fitted with feature names"
     if np.array_equal(names, fitted):
         return None
     lines = ["The feature names should match those that were passed during fit."]

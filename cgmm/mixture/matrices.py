@@ -122,6 +122,11 @@ def other_root(lower: Array) -> Array:
     return np.tril(root * np.sign(np.diagonal(root, axis1=1, axis2=2))[:, :, np.newaxis])
 
 
+def upright(triangles: Array) -> Array:
+    """Triangular matrices (…,d,d) whose rows have the signs that make their diagonals positive."""
+    return triangles * np.where(np.diagonal(triangles, axis1=-2, axis2=-1) < 0, -1.0, 1.0)[..., None]
+
+
 def product(A: Array, B: Array) -> Array:
     """A B (…,d,d), by blocks so small that a BLAS takes no threads for one: its bits might depend on them."""
     if A.shape[-1] <= BLAS_BLOCK:

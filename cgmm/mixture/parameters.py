@@ -152,6 +152,13 @@ class Parameters:
         """The covariances (k,m,m) of what lies along directions (m,d)."""
         return self.family.project(self.covariances, directions, self.k)
 
+    def sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Labels]:
+        """Rows (n,d) drawn from the mixture, ordered by component, and the component of each (n,)."""
+        counts = rng.multinomial(n, self.weights / self.weights.sum())
+        labels = np.repeat(np.arange(self.k), counts)
+        noise = rng.standard_normal((n, self.d))
+        return self.means[labels] + self.family.colour(self.root, labels, noise), labels
+
     @property
     def variances(self) -> Array:
         """Of each feature in each component, (k,d)."""

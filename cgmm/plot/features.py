@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from cgmm.mixture.features import column_of, told_features
 from cgmm.plot.view import View
 
 if TYPE_CHECKING:
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
 def view_of(subject: Subject, features: Features | None, m: int) -> View:
     """The view along m features, given by index or name, or along directions (m,d); None: the model has only these."""
     parameters, d = subject.parameters, subject.parameters.d
-    told = [f"feature {j}" for j in range(d)] if subject.names is None else [str(name) for name in subject.names]
+    told = told_features(subject.names, d)
     if features is None:
         if d != m:
             raise ValueError(_other_picture(d, m))
         features = range(m)
     if np.ndim(features) == 2:
         return View.of(parameters, _checked_directions(features, m, d), [f"direction {i + 1}" for i in range(m)])
-    columns = [_column(feature, told) for feature in features]
+    columns = [column_of(feature, told) for feature in features]
     if len(columns) != m or len(set(columns)) < m:
         raise ValueError(f"features must be {m} different one{'s' * (m > 1)}, not {features!r}")
     return View.of(parameters, np.eye(d)[columns], [told[j] for j in columns])
@@ -45,18 +46,6 @@ def _checked_directions(features: Features, m: int, d: int) -> Array:
     if basis.shape != (m, d) or not np.isfinite(basis).all() or np.linalg.matrix_rank(basis) < m:
         raise ValueError(f"features, as directions, must be ({m}, {d}), finite and of full rank")
     return basis
-
-
-def _column(feature: object, names: Sequence[str]) -> int:
-    if isinstance(feature, str):
-        if feature not in names:
-            raise ValueError(f"the model has no feature {feature!r}, only {', '.join(names)}")
-        return names.index(feature)
-    if isinstance(feature, bool | np.bool_) or not isinstance(feature, int | np.integer):
-        raise ValueError(f"a feature is named by its index or name, not {feature!r}")
-    if not -len(names) <= feature < len(names):
-        raise ValueError(f"there is no feature {feature}: the model has {len(names)}")
-    return int(feature) % len(names)
 
 
 def _other_picture(d: int, m: int) -> str:

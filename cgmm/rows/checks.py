@@ -138,9 +138,9 @@ def check_columns(part: Part, rows: int = 65536) -> None:
     raise ValueError(f"{told} is missing in every row{weight}: nothing can be learnt of it. Drop it.")
 
 
-def check_features(d: int, expected: int) -> None:
+def check_features(d: int, expected: int, name: str = "GMM") -> None:
     if d != expected:
-        raise ValueError(f"X has {d} features, but GMM is expecting {expected} features as input.")
+        raise ValueError(f"X has {d} features, but {name} is expecting {expected} features as input.")
 
 
 def largest_of(n: int, d: int) -> float:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cgmm import _kernels
+from cgmm.config import threads
+from cgmm.mixture.conditioning import Conditioning
 from cgmm.rows.part import Part
 from cgmm.rows.patterns import Patterns
 
@@ -30,9 +31,9 @@ def impute(
         return filled
     responsibilities = patterns.evaluate(parameters, "responsibilities", n_threads)
     if rng is not None:
-        responsibilities = _drawn(responsibilities, rng)
+        responsibilities = drawn(responsibilities, rng)
     fill = _by_regression if parameters.family.correlated else _by_means
-    for rows, missing, values in fill(parameters, patterns, responsibilities, rng):
+    for rows, missing, values in fill(parameters, patterns, responsibilities, rng, threads(n_threads)):
         filled[rows[:, None], missing] = values
     return filled
 
@@ -41,26 +42,30 @@ Filling = tuple["Labels", "Labels", "Array"]  # rows, features, and what comes t
 
 
 def _by_regression(
-    parameters: Parameters, patterns: Patterns, responsibilities: Array, rng: np.random.Generator | None
+    parameters: Parameters,
+    patterns: Patterns,
+    responsibilities: Array,
+    rng: np.random.Generator | None,
+    n_threads: int,
 ) -> Iterator[Filling]:
     """Σ_c r_c (μ_m + B (x_o − μ_o) + K z)_c, where z is noise or zero."""
-    means, k = parameters.means, parameters.k
-    roots = parameters.root.reshape(-1, parameters.d, parameters.d)
-    for rows, columns, p in patterns.by_pattern.pieces():
-        observed, missing = columns[:p], columns[p:]
-        if not len(missing):
+    for rows, columns, p in patterns.by_pattern.patterns():
+        if p == len(columns):
             continue
-        conditioned = np.broadcast_to(_kernels.condition(roots, columns, p), (k, len(columns), len(columns)))
-        away = patterns.part.rows[rows[:, None], observed][:, None] - means[:, observed]
-        values = means[:, missing] + np.einsum("cmo,ico->icm", conditioned[:, p:, :p], away)
-        if rng is not None:
-            noise = rng.standard_normal((len(rows), len(missing)))
-            values += np.einsum("cmj,ij->icm", conditioned[:, p:, p:], noise)
-        yield rows, missing, np.einsum("ic,icm->im", responsibilities[rows], values)
+        regression = Conditioning.of(parameters, columns[:p], columns[p:])
+        x, shares = regression.taken(patterns.part.rows, rows), responsibilities[rows]
+        if rng is None:
+            yield rows, regression.others, regression.mean(x, shares, n_threads)
+        else:
+            yield rows, regression.others, regression.draws(x, shares, rng, n_threads)
 
 
 def _by_means(
-    parameters: Parameters, patterns: Patterns, responsibilities: Array, rng: np.random.Generator | None
+    parameters: Parameters,
+    patterns: Patterns,
+    responsibilities: Array,
+    rng: np.random.Generator | None,
+    n_threads: int,
 ) -> Iterator[Filling]:
     """Σ_c r_c (μ + σ z)_c, feature by feature, where z is noise or zero."""
     deviations = np.sqrt(parameters.variances)
@@ -73,7 +78,7 @@ def _by_means(
         yield rows, np.array([j]), values[:, None]
 
 
-def _drawn(responsibilities: Array, rng: np.random.Generator) -> Array:
+def drawn(responsibilities: Array, rng: np.random.Generator) -> Array:
     """A component for each row, drawn by its responsibilities (n,k): 1 for it, 0 for the others."""
     n, k = responsibilities.shape
     reach = responsibilities.cumsum(axis=1)

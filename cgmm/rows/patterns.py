@@ -7,6 +7,7 @@ fast supervised learning for normal mixture models with missing information". Se
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -44,9 +45,11 @@ class Groups(NamedTuple):
     starts: Labels
     chunks: Labels
 
-    def pieces(self) -> Iterator[tuple[Labels, Labels, int]]:
-        """Of each piece its rows, the columns, and how many of them are observed."""
-        for pattern, start, end in zip(self.pattern, self.starts[:-1], self.starts[1:], strict=True):
+    def patterns(self) -> Iterator[tuple[Labels, Labels, int]]:
+        """Of each pattern its rows, the columns, and how many of them are observed."""
+        ends = np.searchsorted(self.pattern, np.arange(len(self.observed)), side="right")
+        bounds = self.starts[np.append(0, ends)]
+        for pattern, (start, end) in enumerate(pairwise(bounds)):
             yield self.order[start:end], self.columns[pattern], int(self.observed[pattern])
 
 

@@ -27,7 +27,7 @@ def log_predictive(posterior: Posterior, X: Rows, n_threads: int) -> Array:
     if patterns.complete:
         return _of_features(posterior, X, np.arange(posterior.d), n_threads)
     found = np.zeros(len(X))
-    for rows, columns, observed in patterns.by_pattern.pieces():
+    for rows, columns, observed in patterns.by_pattern.patterns():
         if observed:
             features = np.sort(columns[:observed])
             found[rows] = _of_features(posterior, X[rows[:, np.newaxis], features], features, n_threads)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.mixture import matrices
-from cgmm.mixture.families.family import Estimate, Family, NotPositiveDefinite, Whitening
+from cgmm.mixture.families.family import Estimate, Family, NotPositiveDefinite, Reduced, Regression, Whitening
 
 if TYPE_CHECKING:
     from cgmm.mixture.values import Values
@@ -21,6 +21,8 @@ class Matrices(Family):
 
     definite = "symmetric, positive-definite"
     correlated = True
+    freed = "full"
+    reduced: CovarianceType  # The family of the covariances of some features.
 
     @abstractmethod
     def stacked(self, covariances: Array) -> Array:
@@ -132,6 +134,32 @@ class Matrices(Family):
     def covariances_from_precisions(self, precisions: Array) -> Array:
         return self.precisions(self.root(precisions))
 
+    def marginal(self, covariances: Array, root: Array, features: Labels) -> Reduced:
+        others = matrices.all_but(root.shape[-1], features)
+        columns = np.append(features, np.flatnonzero(others))
+        roots = matrices.upright(self._conditioned(root, columns, len(features))[:, : len(features), : len(features)])
+        chosen = np.ascontiguousarray(covariances[..., features[:, None], features])
+        return Reduced(self.reduced, chosen, roots.reshape(chosen.shape))
+
+    def conditional(self, covariances: Array, root: Array, given: Labels, others: Labels) -> Reduced:
+        factors = matrices.upright(np.swapaxes(self.regression(root, given, others).factors, 1, 2))
+        inverses = np.array([matrices.solve(np.swapaxes(K, 0, 1), np.eye(len(K))).T for K in factors])
+        whole = matrices.product(np.swapaxes(factors, 1, 2), factors)
+        shape = (*root.shape[:-2], len(others), len(others))
+        return Reduced(self.reduced, whole.reshape(shape), inverses.reshape(shape))
+
+    def regression(self, root: Array, given: Labels, others: Labels) -> Regression:
+        p, end = len(given), len(given) + len(others)
+        known = np.append(given, others)
+        columns = np.append(known, np.flatnonzero(matrices.all_but(root.shape[-1], known)))
+        conditioned = self._conditioned(root, columns, p)
+        slopes = np.ascontiguousarray(np.swapaxes(conditioned[:, p:end, :p], 1, 2))
+        return Regression(slopes, conditioned[:, p:end, p:end])
+
+    def _conditioned(self, root: Array, columns: Labels, observed: int) -> Array:
+        stack = np.ascontiguousarray(self.stacked(root))
+        return _kernels.condition(stack, np.ascontiguousarray(columns, dtype=np.intp), observed)
+
     def is_root_of(self, root: Array, covariances: Array) -> bool:
         unit = np.sqrt(np.diagonal(covariances, axis1=-2, axis2=-1))[..., np.newaxis, :]  # of each feature
         scaled = root * unit
@@ -147,6 +175,9 @@ class Matrices(Family):
     def compact(self, full: Array) -> Array:
         return full
 
+    def spread(self, away: Array) -> Array:
+        return away[:, :, None] * away[:, None, :]
+
     def is_symmetric(self, covariances: Array) -> bool:
         scale = np.abs(covariances).max()
         return np.allclose(covariances, np.swapaxes(covariances, -1, -2), rtol=1e-8, atol=1e-8 * scale)
@@ -156,6 +187,7 @@ class Full(Matrices):
     """Each component its own matrix (mclust's VVV)."""
 
     name: CovarianceType = "full"
+    reduced: CovarianceType = "full"
     moment: Moment = "full"
     compiled = True
 
@@ -200,6 +232,7 @@ class Tied(Matrices):
     """One matrix for all components (EEE)."""
 
     name: CovarianceType = "tied"
+    reduced: CovarianceType = "tied"
     moment: Moment = "pooled"
     compiled = True
     per_component = False

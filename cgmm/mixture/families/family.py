@@ -68,6 +68,25 @@ class Estimate(NamedTuple):
     held: list[int]
 
 
+class Reduced(NamedTuple):
+    """The covariances of some features, and P of them, in the form of the family of that name."""
+
+    family: CovarianceType
+    covariances: Array
+    root: Array
+
+
+class Regression(NamedTuple):
+    """Of each component, or of all: x_m given x_o is normal with mean μ_m + B (x_o − μ_o) and covariance K Kᵀ.
+
+    slopes : (k,p,m) or (1,p,m), Bᵀ for the first p of the features given, as many as matter
+    factors : (k,m,m) or (1,m,m), K, lower triangular
+    """
+
+    slopes: Array
+    factors: Array
+
+
 class NotPositiveDefinite(ValueError):
     """The covariances of `components` are not positive definite."""
 
@@ -92,6 +111,7 @@ class Family(ABC):
     shared: str = ""  # What of their covariances components share, in an error's words.
     correlated: bool  # Whether the features of a component are.
     definite: str  # What covariances must be, in an error's words.
+    freed: CovarianceType  # The least of the four families that hold any such covariances, each component its own.
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
@@ -206,6 +226,20 @@ class Family(ABC):
     def covariances_from_precisions(self, precisions: Array) -> Array:
         """The inverses of the precisions."""
 
+    # Marginal and conditional distributions
+
+    @abstractmethod
+    def marginal(self, covariances: Array, root: Array, features: Labels) -> Reduced:
+        """Those of some features (m,)."""
+
+    @abstractmethod
+    def conditional(self, covariances: Array, root: Array, given: Labels, others: Labels) -> Reduced:
+        """Those of some features (m,) when others (p,) are given."""
+
+    @abstractmethod
+    def regression(self, root: Array, given: Labels, others: Labels) -> Regression:
+        """Of some features (m,) on others (p,)."""
+
     # Coordinates about a mixture, see cgmm.mixture.chart
 
     @abstractmethod
@@ -253,6 +287,10 @@ class Family(ABC):
     @abstractmethod
     def compact(self, full: Array) -> Array:
         """The covariance of the family that is nearest to a matrix (d,d)."""
+
+    @abstractmethod
+    def spread(self, away: Array) -> Array:
+        """The covariances of the family that are nearest to away awayᵀ, of each away (m,d)."""
 
     def take(self, covariances: Array, components: Components) -> Array:
         """The covariances of those components."""

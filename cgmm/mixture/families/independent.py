@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.mixture.families.family import Estimate, Family, NotPositiveDefinite, Whitening
+from cgmm.mixture.families.family import Estimate, Family, NotPositiveDefinite, Reduced, Regression, Whitening
 
 if TYPE_CHECKING:
     from cgmm.mixture.values import Values
@@ -74,6 +74,14 @@ class Variances(Family):
         variances = own**2 * np.exp(logs / np.sqrt(d / own.shape[1] / 2.0))
         return about.means + own * offsets, variances.reshape(factor.shape)
 
+    def conditional(self, covariances: Array, root: Array, given: Labels, others: Labels) -> Reduced:
+        return self.marginal(covariances, root, others)
+
+    def regression(self, root: Array, given: Labels, others: Labels) -> Regression:
+        """What is given tells nothing of a component's other features."""
+        deviations = 1.0 / self.root_diagonal(root, len(root), max(given.max(initial=0), others.max()) + 1)[:, others]
+        return Regression(np.zeros((1, 0, len(others))), deviations[:, :, None] * np.eye(len(others)))
+
     def precisions(self, root: Array) -> Array:
         return root**2
 
@@ -106,6 +114,7 @@ class Diag(Variances):
     """A variance for each component and feature (VVI)."""
 
     name: CovarianceType = "diag"
+    freed: CovarianceType = "diag"
     moment: Moment = "diag"
     compiled = True
 
@@ -138,6 +147,10 @@ class Diag(Variances):
     def variances(self, covariances: Array, k: int, d: int) -> Array:
         return covariances
 
+    def marginal(self, covariances: Array, root: Array, features: Labels) -> Reduced:
+        chosen = (np.ascontiguousarray(values[:, features]) for values in (covariances, root))
+        return Reduced(self.freed, *chosen)
+
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return np.einsum("cmj,lj->cml", covariances[:, None] * directions, directions)
 
@@ -147,11 +160,15 @@ class Diag(Variances):
     def compact(self, full: Array) -> Array:
         return full.diagonal()
 
+    def spread(self, away: Array) -> Array:
+        return away**2
+
 
 class Spherical(Variances):
     """One variance for each component (VII)."""
 
     name: CovarianceType = "spherical"
+    freed: CovarianceType = "spherical"
     moment: Moment = "radial"
     compiled = True
 
@@ -183,6 +200,9 @@ class Spherical(Variances):
     def variances(self, covariances: Array, k: int, d: int) -> Array:
         return covariances[:, None].repeat(d, axis=1)
 
+    def marginal(self, covariances: Array, root: Array, features: Labels) -> Reduced:
+        return Reduced(self.freed, covariances.copy(), root.copy())
+
     def project(self, covariances: Array, directions: Array, k: int) -> Array:
         return covariances[:, None, None] * np.einsum("mj,lj->ml", directions, directions)
 
@@ -191,3 +211,6 @@ class Spherical(Variances):
 
     def compact(self, full: Array) -> Array:
         return full.diagonal().mean()
+
+    def spread(self, away: Array) -> Array:
+        return (away**2).mean(axis=1)

@@ -1,0 +1,484 @@
+"""Gaussian mixture regression: a mixture of features and targets together, conditioned on the features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+import numpy as np
+
+from cgmm import errors, protocol
+from cgmm.config import threads
+from cgmm.errors import InvalidParameterError, NotFittedError
+from cgmm.gmm import GMM
+from cgmm.mixture.features import columns_of, others_than
+from cgmm.protocol import Estimator
+from cgmm.rows.checks import check_features, check_observed, check_weights
+from cgmm.rows.conditional import Conditionals, conditionals
+from cgmm.selection import select
+from cgmm.validation import check_array, check_count, check_missing, check_random_state, check_real, check_threads
+
+if TYPE_CHECKING:
+    from cgmm.mixture.prior import Prior
+    from cgmm.types import (
+        Array,
+        ArrayLike,
+        CovarianceType,
+        Init,
+        Labels,
+        Missing,
+        Names,
+        OnDegenerate,
+        Rows,
+        Seed,
+        Starts,
+    )
+
+FOLDS = 5  # Of cross-validation: as many as scikit-learn's default.
+# Arguments that a regressor hands on to its mixture as they are.
+HANDED_ON = (
+    "covariance_type",
+    "tol",
+    "reg_covar",
+    "max_iter",
+    "n_init",
+    "init_params",
+    "random_state",
+    "prior",
+    "on_degenerate",
+    "missing",
+    "n_threads",
+    "accelerate",
+)
+OF_STREAMS = ("learning_decay", "learning_rows", "forget")
+
+
+class Learned(NamedTuple):
+    """What a fit leaves in a regressor.
+
+    features, targets : the columns of the mixture's rows that are features (p,) and targets (t,)
+    names : of the features, or None;  flat : whether there is one target, and predictions have one dimension
+    """
+
+    mixture: GMM
+    features: Labels
+    targets: Labels
+    names: Names | None
+    flat: bool
+
+
+class GMMRegressor(Estimator):
+    """Gaussian mixture regression: the distribution of targets given features, by a mixture of both.
+
+    A mixture is fitted to the rows (x, y). Given x, each component predicts y by a linear regression, and they are
+    weighted by their responsibilities for x (Ghahramani and Jordan 1994; Sung 2004). So the prediction is a smooth
+    curve, the spread may differ from place to place, and the density of y may have several peaks.
+
+    Parameters
+    ----------
+    n_components : int, "bic" or "cv", default="bic"
+        Number of components k. "bic": the best by the Bayesian information criterion of (x, y), see cgmm.select. "cv":
+        the best by five-fold cross-validation of the log-density of y given x, which is what a regression is for; it
+        fits five times as often.
+    max_components : int, default=10
+        The most that "bic" and "cv" try.
+    covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
+        With "diag" and "spherical" each component predicts a constant.
+    tol, reg_covar, max_iter, n_init, init_params, random_state, prior, on_degenerate, n_threads, accelerate
+        As of GMM. The default of reg_covar is "relative", for features and targets have their own units.
+    missing : {"error", "marginal"}, default="error"
+        What NaN is in X, and in y of a fit: an error, or a value that was not observed. Then a fit counts what is
+        observed, and a prediction is that given what is observed of the row.
+    learning_decay, learning_rows, forget
+        Of ``partial_fit``, as of GMM.
+
+    Attributes
+    ----------
+    mixture_ : GMM
+        Of features and targets together, in this order.
+    n_components_ : int
+        Its number of components.
+    n_iter_ : int
+        EM iterations of its fit.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only there after a fit on a data frame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cgmm import GMMRegressor
+    >>> x = np.linspace(-3, 3, 400)[:, None]
+    >>> y = np.abs(x[:, 0]) + 0.1 * np.random.default_rng(0).normal(size=400)
+    >>> model = GMMRegressor(random_state=0).fit(x, y)
+    >>> model.predict([[-2.0], [2.0]]).round(1).tolist()
+    [2.0, 2.0]
+    >>> bool(model.score(x, y) > 0.98)
+    True
+    """
+
+    def __init__(
+        self,
+        n_components: int | Literal["bic", "cv"] = "bic",
+        *,
+        max_components: int = 10,
+        covariance_type: CovarianceType = "full",
+        tol: float = 1e-4,
+        reg_covar: float | Literal["relative"] = "relative",
+        max_iter: int = 1000,
+        n_init: Starts = 3,
+        init_params: Init = "kmeans",
+        random_state: Seed = None,
+        prior: Prior | Literal["default"] | None = None,
+        on_degenerate: OnDegenerate = "warn",
+        missing: Missing = "error",
+        n_threads: int | None = None,
+        accelerate: bool = False,
+        learning_decay: float = 0.7,
+        learning_rows: float | None = None,
+        forget: float | None = None,
+    ) -> None:
+        self.n_components = n_components
+        self.max_components = max_components
+        self.covariance_type = covariance_type
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.random_state = random_state
+        self.prior = prior
+        self.on_degenerate = on_degenerate
+        self.missing = missing
+        self.n_threads = n_threads
+        self.accelerate = accelerate
+        self.learning_decay = learning_decay
+        self.learning_rows = learning_rows
+        self.forget = forget
+
+    @classmethod
+    def from_mixture(cls, mixture: GMM, targets: Any) -> Self:
+        """A regressor of a mixture that is there: of given parameters, or fitted to rows that are not in memory.
+
+        Parameters
+        ----------
+        mixture : GMM
+            Fitted, of features and targets together; it is not copied.
+        targets : int, str, or sequence of them
+            Which of its features are targets, by index or name. The others are the regressor's features, in their
+            order. One that is not in a sequence makes predictions of one dimension.
+
+        Returns
+        -------
+        GMMRegressor
+
+        Examples
+        --------
+        >>> from cgmm import GMM, GMMRegressor
+        >>> mixture = GMM.from_parameters([1.0], [[1.0, 2.0]], [[[4.0, 1.0], [1.0, 9.0]]])
+        >>> GMMRegressor.from_mixture(mixture, targets=1).predict([[3.0]]).tolist()
+        [2.5]
+        """
+        if not isinstance(mixture, GMM):
+            raise TypeError(f"mixture must be a GMM, not {type(mixture).__name__}")
+        names, d = mixture._fitted().names, mixture._parameters.d
+        columns = columns_of(targets, names, d)
+        if not len(columns):
+            raise ValueError("targets must name at least one feature of the mixture")
+        features = others_than(columns, d)
+        handed_on = {name: getattr(mixture, name) for name in (*HANDED_ON, *OF_STREAMS)}
+        model = cls(mixture.n_components, **handed_on)
+        flat = isinstance(targets, str) or np.ndim(targets) == 0
+        model._learned = Learned(mixture, features, columns, None if names is None else names[features], flat)
+        return model
+
+    # Learning
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit a mixture to features and targets together, of which it makes one copy.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+            Features, in memory; for others see ``from_mixture``.
+        y : array-like of shape (n,) or (n, t)
+            One target, or many.
+        sample_weight : array-like of shape (n,), optional
+            Non-negative row weights: weight 2 is the row twice.
+
+        Returns
+        -------
+        GMMRegressor
+            self, changed only when the fit succeeded.
+
+        Raises
+        ------
+        ValueError, TypeError
+            X, y, sample_weight or an argument cannot be used; the message says which and why.
+
+        Warns
+        -----
+        ConvergenceWarning, DegenerateWarning
+            As of GMM.
+        """
+        rows, p, names, flat = self._joined(X, y)
+        weights = check_weights(sample_weight, len(rows))
+        mixture = self._fitted_mixture(rows, p, weights)
+        self._learned = _learned(mixture, p, rows.shape[1], names, flat)
+        return self
+
+    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Learn from a batch of rows by one step of stepwise EM, see ``GMM.partial_fit``.
+
+        With n_components "bic" or "cv" the first batch is fitted by ``fit``, which chooses it.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As of ``fit``.
+
+        Returns
+        -------
+        GMMRegressor
+        """
+        rows, p, names, flat = self._joined(X, y)
+        last = vars(self).get("_learned")
+        if last is None and isinstance(self.n_components, str):
+            return self.fit(X, y, sample_weight)
+        if last is None:
+            mixture = self._mixture(check_count("n_components", self.n_components))
+            last = _learned(mixture, p, rows.shape[1], names, flat)
+        else:
+            self._check_features(X, p, last)
+        if rows.shape[1] != len(last.features) + len(last.targets):
+            raise ValueError(f"y has {rows.shape[1] - p} targets, and the fit has {len(last.targets)}")
+        ordered = np.empty_like(rows)
+        ordered[:, np.append(last.features, last.targets)] = rows
+        last.mixture.partial_fit(ordered, sample_weight=sample_weight)
+        self._learned = last
+        return self
+
+    def _joined(self, X: Any, y: Any) -> tuple[Rows, int, Names | None, bool]:
+        """Rows (n,p+t) of features and targets, p, the features' names, and whether y has one dimension."""
+        gaps, n_threads = check_missing(self.missing), threads(check_threads(self.n_threads))
+        if y is None:
+            raise ValueError("This GMMRegressor estimator requires y to be passed, but the target y is None.")
+        names = protocol.feature_names(X)
+        X, _ = check_observed(X, None, n_threads, gaps)
+        y = np.asarray(check_array("y", y))
+        flat = y.ndim == 1
+        y = y[:, None] if flat else y
+        if y.ndim != 2 or not y.shape[1]:
+            raise ValueError(f"y must be (rows,) or (rows, targets), not of shape {y.shape}")
+        if len(y) != len(X):
+            raise ValueError(f"X and y must have as many rows, but have {len(X)} and {len(y)}")
+        try:
+            y, _ = check_observed(y, None, n_threads, gaps)
+        except ValueError as error:
+            raise ValueError(str(error).replace("Input X", "Input y").replace("X[", "y[")) from None
+        return np.column_stack([X, y]), X.shape[1], names, flat
+
+    def _mixture(self, k: int, **changed: Any) -> GMM:
+        return GMM(k, **{name: getattr(self, name) for name in (*HANDED_ON, *OF_STREAMS)} | changed)
+
+    def _fitted_mixture(self, rows: Rows, p: int, weights: Array | None) -> GMM:
+        """The mixture of rows (n,p+t), of the number of components that is asked for or that is best."""
+        k = self.n_components
+        if not isinstance(k, str):
+            return self._mixture(check_count("n_components", k)).fit(rows, sample_weight=weights)
+        if k not in ("bic", "cv"):
+            raise InvalidParameterError(f"n_components must be an integer, 'bic' or 'cv', not {k!r}")
+        counted = len(rows) if weights is None else int(np.count_nonzero(weights))
+        most = min(check_count("max_components", self.max_components), counted)
+        if k == "cv":
+            return self._mixture(self._cross_validated(rows, p, weights, most)).fit(rows, sample_weight=weights)
+        handed_on = {name: getattr(self, name) for name in HANDED_ON}
+        del handed_on["covariance_type"], handed_on["on_degenerate"]
+        found = select(rows, range(1, most + 1), self.covariance_type, sample_weight=weights, **handed_on).best
+        learnt = self._mixture(found.n_components)
+        return learnt._with(found._fitted())
+
+    def _cross_validated(self, rows: Rows, p: int, weights: Array | None, most: int) -> int:
+        """The number of components, up to `most`, whose mean log-density of left-out targets is highest."""
+        rng = check_random_state(self.random_state)
+        fold_of = rng.permutation(len(rows)) % min(FOLDS, len(rows))
+        scores = np.full(most, -np.inf)
+        for k in range(1, most + 1):
+            total = 0.0
+            for fold in np.unique(fold_of):
+                kept, out = fold_of != fold, fold_of == fold
+                some = None if weights is None else weights[kept]
+                if np.count_nonzero(np.ones(kept.sum()) if some is None else some) < k:
+                    total = -np.inf
+                    break
+                mixture = self._mixture(k, on_degenerate="repair").fit(rows[kept], sample_weight=some)
+                known = mixture.conditional(rows[out, :p], range(p)).score_samples(rows[out, p:])
+                total += float(known.sum() if weights is None else weights[out] @ known)
+            scores[k - 1] = total
+        return int(scores.argmax()) + 1
+
+    # Predicting
+
+    def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Any:
+        """The mean of the targets given the features: the prediction of least squared error.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+        return_std : bool, default=False
+            Also give the standard deviation of each target.
+        return_cov : bool, default=False
+            Also give the covariance of the targets of each row.
+
+        Returns
+        -------
+        mean : ndarray (n,), or (n, t) of a y that was (n, t)
+        std : ndarray of that shape
+            If return_std.
+        covariance : ndarray (n, t, t)
+            If return_cov.
+        """
+        given, flat = self.predictive(X), self._learned_or_error().flat
+        found: list[Array] = [given.mean()]
+        if return_std:
+            found.append(given.std())
+        found = [values[:, 0] if flat else values for values in found]
+        if return_cov:
+            found.append(given.covariance())
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def predictive(self, X: ArrayLike) -> Conditionals[GMM]:
+        """The distributions of the targets given the features of each row of X (n,p).
+
+        Of row i, ``predictive(X)[i]`` is a GMM of the targets, with its peaks, intervals and draws.
+        """
+        return self._conditionals(X, None)
+
+    def predict_quantiles(self, X: ArrayLike, q: ArrayLike = (0.05, 0.5, 0.95)) -> Array:
+        """Quantiles of each target given the features.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, p)
+        q : float or sequence of float in [0, 1], default=(0.05, 0.5, 0.95)
+
+        Returns
+        -------
+        ndarray (n,) for one number, (n, number of q) for a sequence
+            (n, t) and (n, t, number of q) of a y that was (n, t).
+        """
+        learned = self._learned_or_error()
+        each = [self._conditionals(X, target).quantile(q) for target in learned.targets]
+        return each[0] if learned.flat else np.stack(each, axis=1)
+
+    def predict_interval(self, X: ArrayLike, p: float = 0.9) -> Array:
+        """The interval of each target that holds p of its mass and leaves as much below as above it.
+
+        (n,2), or (n,t,2) of a y that was (n,t).
+        """
+        p = check_real("p", p, most=1.0)
+        return self.predict_quantiles(X, (0.5 - 0.5 * p, 0.5 + 0.5 * p))
+
+    def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: Seed = 0) -> Array:
+        """Draws of the targets given the features of each row of X (n,p).
+
+        Returns
+        -------
+        ndarray (n, n_samples), or (n, t, n_samples) of a y that was (n, t)
+            As scikit-learn's GaussianProcessRegressor.
+        """
+        draws = self.predictive(X).sample(check_count("n_samples", n_samples), random_state)
+        draws = np.moveaxis(draws, 0, -1)
+        return draws[:, 0] if self._learned_or_error().flat else draws
+
+    def log_predictive(self, X: ArrayLike, y: ArrayLike) -> Array:
+        """The log-density (nats) of the targets y, (n,) or (n,t), given the features of each row of X (n,p); (n,)."""
+        return self.predictive(X).score_samples(y)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The coefficient of determination R² of the predictions; of many targets their mean.
+
+        1 − Σ_i w_i (y_i − ŷ_i)² / Σ_i w_i (y_i − ȳ)².
+        """
+        predicted = self.predict(X)
+        y = np.asarray(check_array("y", y), dtype=np.float64)
+        if y.shape != predicted.shape:
+            raise ValueError(f"y should have the shape of {predicted.shape}, but got {y.shape}")
+        y, predicted = (values.reshape(len(values), -1) for values in (y, predicted))
+        weights = check_weights(sample_weight, len(y))
+        weights = np.ones(len(y)) if weights is None else weights
+        left = np.einsum("i,ij->j", weights, (y - predicted) ** 2)
+        whole = np.einsum("i,ij->j", weights, (y - np.average(y, axis=0, weights=weights)) ** 2)
+        constant = np.where(left == 0, 1.0, 0.0)  # of targets that do not vary, as scikit-learn's r2_score
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.where(whole > 0, 1 - left / whole, constant).mean())
+
+    def _conditionals(self, X: Any, target: int | None) -> Conditionals[GMM]:
+        """Those of all targets, or of one, given the features of rows."""
+        learned, n_threads = self._learned_or_error(), check_threads(self.n_threads)
+        parameters = learned.mixture._parameters
+        rows, _ = check_observed(X, None, threads(n_threads), check_missing(self.missing))
+        self._check_features(X, rows.shape[1], learned)
+        names = learned.mixture._fitted().names
+        found = conditionals(
+            parameters, rows, learned.features, names, n_threads, learned.mixture._made, self.random_state
+        )
+        wanted = learned.targets if target is None else np.array([target], dtype=np.intp)
+        return found.of(wanted)
+
+    def _check_features(self, X: Any, p: int, learned: Learned) -> None:
+        """That rows of p columns have the features of the fit."""
+        name = type(self).__name__
+        warning = protocol.check_feature_names(protocol.feature_names(X), learned.names, name)
+        if warning:
+            errors.warn(warning, UserWarning)
+        check_features(p, len(learned.features), name)
+
+    def _learned_or_error(self) -> Learned:
+        learned = vars(self).get("_learned")
+        if isinstance(learned, Learned):
+            return learned
+        raise errors.kin(NotFittedError)(
+            f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments before "
+            "using this estimator."
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return isinstance(vars(self).get("_learned"), Learned)
+
+    @property
+    def mixture_(self) -> GMM:
+        return self._learned_or_error().mixture
+
+    @property
+    def n_components_(self) -> int:
+        return self._learned_or_error().mixture._parameters.k
+
+    @property
+    def n_iter_(self) -> int:
+        return self._learned_or_error().mixture.n_iter_
+
+    @property
+    def n_features_in_(self) -> int:
+        return len(self._learned_or_error().features)
+
+    @property
+    def feature_names_in_(self) -> Names:
+        names = self._learned_or_error().names
+        if names is None:
+            raise AttributeError("feature_names_in_ is only there after a fit on a data frame with string names")
+        return names
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.base import BaseEstimator, RegressorMixin
+
+        class Regressor(RegressorMixin, BaseEstimator):
+            pass
+
+        tags = Regressor().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.input_tags.allow_nan = self.missing == "marginal"
+        return tags
+
+
+def _learned(mixture: GMM, p: int, d: int, names: Names | None, flat: bool) -> Learned:
+    return Learned(mixture, np.arange(p), np.arange(p, d), names, flat)

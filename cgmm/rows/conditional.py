@@ -1,0 +1,276 @@
+"""The distributions of some features of rows given others, of many rows at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+import numpy as np
+
+from cgmm.config import threads
+from cgmm.mixture import univariate
+from cgmm.mixture.conditioning import Conditioning
+from cgmm.mixture.features import others_than
+from cgmm.mixture.transform import conditional
+from cgmm.once import once
+from cgmm.rows.impute import drawn
+from cgmm.rows.part import Part
+from cgmm.rows.patterns import Patterns
+from cgmm.validation import check_array, check_count, check_random_state, first_not_within
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cgmm.mixture.parameters import Parameters
+    from cgmm.types import Array, ArrayLike, Labels, Names, Rows, Seed
+
+NUMBERS_AT_A_TIME = 1 << 20  # Numbers of rows × components × features that are held where not each is wanted: 8 MiB.
+
+T_co = TypeVar("T_co", covariant=True)
+T = TypeVar("T")
+
+
+class Maker(Protocol[T_co]):
+    """What makes a model of parameters and the names of its features."""
+
+    def __call__(self, parameters: Parameters, names: Names | None) -> T_co: ...
+
+
+class _Piece:
+    """Some rows that have the same features, with the regressions on these."""
+
+    def __init__(self, rows: Labels, regression: Conditioning, x: Array, shares: Array, n_threads: int) -> None:
+        self.rows, self.regression, self.x, self.shares, self.n_threads = rows, regression, x, shares, n_threads
+
+    @property
+    def means(self) -> Array:
+        return self.regression.component_means(self.x, self.n_threads)
+
+    @property
+    def mean(self) -> Array:
+        return self.regression.mean(self.x, self.shares, self.n_threads)
+
+    @property
+    def away(self) -> Array:
+        """The means of components about that of all, (rows,k,m)."""
+        return self.means - self.mean[:, None]
+
+
+@dataclass(frozen=True, eq=False)
+class Conditionals(Generic[T]):
+    """The distributions of some features of n rows, each a mixture, given others: ``GMM.conditional`` makes them.
+
+    They are computed when they are asked for, all rows at once. Of rows whose given values have gaps (NaN), what is
+    there is given.
+
+    Parameters
+    ----------
+    parameters : Parameters
+        Of the mixture of all features.
+    X : ndarray (n, d)
+        Rows, NaN where a value is not given.
+    features : ndarray (m,)
+        The features whose distributions these are.
+    names : ndarray of str or None
+        Of all features.
+    n_threads : int or None
+    make : callable
+        What makes a model of Parameters and names.
+    random_state : None, int, RandomState or Generator
+        Of draws for which no other is named.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cgmm import GMM
+    >>> model = GMM.from_parameters([0.5, 0.5], [[0, 0], [4, 2]], [np.eye(2)] * 2)
+    >>> given = model.conditional([[0.0], [2.0], [4.0]], [0])
+    >>> len(given), given.means.shape, given.covariances.shape
+    (3, (3, 2, 1), (2, 1, 1))
+    >>> given.mean().round(3).tolist()
+    [[0.001], [1.0], [1.999]]
+    >>> given.quantile(0.5).round(3).tolist()
+    [0.0, 1.0, 2.0]
+    >>> given[1].weights_.tolist()
+    [0.5, 0.5]
+    """
+
+    parameters: Parameters
+    X: Rows
+    features: Labels
+    names: Names | None
+    n_threads: int | None
+    make: Maker[T]
+    random_state: Seed = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+    def of(self, features: Labels) -> Conditionals[T]:
+        """The distributions of some of the features, the columns (m,) of the mixture's, given the same."""
+        return replace(self, features=features)
+
+    def __getitem__(self, i: int) -> T:
+        """The mixture of row i."""
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"there is no row {i}: there are {len(self)}")
+        (piece,) = self._pieces(self.X[[i]], self.weights[[i]])
+        given = np.flatnonzero(~np.isnan(self.X[i])).astype(np.intp)
+        found = conditional(self.parameters, given, self.features, piece.shares[0], piece.means[0])
+        return self.make(found, None if self.names is None else self.names[self.features])
+
+    def __iter__(self) -> Iterator[T]:
+        return (self[i] for i in range(len(self)))
+
+    @once
+    def _patterns(self) -> Patterns:
+        return Patterns(Part(self.X))
+
+    @once
+    def weights(self) -> Array:
+        """Of the components, (n,k): their responsibilities given what is given."""
+        return self._patterns.evaluate(self.parameters, "responsibilities", self.n_threads)
+
+    @once
+    def means(self) -> Array:
+        """Of the components, (n,k,m)."""
+        found = np.empty((len(self), self.parameters.k, len(self.features)))
+        for piece in self._all():
+            found[piece.rows] = piece.means
+        return found
+
+    @property
+    def covariances(self) -> Array:
+        """Of the components, (k,m,m), the same for all rows; ValueError if rows have different gaps."""
+        if len(self._patterns.by_pattern.observed) > 1:
+            raise ValueError("rows of different gaps have different covariances: ask a row, as conditionals[i]")
+        own = next(self._all()).regression.covariances
+        return np.repeat(own, self.parameters.k // len(own), axis=0)
+
+    def _all(self) -> Iterator[_Piece]:
+        return self._pieces(self.X, self.weights, self._patterns)
+
+    def _pieces(self, X: Rows, weights: Array, patterns: Patterns | None = None) -> Iterator[_Piece]:
+        """Rows of one pattern, so few that the values of all components fit into memory."""
+        patterns = patterns or Patterns(Part(X))
+        size = max(1, NUMBERS_AT_A_TIME // (self.parameters.k * len(self.features)))
+        for rows, columns, p in patterns.by_pattern.patterns():
+            regression = Conditioning.of(self.parameters, columns[:p], self.features)
+            for start in range(0, len(rows), size):
+                some = rows[start : start + size]
+                yield _Piece(some, regression, regression.taken(X, some), weights[some], threads(self.n_threads))
+
+    def mean(self) -> Array:
+        """The mean of each row's features, (n,m): the prediction of least squared error."""
+        found = np.empty((len(self), len(self.features)))
+        for piece in self._all():
+            found[piece.rows] = piece.mean
+        return found
+
+    def covariance(self) -> Array:
+        """The covariance of each row's features, (n,m,m): that within components and that of their means."""
+        m = len(self.features)
+        found = np.empty((len(self), m, m))
+        for piece in self._all():
+            own, away = piece.regression.covariances, piece.away
+            within = own if len(own) == 1 else np.einsum("ic,cab->iab", piece.shares, own)
+            between = np.zeros((len(piece.rows), m, m))
+            for c in range(away.shape[1]):
+                between += (piece.shares[:, c, None] * away[:, c])[:, :, None] * away[:, c, None, :]
+            found[piece.rows] = within + between
+        return found
+
+    def std(self) -> Array:
+        """The standard deviation of each row's features, (n,m)."""
+        found = np.empty((len(self), len(self.features)))
+        for piece in self._all():
+            own = piece.regression.variances
+            within = own if len(own) == 1 else piece.shares @ own
+            found[piece.rows] = np.sqrt(within + np.einsum("ic,icm->im", piece.shares, piece.away**2))
+        return found
+
+    def score_samples(self, Y: ArrayLike) -> Array:
+        """The log-density (nats) of each row of Y (n,m) given what is given, (n,); NaN in Y is a missing value.
+
+        log p(y | x) = log p(x, y) − log p(x), both by the passes of ``GMM.score_samples``.
+        """
+        Y = self._checked(Y)
+        joined = np.array(self.X, dtype=np.float64)
+        joined[:, self.features] = Y
+        both = Patterns(Part(joined)).evaluate(self.parameters, "log_likelihood", self.n_threads)
+        return both - self._patterns.evaluate(self.parameters, "log_likelihood", self.n_threads)
+
+    def score(self, Y: ArrayLike) -> float:
+        """The mean of score_samples(Y)."""
+        return float(self.score_samples(Y).mean())
+
+    def cdf(self, y: ArrayLike) -> Array:
+        """The probability of a value no larger than y (n,) in each row, (n,); of one feature."""
+        y = self._checked(np.reshape(check_array("y", y), (-1, 1)))[:, 0]
+        found = np.empty(len(self))
+        for piece, deviations in self._of_one_feature("cdf"):
+            found[piece.rows] = univariate.cdf(piece.shares, piece.means[:, :, 0], deviations, y[piece.rows])
+        return found
+
+    def quantile(self, q: ArrayLike) -> Array:
+        """The quantiles q of each row's one feature: (n,) for a number, (n,number of q) for a sequence."""
+        levels = check_probabilities("q", q)
+        found = np.empty((len(self), levels.size))
+        for piece, deviations in self._of_one_feature("quantile"):
+            means = piece.means[:, :, 0]
+            for at, level in enumerate(levels.ravel()):
+                levels_of_rows = np.full(len(piece.rows), level)
+                found[piece.rows, at] = univariate.quantiles(piece.shares, means, deviations, levels_of_rows)
+        return found[:, 0] if levels.ndim == 0 else found
+
+    def sample(self, size: int | None = None, random_state: Seed = None) -> Array:
+        """A draw for each row, (n,m); or `size` of them, (size,n,m)."""
+        rng = check_random_state(self.random_state if random_state is None else random_state)
+        count = 1 if size is None else check_count("size", size)
+        found = np.empty((count, len(self), len(self.features)))
+        for one in found:
+            chosen = drawn(self.weights, rng)
+            for piece in self._pieces(self.X, chosen, self._patterns):
+                one[piece.rows] = piece.regression.draws(piece.x, piece.shares, rng, piece.n_threads)
+        return found[0] if size is None else found
+
+    def _of_one_feature(self, name: str) -> Iterator[tuple[_Piece, Array]]:
+        """The pieces, each with the deviations (1,k) of the components."""
+        if len(self.features) != 1:
+            raise ValueError(f"{name} is of one feature, and {len(self.features)} are left: give all but one")
+        for piece in self._all():
+            yield piece, np.broadcast_to(np.sqrt(piece.regression.variances[:, 0]), (1, self.parameters.k))
+
+    def _checked(self, Y: Any) -> Array:
+        Y = check_array("Y", Y)
+        if Y.ndim == 1 and len(self.features) == 1:
+            Y = Y[:, None]
+        if Y.shape != (len(self), len(self.features)):
+            raise ValueError(f"Y should have the shape of {(len(self), len(self.features))}, but got {Y.shape}")
+        fault = first_not_within("Y", Y, gaps=True)
+        if fault:
+            raise ValueError(fault)
+        return Y.astype(np.float64)
+
+
+def check_probabilities(name: str, value: object) -> Array:
+    """Numbers within [0,1], of any shape."""
+    found = np.asarray(check_array(name, value), dtype=np.float64)
+    if not ((found >= 0) & (found <= 1)).all():
+        raise ValueError(f"{name} must lie between 0 and 1")
+    return found
+
+
+def conditionals(
+    parameters: Parameters,
+    values: Rows,
+    given: Labels,
+    names: Names | None,
+    n_threads: int | None,
+    make: Maker[T],
+    random_state: Seed = None,
+) -> Conditionals[T]:
+    """The distributions of all other features when those given (p,) have values (n,p), NaN where one is missing."""
+    X = np.full((len(values), parameters.d), np.nan)
+    X[:, given] = values
+    return Conditionals(parameters, X, others_than(given, parameters.d), names, n_threads, make, random_state)
