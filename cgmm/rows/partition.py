@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def of_partition(place: InMemory, partition: Partition, k: int, family: Family) -> SufficientStatistics:
     """Statistics of rows with given labels (n,) or responsibilities (n,k), about each component's mean."""
-    X, row_weights = place.part
+    X, row_weights = place.part.rows, place.part.weights
     if partition.ndim == 1:
         found = of_labels(X, partition.astype(np.intp, copy=False), k, family, row_weights)
     else:
