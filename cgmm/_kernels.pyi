@@ -76,7 +76,9 @@ def all_within(X: Rows, bound: float, n_threads: int = 1) -> bool: ...
 
 class Expectation:
     def __init__(self, density: _Density, moment: Moment, guide: _Guide | _Boxes | None, n: int) -> None: ...
-    def add(self, X: Rows, row_weights: Array | None = None, n_threads: int = 1) -> None: ...
+    def add(
+        self, X: Rows, row_weights: Array | None = None, n_threads: int = 1, known: Labels | None = None
+    ) -> None: ...
     def result(self) -> tuple[tuple[Array, Array, Array, float, float, Array], float]: ...
 
 def expectation(
@@ -86,9 +88,16 @@ def expectation(
     row_weights: Array | None = None,
     n_threads: int = 1,
     guide: _Guide | _Boxes | None = None,
+    known: Labels | None = None,
 ) -> tuple[tuple[Array, Array, Array, float, float, Array], float]: ...
 def expectation_of_groups(
-    X: Rows, density: _Density, moment: Moment, groups: _Groups, row_weights: Array | None = None, n_threads: int = 1
+    X: Rows,
+    density: _Density,
+    moment: Moment,
+    groups: _Groups,
+    row_weights: Array | None = None,
+    n_threads: int = 1,
+    known: Labels | None = None,
 ) -> tuple[Array, Array, Array, float, float, Array]: ...
 @overload
 def evaluate_groups(
@@ -166,6 +175,7 @@ class Iterations:
         limits: _Limits,
         lifting: Callable[[Array, Array, float], tuple[Array, Array, bool]],
         n_threads: int,
+        known: Labels | None = None,
     ) -> None: ...
     def advance(
         self,

@@ -28,7 +28,13 @@ class Learner(Fitted):
     def _asks(self) -> Request:
         """What the arguments ask for; ValueError or TypeError names one that cannot be used."""
 
-    def fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> Self:
         """Estimate the parameters.
 
         Parameters
@@ -39,6 +45,9 @@ class Learner(Fitted):
         y : ignored
         sample_weight : array-like of shape (n,), optional
             Non-negative row weights: weight 2 is the row twice.
+        labels : array-like of shape (n,), optional
+            The component to which a row is known to belong, from 0 to k − 1, or −1 where it is not known: such a row
+            counts for its component alone. See docs/noise-and-labels.md.
 
         Returns
         -------
@@ -48,7 +57,7 @@ class Learner(Fitted):
         Raises
         ------
         ValueError, TypeError
-            X, sample_weight or a parameter cannot be used; the message says which and why.
+            X, sample_weight, labels or a parameter cannot be used; the message says which and why.
 
         Warns
         -----
@@ -57,12 +66,18 @@ class Learner(Fitted):
         DegenerateWarning
             A component could not be estimated and was repaired.
         """
-        self._learn(X, sample_weight)
+        self._learn(X, sample_weight, labels)
         return self
 
-    def fit_predict(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Labels:
-        """``fit`` and then ``predict`` on the same rows; labels (n,)."""
-        return self._evaluations(X, state=self._learn(X, sample_weight)).evaluate("labels")
+    def fit_predict(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> Labels:
+        """``fit`` and then ``predict`` on the same rows, whose labels do not count there; labels (n,)."""
+        return self._evaluations(X, state=self._learn(X, sample_weight, labels)).evaluate("labels")
 
     def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
@@ -104,11 +119,11 @@ class Learner(Fitted):
         model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
         return model._with(State(Fit(parameters, lower_bounds, converged), names, memory=memory))
 
-    def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None) -> State:
+    def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None, labels: ArrayLike | None = None) -> State:
         """Fit, and the State that the estimator has from now on."""
         asked = self._asks()
         last = self._learnt() if asked.warm_start else None
-        state = fitting.fit(asked, X, sample_weight, last if isinstance(last, State) else None)
+        state = fitting.fit(asked, X, sample_weight, last if isinstance(last, State) else None, labels)
         assert state.settings is not None  # it was fitted
         report.warn(state.fit, state.settings, state.names, self.on_degenerate)
         self._state = state

@@ -97,7 +97,7 @@ class Estimator:
         return Density().__sklearn_tags__()
 
     def get_metadata_routing(self) -> Any:
-        """scikit-learn's MetadataRequest: which methods ask a meta-estimator for sample_weight."""
+        """scikit-learn's MetadataRequest: which methods ask a meta-estimator for sample_weight or labels."""
         from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
         if "_metadata_request" in vars(self):  # where scikit-learn's clone and its scorers look for it
@@ -105,14 +105,17 @@ class Estimator:
         request = MetadataRequest(owner=type(self).__name__)
         for method in ROUTED:
             getattr(request, method).add_request(param="sample_weight", alias=None)
+        request.fit.add_request(param="labels", alias=None)
         return request
 
-    def set_fit_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
-        """Ask meta-estimators to route sample_weight to ``fit``: True, False, None or another name for it.
+    def set_fit_request(
+        self, *, sample_weight: bool | str | None = UNCHANGED, labels: bool | str | None = UNCHANGED
+    ) -> Self:
+        """Ask meta-estimators to route sample_weight or labels to ``fit``: True, False, None or another name for it.
 
         As in scikit-learn, with ``sklearn.set_config(enable_metadata_routing=True)``.
         """
-        return self._set_request("fit", sample_weight)
+        return self._set_request("fit", sample_weight, labels=labels)
 
     def set_partial_fit_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
         """Ask meta-estimators to route sample_weight to ``partial_fit``: see set_fit_request."""
@@ -122,17 +125,18 @@ class Estimator:
         """Ask meta-estimators to route sample_weight to ``score``: see set_fit_request."""
         return self._set_request("score", sample_weight)
 
-    def _set_request(self, method: str, request: bool | str | None) -> Self:
+    def _set_request(self, method: str, sample_weight: bool | str | None, **others: bool | str | None) -> Self:
         sklearn = sys.modules.get("sklearn")  # who has not imported it has not enabled it
         if sklearn is None or not sklearn.get_config().get("enable_metadata_routing", False):
             raise RuntimeError(
                 "This method is only available when metadata routing is enabled: "
                 "sklearn.set_config(enable_metadata_routing=True)."
             )
-        if request != UNCHANGED:
-            asked = self.get_metadata_routing()
-            getattr(asked, method).add_request(param="sample_weight", alias=request)
-            self._metadata_request = asked
+        asked = self.get_metadata_routing()
+        for name, request in {"sample_weight": sample_weight, **others}.items():
+            if request != UNCHANGED:
+                getattr(asked, method).add_request(param=name, alias=request)
+                self._metadata_request = asked
         return self
 
 

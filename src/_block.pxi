@@ -143,6 +143,34 @@ cdef void put_log_likelihoods(const Work *work, const Rows *rows, const char *ls
         work.kernels.widen(lse + i * work.kernels.itemsize, 1, work.out + rows.index[i])
 
 
+ctypedef fused real_type:
+    float
+    double
+
+
+cdef void leave_own(real_type *logd, Py_ssize_t k, Py_ssize_t group, Py_ssize_t own) noexcept nogil:
+    """IN/OUT logd, a row's in a panel of k components and `group` rows side by side: all but its own are so far below
+    that their shares are zero. The own is bounded, so that this holds where its density is zero."""
+    cdef real_type least = -1e30
+    cdef real_type top = max(logd[own * group], least)
+    cdef Py_ssize_t c
+    for c in range(k):
+        logd[c * group] = top - fabs(top) - 10000
+    logd[own * group] = top
+
+
+cdef void leave_known(const Work *work, const Rows *rows, char *logd) noexcept nogil:
+    """IN/OUT logd: a row whose component is known sees that one only. No component is left out of such a pass."""
+    cdef Py_ssize_t group = work.kernels.group, size = group * cgmm_pad4(work.k), i, own, at
+    for i in range(rows.count):
+        own = work.known[rows.start + i]
+        at = i // group * size + i % group
+        if own >= 0 and work.kernels.itemsize == sizeof(double):
+            leave_own(<double *> logd + at, work.k, group, own)
+        elif own >= 0:
+            leave_own(<float *> logd + at, work.k, group, own)
+
+
 cdef void add_statistics(const Work *work, const Rows *rows, char *memory, double *sums) noexcept nogil:
     """sums (sums.size,) += what an E-step leaves of the rows. IN memory: panel, logd, which is lost; OUT the rest."""
     cdef const cgmm_kernels *kernels = work.kernels
@@ -152,6 +180,8 @@ cdef void add_statistics(const Work *work, const Rows *rows, char *memory, doubl
     fill_row_weights(work, rows.index, rows.start, rows.count, weights)
     if work.moment == RADIAL:
         memcpy(memory + work.dense.wr, logd, panel_bytes(work, rows.count, rows.active))
+    if work.known != NULL:
+        leave_known(work, rows, logd)
     sums[SUM_OF_LOGS] += kernels.softmax(rows.count, rows.active, weights, logd, memory + work.dense.lse, scale)
     sums[SUM_OF_WEIGHTS] += total_weight(work, rows)
     kernels.rescale(rows.count, rows.active, scale, NULL if work.moment == POOLED else weights, logd)

@@ -37,8 +37,8 @@ cdef class Iterations:
     """EM on rows at hand, iteration after iteration, as long as each is ordinary: no component starves, and the
     log-likelihood does not fall. Bit for bit what cgmm.em does one by one.
 
-    X, row_weights, moment as expectation; density of any parameters, for its form; family "full", "tied", "diag" or
-    "spherical", whose M-step it is; limits as struct Limits; lifting: cgmm.mixture.matrices.lift.
+    X, row_weights, moment, known as expectation; density of any parameters, for its form; family "full", "tied",
+    "diag" or "spherical", whose M-step it is; limits as struct Limits; lifting: cgmm.mixture.matrices.lift.
     """
     cdef _Pass work
     cdef Family family
@@ -63,10 +63,11 @@ cdef class Iterations:
     cdef list held
     cdef Py_ssize_t count
 
-    def __cinit__(self, X, density, moment, family, row_weights, limits, lifting, int n_threads):
+    def __cinit__(self, X, density, moment, family, row_weights, limits, lifting, int n_threads,
+                  known=None):
         cdef Py_ssize_t k, d, q, scratch
         cdef double *free
-        self.work = _Pass(X, density, row_weights, moment)
+        self.work = _Pass(X, density, row_weights, moment, known=known)
         self.family, self.n_threads, self.lifting = FAMILIES[family], n_threads, lifting
         if self.work.work.moment != {VVV: FULL, EEE: POOLED, VVI: DIAG, VII: RADIAL}[self.family]:
             raise ValueError(f"the compiled M-step of {family} covariances does not take {moment} moments")

@@ -196,13 +196,14 @@ cdef class _Pass:
     cdef Groups groups
     cdef Kept kept
     cdef char *parameters
-    cdef object X, density, row_weights
+    cdef object X, density, row_weights, known
     cdef const double[::1] centre
     cdef const double[::1] weights_view
+    cdef const Py_ssize_t[::1] known_view
     cdef list arrays
 
     def __cinit__(self, X, density, row_weights=None, moment=None, output=None, guide=None,
-                  Py_ssize_t stands_for=0, groups=None, Kind kind=DENSE):
+                  Py_ssize_t stands_for=0, groups=None, Kind kind=DENSE, known=None):
         cdef Work *work = &self.work
         cdef const double[:, ::1] means = density.means
         cdef const double[::1] log_norm = density.log_norm
@@ -234,6 +235,9 @@ cdef class _Pass:
                 raise ValueError(f"{self.weights_view.shape[0]} row weights for {work.n} rows")
             if work.n:
                 work.row_weights = &self.weights_view[0]
+        work.known = NULL
+        if known is not None:
+            self.set_known(known, guide)
         work.out = NULL
         work.labels = NULL
 
@@ -294,6 +298,20 @@ cdef class _Pass:
             self.kind = PIECES
             self.set_groups(groups)
         lay_out(work, self.kind)
+
+    cdef set_known(self, known, guide):
+        """Prepare a pass over rows of which some components are known: known (n,) intp, −1 where one is not."""
+        cdef Work *work = &self.work
+        if guide is not None:
+            raise ValueError("a pass with a guide leaves out components, and those that are known must count")
+        self.known = self.known_view = known = np.ascontiguousarray(known, dtype=np.intp)
+        if self.known_view.shape[0] != work.n:
+            raise ValueError(f"{self.known_view.shape[0]} labels for {work.n} rows")
+        if not work.n:
+            return
+        if not -1 <= known.min() <= known.max() < work.k:
+            raise ValueError(f"labels from {known.min()} to {known.max()} of {work.k} components")
+        work.known = &self.known_view[0]
 
     cdef set_guide(self, guide):
         """Prepare a SCREENED pass; guide as cgmm.rows.pruning.Guide."""

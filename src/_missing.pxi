@@ -19,6 +19,7 @@ cdef void lay_out_pieces(Work *work) noexcept nogil:
     work.run_chunk = pieces_chunk
     pieces.rows = claim(scratch, work.chunk * d * real)
     pieces.row_weights = claim(scratch, work.chunk * real)
+    pieces.known = claim(scratch, work.chunk * sizeof(Py_ssize_t))
     pieces.conditioned = claim(scratch, matrices * d * cgmm_pad8(d) * real)
     pieces.square = claim(scratch, d * cgmm_pad8(d) * real)
     pieces.vector = claim(scratch, cgmm_pad8(d) * real)
@@ -33,10 +34,11 @@ cdef void lay_out_pieces(Work *work) noexcept nogil:
 cdef void gather(const Work *work, Py_ssize_t start, Py_ssize_t rows, const Py_ssize_t *columns, Py_ssize_t count,
                  char *memory) noexcept nogil:
     """OUT memory: rows (rows,count), those columns (count,) of the rows start … start + rows of the order; row_weights
-    (rows,), theirs, if there are any."""
+    (rows,) and known (rows,), theirs, if there are any."""
     cdef const Py_ssize_t *order = work.pieces.groups.order + start
     cdef double *to = <double *> (memory + work.pieces.rows)
     cdef double *weights = <double *> (memory + work.pieces.row_weights)
+    cdef Py_ssize_t *known = <Py_ssize_t *> (memory + work.pieces.known)
     cdef const char *row
     cdef Py_ssize_t i, j
     for i in range(rows):
@@ -49,6 +51,8 @@ cdef void gather(const Work *work, Py_ssize_t start, Py_ssize_t rows, const Py_s
         to += count
         if work.row_weights != NULL:
             weights[i] = work.row_weights[order[i]]
+        if work.known != NULL:
+            known[i] = work.known[order[i]]
 
 
 cdef void take_columns(const double *values, Py_ssize_t rows, Py_ssize_t d, const Py_ssize_t *columns,
@@ -191,6 +195,8 @@ cdef void run_piece(const Work *work, Py_ssize_t piece, char *memory, double *su
     own.centre = <double *> (memory + at.centre)
     if work.row_weights != NULL:
         own.row_weights = <double *> (memory + at.row_weights)
+    if work.known != NULL:
+        own.known = <Py_ssize_t *> (memory + at.known)
     if work.labels != NULL:
         own.labels = work.labels + start
     if work.out != NULL:
@@ -222,17 +228,17 @@ cdef void pieces_chunk(const Work *work, Py_ssize_t chunk, char *memory, double 
 OF_COMPLETED = ("full", "pooled")    # second moments that one conditional distribution, of all components, completes
 
 
-def expectation_of_groups(X, density, moment, groups, row_weights=None, int n_threads=1):
+def expectation_of_groups(X, density, moment, groups, row_weights=None, int n_threads=1, known=None):
     """One E-step over rows some of whose values are missing (NaN): the sums that expectation gives.
 
     groups as cgmm.rows.patterns; density triangular, moment "full"; or whitened, moment "full" or "pooled"; or masked,
-    moment "diag" or "radial"; its log_norm (k,) is log π_c. Computed in double.
+    moment "diag" or "radial"; its log_norm (k,) is log π_c; known as expectation. Computed in double.
     """
     able = ("diag", "radial") if density.form == "masked" else ("full",) if density.whitener is None else OF_COMPLETED
     if moment not in able:
         raise ValueError(f"a pass over rows with gaps cannot add up {moment} moments of this density")
     cdef _Pass work = _Pass(X, density, row_weights, "masked" if density.form == "masked" else moment, None, None, 0,
-                            groups)
+                            groups, known=known)
     flat = work.run(n_threads)
     cdef Py_ssize_t d = work.work.d, k = work.work.k
     cdef Sums at = work.work.sums

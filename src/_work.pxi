@@ -190,6 +190,7 @@ cdef struct Pieces:
     const Groups *groups
     Py_ssize_t rows           # (chunk,d): those of a piece
     Py_ssize_t row_weights    # (chunk,)
+    Py_ssize_t known          # Py_ssize_t (chunk,)
     Py_ssize_t conditioned    # (k or 1,d,pad8(d)): see condition
     Py_ssize_t square         # (d,pad8(d))
     Py_ssize_t vector         # (pad8(d),)
@@ -215,6 +216,7 @@ cdef struct Work:
     const char *X
     Py_ssize_t row_stride, column_stride
     const double *row_weights     # (n,) or NULL
+    const Py_ssize_t *known       # (n,): the component of each row, −1 where it is not known; or NULL
     const double *centre          # (d,)
     const void *whitener          # Factor of (d,d), or NULL
     cgmm_mixture mixture          # in the space where the density is taken: that of whitened rows, if any

@@ -215,6 +215,13 @@ def test_weights_reach_the_last_step_of_a_pipeline(routing):
         assert_array_equal(steps.fit_predict(X, **weights), expected.predict(X))
 
 
+def test_labels_reach_the_last_step_of_a_pipeline(routing):
+    labels = np.where(np.arange(len(X)) % 3, -1, np.arange(len(X)) % 2)
+    steps = make_pipeline(clone(MODEL).set_fit_request(labels=True))
+    assert_array_equal(steps.fit(X, labels=labels)[-1].means_, clone(MODEL).fit(X, labels=labels).means_)
+    assert not np.array_equal(steps[-1].means_, clone(MODEL).fit(X).means_)
+
+
 def test_weights_reach_every_fold(routing):
     expected = [weighted_score(clone(MODEL), *fold) for fold in FOLDS.split(X)]
     assert not np.allclose(expected, scores(clone(MODEL)))
@@ -231,7 +238,7 @@ def test_weights_reach_every_fold(routing):
 def test_partial_fit_has_a_request_of_its_own(routing):
     model = asking(False).set_partial_fit_request(sample_weight="w")
     assert model.get_metadata_routing().partial_fit.requests == {"sample_weight": "w"}
-    assert model.get_metadata_routing().fit.requests == {"sample_weight": False}
+    assert model.get_metadata_routing().fit.requests == {"sample_weight": False, "labels": None}
 
 
 def test_weights_that_are_not_asked_for(routing):
@@ -247,11 +254,11 @@ def test_weights_that_are_not_asked_for(routing):
 def test_copies_keep_their_own_requests(routing, copied):
     model = asking("w", False)
     again = copied(model)
-    assert again.get_metadata_routing().fit.requests == {"sample_weight": "w"}
+    assert again.get_metadata_routing().fit.requests == {"sample_weight": "w", "labels": None}
     again.set_fit_request(sample_weight=True).set_score_request()
-    assert again.get_metadata_routing().fit.requests == {"sample_weight": True}
+    assert again.get_metadata_routing().fit.requests == {"sample_weight": True, "labels": None}
     assert again.get_metadata_routing().score.requests == {"sample_weight": False}
-    assert model.get_metadata_routing().fit.requests == {"sample_weight": "w"}
+    assert model.get_metadata_routing().fit.requests == {"sample_weight": "w", "labels": None}
 
 
 def test_requests_are_refused(routing):
@@ -259,7 +266,7 @@ def test_requests_are_refused(routing):
     model = GMM()
     with pytest.raises(ValueError, match="alias"):
         model.set_fit_request(sample_weight=3)
-    assert model.get_metadata_routing().fit.requests == {"sample_weight": None}
+    assert model.get_metadata_routing().fit.requests == {"sample_weight": None, "labels": None}
     with sklearn.config_context(enable_metadata_routing=False), pytest.raises(RuntimeError, match="routing is enabled"):
         model.set_score_request(sample_weight=True)
 

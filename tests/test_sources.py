@@ -420,9 +420,10 @@ def test_the_reader_ends_with_the_pass():
 
 @pytest.mark.parametrize("size", [1, 7, 64, 100])
 @pytest.mark.parametrize("to", [1, 8, 64])
-def test_a_cut_anew_keeps_rows_and_weights(size, to):
+def test_a_cut_anew_keeps_rows_and_companions(size, to):
     X, w = rows(n=200), np.arange(200.0)
-    found = [part.copied() for part in recut((Part(*block) for block in cut(X, size, w)), to)]
-    assert [len(r) for r, _ in found[:-1]] == [to] * (len(found) - 1)
-    assert_array_equal(np.concatenate([r for r, _ in found]), X)
-    assert_array_equal(np.concatenate([v for _, v in found]), w)
+    blocks = (Part(some, weights, weights.astype(np.intp)) for some, weights in cut(X, size, w))
+    found = [part.copied() for part in recut(blocks, to)]
+    assert [len(part.rows) for part in found[:-1]] == [to] * (len(found) - 1)
+    for at, expected in enumerate((X, w, w)):
+        assert_array_equal(np.concatenate([part[at] for part in found]), expected)

@@ -120,6 +120,7 @@ def _about(arguments: Mapping[str, Any], data: Data, last: Parameters | None) ->
         "number of rows": data.n,
         "number of features": data.d,
         "type": str(data.dtype),
+        **({"labels": str(sorted(data.place.known().items()))} if data.labelled else {}),
         "rows and weights": _digest(np.array([weight, data.counted]), mean, covariance, data.spread(256)),
     }
 

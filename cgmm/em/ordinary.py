@@ -72,6 +72,7 @@ class Leaps:
             limits=_limits(data, part, settings),
             lifting=matrices.lift,
             n_threads=data.threads(settings.n_threads),
+            known=part.labels,
         )
         return cls(data, family, settings, max(1, BURST // (data.n * data.d * parameters.k)), iterations)
 

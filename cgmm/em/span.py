@@ -67,7 +67,9 @@ class Span(NamedTuple):
     def of(cls, data: Data, stage: Stage, settings: Settings) -> Span | None:
         """That of the rows; None where EM has to be done in the features."""
         rules, part = settings.rules, data.at_hand()
-        if part is None or not stage.parameters.compiled or data.d <= max(FEATURES, FEATURES_PER_ROW * data.n):
+        if part is None or part.labels is not None or not stage.parameters.compiled:
+            return None
+        if data.d <= max(FEATURES, FEATURES_PER_ROW * data.n):
             return None
         if not (stage.parameters.family.correlated and rules.free and rules.reg_covar > 0):
             return None

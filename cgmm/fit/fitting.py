@@ -13,7 +13,7 @@ from cgmm.fit.state import State
 from cgmm.mixture.checks import check_continues, check_features, check_fixed_given
 from cgmm.mixture.target import Point
 from cgmm.rows import sampling
-from cgmm.rows.checks import check_enough_rows, check_responsibilities
+from cgmm.rows.checks import check_enough_rows, check_known, check_responsibilities
 from cgmm.rows.floor import least_variances
 from cgmm.rows.open import open_rows
 from cgmm.rows.opened import FirstPass
@@ -39,13 +39,16 @@ class Prepared(NamedTuple):
     least: Array
 
 
-def prepare(X: Any, sample_weight: Any, asked: Request, k: int, rng: np.random.Generator) -> Prepared:
-    """The rows and weights of fits of up to k components, checked.
+def prepare(
+    X: Any, sample_weight: Any, asked: Request, k: int, rng: np.random.Generator, labels: Any = None
+) -> Prepared:
+    """The rows, weights and known components of fits of up to k components, checked.
 
     Rows that come in blocks or chunks are read once: for the sample of a search with that generator.
     """
     first_pass = FirstPass(partial(_key_of, rng), partial(starts.sample_size, k))
-    data, names = open_rows(X, sample_weight, asked.gaps, again=True).data(first_pass, asked.n_threads)
+    opened = open_rows(X, sample_weight, asked.gaps, again=True, labels=labels)
+    data, names = opened.data(first_pass, asked.n_threads)
     return Prepared(data, names, least_variances(data))
 
 
@@ -54,14 +57,15 @@ def _key_of(rng: np.random.Generator) -> int:
     return sampling.key_of(copy.deepcopy(rng))
 
 
-def fit(asked: Request, X: Any, sample_weight: Any, last: State | None = None) -> State:
+def fit(asked: Request, X: Any, sample_weight: Any, last: State | None = None, labels: Any = None) -> State:
     """The State of the best fit that a request asks for.
 
+    labels : the components of rows, −1 where they are not known, or None
     last : the state that warm_start continues, if there is one
     """
     rng, keeping = asked.generator(), asked.keeping
     checkpoint = None if keeping is None else Checkpoint(keeping.path, keeping.interval, rng)
-    prepared = prepare(X, sample_weight, asked, asked.k, rng)
+    prepared = prepare(X, sample_weight, asked, asked.k, rng, labels)
     if checkpoint and keeping:
         checkpoint.belongs_to(keeping.arguments, prepared.data, last and last.fit.parameters)
     found = search(asked, prepared, rng, last, checkpoint=checkpoint)
@@ -91,6 +95,7 @@ def search(
         method, kinds = share(method), {kind: share(other) for kind, other in kinds.items()}
     check_enough_rows(data.n, data.counted, asked.k, "n_components")
     check_features(asked.family, data.d)
+    check_known(data.place.known(), asked.k)
     settings, target = _settled(asked, prepared), _target(asked, prepared)
     if asked.beliefs is not None:
         settings = settings._replace(rows=data.moments()[0])

@@ -209,19 +209,31 @@ class Search:
         """
         if len(given) == 3 and not any(np.isnan(value).any() for value in given.values()):
             return  # they would all be the same
-        if n_init == 1:
+        if n_init == 1 or self._all_known():
             return
         seed, kinds = int(self.rng.integers(2**63)), cycle(self.problem.kinds.items())
         for at in count(1):
             if self.stopped or (self.pool.enough(at) if n_init == "auto" else at == n_init):
                 return
             rng = np.random.default_rng([seed, at])
-            if given or at <= FRESH_FIRST or at % FRESH_EACH == 0 or not self.pool.fits or self.problem.k == 1:
+            if (
+                given
+                or self.problem.data.labelled
+                or at <= FRESH_FIRST
+                or at % FRESH_EACH == 0
+                or not self.pool.fits
+                or self.problem.k == 1
+            ):
                 # A user's function is called once for each start, and on all rows.
                 brood = islice(kinds, FRESH if rows is None else 1)
                 self._start(((kind, *self.begin(method, given, rows, rng)) for kind, method in brood), fresh=True)
             else:
                 self._start(self._made(rng), fresh=False)
+
+    def _all_known(self) -> bool:
+        """Whether the component of each row is known: then all starts lead to the same fit."""
+        data = self.problem.data
+        return data.labelled and not data.place.known()[-1]
 
     def _made(self, rng: np.random.Generator) -> Iterable[tuple[str, Parameters, Sequence[Repair]]]:
         """A brood made of good fits."""

@@ -78,11 +78,13 @@ def start(
         return Parameters.build(family, **given), []
     place = rows.completed()
     parts = method(place.part.rows, k, rng, place.part.weights, threads(rules.n_threads))
+    if place.part.labels is not None:
+        parts = with_known(parts, place.part.labels, k)
     sums = partition.of_partition(place, parts, k, family)
     found, repairs = target.estimated(sums, rules._replace(fixed=Fixed()))
     if not given:
         return found, repairs
-    order = _alike(found, given)
+    order = np.arange(k) if rows.labelled else _alike(found, given)
     own: dict[str, Any] = {
         "weights": found.weights[order],
         "means": found.means[order],
@@ -118,6 +120,30 @@ def _alike(found: Parameters, given: Mapping[str, Any]) -> Labels:
     order[known] = taken
     order[np.isnan(means[:, 0])] = np.setdiff1d(np.arange(found.k), taken)
     return order
+
+
+def with_known(parts: Partition, labels: Labels, k: int) -> Partition:
+    """Labels or responsibilities in which rows whose component is known (n,), not −1, belong to it.
+
+    The parts are numbered so that as many of these rows as possible were there already, and else as they are.
+    """
+    from scipy.optimize import linear_sum_assignment  # slow to import
+
+    known = np.flatnonzero(labels >= 0)
+    own = labels[known]
+    agreement = np.eye(k) / (4 * k)  # less than a row in all: it decides where no row does
+    if parts.ndim == 1:
+        agreement += np.bincount(parts[known] * k + own, minlength=k * k).reshape(k, k)
+    else:
+        np.add.at(agreement.T, own, parts[known])
+    numbers = linear_sum_assignment(-agreement)[1]
+    if parts.ndim == 1:
+        parts = numbers[parts]
+        parts[known] = own
+    else:
+        parts = parts[:, np.argsort(numbers)]
+        parts[known] = np.eye(k)[own]
+    return parts
 
 
 def _seeds(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Array:

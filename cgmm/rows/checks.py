@@ -15,7 +15,7 @@ from cgmm.rows.part import Part
 from cgmm.validation import check_array, first_not_within
 
 if TYPE_CHECKING:
-    from cgmm.types import Array, Partition, Rows
+    from cgmm.types import Array, Labels, Partition, Rows
 
 # Beyond this size of a float32 value the sum of a block's squares may overflow: such rows are computed in float64.
 LARGEST_SINGLE = 1e15
@@ -52,13 +52,13 @@ def check_part(
     X = _check_table(given.rows, n_features, gaps)
     weights = check_weights(given.weights, len(X), some)
     X, complete = _check_values(harmless(X, weights, gaps), n_threads, of, gaps)
-    return Part(X, weights), complete
+    return Part(X, weights, check_labels(given.labels, len(X))), complete
 
 
-def part_again(rows: Rows, weights: object, gaps: bool) -> Part:
-    """The part that rows and weights are once more, after a first pass has checked their values."""
-    row_weights = check_weights(weights, len(rows), some=False)
-    return Part(harmless(rows, row_weights, gaps), row_weights)
+def part_again(rows: Rows, given: Part, gaps: bool) -> Part:
+    """The part that rows and their companions are once more, after a first pass has checked their values."""
+    row_weights = check_weights(given.weights, len(rows), some=False)
+    return Part(harmless(rows, row_weights, gaps), row_weights, check_labels(given.labels, len(rows)))
 
 
 def harmless(X: Rows, weights: Array | None, gaps: bool) -> Rows:
@@ -175,6 +175,44 @@ def check_weights(sample_weight: object, n: int, some: bool = True) -> Array | N
         if not np.isfinite(weights.sum()):
             raise ValueError("sample_weight has no finite sum")
     return weights
+
+
+def check_labels(labels: object, n: int) -> Labels | None:
+    """The component that each row (n,) is known to belong to, −1 where it is not known, as intp; or None.
+
+    Whether there are so many components is checked where their number is known: see check_known.
+    """
+    if labels is None:
+        return None
+    array = check_array("labels", labels)
+    if array.shape != (n,):
+        raise ValueError(f"labels must have shape ({n},), one for each row, not {array.shape}")
+    with np.errstate(invalid="ignore"):
+        found = array.astype(np.intp)
+    wrong = np.flatnonzero((found != array) | (found < -1))
+    if len(wrong):
+        i = int(wrong[0])
+        raise ValueError(
+            f"labels must be whole numbers from 0, or -1 where the component of a row is not known, but labels[{i}] is "
+            f"{array[i]}"
+        )
+    return np.ascontiguousarray(found)
+
+
+def check_known(known: Counter[int], k: int) -> None:
+    """That rows of positive weight, so many of each label, can be rows of k components, none of which is empty."""
+    largest = max(known, default=-1)
+    if largest >= k:
+        raise ValueError(
+            f"labels must be from 0 to {k - 1}, or -1, for n_components={k}, but {known[largest]} rows have label "
+            f"{largest}"
+        )
+    lacking = [c for c in range(k) if not known[c]]
+    if known and not known[-1] and lacking:
+        raise ValueError(
+            f"every row of positive weight has a label, and none has label {lacking[0]}: no row is left for component "
+            f"{lacking[0]} of n_components={k}"
+        )
 
 
 def of_order_one(weights: Array | None) -> tuple[Array | None, int]:

@@ -45,13 +45,14 @@ class Chunk(NamedTuple):
 
 
 class Chunks:
-    """The chunks of a collection and of its row weights.
+    """The chunks of a collection and of what goes with its rows.
 
     array : the rows as a Dask array (n,d), n unknown or not;  d : int;  names : of the features, or None
-    rows, weights : of each chunk, delayed;  numbers, lengths : of the chunks, and of their rows where those are known
+    rows, weights, labels : of each chunk, delayed
+    numbers, lengths : of the chunks, and of their rows where those are known
     """
 
-    def __init__(self, X: Any, sample_weight: Any = None) -> None:
+    def __init__(self, X: Any, sample_weight: Any = None, labels: Any = None) -> None:
         _check_workers()
         self.array = _array("X", X, 2)
         self.names: Names | None = protocol.feature_names(X)
@@ -62,17 +63,19 @@ class Chunks:
         if math.isnan(self.array.shape[1]):
             raise ValueError("X does not know how many columns it has: use X.compute_chunk_sizes()")
         self.d = int(self.array.shape[1])
-        sources = dask.optimize(self.array, *_weights(sample_weight, self.array))
-        chunks = [source.to_delayed(optimize_graph=False).ravel().tolist() for source in sources]
-        self.rows = chunks[0]
-        self.weights = chunks[1] if len(chunks) > 1 else [None] * len(self.rows)
+        companions = {"sample_weight": sample_weight, "labels": labels}
+        given = {name: _companion(name, each, self.array) for name, each in companions.items() if each is not None}
+        sources = dask.optimize(self.array, *given.values())
+        self.rows, *found = [source.to_delayed(optimize_graph=False).ravel().tolist() for source in sources]
+        known, none = dict(zip(given, found, strict=True)), [None] * len(self.rows)
+        self.weights, self.labels = (known.get(name, none) for name in companions)
         self.numbers = list(range(len(self.rows)))
         self.lengths: Sequence[int | None] = [None if math.isnan(n) else int(n) for n in self.array.chunks[0]]
 
     def take(self, kept: Sequence[int], lengths: Sequence[int]) -> Self:
         """Some of them, now that the numbers of their rows are known."""
         other = copy.copy(self)
-        for name in ("rows", "weights", "numbers"):
+        for name in ("rows", "weights", "labels", "numbers"):
             setattr(other, name, [getattr(self, name)[at] for at in kept])
         other.lengths = lengths
         return other
@@ -114,7 +117,7 @@ class Chunks:
 
     def _failing(self) -> str:
         """The first chunk whose rows or weights cannot be computed, found by computing one after the other."""
-        for number, *chunk in zip(self.numbers, self.rows, self.weights, strict=True):
+        for number, *chunk in zip(self.numbers, self.rows, self.weights, self.labels, strict=True):
             try:
                 dask.compute(*chunk)
             except Exception:
@@ -131,7 +134,7 @@ class Chunks:
 
     def _tasks(self, of: Callable[[Chunk], Any]) -> list[Any]:
         task, shared = dask.delayed(_of_chunk, pure=False), one_value(of)
-        chunks = zip(self.numbers, self.firsts, self.lengths, self.rows, self.weights, strict=True)
+        chunks = zip(self.numbers, self.firsts, self.lengths, self.rows, self.weights, self.labels, strict=True)
         return [task(shared, *chunk) for chunk in chunks]
 
 
@@ -157,24 +160,22 @@ def _array(name: str, collection: Any, dimensions: int) -> Any:
     return collection.to_dask_array()
 
 
-def _weights(sample_weight: Any, array: Any) -> list[Any]:
-    """The row weights as a Dask array chunked as the rows, if there are any."""
+def _companion(name: str, values: Any, array: Any) -> Any:
+    """What goes with each row, weights or labels, as a Dask array chunked as the rows."""
     (n, _), (rows, _) = array.shape, array.chunks
-    if sample_weight is None:
-        return []
-    if not hasattr(sample_weight, "__dask_graph__"):
+    if not hasattr(values, "__dask_graph__"):
         raise TypeError(
-            "sample_weight must be a Dask array or series, for X is in chunks: use "
-            "dask.array.from_array(sample_weight, chunks=(X.chunks[0],))"
+            f"{name} must be a Dask array or series, for X is in chunks: use "
+            f"dask.array.from_array({name}, chunks=(X.chunks[0],))"
         )
-    weights = _array("sample_weight", sample_weight, 1)
-    if not math.isnan(n + weights.shape[0]):
-        if weights.shape != (n,):
-            raise ValueError(f"sample_weight must have shape ({n},), one for each row, not {weights.shape}")
-        weights = weights.rechunk((rows,))
-    if weights.numblocks != (len(rows),):
-        raise ValueError(f"sample_weight has {weights.numblocks[0]} chunks, and X has {len(rows)}: give it X's")
-    return [weights]
+    found = _array(name, values, 1)
+    if not math.isnan(n + found.shape[0]):
+        if found.shape != (n,):
+            raise ValueError(f"{name} must have shape ({n},), one for each row, not {found.shape}")
+        found = found.rechunk((rows,))
+    if found.numblocks != (len(rows),):
+        raise ValueError(f"{name} has {found.numblocks[0]} chunks, and X has {len(rows)}: give it X's")
+    return found
 
 
 def _check_workers() -> None:
@@ -210,12 +211,12 @@ def _is_of_the_cluster(error: BaseException) -> bool:
 
 
 def _of_chunk(
-    of: Callable[[Chunk], T], at: int, first_row: int | None, length: int | None, rows: Any, weights: Any
+    of: Callable[[Chunk], T], at: int, first_row: int | None, length: int | None, rows: Any, *companions: Any
 ) -> T | None:
     with naming_block(at, first_row, "chunk"):
         if length not in (None, len(rows)):
             raise ValueError(f"it has {len(rows)} rows, and had {length} before: each pass needs the same rows")
-        return of(Chunk(at, first_row, Part(rows, weights))) if len(rows) else None
+        return of(Chunk(at, first_row, Part(rows, *companions))) if len(rows) else None
 
 
 def _sum(*values: Any) -> Any:

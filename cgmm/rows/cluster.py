@@ -54,6 +54,7 @@ class Found(NamedTuple):
     heaviest, weight : the largest row weight and the sum of all, zero if there are none
     weighty : how many weights there are of each exponent, or None
     sample : of the rows of positive weight, of which there are `counted`
+    labels : how many of them have each label, or None
     """
 
     n: int
@@ -64,6 +65,7 @@ class Found(NamedTuple):
     weighty: Counter[int] | None
     counted: int
     sample: InMemory
+    labels: Counter[int] | None
 
 
 class Agreed(NamedTuple):
@@ -73,6 +75,7 @@ class Agreed(NamedTuple):
     dtype: RowType
     exponent: int
     gaps: bool
+    labelled: bool
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,13 @@ class Chunked(Place):
             raise ValueError("the row weights have no finite sum")
         weighty = [some.weighty for some in found if some.weighty is not None]
         self.weighty = reduce(operator.add, weighty) if weighty else None
+        labels = [some.labels for some in found if some.labels is not None]
+        self.by_label: Counter[int] = reduce(operator.add, labels, Counter())
+        self.labelled = max(self.by_label, default=-1) >= 0
         self.chunks = chunks.take([at for at, some in enumerate(results) if some], [some.n for some in found])
         self.exponent = int(np.frexp(max(some.heaviest for some in found))[1])
-        self.samples = [InMemory(some.sample.part.times_power_of_two(-self.exponent)) for some in found]
+        samples = [some.sample.part.times_power_of_two(-self.exponent) for some in found]
+        self.samples = [InMemory(part if self.labelled else part._replace(labels=None)) for part in samples]
         self.dtype, self.complete = np.result_type(*(some.dtype for some in found)), all(s.complete for s in found)
         if self.dtype == np.float32 and has_small_column(self.some(SCALE_ROWS).part.rows):
             self.dtype = np.dtype(np.float64)
@@ -119,6 +126,9 @@ class Chunked(Place):
     @property
     def counted(self) -> int:
         return int(self.counts.sum()) if self.weighty is None else not_vanishing(self.weighty, self.exponent)
+
+    def known(self) -> Counter[int]:
+        return self.by_label
 
     def threads(self, n_threads: int | None) -> int:
         return self.n_threads
@@ -151,9 +161,14 @@ class Chunked(Place):
         return kept(joined(some).of_type(self.dtype), self.exponent)
 
     def expectation(
-        self, density: Density, moment: Moment, n_threads: int | None = None, guide: AnyGuide | None = None
+        self,
+        density: Density,
+        moment: Moment,
+        n_threads: int | None = None,
+        guide: AnyGuide | None = None,
+        known: bool = False,
     ) -> tuple[SufficientStatistics, float]:
-        work = self._total(partial(_expectation, density, moment, self.n_threads, guide))
+        work = self._total(partial(_expectation, density, moment, self.n_threads, guide, known))
         return work.statistics, work.rows / self.n
 
     def accuse(self) -> None:
@@ -173,7 +188,7 @@ class Chunked(Place):
     def _task(self, of: Callable[[InMemory, int], T]) -> Callable[[Chunk], T]:
         """What a task of a further pass does."""
         self.passes.begun += 1
-        return partial(_again, Agreed(self.d, self.dtype, self.exponent, self.gaps), of)
+        return partial(_again, Agreed(self.d, self.dtype, self.exponent, self.gaps, self.labelled), of)
 
 
 def shares_of(counts: Labels, size: int) -> Labels:
@@ -203,6 +218,7 @@ def _find(d: int, size: int, key: int, gaps: bool, chunk: Chunk) -> Found:
         weighty=None if row_weights is None else by_exponent(row_weights),
         counted=data.counted,
         sample=data.sample(size, np.random.default_rng([key, chunk.at])),
+        labels=None if part.labels is None else data.known(),
     )
 
 
@@ -210,7 +226,8 @@ def _again(agreed: Agreed, of: Callable[[InMemory, int], T], chunk: Chunk) -> T:
     rows = check_array("X", filled(chunk.given.rows) if agreed.gaps else chunk.given.rows)
     if rows.shape[1:] != (agreed.d,):
         raise ValueError(f"it has shape {rows.shape}, and had {agreed.d} columns before: each pass needs the same rows")
-    part = part_again(rows, chunk.given.weights, agreed.gaps)
+    part = part_again(rows, chunk.given, agreed.gaps)
+    part = part if agreed.labelled else part._replace(labels=None)
     part = part.of_type(agreed.dtype).times_power_of_two(-agreed.exponent)
     return of(InMemory(part, agreed.exponent), chunk.first_row or 0)
 
@@ -220,9 +237,15 @@ def _drawn(sizes: Mapping[int, int], key: int, data: InMemory, first_row: int) -
 
 
 def _expectation(
-    density: Density, moment: Moment, n_threads: int, guide: AnyGuide | None, data: InMemory, first_row: int
+    density: Density,
+    moment: Moment,
+    n_threads: int,
+    guide: AnyGuide | None,
+    known: bool,
+    data: InMemory,
+    first_row: int,
 ) -> Work:
-    statistics, share = data.expectation(density, moment, n_threads, guide)
+    statistics, share = data.expectation(density, moment, n_threads, guide, known)
     if not np.isfinite(statistics.first).all():  # then the rows have changed
         check_rows(data.part.rows)
     return Work(statistics, share * data.n)
@@ -296,11 +319,11 @@ def _values(rows: Any, of: Callable[[Part], Evaluation], what: Output, none: Any
 class Collection:
     """What a user hands over as a Dask collection: see cgmm.rows.opened.Opened."""
 
-    def __init__(self, X: Any, sample_weight: Any, gaps: bool) -> None:
-        self.X, self.sample_weight, self.gaps = X, sample_weight, gaps
+    def __init__(self, X: Any, sample_weight: Any, gaps: bool, labels: Any = None) -> None:
+        self.X, self.sample_weight, self.gaps, self.labels = X, sample_weight, gaps, labels
 
     def _chunks(self) -> Chunks:
-        return Chunks(self.X, self.sample_weight)
+        return Chunks(self.X, self.sample_weight, self.labels)
 
     def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         chunks = self._chunks()

@@ -49,12 +49,12 @@ class Extent:
 class Data(ABC):
     """Rows, and the passes over them that a fit needs.
 
-    n, d : rows and features;  dtype : float32 or float64;  exponent, counted : as of the place
+    n, d : rows and features;  dtype : float32 or float64;  exponent, counted, labelled : as of the place
     """
 
     def __init__(self, place: Place) -> None:
         self.place, self.n, self.d, self.dtype = place, place.n, place.d, place.dtype
-        self.exponent = place.exponent
+        self.exponent, self.labelled = place.exponent, place.labelled
 
     # The place, as data
 
@@ -168,7 +168,7 @@ class Complete(Data):
         return None if memory is None else memory.part
 
     def statistics(self, parameters: Model, n_threads: int | None = None) -> SufficientStatistics:
-        return self.place.expectation(parameters.density, parameters.moment, n_threads)[0]
+        return self.place.expectation(parameters.density, parameters.moment, n_threads, known=self.labelled)[0]
 
     def pruned_statistics(
         self,
@@ -177,6 +177,8 @@ class Complete(Data):
         possible: bool = True,
         pruning: Pruning = Pruning(),  # noqa: B008, immutable
     ) -> tuple[SufficientStatistics, Pruning]:
+        if self.labelled:  # of rows whose component is known that one counts, however far it is
+            return self.statistics(parameters, n_threads), pruning
         guide, pruning = pruning.guide(parameters, self.n, self.dtype, self.spread, parameters.moment, possible)
         density, moment = parameters.density, parameters.moment
         if guide is None:

@@ -99,9 +99,13 @@ class Gapped(Data):
 
     def statistics(self, parameters: Parameters, n_threads: int | None = None) -> SufficientStatistics:
         """Of what is observed; every component counts."""
+        return self._statistics(parameters, n_threads, self.labelled)
+
+    def _statistics(self, parameters: Parameters, n_threads: int | None, known: bool) -> SufficientStatistics:
+        """known : a row whose component is known belongs to that one alone"""
         if self.place.in_memory:
             self.count_passes()
-            found = self.patterns.statistics(parameters, self.threads(n_threads))
+            found = self.patterns.statistics(parameters, self.threads(n_threads), known)
             return replace(found, exponent=self.exponent) if self.exponent else found
         found = self.sum_of_blocks(partial(_statistics, parameters, self.threads(n_threads)))
         if not (np.isfinite(found.first).all() and found.total_weight):
@@ -156,7 +160,7 @@ class Gapped(Data):
         found = Parameters.held(family, np.ones(1), means[np.newaxis], covariances, least)
         rules, reached = Rules(least=least, eps=float(np.finfo(self.dtype).eps)), -np.inf
         for _ in range(MAX_ITER):
-            statistics = self.statistics(found)
+            statistics = self._statistics(found, None, known=False)
             change, reached = statistics.lower_bound - reached, statistics.lower_bound
             found, _ = found.maximise(statistics, rules)
             if abs(change) < TOL:

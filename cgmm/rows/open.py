@@ -12,16 +12,17 @@ if TYPE_CHECKING:
     from cgmm.rows.opened import Opened
 
 
-def open_rows(X: Any, sample_weight: Any = None, gaps: bool = False, again: bool = False) -> Opened:
-    """What X is; if `gaps`, NaN is a missing value; if `again`, it must be possible to read the rows more than once."""
+def open_rows(X: Any, sample_weight: Any = None, gaps: bool = False, again: bool = False, labels: Any = None) -> Opened:
+    """What X is, with what goes with its rows; if `gaps`, NaN is a missing value; if `again`, it must be possible to
+    read the rows more than once."""
     if is_dask(X):
         from cgmm.rows.cluster import Collection  # which imports Dask
 
-        return Collection(X, sample_weight, gaps)
+        return Collection(X, sample_weight, gaps, labels)
     if again:
         check_lasting(X)
-    source = source_of(X, sample_weight, gaps)
-    return AtHand(X, sample_weight, gaps) if source is None else InBlocks(source, gaps)
+    source = source_of(X, sample_weight, gaps, labels)
+    return AtHand(X, sample_weight, gaps, labels) if source is None else InBlocks(source, gaps)
 
 
 def open_stream(X: Any, sample_weight: Any = None, gaps: bool = False) -> Opened:

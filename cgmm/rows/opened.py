@@ -79,10 +79,10 @@ class Opened(Protocol):
 
 
 class AtHand:
-    """An array, or what becomes one, and its weights."""
+    """An array, or what becomes one, its weights, and the components that are known."""
 
-    def __init__(self, X: Any, sample_weight: Any, gaps: bool) -> None:
-        self.X, self.sample_weight, self.gaps = X, sample_weight, gaps
+    def __init__(self, X: Any, sample_weight: Any, gaps: bool, labels: Any = None) -> None:
+        self.X, self.gaps, self.part = X, gaps, Part(X, sample_weight, labels)
 
     @property
     def names(self) -> Names | None:
@@ -90,17 +90,17 @@ class AtHand:
 
     def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         names = self.names
-        data = _checked(Part(self.X, self.sample_weight), self.gaps, None, threads(n_threads))
+        data = _checked(self.part, self.gaps, None, threads(n_threads))
         if isinstance(data, Gapped):
             data.check_columns()
         return data, names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
         check_names(self.names, asked.names)
-        return Evaluations([evaluation(Part(self.X, self.sample_weight), asked, some)])
+        return Evaluations([evaluation(self.part, asked, some)])
 
     def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
-        yield self.names, _batch(Part(self.X, self.sample_weight), self.gaps, d, n_threads)
+        yield self.names, _batch(self.part, self.gaps, d, n_threads)
 
 
 class InBlocks:
@@ -164,6 +164,8 @@ def check_names(names: Names | None, fitted: Names | None) -> None:
 def data_of(part: Part, complete: bool) -> Data:
     """Rows in memory, with the user's weights, as data."""
     kind = Complete if complete else Gapped
+    if part.labels is not None and (part.labels < 0).all():
+        part = part._replace(labels=None)
     if part.weights is None:
         return kind(InMemory(part))
     row_weights, exponent = of_order_one(part.weights)

@@ -9,19 +9,22 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cgmm.types import Array, Rows
+    from cgmm.types import Array, Labels, Rows
 
 
 class Part(NamedTuple):
     """Rows (n,d) and their companions, of which there is one for each row: what sources, streams, chunks and kernels
     hand on.
 
-    weights : (n,) or None. Known labels, or covariances of errors, would be further fields: whatever is done to
-    companions is done by the methods here.
+    weights : (n,) or None
+    labels : (n,) the component to which each row is known to belong, −1 where it is not known; or None
+
+    Covariances of errors would be a further field: whatever is done to companions is done by the methods here.
     """
 
     rows: Rows
     weights: Array | None = None
+    labels: Labels | None = None
 
     @property
     def companions(self) -> tuple[Any, ...]:

@@ -24,7 +24,7 @@ def of_partition(place: InMemory, partition: Partition, k: int, family: Family) 
     if partition.ndim == 1 and partition.min() < 0:
         known = np.flatnonzero(partition >= 0)
         part, partition = part.gathered(known), partition[known]
-    X, row_weights = part
+    X, row_weights = part.rows, part.weights
     if partition.ndim == 1:
         found = of_labels(X, partition.astype(np.intp, copy=False), k, family, row_weights)
     else:

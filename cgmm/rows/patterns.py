@@ -77,18 +77,23 @@ class Patterns:
         n, d = self.part.rows.shape
         return _cut(np.arange(n), np.array([0, n]), np.zeros((1, d), dtype=bool))
 
-    def statistics(self, parameters: Parameters, n_threads: int | None = None) -> SufficientStatistics:
+    def statistics(
+        self, parameters: Parameters, n_threads: int | None = None, known: bool = False
+    ) -> SufficientStatistics:
         """What an M-step makes parameters of: the expected moments of the completed rows, and the
         log-likelihood of what is observed.
 
         A row of which nothing is observed has the mixture's weights as its responsibilities, the moments of the
-        mixture, and the log-likelihood 0.
+        mixture, and the log-likelihood 0. If `known`, one whose component is known belongs to that one alone.
         """
         if self.complete:
-            return InMemory(self.part).expectation(parameters.density, parameters.moment, n_threads)[0]
+            place = InMemory(self.part)
+            return place.expectation(parameters.density, parameters.moment, n_threads, known=known)[0]
         moment, groups, density = parameters.moment, self._groups(parameters), _observed_density(parameters)
-        rows, row_weights = self.part
-        found = _kernels.expectation_of_groups(rows, density, moment, groups, row_weights, threads(n_threads))
+        rows, row_weights, labels = self.part
+        found = _kernels.expectation_of_groups(
+            rows, density, moment, groups, row_weights, threads(n_threads), labels if known else None
+        )
         return SufficientStatistics.of_pass(found, moment)
 
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int | None = None) -> Any:

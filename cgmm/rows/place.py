@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import operator
 from abc import ABC, abstractmethod
+from collections import Counter
 from functools import reduce
 from typing import TYPE_CHECKING, TypeVar
 
@@ -46,6 +47,7 @@ class Place(ABC):
     n, d : rows and features;  dtype : float32 or float64, of all parts
     exponent : the weights are 2^−exponent times the user's, so that the largest is of order one: float32 can hold them,
     and their sums are numbers, whatever the user's are
+    labelled : whether the component of some row is known
     """
 
     n: int
@@ -53,11 +55,16 @@ class Place(ABC):
     dtype: RowType
     exponent = 0
     passes: Passes
+    labelled: bool
 
     @property
     @abstractmethod
     def counted(self) -> int:
         """The number of rows of positive weight."""
+
+    @abstractmethod
+    def known(self) -> Counter[int]:
+        """How many rows of positive weight are known to be of each component, −1: of an unknown one."""
 
     @property
     def in_memory(self) -> InMemory | None:
@@ -96,9 +103,17 @@ class Place(ABC):
 
     @abstractmethod
     def expectation(
-        self, density: Density, moment: Moment, n_threads: int | None = None, guide: AnyGuide | None = None
+        self,
+        density: Density,
+        moment: Moment,
+        n_threads: int | None = None,
+        guide: AnyGuide | None = None,
+        known: bool = False,
     ) -> tuple[SufficientStatistics, float]:
-        """One pass over rows without gaps: the statistics, and the share of the dense work that was done."""
+        """One pass over rows without gaps: the statistics, and the share of the dense work that was done.
+
+        known : a row whose component is known belongs to that one alone; there is no guide then
+        """
 
     @abstractmethod
     def sum_of_blocks(self, of: Callable[[InMemory], T]) -> T:
@@ -117,11 +132,16 @@ class Local(Place):
         """The rows, from the first to the last; each part but the last has a multiple of CUT of them."""
 
     def expectation(
-        self, density: Density, moment: Moment, n_threads: int | None = None, guide: AnyGuide | None = None
+        self,
+        density: Density,
+        moment: Moment,
+        n_threads: int | None = None,
+        guide: AnyGuide | None = None,
+        known: bool = False,
     ) -> tuple[SufficientStatistics, float]:
         sums = _kernels.Expectation(density, moment, guide, self.n)
         for part in self.parts():
-            sums.add(part.rows, part.weights, self.threads(n_threads))
+            sums.add(part.rows, part.weights, self.threads(n_threads), part.labels if known else None)
         found, share = sums.result()
         return SufficientStatistics.of_pass(found, moment, self.exponent), share
 
@@ -151,6 +171,7 @@ class InMemory(Local):
     def __init__(self, part: Part, exponent: int = 0, passes: Passes | None = None) -> None:
         self.part, self.exponent, self.passes = part, exponent, passes or Passes()
         (self.n, self.d), self.dtype = part.rows.shape, part.rows.dtype
+        self.labelled = part.labels is not None
 
     def parts(self) -> Iterator[Part]:
         self.passes.begun += 1
@@ -170,6 +191,9 @@ class InMemory(Local):
     def counted(self) -> int:
         weights = self.part.weights
         return self.n if weights is None else int(np.count_nonzero(weights))
+
+    def known(self) -> Counter[int]:
+        return by_label(self.part)
 
     def cut(self, which: slice) -> InMemory:
         """Rows that follow each other at a distance."""
@@ -197,6 +221,15 @@ class InMemory(Local):
         """The indices of the rows of positive weight; None: all."""
         weights = self.part.weights
         return None if weights is None else np.flatnonzero(weights > 0)
+
+
+def by_label(part: Part) -> Counter[int]:
+    """How many rows of positive weight have each label."""
+    labels = part.positive().labels
+    if labels is None:
+        return Counter()
+    values, counts = np.unique(labels, return_counts=True)
+    return Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
 
 
 def kept(part: Part, exponent: int) -> InMemory:

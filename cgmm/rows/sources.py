@@ -13,16 +13,20 @@ import numpy as np
 
 from cgmm import _kernels, tables
 from cgmm.errors import BlockError
-from cgmm.rows.checks import check_weights
+from cgmm.rows.checks import check_labels, check_weights
+from cgmm.rows.part import Part
 from cgmm.rows.place import CUT
 from cgmm.tables import npy
 from cgmm.tables.origin import is_special, naming_input
 
 if TYPE_CHECKING:
-    from cgmm.types import Array
+    from cgmm.types import Array, Labels
 
 # Bytes of a mapped file in a block: enough for the disk to read on, and little beside memory.
 BRING_WEIGHTS = "sample_weight is for arrays: X comes in blocks, each of which brings its weights, (rows, weights)"
+BRING_LABELS = (
+    "labels are for arrays: X comes in blocks, each of which brings its labels, (rows, weights or None, labels)"
+)
 MAPPED_BYTES = 1 << 23
 SEQUENTIAL, NORMAL, DROP = (getattr(mmap, f"MADV_{name}", None) for name in ("SEQUENTIAL", "NORMAL", "DONTNEED"))
 LEAST_MAPPED = 1 << 26  # Bytes that a map has at least if a pass is to leave nothing of it in memory.
@@ -40,13 +44,14 @@ class Source(Protocol):
     @property
     def mapped(self) -> bool: ...
 
-    def blocks(self) -> Iterator[tuple[Any, Any]]:
-        """Each an array-like (m,d), and weights (m,) or None."""
+    def blocks(self) -> Iterator[tuple[Any, ...]]:
+        """Each an array-like (m,d), and weights (m,) or None; perhaps labels (m,), too, as those of cgmm.rows.part."""
         ...
 
 
 class Iterated:
-    """Those of an iterable, or of what a function returns: arrays, or pairs of an array and weights."""
+    """Those of an iterable, or of what a function returns: arrays, or pairs of an array and weights, or these with
+    labels."""
 
     names = None
     mapped = False
@@ -54,20 +59,21 @@ class Iterated:
     def __init__(self, iterate: Callable[[], Iterable[Any]]) -> None:
         self.iterate = iterate
 
-    def blocks(self) -> Iterator[tuple[Any, Any]]:
+    def blocks(self) -> Iterator[tuple[Any, ...]]:
         blocks = self.iterate()
         if not isinstance(blocks, Iterable):
             raise BlockError(f"X is a function, which is to return an iterator of blocks, not {blocks!r}")
         for at, block in enumerate(blocks):
-            if isinstance(block, tuple) and len(block) != 2:
+            if isinstance(block, tuple) and len(block) not in (2, 3):
                 raise BlockError(
-                    f"block {at} is a tuple of {len(block)}: give rows, or a pair of rows and their weights"
+                    f"block {at} is a tuple of {len(block)}: give rows, or a pair of rows and their weights, or these "
+                    "and their labels"
                 )
             yield block if isinstance(block, tuple) else (block, None)
 
 
 class Mapped:
-    """A mapped file (n,d) and weights (n,) or None; a pass leaves nothing of it in memory.
+    """A mapped file (n,d) and companions of its rows; a pass leaves nothing of it in memory.
 
     Whoever reads a page of a map beyond the end of its file is killed (SIGBUS): each part is read only if the file
     still holds it.
@@ -76,19 +82,20 @@ class Mapped:
     names = None
     mapped = True
 
-    def __init__(self, X: np.memmap[Any, Any], weights: Array | None = None) -> None:
-        self.X, self.weights = X, weights
+    def __init__(self, X: np.memmap[Any, Any], weights: Array | None = None, labels: Labels | None = None) -> None:
+        self.X, self.weights, self.labels = X, weights, labels
         self.rows = max(1, MAPPED_BYTES // (CUT * X.strides[0])) * CUT
 
-    def blocks(self) -> Iterator[tuple[Any, Any]]:
+    def blocks(self) -> Iterator[tuple[Any, ...]]:
         X = np.asarray(self.X)
+        part_of_all = Part(X, self.weights, self.labels)
         self._advise(X, SEQUENTIAL)
         try:
             for start in range(0, len(X), self.rows):
                 part = slice(start, start + self.rows)
                 check_length(self.X, X[part])
                 _kernels.populate(X[part])
-                yield X[part], None if self.weights is None else self.weights[part]
+                yield tuple(part_of_all.taken(part))
                 self._advise(X[part], DROP)
         finally:
             self._advise(X, NORMAL)
@@ -127,19 +134,23 @@ def is_dask(X: Any) -> bool:
     return hasattr(X, "__dask_graph__") and hasattr(X, "to_delayed")
 
 
-def source_of(X: Any, sample_weight: Any = None, gaps: bool = False) -> Source | None:
+def source_of(X: Any, sample_weight: Any = None, gaps: bool = False, labels: Any = None) -> Source | None:
     """The source that X is, or None: then it is an array, or what becomes one. Of files that it names, cells may be
     empty if `gaps`."""
     if type(X) is np.ndarray:  # most often
         return None
     mapped = X if _is_map(X) and X.nbytes >= LEAST_MAPPED else _map(X)
     if mapped is not None and _is_native(mapped):
-        return Mapped(mapped, check_weights(sample_weight, len(mapped)))
-    if mapped is not None and (_would_be_copied(mapped) if mapped is X else sample_weight is not None):
-        return Iterated(partial(_slices, mapped, check_weights(sample_weight, len(mapped))))
+        return Mapped(mapped, check_weights(sample_weight, len(mapped)), check_labels(labels, len(mapped)))
+    brings = sample_weight is not None or labels is not None
+    if mapped is not None and (_would_be_copied(mapped) if mapped is X else brings):
+        n = len(mapped)
+        return Iterated(partial(_slices, mapped, check_weights(sample_weight, n), check_labels(labels, n)))
     found = _blocks_of(X, gaps)
     if found is not None and sample_weight is not None:
         raise TypeError(BRING_WEIGHTS)
+    if found is not None and labels is not None:
+        raise TypeError(BRING_LABELS)
     return found
 
 
@@ -185,13 +196,13 @@ def _would_be_copied(X: Any) -> bool:
     return X.ndim == 2 and X.dtype.kind in "biuf" and not (X.dtype in (np.float32, np.float64) and X.dtype.isnative)
 
 
-def _slices(X: Any, weights: Array | None) -> Iterator[tuple[Any, Any]]:
+def _slices(X: Any, weights: Array | None, labels: Labels | None) -> Iterator[tuple[Any, ...]]:
     """The rows of a map that must be converted, part by part."""
     rows = max(1, MAPPED_BYTES // (8 * X.shape[1]))
     for start in range(0, len(X), rows):
         part = slice(start, start + rows)
         check_length(X, X[part])
-        yield np.asarray(X[part]), None if weights is None else weights[part]
+        yield np.asarray(X[part]), *(None if each is None else each[part] for each in (weights, labels))
 
 
 def _blocks_of(X: Any, gaps: bool) -> Source | None:

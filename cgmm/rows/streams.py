@@ -22,7 +22,7 @@ from cgmm.rows.checks import (
     part_again,
 )
 from cgmm.rows.part import Part
-from cgmm.rows.place import CUT, InMemory, Local, Passes, kept
+from cgmm.rows.place import CUT, InMemory, Local, Passes, by_label, kept
 from cgmm.rows.reading import AHEAD, agreed, count_of, names_of, naming_block, nothing_counts, read, read_ahead, recut
 from cgmm.validation import check_array
 
@@ -54,8 +54,10 @@ class Streamed(Local):
         self.types: list[object] = []
         self.heaviest: float | None = None
         self.weighty: Counter[int] = Counter()
+        self.by_label: Counter[int] | None = None
         self.names: Names | None = None
         self._scan(key)
+        self.labelled = max(self.known(), default=-1) >= 0
         self.exponent = int(np.frexp(self.heaviest or 0.0)[1])
         if self.dtype == np.float32 and has_small_column(self.some(SCALE_ROWS).part.rows):
             self.dtype = np.dtype(np.float64)
@@ -82,6 +84,8 @@ class Streamed(Local):
             row_weights = part.weights
             if self.n and (row_weights is None) != (self.heaviest is None):
                 raise BlockError(f"block {at} has {'no ' * (row_weights is None)}weights, unlike those before it")
+            if self.n and (part.labels is None) != (self.by_label is None):
+                raise BlockError(f"block {at} has {'no ' * (part.labels is None)}labels, unlike those before it")
             self.lengths.append(len(part.rows))
             self.types.append(block_type(block))
             if not len(part.rows):
@@ -89,6 +93,8 @@ class Streamed(Local):
             if row_weights is not None:
                 self.heaviest, total = max(self.heaviest or 0.0, row_weights.max()), total + row_weights.sum()
                 self.weighty += by_exponent(row_weights)
+            if part.labels is not None:
+                self.by_label = (self.by_label or Counter()) + by_label(part)
             self.n, self.d = self.n + len(part.rows), part.rows.shape[1]
             self.dtype = np.result_type(self.dtype, part.rows)
             yield part
@@ -98,7 +104,9 @@ class Streamed(Local):
     def _checked(self, at: int, block: Part, first_row: int) -> Part:
         with naming_block(at, first_row):
             if not count_of(block):
-                return Part(np.empty((0, self.d)), None if block.weights is None else np.empty(0))
+                weights = None if block.weights is None else np.empty(0)
+                labels = None if block.labels is None else np.empty(0, dtype=np.intp)
+                return Part(np.empty((0, self.d)), weights, labels)
             part, complete = check_part(block, self.d or None, self.n_threads, self.gaps, of=MOST_ROWS, some=False)
             self.complete = self.complete and complete
             return part
@@ -111,10 +119,10 @@ class Streamed(Local):
             with naming_block(at):
                 protocol.check_names_of_block(names_of(self.source, block.rows), self.names)
                 rows = check_array("X", filled(block.rows) if self.gaps else block.rows)
-                part = part_again(rows, block.weights, self.gaps)
+                part = part_again(rows, block, self.gaps)
             self._check_as_before(at, block, part, expected)
             if expected:
-                yield part.of_type(self.dtype).times_power_of_two(-self.exponent)
+                yield self._as_known(part.of_type(self.dtype).times_power_of_two(-self.exponent))
         if at + 1 < len(self.lengths):
             raise BlockError(f"there were {at + 1} blocks, and {len(self.lengths)} in the first pass")
 
@@ -128,6 +136,8 @@ class Streamed(Local):
             )
         if expected and (part.weights is None) != (self.heaviest is None):
             raise BlockError(f"block {at} has {'no ' * (part.weights is None)}weights, unlike in the first pass")
+        if expected and (part.labels is None) != (self.by_label is None):
+            raise BlockError(f"block {at} has {'no ' * (part.labels is None)}labels, unlike in the first pass")
         now, before = block_type(given), self.types[at] if expected else None
         if expected and now != before:
             raise BlockError(f"block {at} is of type {now}, and was of type {before} in the first pass")
@@ -140,9 +150,14 @@ class Streamed(Local):
         return cut if mapped else read_ahead(cut)
 
     def expectation(
-        self, density: Density, moment: Moment, n_threads: int | None = None, guide: AnyGuide | None = None
+        self,
+        density: Density,
+        moment: Moment,
+        n_threads: int | None = None,
+        guide: AnyGuide | None = None,
+        known: bool = False,
     ) -> tuple[SufficientStatistics, float]:
-        found, share = super().expectation(density, moment, n_threads, guide)
+        found, share = super().expectation(density, moment, n_threads, guide, known)
         if not (np.isfinite(found.first).all() and found.total_weight):
             self.accuse()
         return found, share
@@ -156,6 +171,9 @@ class Streamed(Local):
     @property
     def counted(self) -> int:
         return self.n if self.heaviest is None else not_vanishing(self.weighty, self.exponent)
+
+    def known(self) -> Counter[int]:
+        return self.by_label or Counter()
 
     def widened(self) -> Streamed:
         return self.changed(dtype=np.dtype(np.float64))
@@ -176,7 +194,11 @@ class Streamed(Local):
 
     def _as_passes_have(self, part: Part) -> InMemory:
         """Rows that were kept in the first pass, in the type and with the weights of later passes."""
-        return kept(part.of_type(self.dtype).times_power_of_two(-self.exponent), self.exponent)
+        return kept(self._as_known(part.of_type(self.dtype).times_power_of_two(-self.exponent)), self.exponent)
+
+    def _as_known(self, part: Part) -> Part:
+        """A part, without labels if no component is known."""
+        return part if self.labelled else part._replace(labels=None)
 
 
 def block_type(block: Part) -> object:

@@ -43,7 +43,7 @@ class Unlikely:
     @classmethod
     def of(cls, model: Model, most: int, n_threads: int, part: Part, first_row: int) -> Self:
         """Those of rows without gaps, whose first has that index."""
-        rows, row_weights = part
+        rows, row_weights = part.rows, part.weights
         values = _kernels.evaluate(rows, model.density, "log_likelihood", n_threads)
         log_likelihood = float(values.sum() if row_weights is None else (row_weights * values).sum())
         if row_weights is not None:

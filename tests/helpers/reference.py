@@ -63,6 +63,15 @@ def log_sum_exp(a):
     return largest + np.log(np.sum(np.exp(a - largest[:, np.newaxis]), axis=1))
 
 
+def known_joint(joint, labels):
+    """Of log pi_c N(x_i | mu_c, Sigma_c), (n, k), what counts where components are known: of a row with label c its own
+    alone, and all of a row with label -1. labels (n,), or None."""
+    if labels is None:
+        return joint
+    labels = np.asarray(labels)[:, np.newaxis]
+    return np.where((labels < 0) | (labels == np.arange(joint.shape[1])), joint, -np.inf)
+
+
 def log_likelihoods(X, weights, means, covariances, covariance_type):
     """log p(x_i) = log sum_c pi_c N(x_i | mu_c, Sigma_c), (n,): the terms of PRML 9.28."""
     return log_sum_exp(log_joint(X, weights, means, covariances, covariance_type))
@@ -218,7 +227,9 @@ def impute(X, resp, means, covariances, covariance_type):
 # The loops
 
 
-def em(X, weights, means, covariances, covariance_type, n_iter, reg_covar=0.0, sample_weight=None, fixed=()):
+def em(
+    X, weights, means, covariances, covariance_type, n_iter, reg_covar=0.0, sample_weight=None, fixed=(), labels=None
+):
     """``n_iter`` iterations of EM (PRML 9.2.2) from the given parameters.
 
     Those named in ``fixed`` ("weights", "means", "covariances") stay; covariances are taken about the means
@@ -234,9 +245,10 @@ def em(X, weights, means, covariances, covariance_type, n_iter, reg_covar=0.0, s
     X = np.asarray(X, dtype=np.float64)
     history = []
     for _ in range(n_iter):
-        log_p = log_likelihoods(X, weights, means, covariances, covariance_type)
+        joint = known_joint(log_joint(X, weights, means, covariances, covariance_type), labels)
+        log_p = log_sum_exp(joint)
         history.append(np.average(log_p, weights=sample_weight))
-        resp = responsibilities(X, weights, means, covariances, covariance_type)
+        resp = np.exp(joint - log_p[:, np.newaxis])
         if "weights" not in fixed:
             weights = maximise_weights(X, sample_weight, resp)
         if "means" not in fixed:
@@ -247,12 +259,22 @@ def em(X, weights, means, covariances, covariance_type, n_iter, reg_covar=0.0, s
 
 
 def missing_em(
-    X, weights, means, covariances, covariance_type, n_iter, reg_covar=0.0, sample_weight=None, fixed=(), prior=None
+    X,
+    weights,
+    means,
+    covariances,
+    covariance_type,
+    n_iter,
+    reg_covar=0.0,
+    sample_weight=None,
+    fixed=(),
+    prior=None,
+    labels=None,
 ):
     """As ``em``, of rows in which NaN is a missing value; the history is without the prior's density."""
     history = []
     for _ in range(n_iter):
-        joint = missing_log_joint(X, weights, means, covariances, covariance_type)
+        joint = known_joint(missing_log_joint(X, weights, means, covariances, covariance_type), labels)
         log_p = log_sum_exp(joint)
         history.append(np.average(log_p, weights=sample_weight))
         resp = np.exp(joint - log_p[:, np.newaxis])
