@@ -33,6 +33,7 @@ VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
 TOLD = ("seen", "iterations", "batches")
 LARGEST_EXPONENT = 1200  # Of a stream's sums of weights: no double's is as far from zero.
+POSTERIOR = "BayesianGMM"  # The kind of model that has a posterior.
 BELIEF = ("mean", "covariance")
 STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
 
@@ -102,7 +103,9 @@ def load(
             found = header.get("model", "GMM")  # files of older versions lack it
             if found != kind:
                 raise ValueError(f"it holds a {found}, not a {kind}: load it with {found}.load")
-            parameters = _believed(header, arrays, _parameters(header, arrays))
+            parameters = _parameters(header, arrays)
+            if kind == POSTERIOR:
+                parameters = _believed(header, arrays, parameters)
             settings = _settings(header)
             names = _names(header, parameters.d)
             memory = _memory(header, arrays, parameters)
@@ -179,7 +182,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
         if version > VERSION:
             raise ValueError(f"its format version is {version}, newer than this cgmm's {VERSION}; use a newer cgmm")
         names = ARRAYS + (STREAM if "stream" in header else ())
-        names += ("masses", *(f"belief_{name}" for name in BELIEF)) if "belief" in header else ()
+        names += ("masses", *(f"belief_{name}" for name in BELIEF)) if header.get("model") == POSTERIOR else ()
         missing = [name for name in names if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
@@ -207,15 +210,16 @@ def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Param
 
 
 def _believed(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Parameters:
-    """The parameters, or the posterior that they are of."""
-    told = header.get("belief")
-    if told is None:
-        return parameters
+    """The posterior that the parameters are of."""
+    told = header["belief"]
     family, k, d = parameters.family, parameters.k, parameters.d
     check_choice("covariance_type", family.name, PRECISION_LAWS)
     masses = check_start_array("masses", arrays["masses"], (k,))
     if (masses < 0).any():
         raise ValueError("masses must not be negative")
+    degrees = check_positive("its header's degrees", told["degrees"])
+    if not degrees > d - 1:
+        raise ValueError(f"its header's degrees are {degrees}, of {d} features")
     belief = Belief.of_told(
         family,
         k=k,
@@ -223,7 +227,7 @@ def _believed(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters
         concentration=check_positive("its header's concentration", told["concentration"]),
         mean_precision=check_positive("its header's mean_precision", told["mean_precision"]),
         mean=check_start_array("belief_mean", arrays["belief_mean"], (d,)),
-        degrees=check_positive("its header's degrees", told["degrees"]),
+        degrees=degrees,
         covariance=check_scale("belief_covariance", arrays["belief_covariance"], family, d),
         rows=check_real("its header's rows", told["rows"]),
     )

@@ -605,3 +605,42 @@ def test_what_the_lower_bound_does_along_scikit_learns_iterates(family):
     ).fit(X)
     assert np.diff(ours.lower_bounds_).min() >= 0
     assert np.abs(ours.means_ - theirs.means_).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    "name, value, message",
+    [
+        ("masses", np.array([1.0, -1.0, 3.0]), "masses must not be negative"),
+        ("masses", np.array([1.0, 2.0]), "masses"),
+        ("belief_mean", np.array([np.nan, 0.0]), "belief_mean contains NaN"),
+        ("belief_covariance", -np.eye(2), "belief_covariance should be symmetric, positive-definite"),
+        ("belief_covariance", None, "it lacks belief_covariance"),
+        ("belief", None, "'belief'"),
+        ("belief", {"kind": "unknown"}, "degrees"),
+        ("degrees", 0.5, "degrees are 0.5, of 2 features"),
+        ("kind", "unknown", "weight_concentration_prior_type must be one of"),
+        ("concentration", -1.0, "its header's concentration"),
+    ],
+)
+def test_a_file_that_is_no_posterior_is_refused(name, value, message, tmp_path):
+    path = tmp_path / "model.npz"
+    fitted(clusters(100, 2, 2), 3).save(path)
+    arrays = dict(np.load(path))
+    header = json.loads(arrays["header"].item())
+    if name in arrays:
+        arrays[name] = value
+    elif name == "belief":
+        header["belief"] = value
+    else:
+        header["belief"][name] = value
+    header = {key: content for key, content in header.items() if content is not None or key != "belief"}
+    kept = {key: content for key, content in arrays.items() if content is not None}
+    np.savez(path, **kept | {"header": np.array(json.dumps(header))})
+    with pytest.raises(ValueError, match=r"model.npz cannot be loaded as a cgmm model: .*" + message):
+        BayesianGMM.load(path)
+
+
+@pytest.mark.filterwarnings("ignore:Estimator BayesianGMM does not inherit:UserWarning")
+def test_it_is_an_estimator_of_scikit_learns():
+    checks = pytest.importorskip("sklearn.utils.estimator_checks")
+    checks.check_estimator(BayesianGMM(n_threads=1))

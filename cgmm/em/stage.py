@@ -33,7 +33,7 @@ class IterationState(NamedTuple):
         From 1.
     log_likelihood : float
         Mean log-likelihood per row (nats) of the parameters before this iteration's M-step; with a prior, plus the
-        logarithm of its density.
+        logarithm of its density. Of a BayesianGMM the lower bound of all rows, after it.
     change : float
         Of log_likelihood since the iteration before; inf in the first.
     parameters : cgmm.mixture.parameters.Parameters

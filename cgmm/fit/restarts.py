@@ -57,7 +57,8 @@ class Restart(NamedTuple):
     kind : str
         Where it began, see ``init_params``; or how it was made of good fits before it, as "split and merge".
     log_likelihood : float
-        Mean of a row (nats), at the end, or where it was given up (there of a sample of many rows).
+        Mean of a row (nats), at the end, or where it was given up (there of a sample of many rows). Of a BayesianGMM
+        the lower bound of these rows.
     n_iter : int
         Iterations of all rows.
     converged : bool
