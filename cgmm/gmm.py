@@ -47,9 +47,11 @@ class GMM(Distribution["GMM"], Learner):
     ----------
     n_components : int, default=1
         Number of components k.
-    covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
-        Each component its own matrix; one matrix for all; variances for each component and feature; one
-        variance for each component.
+    covariance_type : str, default="full"
+        "full", "tied", "diag" or "spherical": each component its own matrix; one matrix for all; variances for each
+        component and feature; one variance for each component. Or one of mclust's fourteen, in which components may
+        share their volume, shape or axes (Celeux and Govaert 1995): "EII", "VII", "EEI", "VEI", "EVI", "VVI", "EEE",
+        "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "VVV"; of one feature also "E" and "V". See docs/families.md.
     tol : float, default=1e-3
         Converged when the mean log-likelihood of a row (nats) changes by less in an iteration, or when the last sixth
         of the iterations has gained no more than rounding gives. With 0 a fit makes all max_iter iterations.
@@ -255,7 +257,8 @@ class GMM(Distribution["GMM"], Learner):
             One of the three, of the shape of ``covariances_``; covariances and precisions positive definite,
             precisions_cholesky triangular with a positive diagonal. A lower triangular one, as ``np.linalg.cholesky``
             makes it of precisions, is taken as well, and becomes the upper one of the same precisions.
-        covariance_type : {"full", "tied", "diag", "spherical"}, default="full"
+        covariance_type : str, default="full"
+            As of the constructor.
         normalize : bool, default=False
             Divide the weights by their sum, which may then be any positive number.
 

@@ -170,7 +170,8 @@ def select(
         Rows.
     n_components : int or iterable of int, default=range(1, 10)
         Numbers of components.
-    covariance_types : str or collection of str, default: all four
+    covariance_types : str or collection of str, default: "full", "tied", "diag" and "spherical"
+        Families, by any name that covariance_type takes.
     criterion : {"bic", "aic", "icl"}, default="bic"
         Schwarz's (1978), Akaike's (1974), or the integrated completed likelihood (Biernacki, Celeux and Govaert 2000),
         which asks for components that are apart. The smallest wins.

@@ -132,6 +132,15 @@ def test_unit_variance_as_published(example, told):
     assert_allclose(numbers("  mean "), np.column_stack([found[1], found[0]]), atol=6e-4)
 
 
+def test_the_family_that_rows_are_drawn_of_has_the_smallest_bic(example, capsys):
+    script = example("families")
+    models = script.fits(*script.sample())
+    script.print_fits(models, script.sample()[0])
+    assert "The smallest BIC has VEV" in capsys.readouterr().out
+    likelihoods = {family: model.lower_bound_ for family, model in models.items()}
+    assert max(likelihoods, key=likelihoods.get) == "VVV" and min(likelihoods, key=likelihoods.get) == "EII"
+
+
 def test_strongest_digits_are_the_components_own(example):
     script = example("digits")
     X, _ = script.images()

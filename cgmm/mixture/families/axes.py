@@ -25,6 +25,10 @@ REMEMBERED = 5
 MOST = 500
 # No plane is turned by more at once, in radians: what is expected of a step holds for small ones.
 FURTHEST = np.pi / 4
+# The sum over a column of Ω up to which I + Ω + Ω²/2 is orthogonal to 2e-8, and to rounding after a Newton step, which
+# squares the error; an Ω halved until it is below 1/4 leaves 1e-3, which takes ORTHONORMAL steps.
+SMALL = 1 / 64
+ORTHONORMAL = 3
 # Of the gain that the slope promises, the least share for which a step is taken, as is usual (Armijo's rule).
 ENOUGH = 1e-4
 
@@ -49,16 +53,23 @@ class Turned(NamedTuple):
 
     def gradient(self) -> Array:
         """By the angle of a rotation in each plane of two axes, (d,d), skew-symmetric."""
-        half = 2.0 * np.einsum("cij,cj->ij", self.scatters, self.slopes)
-        return half - half.T
+        half = np.einsum("cij,cj->ij", self.scatters, self.slopes)
+        return 2.0 * (half - half.T)
 
     def curvature(self) -> Array:
         """By the same (d,d), of the objective whose slopes stay as they are; never negative."""
         variances = np.einsum("cjj->cj", self.scatters)
-        slopes = self.slopes
-        own = np.einsum("cj,cj->j", slopes, variances)
-        cross = np.einsum("ci,cj->ij", variances, slopes)
+        cross = np.einsum("ci,cj->ij", variances, self.slopes)
+        own = cross.diagonal()
         return np.maximum(2.0 * (cross + cross.T - own - own[:, None]), 0.0)
+
+
+class Move(NamedTuple):
+    """A rotation (d,d) that was made, how the gradient changed by it, and their product."""
+
+    step: Array
+    change: Array
+    product: float
 
 
 def common(scatters: Array, axes: Array, objective: Objective) -> Array:
@@ -69,14 +80,11 @@ def common(scatters: Array, axes: Array, objective: Objective) -> Array:
     d = len(axes)
     at = Turned.to(axes, scatters, objective)
     gradient = at.gradient()
-    moves: list[tuple[Array, Array]] = []
+    moves: list[Move] = []
     for _ in range(MOST):
-        move = _direction(gradient, at.curvature(), moves)
-        slope = 0.5 * float((gradient * move).sum())
-        if slope >= 0 and moves:
-            moves = []
-            continue
-        found = _downhill(at, move, slope, scatters, objective, rounding(d, at.value))
+        step = _direction(gradient, at.curvature(), moves)
+        slope = 0.5 * _product(gradient, step)
+        found = _downhill(at, step, slope, scatters, objective, rounding(d, at.value)) if slope < 0 else None
         if found is None and not moves:
             break
         if found is None:
@@ -84,21 +92,27 @@ def common(scatters: Array, axes: Array, objective: Objective) -> Array:
             continue
         share, at = found
         before, gradient = gradient, at.gradient()
-        change, move = gradient - before, share * move
-        moves = [*moves[-REMEMBERED + 1 :], (move, change)] if (move * change).sum() > 0 else []
+        step, change = share * step, gradient - before
+        curved = _product(step, change)
+        moves = [*moves[-REMEMBERED + 1 :], Move(step, change, curved)] if curved > 0 else []
     return at.axes
 
 
-def _direction(gradient: Array, curvature: Array, moves: list[tuple[Array, Array]]) -> Array:
+def _direction(gradient: Array, curvature: Array, moves: list[Move]) -> Array:
     """A rotation (d,d), skew-symmetric: the quasi-Newton step of limited memory."""
-    move, shares = gradient.copy(), []
-    for step, change in moves[::-1]:
-        shares.append((step * move).sum() / (step * change).sum())
-        move -= shares[-1] * change
-    move *= _angles(gradient, curvature)
-    for step, change in moves:
-        move += (shares.pop() - (change * move).sum() / (step * change).sum()) * step
-    return -move / max(1.0, float(np.abs(move).max()) / FURTHEST)
+    step, shares = gradient.copy(), []
+    for move in moves[::-1]:
+        shares.append(_product(move.step, step) / move.product)
+        step -= shares[-1] * move.change
+    step *= _angles(gradient, curvature)
+    for move in moves:
+        step += (shares.pop() - _product(move.change, step) / move.product) * move.step
+    return -step / max(1.0, float(np.abs(step).max()) / FURTHEST)
+
+
+def _product(A: Array, B: Array) -> float:
+    """The sum of the products of their elements."""
+    return float(np.einsum("ij,ij->", A, B))
 
 
 def _angles(gradient: Array, curvature: Array) -> Array:
@@ -126,14 +140,12 @@ def _downhill(
 
 def rotation(skew: Array) -> Array:
     """The rotation exp(Ω) (d,d) of a skew-symmetric Ω, by products only: a solver might take a BLAS's threads."""
-    halvings = max(0, int(np.ceil(np.log2(max(np.abs(skew).sum(axis=0).max(), 1e-300)))) + 4)
+    size = float(np.abs(skew).sum(axis=0).max())
+    halvings = max(0, int(np.ceil(np.log2(size))) + 2) if size > SMALL else 0
     small = skew / 2.0**halvings
-    identity = np.eye(len(skew))
-    found = identity + small
-    term = small
-    for power in range(2, 9):  # of at most 1/16, whose 9th power over 9! is less than rounding
-        term = matrices.product(term, small) / power
-        found = found + term
+    found = np.eye(len(skew)) + small + 0.5 * matrices.product(small, small)
+    for _ in range(ORTHONORMAL if size > SMALL else 1):
+        found = 1.5 * found - 0.5 * matrices.product(found, matrices.product(found.T, found))
     for _ in range(halvings):
         found = matrices.product(found, found)
-    return 1.5 * found - 0.5 * matrices.product(found, matrices.product(found.T, found))  # orthogonal to rounding
+    return found
