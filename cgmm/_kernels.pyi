@@ -126,6 +126,11 @@ def closer(
     row_weights: Array | None = None,
     n_threads: int = 1,
 ) -> Array: ...
+def uniforms_of(k: int) -> int: ...
+def plus_plus(X: Rows, k: int, uniforms: Array, row_weights: Array | None = None, n_threads: int = 1) -> Array: ...
+def lloyd(
+    X: Rows, centres: Array, most: int, tol: float, row_weights: Array | None = None, n_threads: int = 1
+) -> tuple[Array, Labels, Array, Array]: ...
 def roots(covariances: Array, n_threads: int = 1) -> tuple[Array, Mask]: ...
 def held_roots(
     covariances: Array, least: Array, relative: float, added: float, n_threads: int = 1
@@ -151,7 +156,7 @@ class Iterations:
     def __init__(
         self,
         X: Rows,
-        density: _Density,
+        k: int,
         moment: Moment,
         family: CovarianceType,
         row_weights: Array | None,

@@ -29,7 +29,7 @@ GUIDE = guide_of(MIXTURE, ROWS.dtype)
 HOLES = np.where(np.arange(D) == 1, np.nan, ROWS)
 ITERATIONS = _kernels.Iterations(
     ROWS,
-    MIXTURE.density,
+    K,
     "full",
     "full",
     None,

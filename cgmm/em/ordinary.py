@@ -10,7 +10,6 @@ from cgmm import _kernels
 from cgmm.em.settings import ROUNDING
 from cgmm.em.stage import STARVED
 from cgmm.mixture import matrices
-from cgmm.mixture.density import Density
 from cgmm.mixture.floor import rounding_of_means
 from cgmm.mixture.parameters import MOST_FLOAT32, Parameters
 from cgmm.mixture.rules import SINGULAR, Repair
@@ -65,7 +64,7 @@ class Leaps:
         family = parameters.family
         iterations = _kernels.Iterations(
             part.rows,
-            _form_of(parameters),
+            parameters.k,
             moment=family.moment,
             family=family.name,
             row_weights=part.weights,
@@ -108,15 +107,9 @@ class Leaps:
         return stage, not unusual
 
 
-def _form_of(parameters: Parameters) -> Density:
-    """A density of the form that these parameters have; its numbers are about to be set, and not all are theirs."""
-    form, factor, log_det, whitener = parameters.family.whitening(parameters.root, parameters.k, parameters.d)
-    return Density(form, parameters.means, parameters.means[0], factor, log_norm=log_det, whitener=whitener)
-
-
 def _limits(data: Data, part: Part, settings: Settings) -> Limits:
     rules = settings.rules
-    weight = float(data.n) if part.weights is None else part.weights.sum()
+    weight = float(data.n) if part.weights is None else _kernels.total(part.weights)
     moved, rounded = rounding_of_means(data.d, rules.eps)
     return Limits(
         floor=np.ascontiguousarray(rules.floor(data.d)),
