@@ -181,8 +181,8 @@ cdef void run_up(const Clusters *of, const double *values, Py_ssize_t chunk) noe
 
 cdef void draw(const Clusters *of, const double *values, const double *sums, Py_ssize_t step, Py_ssize_t count,
                const double *uniforms) noexcept nogil:
-    """OUT of.drawn (count,): rows, each drawn in proportion to w · value by a uniform number. IN values as run_up; their
-    sums over chunks, `step` apart; uniforms (count,)."""
+    """OUT of.drawn (count,): rows, each drawn in proportion to w · value by a uniform number. IN values as run_up;
+    their sums over chunks, `step` apart; uniforms (count,)."""
     cdef Py_ssize_t n = of.work.n, chunks = (n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS, q, chunk, rows, last = -1
     cdef double whole = 0.0, target, before, reach
     for chunk in range(chunks):

@@ -10,8 +10,9 @@ cdef struct Limits:
     # What an ordinary iteration stays within.
     Floor floor
     double starved         # the weight of a component
-    double fall            # relative, of the log-likelihood
+    double fall            # relative, of the log-likelihood: one that is larger is looked at
     double reach           # of the parameters
+    double exact           # reach, up to which a fall is none of rounding
 
 
 cdef struct Until:
@@ -65,6 +66,7 @@ cdef struct Em:
     Statistics found
     double lower_bound      # of the last iteration, and what it has gained; before the first, −∞ and ∞
     double change
+    bint singular           # whether the last M-step held a covariance, or may have
     History bounds          # the lower bounds of all iterations
     Kept kept
     Roots roots             # of a family of matrices
@@ -147,7 +149,7 @@ cdef void lay_out_em(Em *em) noexcept nogil:
     place_parameters(&em.work, em.memory + roots * sizeof(double), em.family == EEE)
     em.work.centre = em.own_centre
     lay_out(&em.work, DENSE)
-    em.lower_bound, em.change, em.bounds.count = -INFINITY, INFINITY, 0
+    em.lower_bound, em.change, em.singular, em.bounds.count = -INFINITY, INFINITY, False, 0
 
 
 cdef void set_density(Em *em) noexcept nogil:
@@ -221,28 +223,37 @@ cdef void move_on(Em *em) noexcept nogil:
 
 cdef enum Stepped:
     # What became of an iteration.
-    UNUSUAL     # it is not an ordinary one, and nothing has changed but em.after
+    UNDECIDED   # it is not an ordinary one, and nothing has changed but em.after
     ORDINARY
     BELOW       # it is one if the covariances that em.held names are held first: until then nothing has changed
+
+
+cdef bint may_be_rounding(Em *em, double objective) noexcept nogil:
+    """Whether the log-likelihood has fallen, and rounding may have made it fall: see cgmm.em.loop."""
+    if not em.bounds.count or objective - em.lower_bound >= -em.limits.fall * max(1.0, fabs(objective)):
+        return False
+    return em.singular or reach_now(em) > em.limits.exact
 
 
 cdef int step(Em *em) except -1 nogil:
     """One iteration: Stepped. After an ORDINARY one, or once what is BELOW is held, finish_step ends it."""
     cdef Work *work = &em.work
-    cdef double objective, gained
+    cdef double objective
     if isfinite(em.limits.reach) and reach_now(em) > em.limits.reach:
-        return UNUSUAL
+        return UNDECIDED
     set_density(em)
     memset(em.sums, 0, work.sums.size * sizeof(double))
     run(work, em.n_threads, &em.kept, em.sums)
     objective = em.sums[SUM_OF_LOGS] / em.sums[SUM_OF_WEIGHTS]
-    gained = objective - em.lower_bound
-    if not (isfinite(objective) and gained >= -em.limits.fall * max(1.0, fabs(objective))):
-        return UNUSUAL
+    if not isfinite(objective) or may_be_rounding(em, objective):
+        return UNDECIDED
     take_sums(work, em.sums, em.now.root, em.scratch, &em.found)
     if any_below(em, em.limits.starved):
-        return UNUSUAL
-    return ORDINARY if make_parameters(em) else BELOW
+        return UNDECIDED
+    if not make_parameters(em):
+        return BELOW
+    em.singular = False
+    return ORDINARY
 
 
 cdef int finish_step(Em *em, const Until *until) except -1 nogil:
@@ -298,7 +309,7 @@ cdef class Iterations:
                 raise ValueError(f"{weights.shape[0]} row weights for {work.n} rows")
             work.row_weights = &weights[0]
         em.limits = Limits(Floor(<const double *> address(self.floor), limits[1], limits[2], limits[3], limits[4]),
-                           limits[5], limits[6], limits[7])
+                           limits[5], limits[6], limits[7], limits[8])
         lay_out_em(em)
 
     def __dealloc__(self):
@@ -320,10 +331,13 @@ cdef class Iterations:
 
     cdef int lift_all(self, Py_ssize_t iteration) except -1:
         """Hold the new covariances that are BELOW, and write down those that were."""
+        cdef Em *em = &self.em
         cdef Py_ssize_t c
-        for c in range(covariances_of(&self.em)):
-            if self.em.held[c] == ADDED or (self.em.held[c] == SUSPECT and self.lift(c)):
+        em.singular = False
+        for c in range(covariances_of(em)):
+            if em.held[c] == ADDED or (em.held[c] == SUSPECT and self.lift(c)):
                 self.held.append((iteration, c))
+                em.singular = True
         return 0
 
     def advance(self, weights, means, covariances, root, double lower_bound, double change,
@@ -344,13 +358,13 @@ cdef class Iterations:
         given = tuple(np.ascontiguousarray(array) for array in (weights, means, covariances, root))
         self.held = []
         copy_parameters(&em.now, given, True)
-        em.lower_bound, em.change, em.bounds.count = lower_bound, change, 0
+        em.lower_bound, em.change, em.singular, em.bounds.count = lower_bound, change, True, 0
         with nogil:
             for q in range(done):
                 remember(&em.bounds, earlier[q])
             while not converged and em.bounds.count < done + most:
                 found = step(em)
-                if found == UNUSUAL:
+                if found == UNDECIDED:
                     break
                 if found == BELOW:
                     with gil:
@@ -362,7 +376,7 @@ cdef class Iterations:
         n_k, bounds = np.empty(em.k), np.empty(em.bounds.count - done)
         memcpy(address(n_k), em.found.n_k, n_k.nbytes)
         memcpy(address(bounds), em.bounds.values + done, bounds.nbytes)
-        return bounds, em.change, converged, found == UNUSUAL, now, before, n_k, self.held
+        return bounds, em.change, converged, found == UNDECIDED, now, before, n_k, self.held
 
 
 cdef copy_parameters(Parameters *parameters, arrays, bint into):

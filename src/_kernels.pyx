@@ -11,9 +11,10 @@ import mmap
 import numpy as np
 
 from cython.parallel cimport prange
+from cpython.object cimport PyObject
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
-from libc.float cimport DBL_EPSILON, DBL_MIN
-from libc.math cimport INFINITY, M_PI, ceil, fabs, isfinite, log, log2, nextafter, pow, sqrt
+from libc.float cimport DBL_EPSILON, DBL_MAX, DBL_MIN, FLT_EPSILON
+from libc.math cimport INFINITY, M_PI, ceil, fabs, frexp, isfinite, ldexp, log, log2, nextafter, pow, sqrt
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
@@ -426,6 +427,7 @@ include "_partition.pxi"
 include "_maximise.pxi"
 include "_iterations.pxi"
 include "_clusters.pxi"
+include "_problems.pxi"
 
 PART = MOST_CHUNK    # rows: no chunk crosses its multiples
 

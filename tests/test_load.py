@@ -33,7 +33,7 @@ ITERATIONS = _kernels.Iterations(
     "full",
     "full",
     None,
-    Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf),
+    Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf, np.inf),
     matrices.lift,
     1,
 )

@@ -11,7 +11,7 @@ from cgmm.em.settings import ROUNDING
 from cgmm.em.stage import STARVED
 from cgmm.mixture import matrices
 from cgmm.mixture.floor import rounding_of_means
-from cgmm.mixture.parameters import MOST_FLOAT32, Parameters
+from cgmm.mixture.parameters import MOST_EXACT, MOST_FLOAT32, Parameters
 from cgmm.mixture.rules import SINGULAR, Repair
 from cgmm.mixture.statistics import EMPTY
 from cgmm.rows.pruning import PRUNED_ROWS
@@ -39,6 +39,7 @@ class Limits(NamedTuple):
     starved: float
     fall: float
     reach: float
+    exact: float
 
 
 class Leaps:
@@ -120,4 +121,5 @@ def _limits(data: Data, part: Part, settings: Settings) -> Limits:
         starved=max(EMPTY, STARVED * weight / data.n),
         fall=ROUNDING,
         reach=MOST_FLOAT32 if data.dtype == np.float32 else np.inf,
+        exact=MOST_EXACT,
     )

@@ -12,6 +12,9 @@ from cgmm.mixture.density import distances_to
 if TYPE_CHECKING:
     from cgmm.types import Array, Labels, Rows
 
+# A start moves centers at most so often, and until they move by less than this share of a variance: as scikit-learn's.
+MOST_MOVES = 300
+MOVED = 1e-4
 LARGEST_AS_IT_IS = 1e140  # Rows with larger values are scaled: the kernels cut squared distances at 1e300.
 
 
