@@ -1,5 +1,5 @@
-# Many problems, nogil: the rows of each, where EM starts, its iterations, and what is left of it; threads over problems.
-# Part of _kernels.pyx.
+# Many problems, nogil: the rows of each, where EM starts, its iterations, and what is left of it; threads over
+# problems. Part of _kernels.pyx.
 #
 # What is done to a problem here is what cgmm.fit does to one that is ordinary, bit for bit: the same functions do it.
 # Where anything has to be decided, the problem is left to Python, and Status says why.
@@ -119,6 +119,7 @@ cdef int make_room(Solver *solver, Py_ssize_t n) except -1 nogil:
     cdef Py_ssize_t seconds = align(k * seconds_of(moment_of(solver.em.family), d) * sizeof(double))
     cdef Partition *of = &solver.partition
     cdef Work work = solver.em.work
+    work.kernels = TARGETS[TARGET].f64    # whose reals are the larger
     work.block = cgmm_block_rows(d, 1, sizeof(double))
     cdef Py_ssize_t size = 4 * each + align(n * d * sizeof(double)) + seeding + seconds + align(k * sizeof(Py_ssize_t))
     cdef char *free = memory_of(&solver.rows, size + partition_bytes(&work))
@@ -209,30 +210,33 @@ cdef bint scale_weights(Solver *solver, const Problem *rows) noexcept nogil:
     return True
 
 
+cdef Py_ssize_t put_below(double *values, Py_ssize_t first, Py_ssize_t last, double pivot, bint equal) noexcept nogil:
+    """Put those of the values first … last that are below the pivot, or `equal` to it, before the others. Returns where
+    the others begin. Nothing is guessed that a processor might guess wrongly."""
+    cdef Py_ssize_t begin = first, i
+    cdef double value
+    for i in range(first, last + 1):
+        value = values[i]
+        values[i] = values[begin]
+        values[begin] = value
+        begin += value <= pivot if equal else value < pivot
+    return begin
+
+
 cdef double ranked(double *values, Py_ssize_t first, Py_ssize_t last, Py_ssize_t rank) noexcept nogil:
-    """The number of a rank among values first … last, between which it is (Hoare's selection, 1961). IN/OUT values:
-    afterwards none before it is larger, none after it smaller."""
-    cdef Py_ssize_t low, high
-    cdef double pivot, value
+    """The number of a rank among values first … last, between which it is (selection by partition, Hoare 1961). IN/OUT
+    values: afterwards none before it is larger, none after it smaller."""
+    cdef Py_ssize_t begin
+    cdef double pivot
     while first < last:
-        pivot, low, high = values[(first + last) // 2], first, last
-        while low <= high:
-            while values[low] < pivot:
-                low += 1
-            while values[high] > pivot:
-                high -= 1
-            if low <= high:
-                value = values[low]
-                values[low] = values[high]
-                values[high] = value
-                low += 1
-                high -= 1
-        if rank <= high:
-            last = high
-        elif rank >= low:
-            first = low
-        else:
-            break
+        pivot = values[(first + last) // 2]
+        begin = put_below(values, first, last, pivot, False)
+        if rank < begin:
+            last = begin - 1
+            continue
+        first = put_below(values, begin, last, pivot, True)
+        if rank < first:
+            return pivot
     return values[rank]
 
 
@@ -464,8 +468,8 @@ cdef Task task_of(asked) except *:
         family=FAMILIES[asked.family], k=asked.k, d=asked.d, until=Until(asked.tol, asked.noise, asked.distance),
         most=asked.max_iter, added=asked.reg_covar, relative=asked.relative, criteria=asked.criteria,
         rows_below=asked.rows_below, moves=asked.moves, move_tol=asked.move_tol, starved=asked.starved,
-        empty=asked.empty, fall=asked.fall, reach=asked.reach, exact=asked.exact, moved=asked.moved, rounded=asked.rounded,
-        lifted=asked.lifted, floor=asked.floor, smallest=asked.smallest, quartiles=asked.quartiles, share=asked.share,
+        empty=asked.empty, fall=asked.fall, reach=asked.reach, exact=asked.exact, moved=asked.moved,
+        rounded=asked.rounded, lifted=asked.lifted, floor=asked.floor, smallest=asked.smallest, quartiles=asked.quartiles, share=asked.share,
         largest=asked.largest, largest_single=asked.largest_single, smallest_single=asked.smallest_single,
         scale_rows=asked.scale_rows, spread_rows=asked.spread_rows, floor_rows=asked.floor_rows)
 
@@ -517,6 +521,7 @@ cdef void attempt(Solver *solver, const Batch *batch, Py_ssize_t first, Py_ssize
     if <list> batch.failures:
         return
     try:
+        PyErr_CheckSignals()
         with nogil:
             solve_some(solver, batch, first, last)
     except BaseException as failure:
@@ -542,6 +547,7 @@ def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, i
     uniforms : (m,·), or (1,·) for all: as many as uniforms_of says;  asked : cgmm.em.problems.Task
     out : cgmm.em.problems.Solutions, into which the results are written: its `status` says which problems are fitted;
     of the others, which are left to Python, there is nothing
+    Returns the lower bounds of the iterations of a single problem.
     """
     cdef Py_ssize_t m = len(rows), i
     cdef Task task = task_of(asked)
@@ -565,8 +571,10 @@ def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, i
             for thread in range(threads):
                 open_solver(solver + thread, &task, own)
             solve_all(solver, threads, &batch)
+        bounds = array_of(&solver.em.bounds) if m == 1 else None
     finally:
         for thread in range(threads):
             close_solver(solver + thread)
     if failures:
         raise failures[0]
+    return bounds

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -145,7 +145,13 @@ class Solutions(NamedTuple):
 
     def part(self, which: slice) -> Solutions:
         """The room of some of the problems."""
-        return Solutions(*(array[which] for array in self))
+        values: Any = (array[which] for array in self)
+        return Solutions(*values)
+
+
+def uniforms(task: Task, rng: np.random.Generator) -> Array:
+    """The uniform numbers that a problem takes, as a fit draws them from the generator of its random_state."""
+    return rng.random(_kernels.uniforms_of(task.k))
 
 
 def solve(
@@ -155,9 +161,10 @@ def solve(
     uniforms: Array,
     out: Solutions,
     n_threads: int = 1,
-) -> None:
-    """Fit problems, as k-means starts of `cgmm.GMM` do, bit for bit; see _kernels.fit_problems.
+) -> Array | None:
+    """Fit problems, as k-means starts of `cgmm.GMM` do, bit for bit.
 
-    rows : (n_i,d) each;  row_weights : (n_i,) each, or None;  uniforms : (·,) for all, or (m,·)
+    rows : (n_i,d) each;  row_weights : (n_i,) each, the user's, or None;  uniforms : (·,) for all, or (m,·)
+    Returns the lower bounds of the iterations of a single problem; of several, which are as many arrays, None.
     """
-    _kernels.fit_problems(rows, row_weights, np.atleast_2d(uniforms), task, out, n_threads)
+    return _kernels.fit_problems(rows, row_weights, np.atleast_2d(uniforms), task, out, n_threads)
