@@ -13,6 +13,7 @@ from cgmm.em.settings import ROUNDING
 from cgmm.em.span import Span
 from cgmm.em.stage import Fit, Stage
 from cgmm.em.trail import Trail
+from cgmm.mixture.parameters import MOST_EXACT
 from cgmm.mixture.rules import SINGULAR
 
 if TYPE_CHECKING:
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from cgmm.mixture.rules import Repair
     from cgmm.rows.data import Data
 
-# Beyond this `reach` of the parameters, rounding may take more of a log-density than ROUNDING.
-MOST_EXACT = 1e10
 # Jumps begin when the mean log-likelihood changes by less in an iteration: before, they may lead to another optimum.
 CRAWL = 1e-2
 LOOK_BACK = 6  # One in so many iterations, the last ones, are asked what they have gained together.

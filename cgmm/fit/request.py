@@ -107,6 +107,11 @@ class Given(NamedTuple):
     responsibilities: Any = None
     function: bool = False
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is given."""
+        return self.function or not all(value is None for value in self[:4])
+
     def parameters(self, family: Family, k: int, n: int, d: int) -> dict[str, Array]:
         """Weights, means and covariances by name, those that are given, checked; NaN where unknown."""
         return checks.check_given(family, k, d, self.weights, self.means, self.precisions, largest_of(n, d))

@@ -19,7 +19,7 @@ from cgmm.rows import partition
 from cgmm.rows.checks import check_responsibilities
 from cgmm.rows.data import Complete
 from cgmm.rows.floor import least_variances
-from cgmm.rows.k_means import lloyd, moderate, nearest, plus_plus, random_rows
+from cgmm.rows.k_means import MOST_MOVES, MOVED, lloyd, moderate, nearest, plus_plus, random_rows
 from cgmm.rows.part import Part
 from cgmm.rows.place import InMemory
 from cgmm.validation import check_array, check_start_array
@@ -40,7 +40,6 @@ SAMPLE_MANY = 64
 # Such a run ends when the squared steps of its centers, in mean variances of a feature, are less than this in their
 # mean: EM ended no lower from there, and a run to the end took up to 120 passes.
 SAMPLE_STEP = 3e-4
-TOL = 1e-4  # The sum of these squared steps at which k-means of all rows ends, as in scikit-learn.
 # k-means++ reads its rows once for each seed. It looks at no fewer than SEEDING_ROWS rows of the sample, and at no
 # fewer than SEEDING_PER_COMPONENT for each component.
 SEEDING_ROWS = 16384
@@ -152,11 +151,12 @@ def _seeds(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None,
 
 
 def _kmeans(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
-    X, tries, tol = moderate(X, n_threads)[0], 1, TOL
+    X, tries, tol = moderate(X, n_threads)[0], 1, MOVED
     if len(X) >= SAMPLE_ROWS:
-        tries, tol = SAMPLE_TRIES if k < SAMPLE_MANY else 1, max(TOL, SAMPLE_STEP * k)
+        tries, tol = SAMPLE_TRIES if k < SAMPLE_MANY else 1, max(MOVED, SAMPLE_STEP * k)
     results = (
-        lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, tol, row_weights, n_threads) for _ in range(tries)
+        lloyd(X, _seeds(X, k, rng, row_weights, n_threads), MOST_MOVES, tol, row_weights, n_threads)
+        for _ in range(tries)
     )
     return min(results, key=lambda result: result.inertia).labels
 
