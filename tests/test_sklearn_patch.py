@@ -97,6 +97,16 @@ def test_a_patched_fit_is_the_plain_one(family, init_params, rows):
         assert_allclose(patched.score(rows), plain.score(rows), rtol=1e-9)
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_k_means_ends_where_scikit_learn_s_does(seed):
+    """Of rows on a grid, too, of which many are equally near to two seeds; and of some that are there often."""
+    random = np.random.RandomState(seed)
+    n, d, k = random.randint(50, 800), random.randint(1, 5), random.randint(2, 8)
+    rows = random.randn(n, d) + random.randn(k, d)[random.randint(k, size=n)] * 3
+    rows = [rows, np.round(rows), np.round(rows * 4)][seed % 3]
+    assert_same_fit(*both(rows, n_components=k, max_iter=20, random_state=seed), rtol=1e-6)
+
+
 @families
 def test_float32_goes_in_and_comes_out(family):
     """Means of about 5 in float32, to a few of its roundings."""
