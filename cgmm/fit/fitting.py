@@ -145,5 +145,5 @@ def _begin(asked: Request, method: Method, search: Search) -> None:
     else:
         kind, whole = "responsibilities_init", data.whole()
         parts = check_responsibilities(kind, given.responsibilities, whole.n, k)
-        search.carry(kind, *search.begin(starts.of_parts(parts), parameters, whole))
+        search.carry(kind, *search.begin(starts.of_parts(parts), parameters, whole, labelled=True))
     search.further(asked.n_init, parameters, rows)

@@ -132,11 +132,16 @@ class Search:
         given: Mapping[str, Array],
         rows: Data | None = None,
         rng: np.random.Generator | None = None,
+        labelled: bool = False,
     ) -> tuple[Parameters, list[Repair]]:
-        """Parameters by a method and what is given, from the sample or those rows; and what had to be repaired."""
+        """Parameters by a method and what is given, from the sample or those rows; and what had to be repaired.
+
+        labelled : as of starts.start
+        """
         problem = self.problem
         rules = self.settings.rules
-        return starts.start(rows or self.sample(), problem.k, problem.target, method, rng or self.rng, rules, given)
+        place, rng = rows or self.sample(), rng or self.rng
+        return starts.start(place, problem.k, problem.target, method, rng, rules, given, labelled)
 
     def carry(
         self,

@@ -65,11 +65,13 @@ def start(
     rng: np.random.Generator,
     rules: Rules,
     given: Mapping[str, Any] | None = None,
+    labelled: bool = False,
 ) -> tuple[Parameters, list[Repair]]:
     """Parameters of a mixture of these rows by a method, and what had to be repaired in them.
 
     method : function (X, k, rng, row_weights, n_threads) → labels (n,) or responsibilities (n,k)
     given : those of weights, means and covariances that the user gives, NaN where unknown; they replace the start's
+    labelled : the method's labels are the user's, who means that component by each
     """
     family, given = target.family, given or {}
     complete = [name for name, value in given.items() if not np.isnan(value).any()]
@@ -80,6 +82,9 @@ def start(
     if place.part.labels is not None:
         parts = with_known(parts, place.part.labels, k)
     sums = partition.of_partition(place, parts, k, family)
+    if rules.prior is not None and rules.prior.mean.ndim == 2 and not (labelled or rows.labelled):
+        plain, _ = Parameters.estimated(family, sums, rules._replace(fixed=Fixed(), prior=None))
+        sums = sums.taken(_beside(plain, rules.prior.mean, np.arange(k)))
     found, repairs = target.estimated(sums, rules._replace(fixed=Fixed()))
     if not given:
         return found, repairs
@@ -104,12 +109,16 @@ def start(
 def _alike(found: Parameters, given: Mapping[str, Any]) -> Labels:
     """An order of the start's components in which the known means stand beside those nearest to them."""
     means = given.get("means")
-    order = np.arange(found.k)
     if means is None or not np.isnan(means).any():
-        return order
+        return np.arange(found.k)
+    return _beside(found, means, np.flatnonzero(~np.isnan(means[:, 0])))
+
+
+def _beside(found: Parameters, means: Array, known: Labels) -> Labels:
+    """An order of the start's components, in which means (k,d) that are known stand beside those nearest to them."""
     from scipy.optimize import linear_sum_assignment  # slow to import
 
-    known = np.flatnonzero(~np.isnan(means[:, 0]))
+    order = np.arange(found.k)
     scale = np.sqrt(found.variances.mean(axis=0))
     with np.errstate(over="ignore"):
         distances = [(((means[c] - found.means) / scale) ** 2).sum(axis=1) for c in known]
@@ -117,7 +126,7 @@ def _alike(found: Parameters, given: Mapping[str, Any]) -> Labels:
     rows, columns = linear_sum_assignment(np.minimum(distances, FAR).reshape(len(known), found.k))
     taken[rows] = columns
     order[known] = taken
-    order[np.isnan(means[:, 0])] = np.setdiff1d(np.arange(found.k), taken)
+    order[np.setdiff1d(order, known)] = np.setdiff1d(np.arange(found.k), taken)
     return order
 
 

@@ -42,10 +42,12 @@ class Conjugate:
 
     concentration : α − 1, rows of each component;  precision : κ, rows at `mean` (d,);  scale : Λ, their second moment
     counts : what the family counts for it in the denominator of a covariance
+
+    Each but the counts may be one for all components, or have an axis (k,) before its own.
     """
 
-    concentration: float
-    precision: float
+    concentration: float | Array
+    precision: float | Array
     mean: Array
     scale: Array
     counts: float
@@ -53,7 +55,7 @@ class Conjugate:
     def times_power_of_two(self, exponent: int) -> Conjugate:
         """That of rows whose weights are 2^exponent as large."""
         with np.errstate(over="ignore"):
-            concentration = min(np.ldexp(self.concentration, exponent), MOST_CONCENTRATION)
+            concentration = np.minimum(np.ldexp(self.concentration, exponent), MOST_CONCENTRATION)
         return replace(
             self,
             concentration=concentration,
@@ -68,7 +70,7 @@ class Conjugate:
         if statistics.exponent < LEAST_EXPONENT:
             statistics = replace(statistics, exponent=LEAST_EXPONENT)
         largest = max(self.counts, float(np.abs(self.scale).max()))
-        needed = max(math.frexp(self.precision)[1] - MOST_WEIGHT, math.frexp(largest)[1] - MOST_MOMENT)
+        needed = max(math.frexp(float(np.max(self.precision)))[1] - MOST_WEIGHT, math.frexp(largest)[1] - MOST_MOMENT)
         return statistics.with_exponent(max(statistics.exponent, needed))
 
     def counts_beside(self, exponent: int) -> float:
@@ -81,11 +83,11 @@ class Conjugate:
         statistics = self.beside(statistics)
         own = self.times_power_of_two(-statistics.exponent)
         offsets = own.mean - statistics.shift
-        precisions = np.full(len(offsets), own.precision)
+        precisions = np.full(len(offsets), own.precision, dtype=np.float64)
         return WithUnseen(
             weights=statistics.n_k + own.concentration,
             masses=statistics.n_k + own.precision,
-            first=statistics.first + own.precision * offsets,
+            first=statistics.first + precisions[:, np.newaxis] * offsets,
             second=statistics.second + SECOND_MOMENTS[statistics.moment].scatter(precisions, offsets) + own.scale,
             counts=family.counts(statistics.n_k, offsets.shape[1]) + own.counts,
         )
@@ -94,8 +96,8 @@ class Conjugate:
         """The logarithm of the prior's density at some parameters, but for a constant."""
         means, root, scatter = values.means, values.root, SECOND_MOMENTS[family.moment].scatter
         with np.errstate(over="ignore"):
-            second = scatter(np.full(len(means), self.precision), self.mean - means) + self.scale
+            second = scatter(np.full(len(means), self.precision, dtype=np.float64), self.mean - means) + self.scale
             precisions = family.precisions(root)
             covariances = self.counts * family.log_root(root).sum() - 0.5 * (precisions * second).sum()
         weights = np.maximum(values.weights, np.finfo(float).tiny)  # a start's may be zero
-        return float(covariances + self.concentration * np.log(weights).sum())
+        return float(covariances + (self.concentration * np.log(weights)).sum())

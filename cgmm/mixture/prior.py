@@ -38,21 +38,23 @@ class Prior:
 
     Parameters
     ----------
-    weight_concentration : float, default=1
+    weight_concentration : float or array-like (k,), default=1
         α ≥ 1; with 1 the weights are estimated without a prior.
-    mean_precision : float, default=0.01
-        κ ≥ 0, rows that the prior of a mean counts for; with 0 the means have none.
-    mean : array-like (d,), optional
-        m. Default: the mean of the rows.
+    mean_precision : float or array-like (k,), default=0.01
+        κ ≥ 0, rows that the prior of a mean counts for; with 0, which is for all means or for none, they have none.
+    mean : array-like (d,) or (k, d), optional
+        m, for all components or for each; then the components of a start take the order of those that are nearest.
+        Default: the mean of the rows.
     degrees_of_freedom : float, optional
         ν > 0. Default: d + 2.
     covariance : array-like, optional
         Λ: (d, d) for full and tied, (d,) or a number for diag, a number for spherical. Default: the covariance of the
         rows (n − 1 in the denominator; its diagonal where it is singular), or the mean of its diagonal, over k^(2/d).
+        Or one for each component, of the shape of ``covariances_``, where they have covariances of their own.
     """
 
-    weight_concentration: float = 1.0
-    mean_precision: float = 0.01
+    weight_concentration: float | ArrayLike = 1.0
+    mean_precision: float | ArrayLike = 0.01
     mean: ArrayLike | None = None
     degrees_of_freedom: float | None = None
     covariance: ArrayLike | None = None
@@ -68,18 +70,21 @@ class Prior:
         """
         n, mean, spread = moments
         d = len(mean)
-        alpha = check_real("prior.weight_concentration", self.weight_concentration, least=1.0)
-        kappa = check_real("prior.mean_precision", self.mean_precision)
+        alpha = _strengths("prior.weight_concentration", self.weight_concentration, k, least=1.0)
+        kappa = _strengths("prior.mean_precision", self.mean_precision, k)
+        if np.any(kappa) != np.all(kappa):
+            raise InvalidParameterError("prior.mean_precision must be positive for each component, or zero for all")
         degrees = d + 2.0
         if self.degrees_of_freedom is not None:
             degrees = check_real("prior.degrees_of_freedom", self.degrees_of_freedom)
         if self.mean is not None:
-            mean = check_start_array("prior.mean", self.mean, (d,))
+            shape = (k, d) if np.ndim(self.mean) == 2 else (d,)
+            mean = check_start_array("prior.mean", self.mean, shape)
         if self.covariance is not None:
-            scale = check_scale("prior.covariance", self.covariance, family, d)
+            scale = check_scale("prior.covariance", self.covariance, family, k, d)
         else:
             scale = family.default_scale(unbiased(n, spread, least, eps)) / k ** (2 / d)
-        counts, copies = family.prior_counts(degrees, k, d, bool(kappa)), family.copies(k)
+        counts, copies = family.prior_counts(degrees, k, d, bool(np.all(kappa))), family.copies(k)
         return Conjugate(
             concentration=alpha - 1, precision=kappa, mean=mean, scale=scale / copies, counts=counts / copies
         )
@@ -90,6 +95,16 @@ def unbiased(n: float, covariance: Array, least: Array, eps: float) -> Array:
     n = max(n, 1.0)
     covariance = covariance * (n / max(n - 1, 1))
     return np.diag(covariance.diagonal()) if _is_singular(covariance, least, eps) else covariance
+
+
+def _strengths(name: str, value: object, k: int, least: float = 0.0) -> float | Array:
+    """A number of rows, no less than `least`, for all components or for each."""
+    if np.ndim(value) == 0:  # type: ignore[arg-type]
+        return check_real(name, value, least=least)
+    found = check_start_array(name, value, (k,))
+    if (found < least).any():
+        raise InvalidParameterError(f"{name} must be at least {least}, but holds {found.min()}")
+    return found
 
 
 def _is_singular(covariance: Array, least: Array, eps: float) -> bool:

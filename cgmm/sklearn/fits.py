@@ -9,6 +9,7 @@ import numpy as np
 from sklearn import cluster
 from sklearn.utils._array_api import get_namespace
 
+from cgmm.config import threads
 from cgmm.em.loop import run
 from cgmm.em.settings import Settings
 from cgmm.em.stage import Fit, Stage
@@ -18,9 +19,9 @@ from cgmm.mixture.rules import SINGULAR, Rules
 from cgmm.rows import partition
 from cgmm.rows.checks import check_rows
 from cgmm.rows.floor import least_variances
+from cgmm.rows.k_means import lloyd, moderate
 from cgmm.rows.opened import data_of
 from cgmm.rows.part import Part
-from cgmm.rows.place import InMemory
 from cgmm.sklearn.mixtures import mixture_of
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.families import Family
     from cgmm.mixture.rules import Repair
     from cgmm.rows.data import Data
-    from cgmm.types import Rows
+    from cgmm.types import Array, Labels, Rows
 
 
 def hook(method: Any, *arguments: Any) -> None:
@@ -41,6 +42,9 @@ def hook(method: Any, *arguments: Any) -> None:
 
 class Unlike(Exception):
     """cgmm would do something else than scikit-learn, which therefore does it itself."""
+
+
+MOVES, KMEANS_TOL = 300, 1e-4  # The defaults of scikit-learn's KMeans, which its mixtures use.
 
 
 class Fitted(NamedTuple):
@@ -123,9 +127,7 @@ class Fitting:
         model = self.model
         given = (model.weights_init, model.means_init, model.precisions_init)
         if model.init_params == "kmeans" and all(part is None for part in given):
-            labels = cluster.KMeans(n_clusters=model.n_components, n_init=1, random_state=rng).fit(self.X).labels_
-            place, labels = InMemory(Part(self.rows)), labels.astype(np.intp, copy=False)
-            sums = partition.of_partition(place, labels, model.n_components, self.family)
+            sums = partition.of_labels(self.rows, self._clusters(rng), model.n_components, self.family)
             found, repairs = Parameters.estimated(self.family, sums, self.rules)
             if self._repaired(repairs):
                 raise Unlike
@@ -135,3 +137,23 @@ class Fitting:
         if start is None:
             raise Unlike
         return start
+
+    def _clusters(self, rng: np.random.RandomState) -> Labels:
+        """The labels of scikit-learn's k-means, of which it makes the seeds and the first move itself.
+
+        Rows on a grid may be equally near to two seeds, for these are rows, too, and rounding then decides: it has
+        to be scikit-learn's. The other moves are the same by cgmm's k-means, if rows are float64 and none is in doubt.
+        """
+        k, drawn = self.model.n_components, rng.get_state()
+        if self.X.dtype == np.float64:
+            moved = cluster.KMeans(n_clusters=k, n_init=1, max_iter=1, random_state=rng).fit(self.X).cluster_centers_
+            found = lloyd(*self._moderate(moved), MOVES - 1, KMEANS_TOL, None, threads(None)).labels
+            if np.bincount(found, minlength=k).all():
+                return found
+            rng.set_state(drawn)  # a cluster without rows is moved by scikit-learn, and stays where it is in cgmm
+        labels: Labels = cluster.KMeans(n_clusters=k, n_init=1, random_state=rng).fit(self.X).labels_
+        return labels.astype(np.intp, copy=False)
+
+    def _moderate(self, centers: Array) -> tuple[Rows, Array]:
+        rows, exponent = moderate(self.rows)
+        return rows, np.ldexp(np.ascontiguousarray(centers, dtype=np.float64), -exponent)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -108,21 +108,29 @@ def _fit_predict(loan: Loan) -> Callable[..., Any]:
                 ConvergenceWarning,
                 stacklevel=1,  # as there: at a line of the method's own
             )
-        _leave(self, found, rows)
+        _leave(self, found, rows.dtype if rows.dtype == np.float64 or _keeps_float32() else np.dtype(np.float64))
         labels = evaluated(self, rows, "labels")
         return self._e_step(rows)[1].argmax(axis=1) if labels is None else labels
 
     return fit_predict
 
 
-def _leave(model: Any, found: Fitted, rows: Any) -> None:
-    """The attributes of a fit, as scikit-learn leaves them: plain arrays in the rows' type."""
+@cache
+def _keeps_float32() -> bool:
+    """Whether scikit-learn's fits of float32 rows leave float32 parameters: that depends on its version."""
+    model = mixture.GaussianMixture()
+    LOANS[0].plainly("fit_predict", model, np.array([[0.0], [1.0]], dtype=np.float32))
+    return bool(model.means_.dtype == np.float32)
+
+
+def _leave(model: Any, found: Fitted, dtype: Any) -> None:
+    """The attributes of a fit, as scikit-learn leaves them: plain arrays of that type."""
     mixture = found.parameters
     parts = (mixture.weights, mixture.means, mixture.covariances, mixture.precisions_cholesky)
-    hook(model._set_parameters, tuple(np.array(part, dtype=rows.dtype) for part in parts))
+    hook(model._set_parameters, tuple(np.array(part, dtype=dtype) for part in parts))
     model.converged_ = found.converged
     model.n_iter_ = len(found.lower_bounds)
-    bounds = list(map(rows.dtype.type, found.lower_bounds))
+    bounds = list(map(dtype.type, found.lower_bounds))
     model.lower_bound_ = bounds[-1]
     if HAS_HISTORY:
         model.lower_bounds_ = bounds
