@@ -197,7 +197,7 @@ def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Param
     k, d = arrays["means"].shape
     weights = check_mixture_weights("weights", arrays["weights"], k)
     means = check_start_array("means", arrays["means"], (k, d))
-    covariances = check_matrices("covariances", arrays["covariances"], family, k, d)
+    covariances = check_matrices("covariances", arrays["covariances"], family, k, d, shared=False)
     cholesky = check_start_array("precisions_cholesky", arrays["precisions_cholesky"], family.shape(k, d))
     lower_bounds = arrays["lower_bounds"]
     if lower_bounds.ndim != 1 or lower_bounds.dtype != np.float64:

@@ -125,6 +125,15 @@ def test_the_same_bits(dtype, family):
         assert_same_bits(other, whole)
 
 
+@pytest.mark.parametrize("family", parsimonious.MATRICES)
+def test_the_same_bits_of_many_features(family):
+    """More than 64, whose products are cut into blocks; and the likelihood rises."""
+    rows = clusters(900, 70, 2)
+    one, two = (fit(family, rows, k=2, n_threads=n, max_iter=4, reg_covar=0) for n in (1, 2))
+    assert_same_bits(one, two)
+    assert (np.diff(one.lower_bounds_) >= -1e-10 * np.abs(one.lower_bounds_[1:])).all()
+
+
 @families
 def test_a_weight_of_two_is_the_row_twice(family):
     start = start_of(X, K, family)

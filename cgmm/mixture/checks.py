@@ -76,8 +76,13 @@ def check_features(family: Family, d: int) -> None:
         )
 
 
-def check_matrices(name: str, value: object, family: Family, k: int, d: int, unknown: bool = False) -> Array:
-    """Covariances or precisions of a family: shape, symmetry, positive definiteness, and what components share."""
+def check_matrices(
+    name: str, value: object, family: Family, k: int, d: int, unknown: bool = False, shared: bool = True
+) -> Array:
+    """Covariances or precisions of a family: shape, symmetry, positive definiteness, and what components share.
+
+    shared : whether to look at what they share; of extreme rows an M-step's own may agree no better than rounding lets
+    """
     check_features(family, d)
     matrices = check_start_array(name, value, family.shape(k, d), unknown and not family.shared, family.name)
     known = ~np.isnan(matrices).reshape(len(matrices), -1).any(axis=1)
@@ -90,7 +95,7 @@ def check_matrices(name: str, value: object, family: Family, k: int, d: int, unk
         family.root(matrices[known])
     except ValueError as error:
         raise ValueError(f"{fault}: {error}") from None
-    if not family.agree(matrices[known]):
+    if shared and not family.agree(matrices[known]):
         raise ValueError(f"{fault} and {family.shared} the same for all components")
     return matrices
 

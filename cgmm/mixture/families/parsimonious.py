@@ -206,7 +206,8 @@ class EEV(Turned):
 
     def joined(self, own: Estimate, shares: Array, last: Values | None) -> Array:
         variances, turns = principal(own.covariances)
-        return along(np.broadcast_to(shares @ variances, variances.shape), turns)
+        mean = np.einsum("c,cj->j", shares, variances)
+        return along(np.broadcast_to(mean, variances.shape), turns)
 
 
 class VEV(Turned):
