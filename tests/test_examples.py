@@ -240,3 +240,14 @@ def test_a_cluster_finds_the_groups(example, told, monkeypatch):
     k = len(script.SHARES)
     assert_allclose(found[:k], np.sort(model.weights_), atol=5e-5)
     assert_allclose(found[:k], found[k:], atol=0.02)
+
+
+def test_an_arm_reaches_its_points_by_modes(example):
+    """Each mode leads to the point, to twice the tolerance; the mean of both sides' angles does not."""
+    script = example("inverse_kinematics")
+    model = script.learn(script.rows(4000))
+    for point in script.POINTS:
+        angles, modes = script.answers(model, point)
+        assert {mode[1] > 0 for mode in modes} == {True, False}
+        assert (script.misses(modes, point) < 4 * script.TOLERANCE).all()
+        assert script.misses(angles.mean()[None], point)[0] > 6 * script.TOLERANCE
