@@ -32,6 +32,7 @@ RUNS = {
     "sources-cold": ("sources.py", "--cold"),
     "cluster": ("cluster.py",),
     "missing": ("missing.py",),
+    "regression": ("regression.py",),
     "partial-fit": ("partial_fit.py",),
     "degenerate": ("degenerate.py",),
     "sweep": ("sweep.py", "--plot", "sweep.png"),

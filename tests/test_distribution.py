@@ -90,7 +90,8 @@ def test_imputed_means_are_conditional_means(covariance_type):
     X = model.sample(30)[0]
     gaps = X.copy()
     gaps[:, [1, 3]] = np.nan
-    np.testing.assert_array_equal(model.impute(gaps)[:, [1, 3]], model.conditional(X[:, [0, 2]], [0, 2]).mean())
+    found = model.conditional(X[:, [0, 2]], [0, 2]).mean()
+    np.testing.assert_allclose(found, model.impute(gaps)[:, [1, 3]], rtol=1e-12, atol=1e-13)
 
 
 def test_draws_have_the_conditional_moments():
@@ -225,8 +226,8 @@ def test_names_go_with_features():
     assert model.marginal(["c", "a"]).feature_names_in_.tolist() == ["c", "a"]
     assert model.condition({"b": 0.0}).feature_names_in_.tolist() == ["a", "c"]
     assert model.conditional(X["b"], "b")[0].feature_names_in_.tolist() == ["a", "c"]
-    np.testing.assert_array_equal(
-        model.condition({"b": 0.5, "a": 1.0}).means_, model.condition({0: 1.0, 1: 0.5}).means_
+    np.testing.assert_allclose(
+        model.condition({"b": 0.5, "a": 1.0}).means_, model.condition({0: 1.0, 1: 0.5}).means_, rtol=1e-13
     )
 
 

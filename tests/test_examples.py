@@ -261,3 +261,14 @@ def test_components_die_until_two_are_left(example, told):
     assert np.argmax(bounds) == 1
     numbers = told(script.print_predictive, X)
     assert numbers("predicted by the posterior")[0] > numbers("most likely normal distribution")[0]
+
+
+def test_an_arm_reaches_its_points_by_modes(example):
+    """Each mode leads to the point, to twice the tolerance; the mean of both sides' angles does not."""
+    script = example("inverse_kinematics")
+    model = script.learn(script.rows(4000))
+    for point in script.POINTS:
+        angles, modes = script.answers(model, point)
+        assert {mode[1] > 0 for mode in modes} == {True, False}
+        assert (script.misses(modes, point) < 4 * script.TOLERANCE).all()
+        assert script.misses(angles.mean()[None], point)[0] > 6 * script.TOLERANCE

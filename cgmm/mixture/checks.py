@@ -100,13 +100,13 @@ def check_matrices(
     return matrices
 
 
-def check_scale(name: str, value: object, family: Family, k: int, d: int) -> Array:
-    """The scale of a prior: a covariance in the family's form, or a variance for all; or covariances of its shape."""
+def check_scale(name: str, value: object, family: Family, d: int, k: int | None = None) -> Array:
+    """The scale of a prior: a covariance in the family's form, or a variance for all; of k components also one each."""
     array = np.array(check_array(name, value), dtype=np.float64)
     if array.shape == () and family.scale_shape(d) == (d,):
         array = np.full(d, array)
     each = family.per_component and array.ndim > len(family.scale_shape(d))
-    if each and array.shape == family.shape(k, d):
+    if k is not None and each and array.shape == family.shape(k, d):
         return check_matrices(name, array, family, k, d)
     if array.shape != family.scale_shape(d):
         raise ValueError(f"{name} should have the shape of {family.scale_shape(d)}, but got {array.shape}")

@@ -81,7 +81,7 @@ class Prior:
             shape = (k, d) if np.ndim(self.mean) == 2 else (d,)
             mean = check_start_array("prior.mean", self.mean, shape)
         if self.covariance is not None:
-            scale = check_scale("prior.covariance", self.covariance, family, k, d)
+            scale = check_scale("prior.covariance", self.covariance, family, d, k)
         else:
             scale = family.default_scale(unbiased(n, spread, least, eps)) / k ** (2 / d)
         counts, copies = family.prior_counts(degrees, k, d, bool(np.all(kappa))), family.copies(k)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.mixture import univariate
 from cgmm.mixture.conditioning import Conditioning
 from cgmm.mixture.features import others_than
-from cgmm.mixture.transform import conditional
+from cgmm.mixture.transform import conditional, marginal
 from cgmm.once import once
 from cgmm.rows.impute import drawn
 from cgmm.rows.part import Part
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cgmm.mixture.parameters import Parameters
-    from cgmm.types import Array, ArrayLike, Labels, Names, Rows, Seed
+    from cgmm.types import Array, ArrayLike, Labels, Names, Output, Rows, Seed
 
 NUMBERS_AT_A_TIME = 1 << 20  # Numbers of rows × components × features that are held where not each is wanted: 8 MiB.
 
@@ -39,7 +40,7 @@ class Maker(Protocol[T_co]):
 class _Piece:
     """Some rows that have the same features, with the regressions on these."""
 
-    def __init__(self, rows: Labels, regression: Conditioning, x: Array, shares: Array, n_threads: int) -> None:
+    def __init__(self, rows: Any, regression: Conditioning, x: Array, shares: Array, n_threads: int) -> None:
         self.rows, self.regression, self.x, self.shares, self.n_threads = rows, regression, x, shares, n_threads
 
     @property
@@ -67,8 +68,10 @@ class Conditionals(Generic[T]):
     ----------
     parameters : Parameters
         Of the mixture of all features.
-    X : ndarray (n, d)
-        Rows, NaN where a value is not given.
+    values : ndarray (n, p)
+        Of the features that are given, NaN where one is not.
+    given : ndarray (p,)
+        These features.
     features : ndarray (m,)
         The features whose distributions these are.
     names : ndarray of str or None
@@ -96,7 +99,8 @@ class Conditionals(Generic[T]):
     """
 
     parameters: Parameters
-    X: Rows
+    values: Rows
+    given: Labels
     features: Labels
     names: Names | None
     n_threads: int | None
@@ -104,7 +108,7 @@ class Conditionals(Generic[T]):
     random_state: Seed = None
 
     def __len__(self) -> int:
-        return len(self.X)
+        return len(self.values)
 
     def of(self, features: Labels) -> Conditionals[T]:
         """The distributions of some of the features, the columns (m,) of the mixture's, given the same."""
@@ -114,22 +118,44 @@ class Conditionals(Generic[T]):
         """The mixture of row i."""
         if not -len(self) <= i < len(self):
             raise IndexError(f"there is no row {i}: there are {len(self)}")
-        (piece,) = self._pieces(self.X[[i]], self.weights[[i]])
-        given = np.flatnonzero(~np.isnan(self.X[i])).astype(np.intp)
-        found = conditional(self.parameters, given, self.features, piece.shares[0], piece.means[0])
+        known = ~np.isnan(self.values[i])
+        given, x = self.given[known], np.asarray(self.values[i][known], dtype=np.float64)
+        regression = Conditioning.of(self.parameters, given, self.features)
+        means = regression.component_means(x[None, : len(regression.given)])[0]
+        found = conditional(self.parameters, given, self.features, self.weights[i], means)
         return self.make(found, None if self.names is None else self.names[self.features])
 
     def __iter__(self) -> Iterator[T]:
         return (self[i] for i in range(len(self)))
 
     @once
+    def _complete(self) -> bool:
+        return _kernels.all_within(self.values, np.inf) if self.values.size else not len(self.given)
+
+    @once
     def _patterns(self) -> Patterns:
-        return Patterns(Part(self.X))
+        """The rows (n,d) of all features, with gaps where nothing is given."""
+        return Patterns(Part(self._with(None)))
+
+    def _with(self, Y: Array | None) -> Array:
+        """Rows (n,d) of what is given, and of Y (n,m) where it is."""
+        X = np.full((len(self), self.parameters.d), np.nan)
+        X[:, self.given] = self.values
+        if Y is not None:
+            X[:, self.features] = Y
+        return X
 
     @once
     def weights(self) -> Array:
         """Of the components, (n,k): their responsibilities given what is given."""
-        return self._patterns.evaluate(self.parameters, "responsibilities", self.n_threads)
+        return self._evaluate("responsibilities")
+
+    def _evaluate(self, what: Output) -> Any:
+        """What the mixture says of what is given."""
+        if not self._complete or not len(self.given):
+            return self._patterns.evaluate(self.parameters, what, self.n_threads)
+        values = self.values.astype(np.float64, copy=False)  # as rows with gaps are computed
+        return _kernels.evaluate(values, marginal(self.parameters, self.given).density, what, threads(self.n_threads))
 
     @once
     def means(self) -> Array:
@@ -142,23 +168,33 @@ class Conditionals(Generic[T]):
     @property
     def covariances(self) -> Array:
         """Of the components, (k,m,m), the same for all rows; ValueError if rows have different gaps."""
-        if len(self._patterns.by_pattern.observed) > 1:
+        regressions = list(self._regressions())
+        if len(regressions) > 1:
             raise ValueError("rows of different gaps have different covariances: ask a row, as conditionals[i]")
-        own = next(self._all()).regression.covariances
+        own = regressions[0][1].covariances
         return np.repeat(own, self.parameters.k // len(own), axis=0)
 
-    def _all(self) -> Iterator[_Piece]:
-        return self._pieces(self.X, self.weights, self._patterns)
+    def _regressions(self) -> Iterator[tuple[Labels | None, Conditioning]]:
+        """Rows of which the same is given, None for all, and the regressions on it."""
+        if self._complete:
+            yield None, Conditioning.of(self.parameters, self.given, self.features)
+            return
+        for rows, columns, p in self._patterns.by_pattern.patterns():
+            yield rows, Conditioning.of(self.parameters, columns[:p], self.features)
 
-    def _pieces(self, X: Rows, weights: Array, patterns: Patterns | None = None) -> Iterator[_Piece]:
-        """Rows of one pattern, so few that the values of all components fit into memory."""
-        patterns = patterns or Patterns(Part(X))
+    def _all(self, weights: Array | None = None) -> Iterator[_Piece]:
+        """Rows of which the same is given, so few that the values of all components fit into memory.
+
+        weights : (n,k), in place of the components' own
+        """
+        weights, n_threads = self.weights if weights is None else weights, threads(self.n_threads)
         size = max(1, NUMBERS_AT_A_TIME // (self.parameters.k * len(self.features)))
-        for rows, columns, p in patterns.by_pattern.patterns():
-            regression = Conditioning.of(self.parameters, columns[:p], self.features)
-            for start in range(0, len(rows), size):
-                some = rows[start : start + size]
-                yield _Piece(some, regression, regression.taken(X, some), weights[some], threads(self.n_threads))
+        for rows, regression in self._regressions():
+            for start in range(0, len(self) if rows is None else len(rows), size):
+                some: Any = slice(start, start + size) if rows is None else rows[start : start + size]
+                x = self.values[some] if rows is None else self._patterns.part.rows[some[:, None], regression.given]
+                x = np.ascontiguousarray(x[:, : len(regression.given)], dtype=np.float64)
+                yield _Piece(some, regression, x, weights[some], n_threads)
 
     def mean(self) -> Array:
         """The mean of each row's features, (n,m): the prediction of least squared error."""
@@ -174,7 +210,7 @@ class Conditionals(Generic[T]):
         for piece in self._all():
             own, away = piece.regression.covariances, piece.away
             within = own if len(own) == 1 else np.einsum("ic,cab->iab", piece.shares, own)
-            between = np.zeros((len(piece.rows), m, m))
+            between = np.zeros((len(piece.x), m, m))
             for c in range(away.shape[1]):
                 between += (piece.shares[:, c, None] * away[:, c])[:, :, None] * away[:, c, None, :]
             found[piece.rows] = within + between
@@ -194,11 +230,8 @@ class Conditionals(Generic[T]):
 
         log p(y | x) = log p(x, y) − log p(x), both by the passes of ``GMM.score_samples``.
         """
-        Y = self._checked(Y)
-        joined = np.array(self.X, dtype=np.float64)
-        joined[:, self.features] = Y
-        both = Patterns(Part(joined)).evaluate(self.parameters, "log_likelihood", self.n_threads)
-        return both - self._patterns.evaluate(self.parameters, "log_likelihood", self.n_threads)
+        both = Patterns(Part(self._with(self._checked(Y))))
+        return both.evaluate(self.parameters, "log_likelihood", self.n_threads) - self._evaluate("log_likelihood")
 
     def score(self, Y: ArrayLike) -> float:
         """The mean of score_samples(Y)."""
@@ -219,7 +252,7 @@ class Conditionals(Generic[T]):
         for piece, deviations in self._of_one_feature("quantile"):
             means = piece.means[:, :, 0]
             for at, level in enumerate(levels.ravel()):
-                levels_of_rows = np.full(len(piece.rows), level)
+                levels_of_rows = np.full(len(piece.x), level)
                 found[piece.rows, at] = univariate.quantiles(piece.shares, means, deviations, levels_of_rows)
         return found[:, 0] if levels.ndim == 0 else found
 
@@ -230,7 +263,7 @@ class Conditionals(Generic[T]):
         found = np.empty((count, len(self), len(self.features)))
         for one in found:
             chosen = drawn(self.weights, rng)
-            for piece in self._pieces(self.X, chosen, self._patterns):
+            for piece in self._all(chosen):
                 one[piece.rows] = piece.regression.draws(piece.x, piece.shares, rng, piece.n_threads)
         return found[0] if size is None else found
 
@@ -271,6 +304,5 @@ def conditionals(
     random_state: Seed = None,
 ) -> Conditionals[T]:
     """The distributions of all other features when those given (p,) have values (n,p), NaN where one is missing."""
-    X = np.full((len(values), parameters.d), np.nan)
-    X[:, given] = values
-    return Conditionals(parameters, X, others_than(given, parameters.d), names, n_threads, make, random_state)
+    others = others_than(given, parameters.d)
+    return Conditionals(parameters, values, given, others, names, n_threads, make, random_state)
