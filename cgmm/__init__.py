@@ -6,8 +6,10 @@ from cgmm import plot
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
+from cgmm.fits import Fits
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
+from cgmm.many import fit_many
 from cgmm.mixture.prior import Prior
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.selection import Selection, select
@@ -20,6 +22,7 @@ __all__ = [
     "ConvergenceWarning",
     "DegenerateError",
     "DegenerateWarning",
+    "Fits",
     "KMeansResult",
     "NotFittedError",
     "Prior",
@@ -28,6 +31,7 @@ __all__ = [
     "Table",
     "__version__",
     "expectation",
+    "fit_many",
     "kmeans",
     "maximisation",
     "plot",

@@ -12,8 +12,9 @@ from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.config import VERSION
 from cgmm.fit.request import RELATIVE, STOPS
 from cgmm.fit.starts import METHODS
+from cgmm.mixture.criteria import CRITERIA
 from cgmm.mixture.families import FAMILIES
-from cgmm.selection import COMPARED, CRITERIA
+from cgmm.selection import COMPARED
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
 MOST_COUNTS = 1000  # Candidates of a family, at most: more take longer than anyone waits.

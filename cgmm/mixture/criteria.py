@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+CRITERIA = {name: name for name in ("bic", "aic", "icl")}
+
 
 @dataclass(frozen=True)
 class Sums:
