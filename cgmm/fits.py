@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgmm.rows.problems import Grouped, problems_of, told_problem
+from cgmm.rows.problems import Grouped, problems_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cgmm.fit.ledger import Ledger
     from cgmm.gmm import GMM
-    from cgmm.rows.problems import Problems
+    from cgmm.rows.problems import Problems, Titles
     from cgmm.types import Array, ArrayLike, Labels, Mask, Names, Output
 
 NOTHING = {"labels": -1, "responsibilities": np.nan, "log_likelihood": np.nan}  # Of a row whose problem has no fit.
@@ -53,10 +53,10 @@ class Fits:
         From an index to what ``GMM.fit`` would have warned of, a tuple of str, where there is something to tell.
     """
 
-    def __init__(self, ledger: Ledger, problems: Problems, model: GMM, seeds: Sequence[int]) -> None:
+    def __init__(self, ledger: Ledger, titles: Titles, model: GMM, seeds: Sequence[int]) -> None:
         """model : of the arguments of all fits;  seeds : random_state of each"""
-        self._ledger, self._model, self._seeds = ledger, model, seeds
-        self._kind, self.labels, self._names = problems.kind, problems.labels, problems.names
+        self._ledger, self._titles, self._model, self._seeds = ledger, titles, model, seeds
+        self.labels = titles.labels
         self.weights: Array = ledger.weights
         self.means: Array = ledger.means
         self.covariances: Array = ledger.covariances
@@ -87,7 +87,7 @@ class Fits:
             raise IndexError(f"there are {len(self)} problems, and none of index {i}")
         i %= len(self)
         if i in self.errors:
-            raise ValueError(f"{self._told(i)} has no fit: {self.errors[i]}")
+            raise ValueError(f"{self._titles.told(i)} has no fit: {self.errors[i]}")
         changed = {"n_components": int(self.n_components[i]), "random_state": self._seeds[i]}
         model = type(self._model)(**{**self._model.get_params(deep=False), **changed})
         return model._with(self._ledger.state(i))
@@ -148,7 +148,7 @@ class Fits:
         """
         import pandas as pd
 
-        index = pd.Index(self.labels, name=self._kind)
+        index = pd.Index(self.labels, name=self._titles.kind)
         if not components:
             names = ("n_components", "log_likelihood", "aic", "bic", "converged", "n_iter")
             told = {name: getattr(self, name) for name in names}
@@ -160,7 +160,7 @@ class Fits:
         told = {"weight": self.weights[problem, component]}
         for j, feature in enumerate(self._features()):
             told[f"mean{feature}"], told[f"variance{feature}"] = means[:, j], variances[:, j]
-        both = pd.MultiIndex.from_arrays([index[problem], component], names=[self._kind, "component"])
+        both = pd.MultiIndex.from_arrays([index[problem], component], names=[self._titles.kind, "component"])
         return pd.DataFrame(told, index=both)
 
     def __repr__(self) -> str:
@@ -171,18 +171,15 @@ class Fits:
         told += [f"{repaired} with warnings"] * bool(repaired) + [f"{failed} without a fit"] * bool(failed)
         return f"Fits({', '.join(told)})"
 
-    def _told(self, i: int) -> str:
-        return told_problem(self._kind, self.labels, i)
-
     def _index_of(self, label: Any) -> int:
         found = np.flatnonzero(self.labels == label)
         if len(found) != 1:
-            raise KeyError(f"{label!r} is no {self._kind}")
+            raise KeyError(f"{label!r} is no {self._titles.kind}")
         return int(found[0])
 
     def _features(self) -> list[str]:
         """What tells the features apart in the names of columns; nothing, if there is one."""
-        names: Names | None = self._names
+        names: Names | None = self._titles.names
         told = range(self._ledger.d) if names is None else names
         return [""] if len(told) == 1 else [f"_{name}" for name in told]
 
@@ -200,16 +197,16 @@ class Fits:
         """The fit that each of some problems belongs to."""
         if isinstance(problems, Grouped):
             places = {label: i for i, label in enumerate(self.labels.tolist())}
-            asked = problems.labels.tolist()
+            asked = problems.titles.labels.tolist()
             unknown = [label for label in asked if label not in places]
-            if self._kind != "group" or unknown:
+            if self._titles.kind != "group" or unknown:
                 raise ValueError(
                     f"groups: {unknown[0] if unknown else asked[0]!r} is none of the groups that were fitted"
                 )
             return [places[label] for label in asked]
         if len(problems) != len(self):
             raise ValueError(f"X has {len(problems)} problems, and {len(self)} were fitted")
-        if "column" == problems.kind == self._kind and list(problems.labels) != list(self.labels):
+        if "column" == problems.titles.kind == self._titles.kind and list(problems.titles.labels) != list(self.labels):
             raise ValueError("X has other columns than those that were fitted, or in another order")
         return list(range(len(self)))
 

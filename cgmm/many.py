@@ -148,7 +148,7 @@ on_degenerate, missing, n_threads, stop, accelerate
     problems = problems_of(X, groups, columns, sample_weight)
     seeds = _seeds(random_state, len(problems))
     requests = [request_of(GMM(**{**model.get_params(deep=False), "n_components": k})) for k in sizes]
-    ledger = Ledger(len(problems), sizes[-1], requests[0].family)
+    ledger = Ledger(len(problems), sizes[-1], requests[0].family, requests)
     notes = Notes(problems, requests[0].on_degenerate)
     with report.Progress(check_verbose(verbose), len(problems)) as progress:
         for i, found in many.outcomes(problems, Task(requests, criterion, seeds)):
@@ -156,10 +156,10 @@ on_degenerate, missing, n_threads, stop, accelerate
                 raise many.failure(problems, i, found.error) from found.error
             ledger.enter(i, found)
             notes.take(i, found)
-            progress.step(problems.told(i))
+            progress.step(problems.titles.told(i))
     ledger.close()
     notes.warn()
-    return Fits(ledger, problems, model, seeds)
+    return Fits(ledger, problems.titles, model, seeds)
 
 
 def _seeds(random_state: Any, m: int) -> Sequence[int]:

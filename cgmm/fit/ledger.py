@@ -6,46 +6,81 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cgmm.em.stage import Fit
+from cgmm.em.stepwise import Memory
+from cgmm.fit.restarts import Restart
+from cgmm.fit.state import State
+from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.rules import Rules
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cgmm.fit.many import Outcome
-    from cgmm.fit.state import State
+    from cgmm.fit.request import Request
     from cgmm.mixture.families import Family
-    from cgmm.types import Array, Mask
+    from cgmm.types import Array, Labels, Mask, Names
+
+# The arrays, by what they hold where a problem has no fit, and what a component has that a problem lacks.
+NUMBERS = ("log_likelihood", "aic", "bic", "reg_covar", "eps")  # (m,), NaN
+COUNTS = ("n_iter", "n_components", "exponent", "passes")  # (m,), zero
+OF_COMPONENTS = ("weights", "n_k", "means", "covariances", "root")  # (m, …), NaN; but weights of zero
 
 
 class Ledger:
     """The fits of m problems, of up to k components each, entered as they end.
 
-    Where a problem has no fit there is NaN, and zero where numbers are counts; a problem of fewer components than k has
-    weights of zero for the others, whose means and covariances are NaN.
+    A fit is a row of the arrays, of which its State is made when somebody asks for it. What the arrays have no place
+    for (further starts, repairs, a prior) is kept as it is.
 
-    weights : (m,k);  means : (m,k,d);  covariances : (m, …) as the family has them;  log_likelihood, aic, bic : (m,)
-    converged, n_iter, n_components : (m,);  errors, told : of a problem's index: why it has no fit, and what GMM.fit
-    would have warned of
+    family : of all;  n_iter, converged, … (m,): see cgmm.fits.Fits
+    weights, n_k : (m,k);  means : (m,k,d);  covariances, root : (m, …) as the family has them
+    least : (m,d) and reg_covar (m,): what the M-steps obeyed;  exponent, passes, eps : (m,) as of Fit and State
+    history : the mean log-likelihoods of each fit's iterations;  names : of each problem's features, or None
+    errors, told : of a problem's index: why it has no fit, and what GMM.fit would have warned of
     """
 
+    log_likelihood: Array
+    aic: Array
+    bic: Array
+    reg_covar: Array
+    eps: Array
+    n_iter: Labels
+    n_components: Labels
+    exponent: Labels
+    passes: Labels
     means: Array
     covariances: Array
+    root: Array
+    least: Array
 
-    def __init__(self, m: int, k: int, family: Family) -> None:
+    def __init__(self, m: int, k: int, family: Family, requests: Sequence[Request] = ()) -> None:
+        """requests : that were fitted; none if the fits come from a file"""
         self.k, self.family = k, family
-        self.weights = np.full((m, k), np.nan)
-        self.log_likelihood, self.aic, self.bic = (np.full(m, np.nan) for _ in range(3))
+        self._settings = {asked.k: asked.settings for asked in requests}
+        self._kind = requests[0].first_kind if requests else ""
+        self.weights, self.n_k = np.full((m, k), np.nan), np.full((m, k), np.nan)
+        for name in NUMBERS:
+            setattr(self, name, np.full(m, np.nan))
+        for name in COUNTS:
+            setattr(self, name, np.zeros(m, dtype=np.intp))
         self.converged: Mask = np.zeros(m, dtype=bool)
-        self.n_iter, self.n_components = np.zeros(m, dtype=np.intp), np.zeros(m, dtype=np.intp)
+        self.history: list[Array] = [np.empty(0)] * m
+        self.names: list[Names | None] = [None] * m
         self.errors: dict[int, str] = {}
         self.told: dict[int, tuple[str, ...]] = {}
-        self._states: dict[int, State] = {}
-        self._make_room(0)
+        self._kept: dict[int, State] = {}
+        self.make_room(0)
 
-    def _make_room(self, d: int) -> None:
-        """For problems of d features."""
+    def make_room(self, d: int) -> None:
+        """For problems of d features, of which nothing was entered yet."""
         m, k = self.weights.shape
-        self.means = np.full((m, k, d), np.nan)
-        self.covariances = np.full((m, *self.family.shape(k, d)), np.nan)
+        self.means, self.least = np.full((m, k, d), np.nan), np.full((m, d), np.nan)
+        self.covariances, self.root = (np.full((m, *self.family.shape(k, d)), np.nan) for _ in range(2))
 
     @property
     def d(self) -> int:
+        """The number of features; 0 as long as there is no fit."""
         return self.means.shape[2]
 
     def enter(self, i: int, found: Outcome) -> None:
@@ -53,26 +88,78 @@ class Ledger:
         if found.state is None or found.criteria is None:
             self.errors[i] = str(found.error)
             return
-        fit = found.state.fit
-        parameters, k = fit.parameters, fit.parameters.k
-        if not self._states:
-            self._make_room(parameters.d)
+        state, fit, parameters = found.state, found.state.fit, found.state.fit.parameters
+        assert state.settings is not None  # it was fitted
+        rules = state.settings.rules
+        if not self.d:
+            self.make_room(parameters.d)
         self.weights[i] = 0.0
-        self.weights[i, :k], self.means[i, :k] = parameters.weights, parameters.means
-        own: Any = self.covariances[i, :k] if self.family.per_component else self.covariances[i]
-        own[...] = parameters.covariances
+        values = (parameters.weights, fit.n_k, parameters.means, parameters.covariances, parameters.root)
+        for own, value in zip(self._of(i, parameters.k), values, strict=True):
+            if value is not None:
+                own[...] = value
         self.log_likelihood[i], self.aic[i], self.bic[i], _ = found.criteria
-        self.converged[i], self.n_iter[i], self.n_components[i] = fit.converged, found.state.n_iter, k
+        self.converged[i], self.n_iter[i], self.n_components[i] = fit.converged, state.n_iter, parameters.k
+        self.exponent[i], self.passes[i], self.eps[i] = fit.exponent, state.passes, state.eps
+        self.least[i], self.reg_covar[i] = rules.floor(parameters.d), rules.reg_covar
+        self.history[i], self.names[i] = fit.lower_bounds, state.names
         if found.told:
             self.told[i] = tuple(text for text, _ in found.told)
-        self._states[i] = found.state
+        if len(state.restarts) > 1 or fit.repairs or fit.starved or rules.prior is not None:
+            self._kept[i] = state
 
     def state(self, i: int) -> State:
         """The State of the i-th problem, which has a fit."""
-        return self._states[i]
+        if i in self._kept:
+            return self._kept[i]
+        k, history, converged = int(self.n_components[i]), self.history[i], bool(self.converged[i])
+        weights, n_k, *values = self._of(i, k)
+        parameters = Parameters(self.family, weights, *values)
+        if not self._settings:
+            return State(Fit(parameters, history, converged), self.names[i], memory=self._memory(i, parameters, n_k))
+        settings = self._settings[k]
+        fit = Fit(parameters, history, converged, n_k if len(history) else None, exponent=int(self.exponent[i]))
+        return State(
+            fit=fit,
+            names=self.names[i],
+            restarts=(Restart(self._kind, fit.lower_bound, len(history), converged, True, history),),
+            passes=int(self.passes[i]),
+            settings=settings._replace(rules=self._rules(i, settings.rules)),
+            eps=float(self.eps[i]),
+        )
+
+    def remembers(self, i: int) -> bool:
+        """Whether all that the rows' statistics follow from is in the arrays."""
+        state = self._kept.get(i)
+        prior = None if state is None or state.settings is None else state.settings.prior
+        return prior is None and not np.isnan(self.n_k[i]).all()
+
+    def _memory(self, i: int, parameters: Parameters, n_k: Array) -> Memory | None:
+        """What is known of the rows of a fit that comes from a file."""
+        if np.isnan(n_k).any():
+            return None
+        rules = self._rules(i, Rules())
+        statistics = parameters.statistics(n_k, rules, int(self.exponent[i]))
+        return Memory(
+            statistics=statistics,
+            seen=statistics.weight,
+            iterations=int(self.n_iter[i]),
+            batches=0,
+            least=self.least[i],
+            eps=float(self.eps[i]),
+        )
+
+    def _rules(self, i: int, rules: Rules) -> Rules:
+        return rules._replace(least=self.least[i], reg_covar=float(self.reg_covar[i]))
+
+    def _of(self, i: int, k: int) -> list[Any]:
+        """Of OF_COMPONENTS the views that belong to the k components of a problem."""
+        arrays = (getattr(self, name)[i] for name in OF_COMPONENTS)
+        own = self.family.per_component
+        return [array[:k] if own or name not in ("covariances", "root") else array
+                for name, array in zip(OF_COMPONENTS, arrays, strict=True)]  # fmt: skip
 
     def close(self) -> None:
         """Nothing is entered from now on."""
-        arrays = (array for array in vars(self).values() if isinstance(array, np.ndarray))
-        for array in arrays:
+        for array in filter(lambda value: isinstance(value, np.ndarray), vars(self).values()):
             array.flags.writeable = False

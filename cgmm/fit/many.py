@@ -98,7 +98,7 @@ def _outcome_of(search: Search, names: Names | None, certainty: bool) -> Outcome
 def failure(problems: Problems, i: int, error: ValueError | TypeError) -> ValueError | TypeError:
     """The error of a problem that cannot be fitted, of a class that users of GMM.fit know, which names the problem."""
     kinds = (kind for kind in (DegenerateError, ValueError, TypeError) if isinstance(error, kind))
-    return next(kinds)(f"{problems.told(i)} cannot be fitted: {error}")
+    return next(kinds)(f"{problems.titles.told(i)} cannot be fitted: {error}")
 
 
 class Notes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -20,20 +20,34 @@ if TYPE_CHECKING:
 IN_MEMORY = "X must be a list of arrays, an array in memory, or a data frame"
 
 
-class Problems(ABC):
-    """m sets of rows, not checked yet.
+class Titles(NamedTuple):
+    """What problems are called.
 
+    kind : of all, in messages: "problem", "group" or "column"
+    labels : (m,) groups, names of columns, or indices
     names : of the features, where all problems share them, or None
-    kind : what a problem is called in messages: "problem", "group" or "column"
-    labels : (m,) what the problems are called by a user: groups, names of columns, or their indices
     """
 
-    kind = "problem"
-    names: Names | None = None
+    kind: str
     labels: Any
+    names: Names | None = None
+
+    def told(self, i: int) -> str:
+        """The i-th problem in a message: "problem 3", or "problem 3 (group 'oak')"."""
+        return f"problem {i}" + f" ({self.kind} {self.label(i)!r})" * (self.kind != "problem")
+
+    def label(self, i: int) -> Any:
+        """That of a problem, as Python's own value."""
+        return self.labels[i : i + 1].tolist()[0]
+
+
+class Problems(ABC):
+    """m sets of rows, not checked yet, and what they are called."""
+
+    titles: Titles
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.titles.labels)
 
     @abstractmethod
     def part(self, i: int) -> Part:
@@ -41,27 +55,18 @@ class Problems(ABC):
 
     def names_of(self, i: int, own: Names | None) -> Names | None:
         """The names of a problem's features, if its rows alone tell `own`."""
-        return own if self.names is None else self.names
+        return own if self.titles.names is None else self.titles.names
 
     @abstractmethod
     def gather(self, values: Sequence[Any]) -> Any:
         """What was found for the rows of each problem, (n_i, …), in the form in which the rows were handed over."""
-
-    def told(self, i: int) -> str:
-        """A problem in a message."""
-        return told_problem(self.kind, self.labels, i)
-
-
-def told_problem(kind: str, labels: Any, i: int) -> str:
-    """The i-th problem in a message: "problem 3", or "problem 3 (group 'oak')"."""
-    return f"problem {i}" if kind == "problem" else f"problem {i} ({kind} {labels[i : i + 1].tolist()[0]!r})"
 
 
 class Listed(Problems):
     """A list of arrays."""
 
     def __init__(self, X: Sequence[Any], sample_weight: Any) -> None:
-        self.X, self.labels = X, np.arange(len(X))
+        self.X, self.titles = X, Titles("problem", np.arange(len(X)))
         self.weights = _listed_weights(sample_weight, len(X))
 
     def part(self, i: int) -> Part:
@@ -75,7 +80,7 @@ class Stacked(Problems):
     """An array (m, n, d); weights (n,) for all, or (m, n)."""
 
     def __init__(self, X: Any, sample_weight: Any) -> None:
-        self.X, self.labels = X, np.arange(len(X))
+        self.X, self.titles = X, Titles("problem", np.arange(len(X)))
         self.weights = _weights_of_each(sample_weight, (len(X), X.shape[1]))
 
     def part(self, i: int) -> Part:
@@ -88,15 +93,11 @@ class Stacked(Problems):
 class Columns(Problems):
     """The columns of a matrix (n, m), each a problem of one feature; weights (n,) for all, or (n, m)."""
 
-    kind = "column"
-
     def __init__(self, X: Any, sample_weight: Any) -> None:
         names = protocol.feature_names(X)
         self.X = _matrix(X, "columns=True")
-        if names is None:
-            self.kind, self.labels = "problem", np.arange(self.X.shape[1])
-        else:
-            self.labels = names
+        unnamed = Titles("problem", np.arange(self.X.shape[1]))
+        self.titles = unnamed if names is None else Titles("column", names)
         weights = _weights_of_each(sample_weight, self.X.shape, of="rows")
         self.weights = None if weights is None else weights.T
 
@@ -104,7 +105,7 @@ class Columns(Problems):
         return Part(self.X[:, i : i + 1], None if self.weights is None else self.weights[i])
 
     def names_of(self, i: int, own: Names | None) -> Names | None:
-        return None if self.kind == "problem" else self.labels[i : i + 1]
+        return None if self.titles.kind == "problem" else self.titles.labels[i : i + 1]
 
     def gather(self, values: Sequence[Any]) -> Any:
         return np.stack(values, axis=1)
@@ -113,15 +114,14 @@ class Columns(Problems):
 class Grouped(Problems):
     """Rows (n, d), each of which belongs to a group; the groups in the order of their labels."""
 
-    kind = "group"
-
     def __init__(self, X: Any, groups: Any, sample_weight: Any) -> None:
-        self.names = protocol.feature_names(X)
+        names = protocol.feature_names(X)
         self.X = _matrix(X, "groups")
         n = len(self.X)
-        self.labels, member = _members(groups, n)
+        labels, member = _members(groups, n)
+        self.titles = Titles("group", labels, names)
         self.order = np.argsort(member, kind="stable")
-        self.ends = np.concatenate([[0], np.bincount(member, minlength=len(self.labels)).cumsum()])
+        self.ends = np.concatenate([[0], np.bincount(member, minlength=len(labels)).cumsum()])
         self.weights = _weights_of_each(sample_weight, (n,), of="rows")
 
     def rows(self, i: int) -> Labels:
