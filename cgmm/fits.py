@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import operator
+import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from cgmm import errors, fits_file, protocol
+from cgmm.gmm import GMM
+from cgmm.rows.evaluation import Asked
+from cgmm.rows.open import open_rows
 from cgmm.rows.problems import Grouped, problems_of
+from cgmm.validation import check_missing, check_threads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +22,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cgmm.fit.ledger import Ledger
-    from cgmm.gmm import GMM
     from cgmm.rows.problems import Problems, Titles
     from cgmm.types import Array, ArrayLike, Labels, Mask, Names, Output
 
@@ -89,7 +94,7 @@ class Fits:
         if i in self.errors:
             raise ValueError(f"{self._titles.told(i)} has no fit: {self.errors[i]}")
         changed = {"n_components": int(self.n_components[i]), "random_state": self._seeds[i]}
-        model = type(self._model)(**{**self._model.get_params(deep=False), **changed})
+        model = GMM(**{**self._model.get_params(deep=False), **changed})
         return model._with(self._ledger.state(i))
 
     def __iter__(self) -> Iterator[GMM]:
@@ -163,6 +168,43 @@ class Fits:
         both = pd.MultiIndex.from_arrays([index[problem], component], names=[self._titles.kind, "component"])
         return pd.DataFrame(told, index=both)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fits to a file, atomically: an interrupted save leaves an old file whole.
+
+        The file is a versioned npz archive without pickle. It holds what ``GMM.save`` keeps of each fit, and nothing of
+        how its start was chosen; of fits with a prior not what ``partial_fit`` goes on from.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        ValueError
+            The labels of groups are Python objects that are no texts.
+        """
+        settings = self._model.get_params(deep=False)
+        fits_file.save(path, fits_file.Saved(self._ledger, self._titles, self._seeds, settings))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """The fits of a file that ``save`` wrote; they predict bit-identically.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is damaged, not of fits, or of a newer version; the message names the file and the fault.
+        """
+        saved = fits_file.load(path)
+        known = GMM._defaults()
+        model = GMM(**{name: value for name, value in saved.settings.items() if name in known})
+        model.set_params(n_components=saved.ledger.k, covariance_type=saved.ledger.family.name)
+        return cls(saved.ledger, saved.titles, model, saved.seeds)
+
     def __repr__(self) -> str:
         m, failed, repaired = len(self), len(self.errors), len(self.warnings)
         k = sorted({int(k) for k in self.n_components if k})
@@ -190,8 +232,27 @@ class Fits:
 
     def _evaluate(self, what: Output, X: Any, groups: Any, columns: bool) -> Any:
         problems = problems_of(X, groups, columns)
-        fits = self._indices(problems)
-        return problems.gather([self._evaluated(what, problems.part(at).rows, i) for at, i in enumerate(fits)])
+        n_threads, gaps = check_threads(self._model.n_threads), check_missing(self._model.missing)
+        told: dict[str, None] = {}
+        found = []
+        for at, i in enumerate(self._indices(problems)):
+            rows = problems.part(at).rows
+            if i in self.errors:
+                found.append(self._nothing(what, len(rows)))
+                continue
+            own = protocol.feature_names(rows)
+            try:
+                told[protocol.check_feature_names(problems.names_of(at, own), self._ledger.names[i]) or ""] = None
+                found.append(self._evaluated(what, rows, Asked(self._ledger.parameters(i), own, n_threads, gaps)))
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"{problems.titles.told(at)}: {error}") from error
+        for text in filter(None, told):
+            errors.warn(text, UserWarning)
+        return problems.gather(found)
+
+    def _nothing(self, what: Output, n: int) -> NDArray[Any]:
+        """What there is to say of n rows whose problem has no fit."""
+        return np.full((n, self.weights.shape[1]) if what == "responsibilities" else n, NOTHING[what])
 
     def _indices(self, problems: Problems) -> list[int]:
         """The fit that each of some problems belongs to."""
@@ -206,17 +267,12 @@ class Fits:
             return [places[label] for label in asked]
         if len(problems) != len(self):
             raise ValueError(f"X has {len(problems)} problems, and {len(self)} were fitted")
-        if "column" == problems.titles.kind == self._titles.kind and list(problems.titles.labels) != list(self.labels):
-            raise ValueError("X has other columns than those that were fitted, or in another order")
         return list(range(len(self)))
 
-    def _evaluated(self, what: Output, rows: Any, i: int) -> NDArray[Any]:
+    def _evaluated(self, what: Output, rows: Any, asked: Asked) -> NDArray[Any]:
         """The values of the rows of one problem under its mixture, with a column for each of k components."""
         k = self.weights.shape[1]
-        if i in self.errors:
-            shape = (len(rows), k) if what == "responsibilities" else (len(rows),)
-            return np.full(shape, NOTHING[what])
-        found = self[i]._evaluations(rows).evaluate(what)
+        found = open_rows(rows, None, asked.gaps).evaluations(asked).evaluate(what)
         if what == "responsibilities" and found.shape[1] < k:
             found = np.pad(found, ((0, 0), (0, k - found.shape[1])))
         return np.asarray(found)

@@ -107,8 +107,9 @@ on_degenerate, missing, n_threads, stop, accelerate
     Warns
     -----
     ConvergenceWarning, DegenerateWarning, UserWarning
-        That max_iter ended fits, that components were repaired, that problems were skipped: each once for all problems,
-        at the end, with their indices. ``Fits.warnings`` and ``Fits.errors`` have the details.
+        That max_iter ended fits; that components were repaired or are doubtful; that problems were skipped, or several
+        of these: one warning for all problems, at the end, with their indices. ``Fits.warnings`` and ``Fits.errors``
+        have the details.
 
     Examples
     --------

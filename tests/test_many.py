@@ -1,6 +1,9 @@
 """Many fits in one call: each is that of GMM by itself, bit for bit, whatever the others are."""
 
 import inspect
+import json
+import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -16,6 +19,7 @@ from steps import at_each_line
 pytestmark = [
     pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning"),
+    pytest.mark.filterwarnings(r"ignore:\d+ of \d+ problems .* did not converge"),  # and some are degenerate
 ]
 families = pytest.mark.parametrize("family", reference.FAMILIES)
 types = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
@@ -252,8 +256,15 @@ def test_a_frame_gives_names():
     assert list(by_column.labels) == ["height", "width"]
     assert list(by_column.of("width").feature_names_in_) == ["width"]
     assert_same_fit(by_column.of("width"), alone_as(2, random_state=0).fit(frame[["width"]]))
-    with pytest.raises(ValueError, match="other columns"):
+    assert_array_equal(by_column.predict(frame, columns=True)[:, 1], by_column[1].predict(frame[["width"]]))
+    with pytest.raises(ValueError, match=r"problem 0 \(column 'width'\): The feature names should match"):
         by_column.predict(frame[["width", "height"]], columns=True)
+    with pytest.raises(ValueError, match=r"group 'ash'\): The feature names should match"):
+        fits.predict(frame[["width", "height"]], groups=groups)
+    with pytest.warns(UserWarning, match="does not have valid feature names") as caught:
+        labels = fits.predict(frame.to_numpy(), groups=groups)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    assert_array_equal(labels, fits.predict(frame, groups=groups))
 
 
 def test_a_list_may_hold_frames_and_lists():
@@ -375,21 +386,38 @@ def test_a_group_is_named_by_its_label():
         fit_many(X, 2, groups=["a"] * 8 + ["b"])
 
 
-def test_warnings_come_once():
+CONVERGENCE = "12 of 12 problems (0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more) did not converge"
+
+
+def test_there_is_one_warning():
     X = np.stack([clusters(100, 2, 3, seed=i) for i in range(12)])
     X[5:7, :, 1] = 3.0
+    arguments = {"random_state": 0, "reg_covar": 0.0}
     with pytest.warns(UserWarning) as caught:
-        fits = fit_many(X, 3, random_state=0, max_iter=2, tol=0.0, reg_covar=0.0)
-    kinds = {warning.category for warning in caught}
-    assert len(caught) == len(kinds) == 2
-    assert any(issubclass(kind, ConvergenceWarning) for kind in kinds) and DegenerateWarning in kinds
-    assert all(warning.filename == __file__ for warning in caught)
-    text = next(str(warning.message) for warning in caught if issubclass(warning.category, ConvergenceWarning))
-    assert "12 of 12 problems (0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more) did not converge" in text
-    assert any("repaired" in told for told in fits.warnings[5])
-    with pytest.warns(UserWarning) as caught:
-        fit_many(X, 3, random_state=0, reg_covar=0.0, on_degenerate="repair", max_iter=2, tol=0.0)
-    assert not any(issubclass(warning.category, DegenerateWarning) for warning in caught)
+        fits = fit_many(X, 3, max_iter=2, tol=0.0, **arguments)
+    assert len(caught) == 1 and caught[0].category is UserWarning
+    assert caught[0].filename == __file__
+    assert str(caught[0].message).startswith(CONVERGENCE)
+    assert "2 of 12 problems (5, 6) had a component that could not be estimated" in str(caught[0].message)
+    assert any("constant" in told for told in fits.warnings[5])
+
+
+@pytest.mark.parametrize(
+    "arguments, category",
+    [
+        ({"max_iter": 2, "tol": 0.0, "on_degenerate": "repair"}, ConvergenceWarning),
+        ({"max_iter": 500}, DegenerateWarning),
+        ({"max_iter": 500, "on_degenerate": "repair"}, None),
+    ],
+    ids=str,
+)
+def test_of_one_kind_it_is_of_that_kind(arguments, category):
+    X = np.stack([clusters(100, 2, 3, seed=i) for i in range(12)])
+    X[5:7, :, 1] = 3.0
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        fit_many(X, 3, random_state=0, reg_covar=0.0, **arguments)
+    assert [issubclass(warning.category, category) for warning in caught] == [True] * (category is not None)
 
 
 def test_degenerate_problems_can_be_errors():
@@ -527,3 +555,120 @@ def test_an_interrupt_ends_it():
     for value, error in at_each_line(interrupted, lambda: fit_many(X, 2, random_state=0)):
         assert value is None and isinstance(error, KeyboardInterrupt)
     assert_array_equal(fit_many(X, 2, random_state=0).means, expected.means)
+
+
+# Files and pickles
+
+
+def assert_same_fits(found, expected):
+    for name in ("labels", "weights", "means", "covariances", "log_likelihood", "aic", "bic", "converged", "n_iter"):
+        assert_array_equal(getattr(found, name), getattr(expected, name), strict=True)
+    assert_array_equal(found.n_components, expected.n_components)
+    assert found.errors == expected.errors and found.warnings == expected.warnings
+    assert repr(found) == repr(expected)
+
+
+def assert_kept(kept, fits, tmp_path, problems):
+    """Each fit is what a model of its own that was saved is: it predicts and learns on with the same bits."""
+    assert_same_fits(kept, fits)
+    for i, X in enumerate(problems):
+        if i in fits.errors:
+            with pytest.raises(ValueError, match="has no fit"):
+                kept[i]
+            continue
+        fits[i].save(tmp_path / "model.npz")
+        found, alone = kept[i], GMM.load(tmp_path / "model.npz")
+        assert found.get_params() == alone.get_params()
+        assert getattr(found, "feature_names_in_", None) is getattr(alone, "feature_names_in_", None) is None
+        assert_same_bits(found, alone, names=(*FITTED, "n_iter_", "converged_", "precisions_cholesky_"))
+        assert_array_equal(found.score_samples(X), fits[i].score_samples(X))
+        assert_same_bits(found.partial_fit(X), alone.partial_fit(X), names=("weights_", "means_", "covariances_"))
+
+
+@families
+@types
+def test_fits_are_saved_and_pickled(tmp_path, dtype, family):
+    problems = [*problems_like(90, 2, 2, dtype=dtype), np.empty((0, 2)), np.ones((9, 2))]
+    with pytest.warns(UserWarning, match="could not be fitted"):
+        fits = fit_many(problems, [1, 2], covariance_type=family, random_state=3, on_error="skip", missing="marginal")
+    fits.save(tmp_path / "fits.npz")
+    assert_kept(Fits.load(tmp_path / "fits.npz"), fits, tmp_path, problems)
+    again = pickle.loads(pickle.dumps(fits))
+    assert_same_fits(again, fits)
+    for i in (0, 1, 2, 3, 4, 6):
+        assert_same_fit(again[i], fits[i])
+    assert_array_equal(again.score_samples(problems)[0], fits.score_samples(problems)[0])
+
+
+@pytest.mark.parametrize("arguments", [{"n_init": 3}, {"prior": "default"}, {"max_iter": 0}, {"fixed": {"weights"}}])
+def test_what_is_saved_predicts_whatever_was_asked_for(tmp_path, arguments):
+    problems = problems_like(90, 2, 2)
+    fits = fit_many(problems, 2, random_state=0, weights_init=[0.5, 0.5], **arguments)
+    fits.save(tmp_path / "fits.npz")
+    found = Fits.load(tmp_path / "fits.npz")
+    assert_same_fits(found, fits)
+    for one, other in zip(found.predict_proba(problems), fits.predict_proba(problems), strict=True):
+        assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("labels", [["b", "a"], [2, 1], np.array(["b", "a"], object), np.array([2, 1], "M8[D]")])
+def test_labels_and_names_are_saved(tmp_path, labels):
+    frame = pd.DataFrame(clusters(60, 2, 2), columns=["height", "width"])
+    fits = fit_many(frame, 2, groups=np.repeat(labels, 30), random_state=0)
+    fits.save(tmp_path / "fits.npz")
+    found = Fits.load(tmp_path / "fits.npz")
+    assert_same_fits(found, fits)
+    assert list(found[1].feature_names_in_) == ["height", "width"]
+    groups = np.repeat(labels, 30)
+    assert_array_equal(found.predict(frame, groups=groups), fits.predict(frame, groups=groups))
+    pd.testing.assert_frame_equal(found.to_frame(components=True), fits.to_frame(components=True))
+
+
+def test_labels_that_a_file_cannot_hold(tmp_path):
+    fits = fit_many(clusters(60, 1, 1), groups=np.array([1, 2] * 30, dtype=object))
+    with pytest.raises(ValueError, match="Python objects"):
+        fits.save(tmp_path / "fits.npz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_of_another_kind_is_named(tmp_path):
+    X = clusters(60, 2, 2)
+    GMM(2).fit(X).save(tmp_path / "model.npz")
+    fit_many([X], 2).save(tmp_path / "fits.npz")
+    with pytest.raises(ValueError, match=r"model\.npz cannot be loaded as the fits of many .* use GMM\.load"):
+        Fits.load(tmp_path / "model.npz")
+    with pytest.raises(ValueError, match=r"fits\.npz cannot be loaded as a cgmm model: .* use Fits\.load"):
+        GMM.load(tmp_path / "fits.npz")
+
+
+DAMAGE = {
+    "weights": (lambda a: a * 2, "weights"),
+    "means": (lambda a: a[0], "means has shape"),
+    "root": (lambda a: a * 1.01, "problem 0: .*does not belong"),
+    "n_components": (lambda a: a + 9, "n_components must be from 0 to 2"),
+    "n_iter": (lambda a: a + 1, "one float64 an iteration"),
+    "history": (lambda a: a[1:], "one float64 an iteration"),
+    "labels": (lambda a: a[1:], "labels has shape"),
+    "covariances": (lambda a: -a, "problem 0: "),
+    "bic": (lambda a: a.astype(complex), "bic has shape"),
+    "least": (lambda a: -a, "problem 0: n_k and least"),
+    "seeds": (lambda seeds: seeds[1:], "1 seeds for 2 problems"),
+    "kind": (lambda _: "row", "kind must be one of"),
+    "errors": (lambda _: [[7, "why"]], "no problem 7"),
+    "names": (lambda _: [], "damaged: names"),
+    "version": (lambda _: 9, "newer than this"),
+}
+
+
+@pytest.mark.parametrize("part", DAMAGE)
+def test_a_damaged_file_is_an_error_that_names_it(tmp_path, part):
+    change, message = DAMAGE[part]
+    path = tmp_path / "fits.npz"
+    fit_many([clusters(60, 2, 2, seed=i) for i in range(2)], 2).save(path)
+    arrays = dict(np.load(path))
+    header = json.loads(arrays["header"].item())
+    where = header if part in header else arrays
+    where[part] = change(where[part])
+    np.savez(path, **{**arrays, "header": np.array(json.dumps(header))})
+    with pytest.raises(ValueError, match=rf"fits\.npz cannot be loaded as the fits of many problems: .*{message}"):
+        Fits.load(path)

@@ -95,7 +95,7 @@ class Ledger:
             self.make_room(parameters.d)
         self.weights[i] = 0.0
         values = (parameters.weights, fit.n_k, parameters.means, parameters.covariances, parameters.root)
-        for own, value in zip(self._of(i, parameters.k), values, strict=True):
+        for own, value in zip(self.of(i, parameters.k), values, strict=True):
             if value is not None:
                 own[...] = value
         self.log_likelihood[i], self.aic[i], self.bic[i], _ = found.criteria
@@ -113,8 +113,7 @@ class Ledger:
         if i in self._kept:
             return self._kept[i]
         k, history, converged = int(self.n_components[i]), self.history[i], bool(self.converged[i])
-        weights, n_k, *values = self._of(i, k)
-        parameters = Parameters(self.family, weights, *values)
+        parameters, n_k = self.parameters(i), self.n_k[i, :k]
         if not self._settings:
             return State(Fit(parameters, history, converged), self.names[i], memory=self._memory(i, parameters, n_k))
         settings = self._settings[k]
@@ -127,6 +126,11 @@ class Ledger:
             settings=settings._replace(rules=self._rules(i, settings.rules)),
             eps=float(self.eps[i]),
         )
+
+    def parameters(self, i: int) -> Parameters:
+        """Those of the i-th problem, which has a fit."""
+        weights, _, *values = self.of(i, int(self.n_components[i]))
+        return Parameters(self.family, weights, *values)
 
     def remembers(self, i: int) -> bool:
         """Whether all that the rows' statistics follow from is in the arrays."""
@@ -152,7 +156,7 @@ class Ledger:
     def _rules(self, i: int, rules: Rules) -> Rules:
         return rules._replace(least=self.least[i], reg_covar=float(self.reg_covar[i]))
 
-    def _of(self, i: int, k: int) -> list[Any]:
+    def of(self, i: int, k: int) -> list[Any]:
         """Of OF_COMPONENTS the views that belong to the k components of a problem."""
         arrays = (getattr(self, name)[i] for name in OF_COMPONENTS)
         own = self.family.per_component

@@ -102,35 +102,36 @@ def failure(problems: Problems, i: int, error: ValueError | TypeError) -> ValueE
 
 
 class Notes:
-    """What is to be warned of after all fits: of each kind once, with the problems that it concerns."""
+    """What is to be warned of after all fits, in one warning: of each kind the problems that it concerns."""
 
     def __init__(self, problems: Problems, on_degenerate: str) -> None:
         self.problems, self.silent = problems, on_degenerate != "warn"
-        self.found: dict[str, list[tuple[int, str]]] = {"skipped": [], "unconverged": [], "degenerate": []}
+        self.skipped: list[tuple[int, str]] = []
+        self.unconverged: list[tuple[int, str]] = []
+        self.degenerate: list[tuple[int, str]] = []
 
     def take(self, i: int, found: Outcome) -> None:
         if found.error is not None and found.state is None:
-            self.found["skipped"].append((i, str(found.error)))
+            self.skipped.append((i, str(found.error)))
         for text, category in found.told:
-            kind = "degenerate" if issubclass(category, DegenerateWarning) else "unconverged"
-            self.found[kind].append((i, text))
+            (self.degenerate if category is DegenerateWarning else self.unconverged).append((i, text))
 
     def warn(self) -> None:
-        skipped, unconverged, degenerate = self.found.values()
-        if skipped:
-            errors.warn(
-                f"{self._told(skipped)} could not be fitted. {SKIPPED}; the first: {skipped[0][1]}", UserWarning
-            )
-        if unconverged:
-            text = f"{self._told(unconverged)} did not converge: max_iter ended them. Increase max_iter or tol."
-            errors.warn(text, errors.kin(ConvergenceWarning))
-        if degenerate and not self.silent:
-            text = (
-                f"{self._told(degenerate)} had a component that could not be estimated. The first: {degenerate[0][1]}"
-            )
-            errors.warn(text, DegenerateWarning)
+        told: list[tuple[str, type[Warning]]] = []
+        if self.skipped:
+            text = f"could not be fitted. {SKIPPED}; the first: {self.skipped[0][1]}"
+            told.append((f"{self._counted(self.skipped)} {text}", UserWarning))
+        if self.unconverged:
+            text = "did not converge: max_iter ended them. Increase max_iter or tol."
+            told.append((f"{self._counted(self.unconverged)} {text}", errors.kin(ConvergenceWarning)))
+        if self.degenerate and not self.silent:
+            text = f"had a component that could not be estimated or is doubtful. The first: {self.degenerate[0][1]}"
+            told.append((f"{self._counted(self.degenerate)} {text}", DegenerateWarning))
+        if told:
+            category = told[0][1] if len(told) == 1 else UserWarning
+            errors.warn(" ".join(text for text, _ in told), category)
 
-    def _told(self, notes: list[tuple[int, str]]) -> str:
+    def _counted(self, notes: list[tuple[int, str]]) -> str:
         """How many problems, and which."""
         named = ", ".join(str(i) for i, _ in notes[:NAMED])
         more = f" and {len(notes) - NAMED} more" if len(notes) > NAMED else ""

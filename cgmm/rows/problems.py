@@ -17,13 +17,14 @@ from cgmm.validation import check_array, check_flag
 if TYPE_CHECKING:
     from cgmm.types import Labels, Names
 
+KINDS = ("problem", "group", "column")
 IN_MEMORY = "X must be a list of arrays, an array in memory, or a data frame"
 
 
 class Titles(NamedTuple):
     """What problems are called.
 
-    kind : of all, in messages: "problem", "group" or "column"
+    kind : of all, in messages: one of KINDS
     labels : (m,) groups, names of columns, or indices
     names : of the features, where all problems share them, or None
     """
