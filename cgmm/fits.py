@@ -160,13 +160,18 @@ class Fits:
             if self.errors:
                 told["error"] = np.array([self.errors.get(i, "") for i in range(len(self))], dtype=object)
             return pd.DataFrame(told, index=index)
+        problem, component, told = self._components()
+        both = pd.MultiIndex.from_arrays([index[problem], component], names=[self._titles.kind, "component"])
+        return pd.DataFrame(told, index=both)
+
+    def _components(self) -> tuple[Labels, Labels, dict[str, Any]]:
+        """The problem and the number of each component of all fits, and by name weights, means and variances."""
         problem, component = np.nonzero(np.arange(self.weights.shape[1]) < self.n_components[:, np.newaxis])
         means, variances = self.means[problem, component], self._variances()[problem, component]
         told = {"weight": self.weights[problem, component]}
         for j, feature in enumerate(self._features()):
             told[f"mean{feature}"], told[f"variance{feature}"] = means[:, j], variances[:, j]
-        both = pd.MultiIndex.from_arrays([index[problem], component], names=[self._titles.kind, "component"])
-        return pd.DataFrame(told, index=both)
+        return problem, component, told
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fits to a file, atomically: an interrupted save leaves an old file whole.

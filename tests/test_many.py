@@ -382,6 +382,8 @@ def test_where_none_can_be_fitted():
 
 def test_a_group_is_named_by_its_label():
     X = clusters(9, 1, 1)
+    with pytest.warns(UserWarning, match=r"1 of 2 groups \('b'\) could not be fitted"):
+        fit_many(X, 2, groups=["a"] * 8 + ["b"], on_error="skip")
     with pytest.raises(ValueError, match=r"problem 1 \(group 'b'\) cannot be fitted: n_samples=1"):
         fit_many(X, 2, groups=["a"] * 8 + ["b"])
 
@@ -424,7 +426,7 @@ def test_degenerate_problems_can_be_errors():
     X = [clusters(50, 2, 2), np.ones((50, 2))]
     with pytest.raises(DegenerateError, match="problem 1 cannot be fitted"):
         fit_many(X, 2, random_state=0, on_degenerate="raise")
-    with pytest.warns(UserWarning, match="1 of 2"):
+    with pytest.warns(UserWarning, match=r"1 of 2 problems \(1\)"):
         fits = fit_many(X, 2, random_state=0, on_degenerate="raise", on_error="skip")
     assert list(fits.errors) == [1]
 

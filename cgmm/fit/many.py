@@ -133,6 +133,7 @@ class Notes:
 
     def _counted(self, notes: list[tuple[int, str]]) -> str:
         """How many problems, and which."""
-        named = ", ".join(str(i) for i, _ in notes[:NAMED])
+        kind, labels, _ = titles = self.problems.titles
+        named = ", ".join(f"{i}" if kind == "problem" else repr(titles.label(i)) for i, _ in notes[:NAMED])
         more = f" and {len(notes) - NAMED} more" if len(notes) > NAMED else ""
-        return f"{len(notes)} of {len(self.problems)} problems ({named}{more})"
+        return f"{len(notes)} of {len(labels)} {kind}s ({named}{more})"
