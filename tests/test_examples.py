@@ -240,3 +240,14 @@ def test_a_cluster_finds_the_groups(example, told, monkeypatch):
     k = len(script.SHARES)
     assert_allclose(found[:k], np.sort(model.weights_), atol=5e-5)
     assert_allclose(found[:k], found[k:], atol=0.02)
+
+
+def test_what_moves_is_found(example, told):
+    """In the part of the picture that has the lamp and one of the two things that pass by."""
+    script = example("background")
+    film, new, passing = (part[..., :38, 40:] for part in script.scene())
+    script.LAMP = np.s_[6:18, 4:18]
+    fits = script.fit(film)
+    numbers = told(script.report, fits, script.moving(fits, film, new), passing)
+    ((two,),), ((found,),), ((others,),) = (numbers(of) for of in ("lamp's pixels", "what passes by", "all others"))
+    assert two > 97 and found > 99 and others < 2
