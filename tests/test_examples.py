@@ -242,11 +242,11 @@ def test_a_cluster_finds_the_groups(example, told, monkeypatch):
     assert_allclose(found[:k], found[k:], atol=0.02)
 
 
-def test_what_moves_is_found(example, told):
+def test_what_moves_is_found(example, told, monkeypatch):
     """In the part of the picture that has the lamp and one of the two things that pass by."""
     script = example("background")
     film, new, passing = (part[..., :38, 40:] for part in script.scene())
-    script.LAMP = np.s_[6:18, 4:18]
+    monkeypatch.setattr(script, "LAMP", np.s_[6:18, 4:18])
     fits = script.fit(film)
     numbers = told(script.report, fits, script.moving(fits, film, new), passing)
     ((two,),), ((found,),), ((others,),) = (numbers(of) for of in ("lamp's pixels", "what passes by", "all others"))

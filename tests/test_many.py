@@ -12,7 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import degenerate
 import reference
-from cgmm import GMM, ConvergenceWarning, DegenerateError, DegenerateWarning, Fits, Prior, fit_many
+from cgmm import GMM, ConvergenceWarning, DegenerateError, DegenerateWarning, Fits, Prior, fit_many, table
+from datasets import DATA
 from problems import CHUNK, FITTED, assert_same_bits, clusters
 from steps import at_each_line
 
@@ -452,7 +453,7 @@ X2 = clusters(10, 2, 2)
         ([X2, X2], {"sample_weight": [None]}, ValueError, "a list of 2"),
         ([X2, X2], {"sample_weight": 3.0}, ValueError, "a list of 2"),
         (X2[None], {"sample_weight": np.ones((1, 9))}, ValueError, "sample_weight must have shape"),
-        ("rows.csv", {}, TypeError, "not str"),
+        ("rows.csv", {}, TypeError, "not str: read the file"),
         (iter([X2]), {}, TypeError, "not list_iterator"),
         (lambda: iter([X2]), {}, TypeError, "not function"),
         ([X2], {"n_components": 0}, ValueError, "n_components must be at least 1"),
@@ -471,10 +472,21 @@ def test_what_cannot_be_used_is_one_clear_error(X, arguments, error, message):
         fit_many(X, **arguments)
 
 
-def test_dask_is_refused():
+def test_rows_in_blocks_are_refused_with_the_reason():
     dask = pytest.importorskip("dask.array")
-    with pytest.raises(TypeError, match="array in memory"):
-        fit_many(dask.zeros((4, 10, 2)))
+    for X in (dask.zeros((4, 10, 2)), table(DATA / "faithful.csv")):
+        with pytest.raises(TypeError, match=r"array in memory.* not (Array|Table): the rows of one problem may"):
+            fit_many(X)
+
+
+def test_but_those_of_one_problem_may_come_in_blocks():
+    dask = pytest.importorskip("dask.array")
+    X = clusters(9000, 2, 2)
+    in_blocks = lambda: (X[start : start + 1000] for start in range(0, 9000, 1000))  # noqa: E731
+    problems = [dask.from_array(X, chunks=(3000, 2)), X, in_blocks]
+    fits = fit_many(problems, 2, random_state=0)
+    for i, rows in enumerate(problems):
+        assert_same_fit(fits[i], alone_as(2, random_state=0).fit(rows))
 
 
 # The value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 KINDS = ("problem", "group", "column")
 IN_MEMORY = "X must be a list of arrays, an array in memory, or a data frame"
+IN_BLOCKS = (
+    "the rows of one problem may stand in many blocks, and are needed together; gather them in memory, or give a list "
+    "with the rows of each problem, which may come in blocks"
+)
 
 
 class Titles(NamedTuple):
@@ -141,8 +146,10 @@ def problems_of(X: Any, groups: Any = None, columns: bool = False, sample_weight
     """The problems that a user hands over; ValueError or TypeError says what cannot be taken apart."""
     if check_flag("columns", columns) and groups is not None:
         raise InvalidParameterError("give groups or columns=True, not both: a problem is a group of rows, or a column")
-    if is_dask(X) or callable(X) or isinstance(X, str) or hasattr(X, "blocks") or hasattr(X, "to_batches"):
-        raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}")
+    if is_dask(X) or callable(X) or hasattr(X, "blocks") or hasattr(X, "to_batches"):
+        raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}: {IN_BLOCKS}")
+    if isinstance(X, str | os.PathLike):
+        raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}: read the file, or use cgmm fit-many on the command line")
     if columns:
         return Columns(X, sample_weight)
     if groups is not None:
