@@ -1,6 +1,6 @@
 """The types of the compiled module; what it takes are values of the rooms above, known here by their fields."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, TypeAlias, overload
 
 from numpy.typing import DTypeLike
@@ -51,7 +51,7 @@ class _Groups(Protocol):  # cgmm.rows.patterns.Groups
     @property
     def chunks(self) -> Labels: ...
 
-_Limits: TypeAlias = tuple[Array, float, float, float, float, float, float, float]  # cgmm.em.ordinary.Limits
+_Limits: TypeAlias = tuple[Array, float, float, float, float, float, float, float, float]  # cgmm.em.ordinary.Limits
 _Reals: TypeAlias = Literal["log_likelihood", "responsibilities", "log_densities"]
 
 FORMS: dict[str, int]
@@ -126,6 +126,11 @@ def closer(
     row_weights: Array | None = None,
     n_threads: int = 1,
 ) -> Array: ...
+def uniforms_of(k: int) -> int: ...
+def plus_plus(X: Rows, k: int, uniforms: Array, row_weights: Array | None = None, n_threads: int = 1) -> Array: ...
+def lloyd(
+    X: Rows, centres: Array, most: int, tol: float, row_weights: Array | None = None, n_threads: int = 1
+) -> tuple[Array, Labels, Array, Array]: ...
 def roots(covariances: Array, n_threads: int = 1) -> tuple[Array, Mask]: ...
 def held_roots(
     covariances: Array, least: Array, relative: float, added: float, n_threads: int = 1
@@ -151,7 +156,7 @@ class Iterations:
     def __init__(
         self,
         X: Rows,
-        density: _Density,
+        k: int,
         moment: Moment,
         family: CovarianceType,
         row_weights: Array | None,
@@ -174,4 +179,23 @@ class Iterations:
         most: int,
     ) -> tuple[Array, float, bool, bool, _Mixture, _Mixture, Array, list[tuple[int, int]]]: ...
 
+class _Task(Protocol):  # cgmm.em.problems.Task
+    @property
+    def k(self) -> int: ...
+
+class _Solutions(Protocol):  # cgmm.em.problems.Solutions
+    @property
+    def status(self) -> Array: ...
+
+STATUSES: dict[str, int]
+
+def fit_problems(
+    rows: Sequence[Rows],
+    row_weights: Sequence[Array | None] | None,
+    uniforms: Array,
+    asked: _Task,
+    out: _Solutions,
+    n_threads: int = 1,
+) -> None: ...
+def total_of_rows(values: Array, row_weights: Array | None = None) -> float: ...
 def fma_rate(dtype: DTypeLike, n_threads: int = 1, repeats: int = 20_000_000) -> float: ...

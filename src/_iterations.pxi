@@ -10,206 +10,335 @@ cdef struct Limits:
     # What an ordinary iteration stays within.
     Floor floor
     double starved         # the weight of a component
-    double fall            # relative, of the log-likelihood
+    double fall            # relative, of the log-likelihood: one that is larger is looked at
     double reach           # of the parameters
+    double exact           # reach, up to which a fall is none of rounding
 
 
-cdef double *carve(double **free, Py_ssize_t count) noexcept:
+cdef struct Until:
+    # When a run of EM ends: see cgmm.em.settings.Settings.
+    double tol
+    double noise
+    bint distance
+
+
+cdef struct History:
+    # Numbers of which there are more and more.
+    double *values    # (count,)
+    Py_ssize_t count
+    Py_ssize_t room
+
+
+cdef int remember(History *history, double value) except -1 nogil:
+    """Add a value."""
+    cdef double *values
+    if history.count == history.room:
+        values = <double *> realloc(history.values, (2 * history.room + 64) * sizeof(double))
+        if values == NULL:
+            with gil:
+                raise MemoryError("no memory for what iterations leave")
+        history.values, history.room = values, 2 * history.room + 64
+    history.values[history.count] = value
+    history.count += 1
+    return 0
+
+
+cdef double *carve(double **free, Py_ssize_t count) noexcept nogil:
     """The next `count` doubles of a memory. IN/OUT free: where it goes on."""
     cdef double *taken = free[0]
     free[0] += count
     return taken
 
 
-cdef Parameters carve_parameters(double **free, Py_ssize_t k, Py_ssize_t d, Py_ssize_t size) noexcept:
+cdef Parameters carve_parameters(double **free, Py_ssize_t k, Py_ssize_t d, Py_ssize_t size) noexcept nogil:
     """Memory for parameters whose covariances are `size` doubles. IN/OUT free."""
     return Parameters(carve(free, k), carve(free, k * d), carve(free, size), carve(free, size))
 
 
-cdef bint gains_nothing(const double *bounds, Py_ssize_t count, Py_ssize_t d, double noise) noexcept nogil:
-    """Whether the last iterations of a run gained no more than rounding gives: see cgmm.em.loop. IN bounds (count,)."""
-    cdef Py_ssize_t looked = 1 + count // LOOK_BACK
-    cdef double last = bounds[count - 1]
-    return noise > 0 and count > looked and fabs(last - bounds[count - 1 - looked]) < noise * (d + fabs(last))
+cdef struct Em:
+    # EM on rows at hand, of a family whose M-step is here.
+    Work work
+    Family family
+    int n_threads
+    Py_ssize_t k, d, size
+    Limits limits
+    Parameters before, now, after
+    Statistics found
+    double lower_bound      # of the last iteration, and what it has gained; before the first, −∞ and ∞
+    double change
+    bint singular           # whether the last M-step held a covariance, or may have
+    History bounds          # the lower bounds of all iterations
+    Kept kept
+    Roots roots             # of a family of matrices
+    char *memory            # of all that follows, and of what the structs above point to
+    double *sums
+    double *offsets
+    double *log_det
+    double *log_norm
+    double *own_centre
+    double *least           # (k,d)
+    double *most            # (d,)
+    double *scratch
+    double *ones
+    Py_ssize_t *order       # (d,k): the components by their means
+    unsigned char *held     # (k,): what hold_roots says of each new covariance; of variances SUSPECT: they were held
+
+
+cdef cgmm_form form_of(Family family) noexcept nogil:
+    """The form of a family's densities, of EEE once rows are whitened."""
+    return CGMM_TRIANGULAR if family == VVV else CGMM_DIAGONAL if family == VVI else CGMM_ISOTROPIC
+
+
+cdef Moment moment_of(Family family) noexcept nogil:
+    """The second moments of which a family's M-step makes covariances."""
+    return FULL if family == VVV else POOLED if family == EEE else DIAG if family == VVI else RADIAL
+
+
+cdef Py_ssize_t carve_em(Em *em, double *memory) noexcept nogil:
+    """OUT what em points to in its memory. Returns how many doubles that has; to find out, memory may be NULL."""
+    cdef Py_ssize_t k = em.k, d = em.d
+    cdef double *free = memory
+    em.roots.doubles = carve(&free, em.roots.at_once * em.roots.size if em.family == VVV or em.family == EEE else 0)
+    carve(&free, parameters_size(&em.work) // sizeof(double))
+    em.sums = carve(&free, em.work.sums.size)
+    em.before = carve_parameters(&free, k, d, em.size)
+    em.now = carve_parameters(&free, k, d, em.size)
+    em.after = carve_parameters(&free, k, d, em.size)
+    em.found = Statistics(carve(&free, k), carve(&free, k * d), carve(&free, em.size), carve(&free, k * d))
+    em.offsets, em.least = carve(&free, k * d), carve(&free, k * d)
+    em.log_det, em.log_norm, em.ones = carve(&free, k), carve(&free, k), carve(&free, k)
+    em.own_centre, em.most, em.scratch = carve(&free, d), carve(&free, d), carve(&free, max(2 * d, k * (k + d)))
+    em.order = <Py_ssize_t *> carve(&free, k * d)
+    em.held = <unsigned char *> carve(&free, (k + 7) // 8)
+    return free - memory
+
+
+cdef int open_em(Em *em, Family family, Py_ssize_t k, Py_ssize_t d, int n_threads) except -1 nogil:
+    """OUT em: of k components and d features, its rows not given yet. IN em: zeros."""
+    cdef Py_ssize_t size, roots, q
+    em.family, em.k, em.d, em.n_threads = family, k, d, n_threads
+    em.size = covariances_size(family, k, d)
+    em.roots = roots_of(k if family == VVV else 1, d, n_threads)
+    em.work.kernels = TARGETS[TARGET].f64    # whose reals are the larger
+    em.work.k, em.work.d, em.work.moment, em.work.output = k, d, moment_of(family), NO_OUTPUT
+    em.work.mixture.form = form_of(family)
+    lay_out_tiles(&em.work)
+    size = carve_em(em, NULL)
+    em.memory = <char *> aligned_alloc(64, align(size * sizeof(double)))
+    if em.memory == NULL:
+        with gil:
+            raise MemoryError("no memory for the parameters of a mixture")
+    carve_em(em, <double *> em.memory)
+    for q in range(k):
+        em.ones[q] = 1.0
+    for q in range(k * d):
+        em.order[q] = q % k
+    return 0
+
+
+cdef void close_em(Em *em) noexcept nogil:
+    """Free the memories of em."""
+    free(em.memory)
+    free(em.kept.memory)
+    free(em.bounds.values)
+
+
+cdef void lay_out_em(Em *em) noexcept nogil:
+    """Prepare em for the rows that em.work has now."""
+    cdef Py_ssize_t roots = em.roots.at_once * em.roots.size if em.family == VVV or em.family == EEE else 0
+    place_parameters(&em.work, em.memory + roots * sizeof(double), em.family == EEE)
+    em.work.centre = em.own_centre
+    lay_out(&em.work, DENSE)
+    em.lower_bound, em.change, em.singular, em.bounds.count = -INFINITY, INFINITY, False, 0
+
+
+cdef void set_density(Em *em) noexcept nogil:
+    """Give the pass the density of the parameters."""
+    cdef Py_ssize_t k = em.k, d = em.d
+    cdef double *root = em.now.root
+    cdef bint whitens = em.family == EEE
+    centre_of(k, d, em.now.weights, em.now.means, em.order, em.own_centre)
+    log_dets_of(em.family, k, d, root, em.log_det)
+    normalise(em.log_det, em.now.weights, k, d, em.log_norm)
+    load(&em.work, em.now.means, em.ones if whitens else root, em.log_norm, root if whitens else NULL, em.offsets)
+
+
+cdef Py_ssize_t covariances_of(const Em *em) noexcept nogil:
+    """How many covariances there are."""
+    return 1 if em.family == EEE else em.k
+
+
+cdef bint set_root(Em *em) noexcept nogil:
+    """Hold the new covariances from below, add to them, and take their roots. OUT em.held. False where any was held, or
+    is a matrix that has to be."""
+    cdef const Floor *floor = &em.limits.floor
+    cdef Py_ssize_t d = em.d, features = d if em.family == VVI else 1, c
+    cdef bint fine = True
+    least_of(em.k, d, floor, em.offsets, em.after.means, em.least, em.most)
+    if em.family == VVV or em.family == EEE:
+        hold_roots(&em.roots, covariances_of(em), em.after.covariances, em.most if em.family == EEE else em.least,
+                   0 if em.family == EEE else d, floor.relative, floor.added, em.after.root, em.held)
+    else:
+        for c in range(em.k):
+            em.held[c] = FREE if hold_variances(em.family, d, em.least + c * d, floor.added,
+                                                em.after.covariances + c * features,
+                                                em.after.root + c * features) else ADDED
+    for c in range(covariances_of(em)):
+        fine = fine and em.held[c] == FREE
+    return fine
+
+
+cdef bint any_below(const Em *em, double least) noexcept nogil:
+    """Whether a component has less weight."""
+    cdef Py_ssize_t c
+    for c in range(em.k):
+        if not em.found.n_k[c] >= least:
+            return True
+    return False
+
+
+cdef bint make_parameters(Em *em) noexcept nogil:
+    """The M-step, from the statistics found: OUT em.after. False as set_root."""
+    cdef Py_ssize_t k = em.k, d = em.d, c
+    cdef double whole = total_of(em.found.n_k, k)
+    cdef double *counts = em.scratch
+    for c in range(k):
+        em.after.weights[c] = em.found.n_k[c] / whole
+        counts[c] = d * em.found.n_k[c] if em.family == VII else em.found.n_k[c]
+    centralise(em.work.moment, k, d, em.found.n_k, &whole if em.family == EEE else counts, &em.found, em.offsets,
+               em.after.means, em.after.covariances)
+    return set_root(em)
+
+
+cdef double reach_now(Em *em) noexcept nogil:
+    """Of the parameters: see reach_of."""
+    return reach_of(em.k, em.d, em.now.weights, em.now.means, diagonals_of(em.family, em.now.covariances, em.d),
+                    covariances_of(em), diagonals_of(em.family, em.now.root, em.d), em.scratch)
+
+
+cdef void move_on(Em *em) noexcept nogil:
+    """The new parameters are now those that there are."""
+    em.before, em.now, em.after = em.now, em.after, em.before
+
+
+cdef enum Stepped:
+    # What became of an iteration.
+    UNDECIDED   # it is not an ordinary one, and nothing has changed but em.after
+    ORDINARY
+    BELOW       # it is one if the covariances that em.held names are held first: until then nothing has changed
+
+
+cdef bint may_be_rounding(Em *em, double objective) noexcept nogil:
+    """Whether the log-likelihood has fallen, and rounding may have made it fall: see cgmm.em.loop."""
+    if not em.bounds.count or objective - em.lower_bound >= -em.limits.fall * max(1.0, fabs(objective)):
+        return False
+    return em.singular or reach_now(em) > em.limits.exact
+
+
+cdef int step(Em *em) except -1 nogil:
+    """One iteration: Stepped. After an ORDINARY one, or once what is BELOW is held, finish_step ends it."""
+    cdef Work *work = &em.work
+    cdef double objective
+    if isfinite(em.limits.reach) and reach_now(em) > em.limits.reach:
+        return UNDECIDED
+    set_density(em)
+    memset(em.sums, 0, work.sums.size * sizeof(double))
+    run(work, em.n_threads, &em.kept, em.sums)
+    objective = em.sums[SUM_OF_LOGS] / em.sums[SUM_OF_WEIGHTS]
+    if not isfinite(objective) or may_be_rounding(em, objective):
+        return UNDECIDED
+    take_sums(work, em.sums, em.now.root, em.scratch, &em.found)
+    if any_below(em, em.limits.starved):
+        return UNDECIDED
+    if not make_parameters(em):
+        return BELOW
+    em.singular = False
+    return ORDINARY
+
+
+cdef int finish_step(Em *em, const Until *until) except -1 nogil:
+    """Go on to the new parameters; 1 if EM has converged: see cgmm.em.settings.Settings.settled and cgmm.em.loop."""
+    cdef double objective = em.sums[SUM_OF_LOGS] / em.sums[SUM_OF_WEIGHTS]
+    cdef double last = em.change
+    move_on(em)
+    em.lower_bound, em.change = objective, objective - em.lower_bound
+    remember(&em.bounds, objective)
+    return settled(last, em.change, until) or gains_nothing(&em.bounds, em.d, until.noise)
+
+
+cdef bint settled(double before, double change, const Until *until) noexcept nogil:
+    """Whether EM has converged: see cgmm.em.settings.Settings.settled."""
+    if not fabs(change) < until.tol:
+        return False
+    if not until.distance or change <= 0:
+        return True
+    return change * change < until.tol * (before - change) < INFINITY
+
+
+cdef bint gains_nothing(const History *bounds, Py_ssize_t d, double noise) noexcept nogil:
+    """Whether the last iterations of a run gained no more than rounding gives: see cgmm.em.loop."""
+    cdef Py_ssize_t count = bounds.count, looked = 1 + count // LOOK_BACK
+    cdef double last = bounds.values[count - 1]
+    return noise > 0 and count > looked and fabs(last - bounds.values[count - 1 - looked]) < noise * (d + fabs(last))
 
 
 cdef class Iterations:
     """EM on rows at hand, iteration after iteration, as long as each is ordinary: no component starves, and the
     log-likelihood does not fall. Bit for bit what cgmm.em does one by one.
 
-    X, row_weights, moment as expectation; density of any parameters, for its form; family "full", "tied", "diag" or
-    "spherical", whose M-step it is; limits as struct Limits; lifting: cgmm.mixture.matrices.lift.
+    X, row_weights, moment as expectation; k components; family "full", "tied", "diag" or "spherical", whose M-step it
+    is; limits as struct Limits; lifting: cgmm.mixture.matrices.lift.
     """
-    cdef _Pass work
-    cdef Family family
-    cdef int n_threads
-    cdef Limits limits
-    cdef Parameters before, now, after
-    cdef Statistics found
-    cdef Py_ssize_t k, d, size
-    cdef double *sums
-    cdef double *offsets
-    cdef double *log_det
-    cdef double *log_norm
-    cdef double *own_centre
-    cdef double *least          # (k,d)
-    cdef double *most           # (d,)
-    cdef double *scratch
-    cdef double *ones
-    cdef Py_ssize_t *order      # (d,k): the components by their means
-    cdef unsigned char *found_held    # (k,): what hold_roots says of each
-    cdef _RootMemories memories    # of a family of matrices
-    cdef object floor, memory, indices, found_in, lifting
+    cdef Em em
+    cdef object X, row_weights, floor, lifting
     cdef list held
-    cdef Py_ssize_t count
 
-    def __cinit__(self, X, density, moment, family, row_weights, limits, lifting, int n_threads):
-        cdef Py_ssize_t k, d, q, scratch
-        cdef double *free
-        self.work = _Pass(X, density, row_weights, moment)
-        self.family, self.n_threads, self.lifting = FAMILIES[family], n_threads, lifting
-        if self.work.work.moment != {VVV: FULL, EEE: POOLED, VVI: DIAG, VII: RADIAL}[self.family]:
+    def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, int n_threads):
+        cdef const double[::1] weights
+        cdef Em *em = &self.em
+        cdef Work *work = &em.work
+        cdef Family own = FAMILIES[family]
+        if MOMENTS[moment] != moment_of(own):
             raise ValueError(f"the compiled M-step of {family} covariances does not take {moment} moments")
-        self.k, self.d = k, d = self.work.work.k, self.work.work.d
-        self.size = covariances_size(self.family, k, d)
-        self.floor = limits[0]
-        self.limits = Limits(Floor(<const double *> address(self.floor), limits[1], limits[2], limits[3], limits[4]),
-                             limits[5], limits[6], limits[7])
-        scratch = max(2 * d, k * (k + d))
-        self.memory = np.empty(7 * (k + k * d + self.size) + 2 * d + scratch + self.work.work.sums.size)
-        self.indices = np.empty(d * k, dtype=np.intp)
-        self.found_in = np.empty(k, dtype=np.uint8)
-        self.found_held = <unsigned char *> address(self.found_in)
-        if self.family == VVV or self.family == EEE:
-            self.memories = _RootMemories(k if self.family == VVV else 1, d, n_threads)
-        self.order, free = <Py_ssize_t *> address(self.indices), <double *> address(self.memory)
-        self.before = carve_parameters(&free, k, d, self.size)
-        self.now = carve_parameters(&free, k, d, self.size)
-        self.after = carve_parameters(&free, k, d, self.size)
-        self.found.n_k, self.found.first = carve(&free, k), carve(&free, k * d)
-        self.found.second, self.found.shift = carve(&free, self.size), carve(&free, k * d)
-        self.offsets, self.least = carve(&free, k * d), carve(&free, k * d)
-        self.log_det, self.log_norm, self.ones = carve(&free, k), carve(&free, k), carve(&free, k)
-        self.own_centre, self.most, self.scratch = carve(&free, d), carve(&free, d), carve(&free, scratch)
-        self.sums = free
-        for q in range(k):
-            self.ones[q] = 1.0
-        for q in range(k * d):
-            self.order[q] = q % k
-        self.work.work.centre = self.own_centre
+        self.X, self.row_weights, self.lifting, self.floor = X, row_weights, lifting, limits[0]
+        open_em(em, own, k, X.shape[1], n_threads)
+        bind(work, X)
+        if row_weights is not None:
+            weights = row_weights
+            if weights.shape[0] != work.n:
+                raise ValueError(f"{weights.shape[0]} row weights for {work.n} rows")
+            work.row_weights = &weights[0]
+        em.limits = Limits(Floor(<const double *> address(self.floor), limits[1], limits[2], limits[3], limits[4]),
+                           limits[5], limits[6], limits[7], limits[8])
+        lay_out_em(em)
 
-    cdef void set_density(self) noexcept nogil:
-        """Give the pass the density of the parameters."""
-        cdef Py_ssize_t k = self.k, d = self.d
-        cdef double *root = self.now.root
-        cdef bint whitens = self.family == EEE
-        centre_of(k, d, self.now.weights, self.now.means, self.order, self.own_centre)
-        log_dets_of(self.family, k, d, root, self.log_det)
-        normalise(self.log_det, self.now.weights, k, d, self.log_norm)
-        load(&self.work.work, self.now.means, self.ones if whitens else root, self.log_norm,
-             root if whitens else NULL, self.offsets)
+    def __dealloc__(self):
+        close_em(&self.em)
 
     cdef int lift(self, Py_ssize_t c) except -1:
         """Hold the c-th new matrix as cgmm.mixture.matrices.lift does, and take its root."""
-        cdef Py_ssize_t d = self.d, size = d * d * sizeof(double)
-        cdef double *covariance = self.after.covariances + c * d * d
+        cdef Em *em = &self.em
+        cdef Py_ssize_t d = em.d, size = d * d * sizeof(double)
+        cdef double *covariance = em.after.covariances + c * d * d
         S, least = np.empty((d, d)), np.empty(d)
         memcpy(address(S), covariance, size)
-        memcpy(address(least), self.most if self.family == EEE else self.least + c * d, d * sizeof(double))
-        S, root, lifted = self.lifting(S, least, self.limits.floor.added)
+        memcpy(address(least), em.most if em.family == EEE else em.least + c * d, d * sizeof(double))
+        S, root, lifted = self.lifting(S, least, em.limits.floor.added)
         S, root = np.ascontiguousarray(S), np.ascontiguousarray(root)
         memcpy(covariance, address(S), size)
-        memcpy(self.after.root + c * d * d, address(root), size)
-        if lifted:
-            self.held.append((self.count, c))
-        return 0
+        memcpy(em.after.root + c * d * d, address(root), size)
+        return lifted
 
-    cdef int set_root(self) except -1 nogil:
-        """Hold the new covariances from below, add to them, and take their roots."""
-        cdef const Floor *floor = &self.limits.floor
-        least_of(self.k, self.d, floor, self.offsets, self.after.means, self.least, self.most)
-        if self.family == VVV or self.family == EEE:
-            return self.hold_matrices()
-        return self.hold_variances()
-
-    cdef int hold_matrices(self) except -1 nogil:
-        cdef Py_ssize_t d = self.d, c
-        cdef const Floor *floor = &self.limits.floor
-        hold_roots(self.memories, self.size // (d * d), self.after.covariances,
-                   self.most if self.family == EEE else self.least, 0 if self.family == EEE else d, floor.relative,
-                   floor.added, self.after.root, self.found_held)
-        for c in range(self.size // (d * d)):
-            if self.found_held[c] == SUSPECT:
-                with gil:
-                    self.lift(c)
-            elif self.found_held[c] == ADDED:
-                with gil:
-                    self.held.append((self.count, c))
-        return 0
-
-    cdef int hold_variances(self) except -1 nogil:
-        cdef Py_ssize_t d = self.d, features = d if self.family == VVI else 1, c
-        for c in range(self.k):
-            if not hold_variances(self.family, d, self.least + c * d, self.limits.floor.added,
-                                  self.after.covariances + c * features, self.after.root + c * features):
-                with gil:
-                    self.held.append((self.count, c))
-        return 0
-
-    cdef bint any_starves(self) noexcept nogil:
-        """Whether a component has less weight than an ordinary iteration leaves it."""
+    cdef int lift_all(self, Py_ssize_t iteration) except -1:
+        """Hold the new covariances that are BELOW, and write down those that were."""
+        cdef Em *em = &self.em
         cdef Py_ssize_t c
-        for c in range(self.k):
-            if not self.found.n_k[c] >= self.limits.starved:
-                return True
-        return False
-
-    cdef int maximise(self) except -1 nogil:
-        """The M-step, from the statistics found."""
-        cdef Py_ssize_t k = self.k, d = self.d, c
-        cdef double whole = total_of(self.found.n_k, k)
-        cdef double *counts = self.scratch
-        for c in range(k):
-            self.after.weights[c] = self.found.n_k[c] / whole
-            counts[c] = d * self.found.n_k[c] if self.family == VII else self.found.n_k[c]
-        centralise(self.work.work.moment, k, d, self.found.n_k, &whole if self.family == EEE else counts, &self.found,
-                   self.offsets, self.after.means, self.after.covariances)
-        return self.set_root()
-
-    cdef double reach(self) noexcept nogil:
-        """Of the parameters: see reach_of."""
-        return reach_of(self.k, self.d, self.now.weights, self.now.means,
-                        diagonals_of(self.family, self.now.covariances, self.d), 1 if self.family == EEE else self.k,
-                        diagonals_of(self.family, self.now.root, self.d), self.scratch)
-
-    cdef bint step(self, double *lower_bound, double *change) except? -1 nogil:
-        """One iteration; False where it is not an ordinary one, and nothing has changed."""
-        cdef Work *work = &self.work.work
-        cdef double objective, gained
-        if isfinite(self.limits.reach) and self.reach() > self.limits.reach:
-            return False
-        self.set_density()
-        memset(self.sums, 0, work.sums.size * sizeof(double))
-        run(work, self.n_threads, &self.work.kept, self.sums)
-        objective = self.sums[SUM_OF_LOGS] / self.sums[SUM_OF_WEIGHTS]
-        gained = objective - lower_bound[0]
-        if not (isfinite(objective) and gained >= -self.limits.fall * max(1.0, fabs(objective))):
-            return False
-        take_sums(work, self.sums, self.now.root, self.scratch, &self.found)
-        if self.any_starves():
-            return False
-        self.maximise()
-        self.before, self.now, self.after = self.now, self.after, self.before
-        lower_bound[0], change[0] = objective, gained
-        return True
-
-    cdef bint settled(self, double before, double change, double tol, bint distance) noexcept nogil:
-        """Whether EM has converged: see cgmm.em.settings.Settings.settled."""
-        if not fabs(change) < tol:
-            return False
-        if not distance or change <= 0:
-            return True
-        return change * change < tol * (before - change) < INFINITY
+        em.singular = False
+        for c in range(covariances_of(em)):
+            if em.held[c] == ADDED or (em.held[c] == SUSPECT and self.lift(c)):
+                self.held.append((iteration, c))
+                em.singular = True
+        return 0
 
     def advance(self, weights, means, covariances, root, double lower_bound, double change,
                 const double[::1] earlier, double tol, double noise, bint distance, Py_ssize_t most):
@@ -221,38 +350,42 @@ cdef class Iterations:
         iteration that is not ordinary ended it; parameters, those before the last iteration (undefined if there was
         none), and its n_k; and pairs of an iteration, from 0, and a component whose covariance was held in it.
         """
-        cdef double last
-        cdef Py_ssize_t done = earlier.shape[0]
-        cdef bint converged = False, ordinary = True
+        cdef Em *em = &self.em
+        cdef Until until = Until(tol, noise, distance)
+        cdef Py_ssize_t done = earlier.shape[0], q
+        cdef bint converged = False
+        cdef int found = ORDINARY
         given = tuple(np.ascontiguousarray(array) for array in (weights, means, covariances, root))
-        bounds = np.empty(done + most)
-        bounds[:done] = earlier
-        cdef double[::1] out = bounds
-        self.count, self.held = 0, []
-        self.copy(&self.now, given, True)
+        self.held = []
+        copy_parameters(&em.now, given, True)
+        em.lower_bound, em.change, em.singular, em.bounds.count = lower_bound, change, True, 0
         with nogil:
-            while ordinary and not converged and self.count < most:
-                last = change
-                ordinary = self.step(&lower_bound, &change)
-                if ordinary:
-                    out[done + self.count] = lower_bound
-                    self.count += 1
-                    converged = (self.settled(last, change, tol, distance) or
-                                 gains_nothing(&out[0], done + self.count, self.d, noise))
+            for q in range(done):
+                remember(&em.bounds, earlier[q])
+            while not converged and em.bounds.count < done + most:
+                found = step(em)
+                if found == UNDECIDED:
+                    break
+                if found == BELOW:
+                    with gil:
+                        self.lift_all(em.bounds.count - done)
+                converged = finish_step(em, &until)
         now, before = (tuple(np.empty(array.shape) for array in given) for _ in range(2))
-        self.copy(&self.now, now, False)
-        self.copy(&self.before, before, False)
-        n_k = np.empty(self.k)
-        memcpy(address(n_k), self.found.n_k, self.k * sizeof(double))
-        return bounds[done:done + self.count], change, converged, not ordinary, now, before, n_k, self.held
+        copy_parameters(&em.now, now, False)
+        copy_parameters(&em.before, before, False)
+        n_k, bounds = np.empty(em.k), np.empty(em.bounds.count - done)
+        memcpy(address(n_k), em.found.n_k, n_k.nbytes)
+        memcpy(address(bounds), em.bounds.values + done, bounds.nbytes)
+        return bounds, em.change, converged, found == UNDECIDED, now, before, n_k, self.held
 
-    cdef copy(self, Parameters *parameters, arrays, bint into):
-        """Between parameters and arrays of their weights, means, covariances and root."""
-        cdef double *own[4]
-        cdef Py_ssize_t q
-        own[0], own[1], own[2], own[3] = parameters.weights, parameters.means, parameters.covariances, parameters.root
-        for q in range(4):
-            if into:
-                memcpy(own[q], address(arrays[q]), arrays[q].nbytes)
-            else:
-                memcpy(address(arrays[q]), own[q], arrays[q].nbytes)
+
+cdef copy_parameters(Parameters *parameters, arrays, bint into):
+    """Between parameters and arrays of their weights, means, covariances and root."""
+    cdef double *own[4]
+    cdef Py_ssize_t q
+    own[0], own[1], own[2], own[3] = parameters.weights, parameters.means, parameters.covariances, parameters.root
+    for q in range(4):
+        if into:
+            memcpy(own[q], address(arrays[q]), arrays[q].nbytes)
+        else:
+            memcpy(address(arrays[q]), own[q], arrays[q].nbytes)

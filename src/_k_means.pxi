@@ -211,31 +211,38 @@ cdef void nearest_chunk(const Work *work, Py_ssize_t chunk, char *memory, double
     run_blocks(work, chunk, nearest_block, memory, sums)
 
 
-cdef double share_of_nearest(_Pass self, Py_ssize_t first, Py_ssize_t last, int n_threads) except -1:
+cdef double share_of_nearest(Work *work, Kept *kept, Py_ssize_t first, Py_ssize_t last, int n_threads) except -1:
     """A NEAREST pass over some rows of its order. Returns the share of the dense work that was done."""
-    cdef Work *work = &self.work
     cdef Py_ssize_t n = work.n
+    cdef double[::1] sums
     work.n, work.nearest.first = last - first, first
     lay_out(work, NEAREST)
-    done = self.run(n_threads)[SUM_OF_WORK] if last > first else 0.0
+    sums = np.zeros(work.sums.size)
+    if last > first:
+        with nogil:
+            run(work, n_threads, kept, &sums[0])
     work.n = n
-    return done / (<double> max(<Py_ssize_t> 1, last - first) * work.k * work.d)
+    return sums[SUM_OF_WORK] / (<double> max(<Py_ssize_t> 1, last - first) * work.k * work.d)
 
 
-cdef double find_nearest(_Pass self, double worth, int n_threads) except -1:
-    """NEAREST passes, first over a few rows, and if they are worth it over the others; OUT self.work.labels, which are
-    guesses before, and what a K_MEANS pass takes with them. Returns the share of the dense work that was done."""
-    cdef Work *work = &self.work
+cdef double find_nearest(Work *work, Kept *kept, char *tops, double worth, int n_threads) except -1:
+    """NEAREST passes, first over a few rows, and if they are worth it over the others; OUT work.labels, which are
+    guesses before, and tops, REAL (n,): what a K_MEANS pass takes with them. Returns the share of the dense work that
+    was done."""
     cdef Py_ssize_t n = work.n, k = work.k, trial = (n + TRIAL_SHARE - 1) // TRIAL_SHARE, i
+    cdef bint single = work.kernels.itemsize == sizeof(float)
     cdef double share = (ORDER_WORK + ORDER_WORK_PER_FEATURE * work.d) / (<double> k * work.d)
     if share >= worth:
         return share
-    cdef _Centres centres = _Centres(self.centred_means(), work.kernels.itemsize == sizeof(float))
+    cdef double[:, ::1] means = np.empty((k, work.d))
+    work.kernels.widen(work.means, k * work.d, &means[0, 0])    # exactly as the kernels hold them
+    cdef _Centres centres = _Centres(means, single)
     cdef const Py_ssize_t[::1] ranks = centres.ranks(k)
     cdef Py_ssize_t[::1] ranked = np.empty(n, dtype=np.intp)
     cdef Py_ssize_t[::1] order = np.empty(n, dtype=np.intp)
     cdef Py_ssize_t[::1] ends = np.empty(k, dtype=np.intp)
-    zeros, ones, tops = np.zeros(k, self.X.dtype), np.ones(k, self.X.dtype), np.empty(n, self.X.dtype)
+    dtype = np.float32 if single else np.float64
+    zeros, ones = np.zeros(k, dtype), np.ones(k, dtype)
     with nogil:
         for i in range(n):
             ranked[i] = ranks[work.labels[i]]
@@ -243,12 +250,11 @@ cdef double find_nearest(_Pass self, double worth, int n_threads) except -1:
     work.nearest.tree = &centres.tree
     work.nearest.order, work.nearest.ends = &order[0], &ends[0]
     work.nearest.zeros, work.nearest.ones = address(zeros), address(ones)
-    work.nearest.tops = <char *> address(tops)
-    share = share_of_nearest(self, 0, trial, n_threads)
+    work.nearest.tops = tops
+    share = share_of_nearest(work, kept, 0, trial, n_threads)
     if share < worth:
-        share = (trial * share + (n - trial) * share_of_nearest(self, trial, n, n_threads)) / n
-        self.arrays = [tops]
-        work.k_means.tops = work.nearest.tops
+        share = (trial * share + (n - trial) * share_of_nearest(work, kept, trial, n, n_threads)) / n
+        work.k_means.tops = tops
     lay_out(work, K_MEANS)
     return share
 
@@ -272,7 +278,8 @@ def assign(X, density, row_weights=None, labels=None, int n_threads=1, double wo
         if worth > 0:
             if not all_below(&view[0], work.work.n, k):
                 raise ValueError(f"labels must be 0 … {k - 1}")
-            share = find_nearest(work, worth, n_threads)
+            tops = np.empty(work.work.n, dtype=X.dtype)
+            share = find_nearest(&work.work, &work.kept, <char *> address(tops), worth, n_threads)
     flat = work.run(n_threads)
     at = work.work.sums
     return (flat[at.n_k:at.n_k + k].copy(), flat[at.first:at.first + k * d].reshape(k, d).copy(),

@@ -11,10 +11,11 @@ import mmap
 import numpy as np
 
 from cython.parallel cimport prange
+from cpython.object cimport PyObject
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
-from libc.float cimport DBL_EPSILON, DBL_MIN
-from libc.math cimport INFINITY, M_PI, ceil, fabs, isfinite, log, log2, pow, sqrt
-from libc.stdlib cimport free
+from libc.float cimport DBL_EPSILON, DBL_MAX, DBL_MIN, FLT_EPSILON
+from libc.math cimport INFINITY, M_PI, ceil, fabs, frexp, isfinite, ldexp, log, log2, nextafter, pow, sqrt
+from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from _simd cimport *
@@ -134,21 +135,30 @@ def all_within(X, double bound, int n_threads=1):
     return bad == 0
 
 
+cdef void column_means_of(const Work *work, double *means) noexcept nogil:
+    """OUT means (d,): of the columns of work's rows, summed in the order of the rows."""
+    cdef Py_ssize_t d = work.d, i, j
+    cdef bint single = work.kernels.itemsize == sizeof(float)
+    cdef const char *value
+    memset(means, 0, d * sizeof(double))
+    for i in range(work.n):
+        value = work.X + i * work.row_stride
+        for j in range(d):
+            means[j] += (<const float *> value)[0] if single else (<const double *> value)[0]
+            value += work.column_stride
+    for j in range(d):
+        means[j] /= <double> work.n
+
+
 def column_means(X):
     """The means (d,) of the columns of X (n,d), summed in the order of the rows, whatever their order in memory."""
     cdef Work work
-    cdef Py_ssize_t n = bind(&work, X), d = work.d, i, j
-    cdef bint single = work.kernels.itemsize == sizeof(float)
-    cdef const char *value
-    means = np.zeros(d)
+    bind(&work, X)
+    means = np.empty(work.d)
     cdef double[::1] sums = means
     with nogil:
-        for i in range(n):
-            value = work.X + i * work.row_stride
-            for j in range(d):
-                sums[j] += (<const float *> value)[0] if single else (<const double *> value)[0]
-                value += work.column_stride
-    return means / n
+        column_means_of(&work, &sums[0])
+    return means
 
 
 cdef void *address(array) except? NULL:
@@ -157,6 +167,38 @@ cdef void *address(array) except? NULL:
     PyObject_GetBuffer(array, &view, PyBUF_SIMPLE)
     PyBuffer_Release(&view)
     return view.buf
+
+
+cdef Py_ssize_t factor_bytes(const Work *work) noexcept nogil:
+    """Bytes of the factors of all components."""
+    cdef Py_ssize_t d = work.d
+    return align(work.k * (cgmm_factor_size(d) if work.mixture.form == CGMM_TRIANGULAR else d) * work.kernels.itemsize)
+
+
+cdef Py_ssize_t parameters_size(const Work *work) noexcept nogil:
+    """Bytes of the memory that place_parameters divides."""
+    cdef Py_ssize_t real = work.kernels.itemsize, d = work.d, k = work.k
+    return 2 * align(k * d * real) + align(k * real) + factor_bytes(work) + align(cgmm_factor_size(d) * real)
+
+
+cdef void place_parameters(Work *work, char *memory, bint whitens) noexcept nogil:
+    """OUT work.means, mixture and whitener (NULL unless the pass whitens its rows): where `load` puts them. IN what
+    work says of the rows and of the mixture's form; an aligned memory of parameters_size."""
+    cdef Py_ssize_t real = work.kernels.itemsize, means = align(work.k * work.d * real)
+    cdef cgmm_form form = work.mixture.form
+    cdef char *own = memory + means
+    cdef char *log_norm = own + means
+    cdef char *factor = log_norm + align(work.k * real)
+    cdef char *whitener = factor + factor_bytes(work)
+    work.mixture.d, work.mixture.k = work.d, work.k
+    work.means = memory
+    work.mixture.means = own if whitens or form == CGMM_DIAGONAL or form == CGMM_MASKED else memory
+    work.mixture.log_norm, work.mixture.factor = log_norm, factor
+    work.whitener = whitener if whitens else NULL
+    guard(own)
+    guard(log_norm)
+    guard(factor)
+    guard(whitener)
 
 
 cdef void load(Work *work, const double *means, const double *factor, const double *log_norm, const double *whitener,
@@ -212,7 +254,7 @@ cdef class _Pass:
         cdef double[::1] scratch
         cdef const double *factor
         cdef const double *whitener = NULL
-        cdef Py_ssize_t d, k, real, means_size, factor_size, total
+        cdef Py_ssize_t d, k
         bind(work, X)
         if groups is not None:    # their rows are copied into doubles
             work.kernels = TARGETS[TARGET].f64
@@ -224,7 +266,6 @@ cdef class _Pass:
         self.centre = density.centre
         work.centre = &self.centre[0]
         work.mixture.form = FORMS[density.form]
-        work.mixture.d, work.mixture.k = d, k
         work.moment = NONE if moment is None else MOMENTS[moment]
         work.output = NO_OUTPUT if output is None else OUTPUTS[output]
         work.row_weights = NULL
@@ -237,25 +278,10 @@ cdef class _Pass:
         work.out = NULL
         work.labels = NULL
 
-        real = work.kernels.itemsize
-        means_size = align(k * d * real)
-        if work.mixture.form == CGMM_TRIANGULAR:
-            factor_size = align(k * cgmm_factor_size(d) * real)
-        else:
-            factor_size = align(k * d * real)
-        total = 2 * means_size + align(k * real) + factor_size + align(cgmm_factor_size(d) * real)
-        self.parameters = <char *> aligned_alloc(64, total)
+        self.parameters = <char *> aligned_alloc(64, parameters_size(work))
         if self.parameters == NULL:
             raise MemoryError("no memory for the parameters of a pass over the data")
-        work.means = self.parameters
-        work.mixture.means = self.parameters + means_size
-        work.mixture.log_norm = self.parameters + 2 * means_size
-        work.mixture.factor = <char *> work.mixture.log_norm + align(k * real)
-        guard(work.mixture.means)
-        guard(work.mixture.log_norm)
-        guard(work.mixture.factor)
-        guard(<char *> work.mixture.factor + factor_size)
-        work.whitener = NULL
+        place_parameters(work, self.parameters, density.whitener is not None)
         if work.mixture.form == CGMM_TRIANGULAR:
             triangles = density.factor
             if triangles.shape[0] != k or triangles.shape[1] != d or triangles.shape[2] != d:
@@ -270,12 +296,9 @@ cdef class _Pass:
             triangle = density.whitener
             if triangle.shape[0] != d or triangle.shape[1] != d:
                 raise ValueError("whitener must be (d,d)")
-            work.whitener = <char *> work.mixture.factor + factor_size
             whitener = &triangle[0, 0]
         if work.moment == RADIAL and (work.mixture.form != CGMM_ISOTROPIC or work.whitener != NULL):
             raise ValueError("radial moments are those of isotropic densities, of rows that are not whitened")
-        if work.whitener == NULL and work.mixture.form not in (CGMM_DIAGONAL, CGMM_MASKED):
-            work.mixture.means = work.means
         scratch = np.empty(k * d)
         load(work, &means[0, 0], factor, &log_norm[0], whitener, &scratch[0])
         if kind in (K_MEANS, CLOSER) and (work.mixture.form != CGMM_ISOTROPIC or work.whitener != NULL):
@@ -403,6 +426,8 @@ include "_roots.pxi"
 include "_partition.pxi"
 include "_maximise.pxi"
 include "_iterations.pxi"
+include "_clusters.pxi"
+include "_problems.pxi"
 
 PART = MOST_CHUNK    # rows: no chunk crosses its multiples
 

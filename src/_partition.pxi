@@ -41,61 +41,109 @@ cdef void add_moments_of(const Work *work, const Py_ssize_t *index, Py_ssize_t r
         start += count
 
 
+cdef Py_ssize_t partition_bytes(const Work *work) noexcept nogil:
+    """Bytes of the scratch of add_moments_of. IN work.block."""
+    cdef Py_ssize_t real = work.kernels.itemsize
+    return (2 * align(work.block * cgmm_pad4(work.d) * real) + align(work.d * real) + align(4 * work.block * real) +
+            align(work.block * real))    # panel, scaled panel, zeros, weights, their roots
+
+
+cdef struct Partition:
+    # Rows that each belong to one of k components, and their moments.
+    const Py_ssize_t *labels    # (n,)
+    Py_ssize_t k
+    Moment moment
+    double least                # a component of less weight has moments of zero, about the mean of all rows
+    Py_ssize_t *order           # (n,): the rows of each component together
+    Py_ssize_t *ends            # (k,): where in the order they end
+    double *seconds             # (k, seconds_of(moment, d)): Tiles of each component, or variances
+    char *memory                # aligned, of partition_bytes
+    Statistics found            # of each component about its mean; not the second moments yet
+
+
+cdef Py_ssize_t seconds_of(Moment moment, Py_ssize_t d) noexcept nogil:
+    """Doubles of a component's second moments as they are added up."""
+    return cgmm_tiles(d) * 16 if moment == FULL or moment == POOLED else d
+
+
+cdef void add_moments_of_labels(const Work *work, Partition *of) noexcept nogil:
+    """OUT of.seconds, of.found but for its second. IN work: the rows, row_weights and block; of.labels, which are all
+    of 0 … k − 1. SCRATCH the rest of it."""
+    cdef Py_ssize_t d = work.d, real = work.kernels.itemsize, size = seconds_of(of.moment, d), start, rows, c, j
+    cdef double *shift
+    cdef double *first
+    cdef double mass
+    sort_by_label(of.labels, work.n, of.k, 0, of.ends, of.order)
+    column_means_of(work, of.found.shift)
+    memset(of.memory, 0, 2 * align(work.block * cgmm_pad4(d) * real) + align(d * real))
+    memset(of.found.n_k, 0, of.k * sizeof(double))
+    memset(of.found.first, 0, of.k * d * sizeof(double))
+    memset(of.seconds, 0, of.k * size * sizeof(double))
+    for c in range(1, of.k):
+        memcpy(of.found.shift + c * d, of.found.shift, d * sizeof(double))
+    for c in range(of.k):
+        start = of.ends[c - 1] if c else 0
+        rows, mass, shift, first = of.ends[c] - start, 0.0, of.found.shift + c * d, of.found.first + c * d
+        add_moments_of(work, of.order + start, rows, shift, False, of.memory, &mass, first, of.seconds + c * size)
+        for j in range(d):
+            shift[j] += first[j] / mass if mass >= of.least else 0.0
+        memset(first, 0, d * sizeof(double))
+        memset(of.seconds + c * size, 0, size * sizeof(double))
+        if mass >= of.least:
+            add_moments_of(work, of.order + start, rows, shift, of.moment == FULL or of.moment == POOLED, of.memory,
+                           of.found.n_k + c, first, of.seconds + c * size)
+
+
+cdef void put_seconds(const Partition *of, Py_ssize_t d) noexcept nogil:
+    """OUT of.found.second, as the moment has it. IN/OUT of.seconds."""
+    cdef Py_ssize_t size = seconds_of(of.moment, d), c, q
+    if of.moment == FULL:
+        untile(of.seconds, of.k, d, of.found.second)
+    elif of.moment == DIAG:
+        memcpy(of.found.second, of.seconds, of.k * d * sizeof(double))
+    elif of.moment == RADIAL:
+        for c in range(of.k):
+            of.found.second[c] = total_of(of.seconds + c * d, d)
+    else:
+        for c in range(1, of.k):
+            for q in range(size):
+                of.seconds[q] += of.seconds[c * size + q]
+        untile(of.seconds, 1, d, of.found.second)
+
+
 def moments_of_labels(X, const Py_ssize_t[::1] labels, Py_ssize_t k, moment, double least, row_weights=None):
     """(n_k, first, second, shift) of rows X (n,d) with labels (n,), each component's moments about its mean; that of
     all rows for one of less weight than `least`, whose moments are zero. See cgmm.mixture.statistics."""
     cdef Work work
+    cdef Partition of
     cdef const double[::1] weights
-    cdef Moment kind = MOMENTS[moment]
-    cdef bint full = kind in (FULL, POOLED), known
-    cdef Py_ssize_t n = bind(&work, X), d = work.d, real = work.kernels.itemsize, start, rows, c, j
-    work.block = cgmm_block_rows(d, 1, real)
+    cdef Py_ssize_t n = bind(&work, X), d = work.d
+    cdef bint known
+    work.block = cgmm_block_rows(d, 1, work.kernels.itemsize)
     work.row_weights = NULL
     if row_weights is not None and n:
         weights = row_weights
         work.row_weights = &weights[0]
     if not n or labels.shape[0] != n or (row_weights is not None and weights.shape[0] != n):
         raise ValueError(f"{labels.shape[0]} labels for {n} rows")
-    cdef Py_ssize_t[::1] ends = np.empty(k, dtype=np.intp)
-    cdef Py_ssize_t[::1] order = np.empty(n, dtype=np.intp)
-    n_k, first, shift = np.zeros(k), np.zeros((k, d)), np.tile(column_means(X), (k, 1))
-    second = np.zeros((k, cgmm_tiles(d) * 16 if full else d))
-    cdef double[::1] masses = n_k
-    cdef double[:, ::1] firsts = first
-    cdef double[:, ::1] seconds = second
-    cdef double[:, ::1] shifts = shift
-    cdef double mass
-    # panel, zeros, scaled panel, weights, their roots
-    cdef Py_ssize_t size = 2 * align(work.block * cgmm_pad4(d) * real) + align(d * real)
-    cdef char *memory = <char *> aligned_alloc(64, size + align(4 * work.block * real) + align(work.block * real))
-    if memory == NULL:
-        raise MemoryError("no memory for the moments of a partition")
-    memset(memory, 0, size)
     with nogil:
         known = all_below(&labels[0], n, k)
-        if known:
-            sort_by_label(&labels[0], n, k, 0, &ends[0], &order[0])
-        for c in range(k if known else 0):
-            start = ends[c - 1] if c else 0
-            rows, mass = ends[c] - start, 0.0
-            add_moments_of(&work, &order[start], rows, &shifts[c, 0], False, memory, &mass, &firsts[c, 0],
-                           &seconds[c, 0])
-            for j in range(d):
-                shifts[c, j] += firsts[c, j] / mass if mass >= least else 0.0
-            memset(&firsts[c, 0], 0, d * sizeof(double))
-            memset(&seconds[c, 0], 0, seconds.shape[1] * sizeof(double))
-            if mass >= least:
-                add_moments_of(&work, &order[start], rows, &shifts[c, 0], full, memory, &masses[c], &firsts[c, 0],
-                               &seconds[c, 0])
-    free(memory)
     if not known:
         raise ValueError(f"labels must be 0 … {k - 1}")
-    if kind == FULL:
-        tiles, second = second, np.empty((k, d, d))
-        untile(<const double *> address(tiles), k, d, <double *> address(second))
-    elif kind == POOLED:
-        tiles, second = second.sum(axis=0), np.empty((d, d))
-        untile(<const double *> address(tiles), 1, d, <double *> address(second))
-    elif kind == RADIAL:
-        second = second.sum(axis=1)
+    of.labels, of.k, of.moment, of.least = &labels[0], k, MOMENTS[moment], least
+    shape = {FULL: (k, d, d), POOLED: (d, d), DIAG: (k, d), RADIAL: (k,)}[of.moment]
+    n_k, first, second, shift = np.empty(k), np.empty((k, d)), np.empty(shape), np.empty((k, d))
+    order, ends = np.empty(n, dtype=np.intp), np.empty(k, dtype=np.intp)
+    seconds = np.empty(k * seconds_of(of.moment, d))
+    of.found = Statistics(<double *> address(n_k), <double *> address(first), <double *> address(second),
+                          <double *> address(shift))
+    of.seconds = <double *> address(seconds)
+    of.order, of.ends = <Py_ssize_t *> address(order), <Py_ssize_t *> address(ends)
+    of.memory = <char *> aligned_alloc(64, partition_bytes(&work))
+    if of.memory == NULL:
+        raise MemoryError("no memory for the moments of a partition")
+    with nogil:
+        add_moments_of_labels(&work, &of)
+        put_seconds(&of, d)
+    free(of.memory)
     return n_k, first, second, shift

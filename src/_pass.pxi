@@ -94,6 +94,22 @@ cdef void add_in_order(const double *partials, Py_ssize_t count, Py_ssize_t size
             totals[q] += partials[chunk * size + q]
 
 
+cdef int run_alone(const Work *work, Kept *kept, double *totals) except -1 nogil:
+    """The pass of one thread, whoever calls: as `run`."""
+    cdef Py_ssize_t chunk, size = work.sums.size
+    cdef char *memory = memory_of(kept, work.scratch.size + size * 8)
+    if memory == NULL:
+        with gil:
+            raise MemoryError("no memory for the scratch of a pass over the data")
+    cdef double *sums = <double *> (memory + work.scratch.size)
+    if CGMM_GAP:
+        guard_scratch(&work.scratch, memory)
+    for chunk in range(work.chunks):
+        work.run_chunk(work, chunk, memory, sums)
+        add_in_order(sums, 1, size, 0, size, totals)
+    return 0
+
+
 cdef int run(const Work *work, int n_threads, Kept *kept, double *totals) except -1 nogil:
     """The pass: totals (sums.size,) += the sums of all chunks, in their order. SCRATCH kept."""
     cdef Py_ssize_t chunks = work.chunks, size = work.sums.size
@@ -101,6 +117,8 @@ cdef int run(const Work *work, int n_threads, Kept *kept, double *totals) except
     cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, chunks), work_of_rows(work, work.n) // THREAD_WORK))
     cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> threads, WAVE_BYTES // (size * 8)))
     cdef int adders = <int> min(<Py_ssize_t> threads, stripes)
+    if threads == 1:
+        return run_alone(work, kept, totals)
     cdef char *memory = memory_of(kept, work.scratch.size * threads + wave * size * 8)
     if memory == NULL:
         with gil:

@@ -162,53 +162,66 @@ cdef Held what_is_held(const cgmm_kernels *kernels, Py_ssize_t d, const double *
     return ADDED if is_far_above(added, d, covariance, least) else SUSPECT
 
 
+cdef struct Roots:
+    # Aligned memories of roots that are taken at once, and how m of them are shared among threads.
+    double *doubles
+    Py_ssize_t d, size
+    int at_once, n_threads
+    Py_ssize_t whole    # of the m are taken at_once; each of the others by all threads
+
+
+cdef Roots roots_of(Py_ssize_t m, Py_ssize_t d, int n_threads) noexcept nogil:
+    """Those of m covariances (d,d), without the memory yet."""
+    cdef int at_once = roots_at_once(m, d, n_threads)
+    return Roots(NULL, d, root_doubles(TARGETS[TARGET].f64, d), at_once, n_threads,
+                 m - m % at_once if d > MOST_WHOLE else m)
+
+
+cdef RootMemory memory_of_thread(const Roots *memories, int thread) noexcept nogil:
+    return root_memory(memories.d, memories.doubles + thread * memories.size)
+
+
 cdef class _RootMemories:
-    """Aligned memories of roots that are taken at once, and how m of them are shared among threads."""
-    cdef double *doubles
-    cdef Py_ssize_t d, size
-    cdef int at_once, n_threads
-    cdef Py_ssize_t whole    # of the m are taken at_once; each of the others by all threads
+    """Roots with a memory of their own."""
+    cdef Roots memories
 
     def __cinit__(self, Py_ssize_t m, Py_ssize_t d, int n_threads):
-        self.d, self.n_threads = d, n_threads
-        self.at_once = roots_at_once(m, d, n_threads)
-        self.whole = m - m % self.at_once if d > MOST_WHOLE else m
-        self.size = root_doubles(TARGETS[TARGET].f64, d)
-        self.doubles = <double *> aligned_alloc(64, self.at_once * self.size * sizeof(double))
-        if self.doubles == NULL:
+        self.memories = roots_of(m, d, n_threads)
+        cdef Py_ssize_t size = self.memories.at_once * self.memories.size * sizeof(double)
+        self.memories.doubles = <double *> aligned_alloc(64, size)
+        if self.memories.doubles == NULL:
             raise MemoryError("no memory for the roots of covariances")
 
     def __dealloc__(self):
-        free(self.doubles)
-
-    cdef RootMemory of_thread(self) noexcept nogil:
-        return root_memory(self.d, self.doubles + omp_get_thread_num() * self.size)
+        free(self.memories.doubles)
 
 
-cdef void take_roots(_RootMemories memories, Py_ssize_t m, const double *covariances, double *P,
+cdef void take_roots(const Roots *memories, Py_ssize_t m, const double *covariances, double *P,
                      unsigned char *bad) noexcept nogil:
     """take_root of each covariance (m,d,d). OUT P (m,d,d); bad (m,): where it is False."""
     cdef Py_ssize_t d = memories.d, size = d * d, c
     cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
     for c in prange(memories.whole, schedule="static", num_threads=memories.at_once):
-        bad[c] = not take_root(kernels, d, covariances + c * size, P + c * size, memories.of_thread(), 1)
+        bad[c] = not take_root(kernels, d, covariances + c * size, P + c * size,
+                               memory_of_thread(memories, omp_get_thread_num()), 1)
     for c in range(memories.whole, m):
-        bad[c] = not take_root(kernels, d, covariances + c * size, P + c * size, memories.of_thread(),
+        bad[c] = not take_root(kernels, d, covariances + c * size, P + c * size, memory_of_thread(memories, 0),
                                memories.n_threads)
 
 
-cdef void hold_roots(_RootMemories memories, Py_ssize_t m, double *covariances, const double *least, Py_ssize_t step,
+cdef void hold_roots(const Roots *memories, Py_ssize_t m, double *covariances, const double *least, Py_ssize_t step,
                      double relative, double added, double *P, unsigned char *held) noexcept nogil:
     """hold_root of each covariance (m,d,d). IN least: that of a covariance is `step` after that of the one before. OUT
     P (m,d,d); held (m,)."""
-    cdef Py_ssize_t d = memories.d, size = d * d, c
+    cdef Py_ssize_t d = memories.d, size = d * d, c, whole = memories.whole if memories.at_once > 1 else 0
     cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
-    for c in prange(memories.whole, schedule="static", num_threads=memories.at_once):
+    if whole:
+        for c in prange(whole, schedule="static", num_threads=memories.at_once):
+            held[c] = hold_root(kernels, d, covariances + c * size, least + c * step, relative, added, P + c * size,
+                                memory_of_thread(memories, omp_get_thread_num()), 1)
+    for c in range(whole, m):
         held[c] = hold_root(kernels, d, covariances + c * size, least + c * step, relative, added, P + c * size,
-                            memories.of_thread(), 1)
-    for c in range(memories.whole, m):
-        held[c] = hold_root(kernels, d, covariances + c * size, least + c * step, relative, added, P + c * size,
-                            memories.of_thread(), memories.n_threads)
+                            memory_of_thread(memories, 0), memories.n_threads)
 
 
 def roots(const double[:, :, ::1] covariances, int n_threads=1):
@@ -219,7 +232,7 @@ def roots(const double[:, :, ::1] covariances, int n_threads=1):
     cdef unsigned char[::1] bad = failed.view(np.uint8)
     cdef _RootMemories memories = _RootMemories(m, d, n_threads)
     with nogil:
-        take_roots(memories, m, &covariances[0, 0, 0], &P[0, 0, 0], &bad[0])
+        take_roots(&memories.memories, m, &covariances[0, 0, 0], &P[0, 0, 0], &bad[0])
     return factors, failed
 
 
@@ -237,8 +250,8 @@ def held_roots(double[:, :, ::1] covariances, const double[:, ::1] least, double
     cdef unsigned char[::1] held = found
     cdef _RootMemories memories = _RootMemories(m, d, n_threads)
     with nogil:
-        hold_roots(memories, m, &covariances[0, 0, 0], &least[0, 0], d if least.shape[0] > 1 else 0, relative, added,
-                   &P[0, 0, 0], &held[0])
+        hold_roots(&memories.memories, m, &covariances[0, 0, 0], &least[0, 0], d if least.shape[0] > 1 else 0, relative,
+                   added, &P[0, 0, 0], &held[0])
     return factors, found == SUSPECT, found == ADDED
 
 
@@ -248,7 +261,7 @@ def cholesky(const double[:, ::1] matrix, int n_threads=1):
     cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
     cdef Py_ssize_t strips = kernels.root_strips(d)
     cdef _RootMemories memories = _RootMemories(1, d, n_threads)
-    cdef RootMemory memory = memories.of_thread()
+    cdef RootMemory memory = memory_of_thread(&memories.memories, 0)
     factor, diagonal = np.empty((d, d)), np.diagonal(matrix).copy()
     cdef double[:, ::1] L = factor
     cdef const double[::1] own = diagonal

@@ -15,10 +15,12 @@ cdef extern from *:
     #else
     #define CGMM_GAP 0
     #define ASAN_POISON_MEMORY_REGION(address, size) ((void)(address))
+    #define ASAN_UNPOISON_MEMORY_REGION(address, size) ((void)(address))
     #endif
     """
     const Py_ssize_t CGMM_GAP    # bytes after each part of a memory, which ASan does not let anyone touch
     void ASAN_POISON_MEMORY_REGION(void *, size_t) noexcept nogil
+    void ASAN_UNPOISON_MEMORY_REGION(void *, size_t) noexcept nogil
 
 
 cdef enum:
@@ -256,8 +258,9 @@ cdef Py_ssize_t claim(Scratch *scratch, Py_ssize_t size) noexcept nogil:
 
 
 cdef void guard_scratch(const Scratch *scratch, char *memory) noexcept nogil:
-    """Close the gap after each part of a thread's scratch."""
+    """Close the gap after each part of a thread's scratch; those that another layout of it had are opened."""
     cdef Py_ssize_t part
+    ASAN_UNPOISON_MEMORY_REGION(memory, scratch.size)
     for part in range(scratch.parts):
         guard(memory + scratch.ends[part])
 

@@ -239,25 +239,24 @@ def test_leaving_far_centers_out_changes_no_bit(n, d, k, spread, kind, dtype, we
             assert_array_equal(a, b)
 
 
-def test_far_centers_are_left_out(monkeypatch):
-    """Where they are many, nearly all are; the results are those of dense passes, to the bit."""
+def test_far_centers_are_left_out():
+    """Where they are many, nearly all are; the labels are those of all distances."""
     rng = np.random.default_rng(3)
     centers = 10 * rng.normal(size=(600, 3))
     rows = centers[rng.integers(600, size=20000)] + rng.normal(size=(20000, 3))
-    assign, shares = _kernels.assign, []
-    monkeypatch.setattr(_kernels, "assign", lambda *a: (shares.append(assign(*a)), shares[-1])[1])
-    found = kmeans(rows, 600, init=rows[:600])
-    assert len(shares) > 5 and max(each[3] for each in shares[2:]) < 0.3  # the first is of the variance
-    monkeypatch.setattr(_kernels, "assign", lambda *a: assign(*a[:5]))
-    for a, b in zip(found, kmeans(rows, 600, init=rows[:600]), strict=True):
-        assert_array_equal(a, b)
+    found, labels, inertia, shares = _kernels.lloyd(rows, rows[:600].copy(), 300, 1e-4, None, 2)
+    assert len(shares) == len(inertia) > 4 and shares[0] == 1 and max(shares[1:]) < 0.3
+    dense = np.empty(len(rows), dtype=np.intp)
+    _, _, last, share = _kernels.assign(rows, distances_to(found), None, dense)
+    assert_array_equal(labels, dense)
+    assert_allclose(last, inertia[-1], rtol=1e-12)
+    assert share == 1
 
 
-def test_a_pass_over_all_centers_where_none_can_be_left_out(monkeypatch):
+def test_a_pass_over_all_centers_where_none_can_be_left_out():
     """Guesses are tried at ever longer intervals, and on few rows."""
     rng = np.random.default_rng(4)
     rows = rng.normal(size=(4000, 30))
-    assign, worths = _kernels.assign, []
-    monkeypatch.setattr(_kernels, "assign", lambda *a: (worths.append(len(a) > 5 and a[5] > 0), assign(*a))[1])
-    kmeans(rows, 60, init=rows[:60], tol=0, max_iter=16)
-    assert worths[:11] == [False, True, False, True, False, False, True, False, False, False, False]
+    *_, shares = _kernels.lloyd(rows, rows[:60].copy(), 16, 0.0)
+    tried = (shares != 1).tolist()
+    assert tried[:10] == [False, True, False, True, False, False, True, False, False, False]

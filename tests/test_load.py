@@ -29,11 +29,11 @@ GUIDE = guide_of(MIXTURE, ROWS.dtype)
 HOLES = np.where(np.arange(D) == 1, np.nan, ROWS)
 ITERATIONS = _kernels.Iterations(
     ROWS,
-    MIXTURE.density,
+    K,
     "full",
     "full",
     None,
-    Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf),
+    Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf, np.inf),
     matrices.lift,
     1,
 )

@@ -13,6 +13,7 @@ from cgmm.em.settings import ROUNDING
 from cgmm.em.span import Span
 from cgmm.em.stage import Fit, Stage
 from cgmm.em.trail import Trail
+from cgmm.mixture.parameters import MOST_EXACT
 from cgmm.mixture.rules import SINGULAR
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.data import Data
 
-# Beyond this `reach` of the parameters, rounding may take more of a log-density than ROUNDING.
-MOST_EXACT = 1e10
 # Jumps begin when the mean log-likelihood changes by less in an iteration: before, they may lead to another optimum.
 CRAWL = 1e-2
 # The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.

@@ -10,9 +10,8 @@ from cgmm import _kernels
 from cgmm.em.settings import ROUNDING
 from cgmm.em.stage import STARVED
 from cgmm.mixture import matrices
-from cgmm.mixture.density import Density
 from cgmm.mixture.floor import rounding_of_means
-from cgmm.mixture.parameters import MOST_FLOAT32, Parameters
+from cgmm.mixture.parameters import MOST_EXACT, MOST_FLOAT32, Parameters
 from cgmm.mixture.rules import SINGULAR, Repair
 from cgmm.mixture.statistics import EMPTY
 from cgmm.rows.pruning import PRUNED_ROWS
@@ -40,6 +39,7 @@ class Limits(NamedTuple):
     starved: float
     fall: float
     reach: float
+    exact: float
 
 
 class Leaps:
@@ -65,7 +65,7 @@ class Leaps:
         family = parameters.family
         iterations = _kernels.Iterations(
             part.rows,
-            _form_of(parameters),
+            parameters.k,
             moment=family.moment,
             family=family.name,
             row_weights=part.weights,
@@ -108,15 +108,9 @@ class Leaps:
         return stage, not unusual
 
 
-def _form_of(parameters: Parameters) -> Density:
-    """A density of the form that these parameters have; its numbers are about to be set, and not all are theirs."""
-    form, factor, log_det, whitener = parameters.family.whitening(parameters.root, parameters.k, parameters.d)
-    return Density(form, parameters.means, parameters.means[0], factor, log_norm=log_det, whitener=whitener)
-
-
 def _limits(data: Data, part: Part, settings: Settings) -> Limits:
     rules = settings.rules
-    weight = float(data.n) if part.weights is None else part.weights.sum()
+    weight = float(data.n) if part.weights is None else _kernels.total(part.weights)
     moved, rounded = rounding_of_means(data.d, rules.eps)
     return Limits(
         floor=np.ascontiguousarray(rules.floor(data.d)),
@@ -127,4 +121,5 @@ def _limits(data: Data, part: Part, settings: Settings) -> Limits:
         starved=max(EMPTY, STARVED * weight / data.n),
         fall=ROUNDING,
         reach=MOST_FLOAT32 if data.dtype == np.float32 else np.inf,
+        exact=MOST_EXACT,
     )

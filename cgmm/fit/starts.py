@@ -19,7 +19,7 @@ from cgmm.rows import partition
 from cgmm.rows.checks import check_responsibilities
 from cgmm.rows.data import Complete
 from cgmm.rows.floor import least_variances
-from cgmm.rows.k_means import lloyd, moderate, nearest, plus_plus, random_rows
+from cgmm.rows.k_means import MOST_MOVES, MOVED, lloyd, moderate, nearest, plus_plus, random_rows
 from cgmm.rows.part import Part
 from cgmm.rows.place import InMemory
 from cgmm.validation import check_array, check_start_array
@@ -121,7 +121,8 @@ def _seeds(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None,
 def _kmeans(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Labels:
     X, tries = moderate(X, n_threads)[0], SAMPLE_TRIES if len(X) >= SAMPLE_ROWS else 1
     results = (
-        lloyd(X, _seeds(X, k, rng, row_weights, n_threads), 300, 1e-4, row_weights, n_threads) for _ in range(tries)
+        lloyd(X, _seeds(X, k, rng, row_weights, n_threads), MOST_MOVES, MOVED, row_weights, n_threads)
+        for _ in range(tries)
     )
     return min(results, key=lambda result: result.inertia).labels
 

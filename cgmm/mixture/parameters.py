@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Up to this `reach`, float32 rows keep the digits of their log-densities: its root times their rounding is 1e-4.
 MOST_FLOAT32 = 1e6
+# Beyond this `reach`, rounding may take more of a log-density of float64 rows than a part in 1e11.
+MOST_EXACT = 1e10
 
 
 @dataclass(frozen=True, eq=False)

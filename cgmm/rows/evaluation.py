@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.mixture.criteria import Sums
 from cgmm.rows.impute import impute
 
@@ -74,11 +75,7 @@ class Evaluation:
 
     def _sum(self, values: Array) -> float:
         """Σ_i w_i v_i; a row of weight zero may have no finite value."""
-        row_weights = self.data.part.weights
-        if row_weights is None:
-            return float(values.sum())
-        counted = row_weights > 0
-        return float((row_weights[counted] * values[counted]).sum())
+        return _kernels.total_of_rows(values, self.data.part.weights)
 
     def statistics(self, double: bool = False) -> SufficientStatistics:
         """Those of the rows, in float64 if `double`; about the means as they are, not as float32 rows have them."""
