@@ -54,6 +54,7 @@ cdef struct Solutions:
     double *n_k
     Py_ssize_t *exponent
     double *lower_bound
+    double *history             # of the lower bounds of all iterations, `most` places for each problem
     Py_ssize_t *n_iter
     unsigned char *converged
     double *log_likelihood
@@ -119,7 +120,7 @@ cdef int make_room(Solver *solver, Py_ssize_t n) except -1 nogil:
     cdef Py_ssize_t seconds = align(k * seconds_of(moment_of(solver.em.family), d) * sizeof(double))
     cdef Partition *of = &solver.partition
     cdef Work work = solver.em.work
-    work.block = cgmm_block_rows(d, 1, sizeof(double))
+    work.kernels, work.block = TARGETS[TARGET].f64, cgmm_block_rows(d, 1, sizeof(double))    # float32's take no more
     cdef Py_ssize_t size = 4 * each + align(n * d * sizeof(double)) + seeding + seconds + align(k * sizeof(Py_ssize_t))
     cdef char *free = memory_of(&solver.rows, size + partition_bytes(&work))
     if free == NULL:
@@ -413,13 +414,13 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
         if single and reach_now(em) > task.reach:
             return UNUSUAL
         put_sums(solver, out.log_likelihood + i, out.total_weight + i)
-    put_solution(solver, i, out)
+    put_solution(solver, i, task.most, out)
     out.converged[i] = ended
     return FITTED
 
 
-cdef void put_solution(const Solver *solver, Py_ssize_t i, const Solutions *out) noexcept nogil:
-    """OUT the results of the i-th problem."""
+cdef void put_solution(const Solver *solver, Py_ssize_t i, Py_ssize_t most, const Solutions *out) noexcept nogil:
+    """OUT the results of the i-th problem, of no more iterations than `most`."""
     cdef const Em *em = &solver.em
     cdef const Parameters *own = &em.now
     cdef Py_ssize_t k = em.k, d = em.d
@@ -429,6 +430,7 @@ cdef void put_solution(const Solver *solver, Py_ssize_t i, const Solutions *out)
     memcpy(out.parameters.root + i * em.size, own.root, em.size * sizeof(double))
     memcpy(out.n_k + i * k, em.found.n_k, k * sizeof(double))
     memcpy(out.least + i * d, solver.least, d * sizeof(double))
+    memcpy(out.history + i * most, em.bounds.values, em.bounds.count * sizeof(double))
     out.exponent[i], out.n_iter[i], out.lower_bound[i] = solver.exponent, em.bounds.count, em.lower_bound
     out.reg_covar[i] = em.limits.floor.added
 
@@ -476,6 +478,7 @@ cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
     for name, each, dtype in (("status", 1, np.uint8), ("weights", k, float), ("means", k * d, float),
                               ("covariances", size, float), ("roots", size, float), ("n_k", k, float),
                               ("exponent", 1, np.intp), ("lower_bound", 1, float), ("n_iter", 1, np.intp),
+                              ("history", task.most, float),
                               ("converged", 1, bool), ("log_likelihood", 1, float), ("total_weight", 1, float),
                               ("least", d, float), ("reg_covar", 1, float)):
         array = getattr(out, name)
@@ -486,7 +489,8 @@ cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
         parameters=Parameters(<double *> address(out.weights), <double *> address(out.means),
                               <double *> address(out.covariances), <double *> address(out.roots)),
         n_k=<double *> address(out.n_k), exponent=<Py_ssize_t *> address(out.exponent),
-        lower_bound=<double *> address(out.lower_bound), n_iter=<Py_ssize_t *> address(out.n_iter),
+        lower_bound=<double *> address(out.lower_bound), history=<double *> address(out.history),
+        n_iter=<Py_ssize_t *> address(out.n_iter),
         converged=<unsigned char *> address(out.converged), log_likelihood=<double *> address(out.log_likelihood),
         total_weight=<double *> address(out.total_weight), least=<double *> address(out.least),
         reg_covar=<double *> address(out.reg_covar))

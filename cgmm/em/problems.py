@@ -102,7 +102,7 @@ class Solutions(NamedTuple):
     status : (m,) a value of _kernels.STATUSES
     weights : (m,k);  means : (m,k,d);  covariances, roots : (m, …) as the family has them
     n_k, exponent : (m,k), (m,) of the last E-step, as cgmm.em.stage.Fit has them
-    lower_bound, n_iter, converged : (m,)
+    lower_bound, n_iter, converged : (m,);  history : (m,max_iter) the lower bounds of the iterations
     log_likelihood, total_weight : (m,) sums over the rows at the end, 2^−exponent times what they are, if asked for
     least, reg_covar : (m,d), (m,) the floor under variances, and what was added to them
     """
@@ -115,6 +115,7 @@ class Solutions(NamedTuple):
     n_k: Array
     exponent: Labels
     lower_bound: Array
+    history: Array
     n_iter: Labels
     converged: Mask
     log_likelihood: Array
@@ -123,8 +124,9 @@ class Solutions(NamedTuple):
     reg_covar: Array
 
     @classmethod
-    def empty(cls, m: int, family: Family, k: int, d: int) -> Solutions:
+    def empty(cls, m: int, family: Family, task: Task) -> Solutions:
         """Room for the results of m problems: NaN, and zero where numbers are counts."""
+        k, d = task.k, task.d
         shape = m, *family.shape(k, d)
         return cls(
             status=np.zeros(m, dtype=np.uint8),
@@ -135,6 +137,7 @@ class Solutions(NamedTuple):
             n_k=np.full((m, k), np.nan),
             exponent=np.zeros(m, dtype=np.intp),
             lower_bound=np.full(m, np.nan),
+            history=np.empty((m, task.max_iter)),
             n_iter=np.zeros(m, dtype=np.intp),
             converged=np.zeros(m, dtype=bool),
             log_likelihood=np.full(m, np.nan),
@@ -142,10 +145,6 @@ class Solutions(NamedTuple):
             least=np.full((m, d), np.nan),
             reg_covar=np.full(m, np.nan),
         )
-
-    def part(self, which: slice) -> Solutions:
-        """The room of some of the problems."""
-        return Solutions(*(array[which] for array in self))
 
 
 def solve(
@@ -161,3 +160,8 @@ def solve(
     rows : (n_i,d) each;  row_weights : (n_i,) each, or None;  uniforms : (·,) for all, or (m,·)
     """
     _kernels.fit_problems(rows, row_weights, np.atleast_2d(uniforms), task, out, n_threads)
+
+
+def draws(k: int) -> int:
+    """How many uniform numbers a k-means start of k components takes of a generator."""
+    return 1 + (k - 1) * (2 + int(np.log(k)))
