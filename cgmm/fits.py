@@ -167,7 +167,7 @@ class Fits:
     def _components(self) -> tuple[Labels, Labels, dict[str, Any]]:
         """The problem and the number of each component of all fits, and by name weights, means and variances."""
         problem, component = np.nonzero(np.arange(self.weights.shape[1]) < self.n_components[:, np.newaxis])
-        means, variances = self.means[problem, component], self._variances()[problem, component]
+        means, variances = self.means[problem, component], self._ledger.variances()[problem, component]
         told = {"weight": self.weights[problem, component]}
         for j, feature in enumerate(self._features()):
             told[f"mean{feature}"], told[f"variance{feature}"] = means[:, j], variances[:, j]
@@ -229,11 +229,6 @@ class Fits:
         names: Names | None = self._titles.names
         told = range(self._ledger.d) if names is None else names
         return [""] if len(told) == 1 else [f"_{name}" for name in told]
-
-    def _variances(self) -> Array:
-        """Of each feature in each component, (m,k,d)."""
-        family, (m, k, d) = self._ledger.family, self.means.shape
-        return np.array([family.variances(covariances, k, d) for covariances in self.covariances]).reshape(m, k, d)
 
     def _evaluate(self, what: Output, X: Any, groups: Any, columns: bool) -> Any:
         problems = problems_of(X, groups, columns)

@@ -8,8 +8,7 @@ import numpy as np
 
 from cgmm.errors import InvalidParameterError
 from cgmm.fit import many, report
-from cgmm.fit.ledger import Ledger
-from cgmm.fit.many import Notes, Task
+from cgmm.fit.many import Task
 from cgmm.fit.request import request_of
 from cgmm.fits import Fits
 from cgmm.gmm import GMM
@@ -89,7 +88,7 @@ def fit_many(
 on_degenerate, missing, n_threads, stop, accelerate
         As of GMM, the same for all problems.
     verbose : int, default=0
-        1: a bar if tqdm is installed. 2 or more, or without it: a line for each problem.
+        1: a bar if tqdm is installed. 2 or more, or without it: lines, for each problem or for each batch of small ones.
 
     Returns
     -------
@@ -149,18 +148,13 @@ on_degenerate, missing, n_threads, stop, accelerate
     problems = problems_of(X, groups, columns, sample_weight)
     seeds = _seeds(random_state, len(problems))
     requests = [request_of(GMM(**{**model.get_params(deep=False), "n_components": k})) for k in sizes]
-    ledger = Ledger(len(problems), sizes[-1], requests[0].family, requests)
-    notes = Notes(problems, requests[0].on_degenerate)
+    run = many.Run(problems, Task(requests, criterion, seeds), skip=on_error == "skip")
     with report.Progress(check_verbose(verbose), len(problems)) as progress:
-        for i, found in many.outcomes(problems, Task(requests, criterion, seeds)):
-            if on_error == "raise" and found.state is None and found.error is not None:
-                raise many.failure(problems, i, found.error) from found.error
-            ledger.enter(i, found)
-            notes.take(i, found)
-            progress.step(problems.titles.told(i))
-    ledger.close()
-    notes.warn()
-    return Fits(ledger, problems.titles, model, seeds)
+        for last, count in run.steps():
+            progress.step(problems.titles.told(last), count)
+    run.ledger.close()
+    run.notes.warn()
+    return Fits(run.ledger, problems.titles, model, seeds)
 
 
 def _seeds(random_state: Any, m: int) -> Sequence[int]:

@@ -554,7 +554,10 @@ def test_the_arguments_are_those_of_gmm():
 
 
 def test_progress(capsys):
+    """The first fit by itself, and then batches, or one by one what is not for the compiled core."""
     fit_many([clusters(50, 1, 1)] * 3, verbose=2)
+    assert capsys.readouterr().out.splitlines() == ["1 of 3: problem 0", "3 of 3: problem 2"]
+    fit_many([clusters(50, 1, 1)] * 3, verbose=2, prior="default")
     assert capsys.readouterr().out.splitlines() == ["1 of 3: problem 0", "2 of 3: problem 1", "3 of 3: problem 2"]
 
 

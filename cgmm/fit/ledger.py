@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,10 +14,10 @@ from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
-    from cgmm.fit.many import Outcome
     from cgmm.fit.request import Request
+    from cgmm.mixture.criteria import Criteria
     from cgmm.mixture.families import Family
     from cgmm.types import Array, Labels, Mask, Names
 
@@ -25,6 +25,28 @@ if TYPE_CHECKING:
 NUMBERS = ("log_likelihood", "aic", "bic", "reg_covar", "eps")  # (m,), NaN
 COUNTS = ("n_iter", "n_components", "exponent", "passes")  # (m,), zero
 OF_COMPONENTS = ("weights", "n_k", "means", "covariances", "root")  # (m, …), NaN; but weights of zero
+
+
+class Outcome(NamedTuple):
+    """What became of a problem.
+
+    state, criteria : of its fit, or None where there is none
+    told : what GMM.fit would have warned of;  leans : whether reg_covar is much of a variance
+    error : why there is no fit
+    """
+
+    state: State | None = None
+    criteria: Criteria | None = None
+    told: tuple[tuple[str, type[Warning]], ...] = ()
+    leans: bool = False
+    error: ValueError | TypeError | None = None
+
+    def rank(self, criterion: str) -> tuple[bool, int, float]:
+        """The smallest is the best of several fits of the same rows; as in cgmm.select, one with a component that is
+        degenerate, or would be without reg_covar, only if there is no other."""
+        if self.state is None:
+            return True, 0, np.inf
+        return False, bool(self.state.fit.degenerate) + self.leans, getattr(self.criteria, criterion)
 
 
 class Ledger:
@@ -83,6 +105,10 @@ class Ledger:
         """The number of features; 0 as long as there is no fit."""
         return self.means.shape[2]
 
+    def adopt(self, **arrays: Any) -> None:
+        """Arrays of all problems, by their names."""
+        vars(self).update(arrays)
+
     def enter(self, i: int, found: Outcome) -> None:
         """What became of the i-th problem."""
         if found.state is None or found.criteria is None:
@@ -103,10 +129,30 @@ class Ledger:
         self.exponent[i], self.passes[i], self.eps[i] = fit.exponent, state.passes, state.eps
         self.least[i], self.reg_covar[i] = rules.floor(parameters.d), rules.reg_covar
         self.history[i], self.names[i] = fit.lower_bounds, state.names
-        if found.told:
-            self.told[i] = tuple(text for text, _ in found.told)
+        self.tell(i, found.told)
         if len(state.restarts) > 1 or fit.repairs or fit.starved or rules.prior is not None:
             self._kept[i] = state
+
+    def tell(self, i: int, told: Iterable[tuple[str, type[Warning]]]) -> None:
+        """What GMM.fit would have warned of."""
+        texts = tuple(text for text, _ in told)
+        if texts:
+            self.told[i] = texts
+
+    def take(self, places: Labels, other: Ledger, rows: Labels) -> None:
+        """The fits of some problems from another ledger of one number of components, which has kept none."""
+        k = other.k
+        for name in OF_COMPONENTS:
+            own, found = getattr(self, name), getattr(other, name)[rows]
+            if self._has_components(name):
+                own[places, :k] = found
+            else:
+                own[places] = found
+        self.weights[places, k:] = 0.0
+        for name in (*NUMBERS, *COUNTS, "least", "converged"):
+            getattr(self, name)[places] = getattr(other, name)[rows]
+        for i, row in zip(places.tolist(), rows.tolist(), strict=True):
+            self.history[i] = other.history[row]
 
     def state(self, i: int) -> State:
         """The State of the i-th problem, which has a fit."""
@@ -159,9 +205,20 @@ class Ledger:
     def of(self, i: int, k: int) -> list[Any]:
         """Of OF_COMPONENTS the views that belong to the k components of a problem."""
         arrays = (getattr(self, name)[i] for name in OF_COMPONENTS)
-        own = self.family.per_component
-        return [array[:k] if own or name not in ("covariances", "root") else array
+        return [array[:k] if self._has_components(name) else array
                 for name, array in zip(OF_COMPONENTS, arrays, strict=True)]  # fmt: skip
+
+    def _has_components(self, name: str) -> bool:
+        """Whether an array has an axis of components; tied covariances have none."""
+        return self.family.per_component or name not in ("covariances", "root")
+
+    def variances(self) -> Array:
+        """Of each feature in each component, (m,k,d)."""
+        (m, k), d, family = self.weights.shape, self.d, self.family
+        if family.per_component:
+            stacked = self.covariances.reshape(m * k, *self.covariances.shape[2:])
+            return family.variances(stacked, m * k, d).reshape(m, k, d)
+        return np.array([family.variances(own, k, d) for own in self.covariances]).reshape(m, k, d)
 
     def close(self) -> None:
         """Nothing is entered from now on."""

@@ -9,41 +9,21 @@ import numpy as np
 
 from cgmm import errors
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning
-from cgmm.fit import fitting, report
+from cgmm.fit import batches, fitting, report
+from cgmm.fit.batches import Solver
+from cgmm.fit.ledger import Ledger, Outcome
 from cgmm.fit.state import State
 from cgmm.rows.evaluation import criteria_of
 
 if TYPE_CHECKING:
+    from cgmm.fit.batches import Batch, Solved
     from cgmm.fit.request import Request
     from cgmm.fit.restarts import Search
-    from cgmm.mixture.criteria import Criteria
     from cgmm.rows.problems import Problems
-    from cgmm.types import Names
+    from cgmm.types import Labels, Names
 
 NAMED = 10  # Problems that a warning names: more would not be read.
 SKIPPED = "They are NaN in the results, and Fits.errors gives the reason of each"
-
-
-class Outcome(NamedTuple):
-    """What became of a problem.
-
-    state, criteria : of its fit, or None where there is none
-    told : what GMM.fit would have warned of;  leans : whether reg_covar is much of a variance
-    error : why there is no fit
-    """
-
-    state: State | None = None
-    criteria: Criteria | None = None
-    told: tuple[tuple[str, type[Warning]], ...] = ()
-    leans: bool = False
-    error: ValueError | TypeError | None = None
-
-    def rank(self, criterion: str) -> tuple[bool, int, float]:
-        """The smallest is the best of several fits of the same rows; as in cgmm.select, one with a component that is
-        degenerate, or would be without reg_covar, only if there is no other."""
-        if self.state is None:
-            return True, 0, np.inf
-        return False, bool(self.state.fit.degenerate) + self.leans, getattr(self.criteria, criterion)
 
 
 class Task(NamedTuple):
@@ -57,20 +37,85 @@ class Task(NamedTuple):
     seeds: Sequence[int]
 
 
-def outcomes(problems: Problems, task: Task) -> Iterator[tuple[int, Outcome]]:
-    """What became of each problem, with its index, in their order."""
-    d: int | None = None
-    for i in range(len(problems)):
-        found = outcome(problems, i, task, d)
-        if found.state is not None:
-            d = found.state.fit.parameters.d
-        yield i, found
+class Run:
+    """The fits of all problems, entered into a ledger as they end.
 
+    Problems that the compiled core can fit whole go there in batches, once a first fit has told how many features there
+    are; the others are fitted one by one, as GMM.fit does.
+    """
 
-def outcome(problems: Problems, i: int, task: Task, d: int | None) -> Outcome:
-    """What became of one problem, whose rows are to have d features if that is known."""
-    candidates = [_fitted(problems, i, task, asked, d) for asked in task.requests]
-    return min(candidates, key=lambda one: one.rank(task.criterion))
+    def __init__(self, problems: Problems, task: Task, skip: bool) -> None:
+        """skip : a problem that cannot be fitted is noted, and no error"""
+        largest = task.requests[-1]
+        self.problems, self.task, self.skip = problems, task, skip
+        self.ledger = Ledger(len(problems), largest.k, largest.family, task.requests)
+        self.notes = Notes(problems, largest.on_degenerate)
+
+    def steps(self) -> Iterator[tuple[int, int]]:
+        """Fits them; after each step the last problem that is done, and how many it was."""
+        m, done = len(self.problems), 0
+        while done < m and not self.ledger.d:
+            self._alone(done)
+            yield done, 1
+            done += 1
+        solvers = self._solvers() if done < m else []
+        if solvers:
+            for problems, batch in batches.gathered(self.problems, done, self.task.requests[-1], self.ledger.d):
+                self._together(problems, batch, solvers)
+                yield problems[-1], len(problems)
+            return
+        for i in range(done, m):
+            self._alone(i)
+            yield i, 1
+
+    def _solvers(self) -> list[Solver]:
+        """One for each number of components; none if the compiled core does not know what is asked for."""
+        if self.task.criterion == "icl" and len(self.task.requests) > 1:
+            return []
+        found = [Solver.of(asked, self.ledger.d, self.task.seeds) for asked in self.task.requests]
+        return [solver for solver in found if solver is not None] if all(found) else []
+
+    def _together(self, problems: range, batch: Batch, solvers: Sequence[Solver]) -> None:
+        """Problems of a batch, and those between them that are none for the compiled core."""
+        solved = [solver.solve(batch) for solver in solvers]
+        best, indices = batches.best_of(solved, self.task.criterion), np.array(batch.indices, dtype=np.intp)
+        for which, one in enumerate(solved):
+            rows = np.flatnonzero(best == which)
+            self._take(one, rows, indices[rows])
+        known = dict(zip(batch.indices, range(len(indices)), strict=True))
+        for i in sorted(set(problems) - set(indices[best >= 0].tolist())):
+            self._alone(i, known.get(i), solved)
+
+    def _take(self, solved: Solved, rows: Labels, places: Labels) -> None:
+        """The fits in some rows of a batch, which are those of the problems at these places."""
+        self.ledger.take(places, solved.ledger, rows)
+        for i in places.tolist():
+            self.ledger.names[i] = self.problems.names_of(i, None)
+        for i in places[solved.doubtful[rows] | ~solved.ledger.converged[rows]].tolist():
+            state = self.ledger.state(i)
+            assert state.settings is not None  # it was fitted
+            told = tuple(report.faults(state.fit, state.settings, state.names))
+            self.ledger.tell(i, told)
+            self.notes.take(i, Outcome(state=state, told=told))
+
+    def _alone(self, i: int, row: int | None = None, solved: Sequence[Solved] = ()) -> None:
+        """One problem, of which some numbers of components may be solved, in a row of a batch."""
+        criterion = self.task.criterion
+        ranked: list[tuple[tuple[bool, int, float], int, Outcome | None]] = []
+        for at, asked in enumerate(self.task.requests):
+            if row is not None and solved[at].fitted[row]:
+                ranked.append((solved[at].rank(row, criterion), at, None))
+            else:
+                found = _fitted(self.problems, i, self.task, asked, self.ledger.d or None)
+                ranked.append((found.rank(criterion), at, found))
+        _, at, best = min(ranked, key=lambda one: one[:2])
+        if best is None:
+            self._take(solved[at], np.array([row]), np.array([i]))
+            return
+        if best.state is None and best.error is not None and not self.skip:
+            raise failure(self.problems, i, best.error) from best.error
+        self.ledger.enter(i, best)
+        self.notes.take(i, best)
 
 
 def _fitted(problems: Problems, i: int, task: Task, asked: Request, d: int | None) -> Outcome:
@@ -118,6 +163,8 @@ class Notes:
 
     def warn(self) -> None:
         told: list[tuple[str, type[Warning]]] = []
+        for notes in (self.skipped, self.unconverged, self.degenerate):
+            notes.sort()
         if self.skipped:
             text = f"could not be fitted. {SKIPPED}; the first: {self.skipped[0][1]}"
             told.append((f"{self._counted(self.skipped)} {text}", UserWarning))

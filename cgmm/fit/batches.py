@@ -1,0 +1,149 @@
+"""Problems that are solved many at a time: gathered into batches of bounded memory, each fitted in compiled calls."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cgmm.config import threads
+from cgmm.em import problems as compiled
+from cgmm.fit import doubts
+from cgmm.fit.ledger import Ledger
+from cgmm.fit.restarts import LEANING
+from cgmm.mixture.criteria import information
+from cgmm.mixture.parameters import n_parameters_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from cgmm.fit.request import Request
+    from cgmm.rows.problems import Problems
+    from cgmm.types import Array, Labels, Mask, Rows
+
+# A batch has no more values of rows, nor numbers of histories, than VALUES (8 MiB), unless one problem has; and no more
+# values times components times features than WORK, so that Ctrl-C is noticed within some tenths of a second.
+VALUES, WORK = 1 << 20, 1 << 24
+
+
+class Batch(NamedTuple):
+    """Problems whose rows are ready for the kernels: their indices, rows (n_i,d) and weights (n_i,), or None."""
+
+    indices: list[int]
+    rows: list[Rows]
+    weights: list[Array | None]
+
+
+def gathered(problems: Problems, start: int, asked: Request, d: int) -> Iterator[tuple[range, Batch]]:
+    """The problems from one on, in ranges; of each, those that the compiled call may know how to fit."""
+    begun, batch, values = start, Batch([], [], []), 0
+    most = min(VALUES, WORK // (asked.k * d))
+    for i in range(start, len(problems)):
+        rows, weights = problems.part(i)
+        if _is_ready(rows, weights):
+            batch.indices.append(i)
+            batch.rows.append(rows)
+            batch.weights.append(None if weights is None else np.ascontiguousarray(weights, dtype=np.float64))
+            values += rows.size
+        if values >= most or len(batch.indices) * asked.settings.max_iter >= VALUES:
+            yield range(begun, i + 1), batch
+            begun, batch, values = i + 1, Batch([], [], []), 0
+    if begun < len(problems):
+        yield range(begun, len(problems)), batch
+
+
+def _is_ready(rows: Any, weights: Any) -> bool:
+    """Whether rows and weights are arrays that the compiled call takes; all else about them it checks itself."""
+    if type(rows) is not np.ndarray or rows.ndim != 2 or rows.dtype not in (np.float32, np.float64):
+        return False
+    is_array = type(weights) is np.ndarray and weights.dtype.kind in "biuf" and weights.ndim == 1
+    return bool(rows.dtype.isnative and rows.flags.aligned and (weights is None or is_array))
+
+
+class Solver:
+    """Fits batches for one number of components."""
+
+    def __init__(self, asked: Request, task: compiled.Task, uniforms: Array) -> None:
+        """uniforms : random numbers, (m,·) for each problem, or (1,·) for all"""
+        self.asked, self.task, self.uniforms = asked, task, uniforms
+
+    @classmethod
+    def of(cls, asked: Request, d: int, seeds: Sequence[int]) -> Solver | None:
+        """None where the compiled call does not know what is asked for."""
+        plain = (
+            asked.first_kind == "kmeans" and asked.n_init == 1 and not any(part is not None for part in asked.given[:4])
+        )
+        task = compiled.Task.of(asked.settings, asked.family, asked.k, d, criteria=True) if plain else None
+        if asked.prior is not None or task is None:
+            return None
+        distinct = seeds[:1] if len(set(seeds)) == 1 else seeds
+        draws = compiled.draws(asked.k)
+        return cls(asked, task, np.array([asked._replace(seed=s).generator().random(draws) for s in distinct]))
+
+    def solve(self, batch: Batch) -> Solved:
+        asked, m = self.asked, len(batch.indices)
+        out = compiled.Solutions.empty(m, asked.family, self.task)
+        uniforms = self.uniforms if len(self.uniforms) == 1 else self.uniforms[batch.indices]
+        weights = None if all(own is None for own in batch.weights) else batch.weights
+        compiled.solve(self.task, batch.rows, weights, uniforms, out, threads(asked.n_threads))
+        return Solved(asked, batch, out)
+
+
+class Solved:
+    """What became of a batch, for one number of components.
+
+    fitted : (m,) which problems have a fit; the others are left to Python
+    ledger : their fits
+    """
+
+    def __init__(self, asked: Request, batch: Batch, out: compiled.Solutions) -> None:
+        family, k, m = asked.family, asked.k, len(batch.indices)
+        self.fitted: Mask = out.status == 0
+        self.ledger = ledger = Ledger(m, k, family, [asked])
+        ledger.adopt(
+            weights=out.weights,
+            n_k=out.n_k,
+            means=out.means,
+            covariances=out.covariances,
+            root=out.roots,
+            least=out.least,
+            reg_covar=out.reg_covar,
+            exponent=out.exponent,
+            converged=out.converged,
+            n_iter=out.n_iter,
+        )
+        ledger.n_components[self.fitted] = k
+        ledger.passes[:] = out.n_iter + asked.settings.rules.relative  # which takes a pass, for the variances
+        ledger.eps[:] = [np.finfo(rows.dtype).eps for rows in batch.rows]
+        ledger.history = [history[:n] for history, n in zip(out.history, out.n_iter.tolist(), strict=True)]
+        number = n_parameters_of(family, k, out.means.shape[2])
+        with np.errstate(over="ignore", invalid="ignore"):
+            sums = np.ldexp(out.log_likelihood, out.exponent), np.ldexp(out.total_weight, out.exponent)
+            ledger.log_likelihood[:] = sums[0]
+            ledger.aic[:], ledger.bic[:] = information(*sums, number)
+
+        self.doubtful: Mask = doubts.suspects(out.means, ledger.variances(), out.reg_covar)
+        if asked.on_degenerate == "raise":
+            self.fitted &= ~self.doubtful
+
+    def leans(self, at: int) -> bool:
+        """As Search.leans."""
+        least = self.ledger.family.least_left(self.ledger.root[at])
+        return bool(self.ledger.reg_covar[at] > LEANING * least)
+
+    def rank(self, at: int, criterion: str) -> tuple[bool, int, float]:
+        """As of Outcome."""
+        return False, int(self.leans(at)), float(getattr(self.ledger, criterion)[at])
+
+
+def best_of(solved: Sequence[Solved], criterion: str) -> Labels:
+    """Which number of components is the best for each problem of a batch; −1 where more must be known to tell."""
+    if len(solved) == 1:
+        return np.where(solved[0].fitted, 0, -1)
+    values = np.column_stack([getattr(one.ledger, criterion) for one in solved])
+    known = np.all([one.fitted for one in solved], axis=0)
+    best = np.where(known, np.where(known[:, np.newaxis], values, 0.0).argmin(axis=1), -1)
+    for at in np.flatnonzero(known).tolist():
+        if solved[best[at]].leans(at):
+            best[at] = -1
+    return best
