@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import operator
 import os
 from collections.abc import Iterator
@@ -93,8 +94,8 @@ class Fits:
         i %= len(self)
         if i in self.errors:
             raise ValueError(f"{self._titles.told(i)} has no fit: {self.errors[i]}")
-        changed = {"n_components": int(self.n_components[i]), "random_state": self._seeds[i]}
-        model = GMM(**{**self._model.get_params(deep=False), **changed})
+        model = copy.copy(self._model)
+        model.n_components, model.random_state = int(self.n_components[i]), self._seeds[i]
         return model._with(self._ledger.state(i))
 
     def __iter__(self) -> Iterator[GMM]:

@@ -88,7 +88,7 @@ def fit_many(
 on_degenerate, missing, n_threads, stop, accelerate
         As of GMM, the same for all problems.
     verbose : int, default=0
-        1: a bar if tqdm is installed. 2 or more, or without it: lines, for each problem or for each batch of small ones.
+        1: a bar if tqdm is installed. 2 or more, or without it: lines, for each problem or batch of small problems.
 
     Returns
     -------

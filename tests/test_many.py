@@ -13,6 +13,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 import degenerate
 import reference
 from cgmm import GMM, ConvergenceWarning, DegenerateError, DegenerateWarning, Fits, Prior, fit_many, table
+from cgmm.fit import batches, fitting
+from cgmm.fit.report import faults
+from cgmm.fit.restarts import LEANING
 from datasets import DATA
 from problems import CHUNK, FITTED, assert_same_bits, clusters
 from steps import at_each_line
@@ -173,6 +176,101 @@ def test_any_number_of_threads_gives_the_same_bits():
         other = fit_many(X, 3, random_state=0, n_threads=n_threads)
         for name in ("weights", "means", "covariances", "log_likelihood", "bic", "n_iter", "converged"):
             assert_array_equal(getattr(one, name), getattr(other, name))
+
+
+# Batches, and the way of GMM.fit
+
+
+@pytest.fixture
+def one_by_one(monkeypatch):
+    """The numbers of components of fits that are not compiled whole, as they are made."""
+    made, found = [], fitting.found
+
+    def counted(asked, *rows):
+        made.append(asked.k)
+        return found(asked, *rows)
+
+    monkeypatch.setattr(fitting, "found", counted)
+    return made
+
+
+@types
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("values, work", [(1 << 20, 1 << 24), (900, 1 << 24), (1 << 20, 5000), (1, 1)])
+def test_plain_problems_are_compiled_whole_whatever_the_batches(
+    values, work, n_threads, dtype, one_by_one, monkeypatch
+):
+    monkeypatch.setattr(batches, "VALUES", values)
+    monkeypatch.setattr(batches, "WORK", work)
+    problems = problems_like(150, 2, 2, m=12, dtype=dtype)
+    fits = fit_many(problems, 2, random_state=0, n_threads=n_threads)
+    assert one_by_one == [2]  # the first, which tells how many features there are
+    assert_as_alone(fits, problems, n_components=2, random_state=0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"n_init": 2}, {"prior": "default"}, {"accelerate": True}, {"init_params": "random"}, {"max_iter": 0},
+     {"means_init": np.eye(2)}, {"fixed": {"weights"}, "weights_init": [0.5, 0.5]}],
+    ids=str,
+)  # fmt: skip
+def test_others_are_not(arguments, one_by_one):
+    fit_many(problems_like(100, 2, 2, m=4), 2, random_state=0, **arguments)
+    assert one_by_one == [2] * 4
+
+
+def odd_ones():
+    """Problems of two features, some of which are none for the compiled core, and why."""
+    X = clusters(80, 2, 2)
+    gaps = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
+    return {
+        "plain": X, "gaps": gaps, "long": clusters(9000, 2, 2), "few": X[:2], "one": X[:1], "none": X[:0],
+        "wide": X[:, [0, 1, 1]], "constant": np.column_stack([X[:, 0], np.ones(80)]), "text": [["a", "b"]],
+        "equal": np.repeat(X[:4], 20, axis=0), "infinite": np.where(X[3] == X, np.inf, X), "large": X * 1e150,
+        "frame": pd.DataFrame(X, columns=["a", "b"]), "list": X.tolist(), "integers": np.round(9 * X).astype(int),
+        "big-endian": X.astype(">f8"), "flat": X[:, 0], "float32": X.astype(np.float32), "half": X.astype(np.float16),
+        "plain too": X + 1, "far": X + 1e9, "two": np.repeat([[0.0, 1.0], [5.0, 5.0]], 40, axis=0), "nothing": None,
+    }  # fmt: skip
+
+
+@families
+@pytest.mark.parametrize("sizes", [2, [1, 2, 3], [4, 1]], ids=str)
+@pytest.mark.parametrize("reg_covar", ["relative", 0.0])
+def test_whatever_stands_beside_it_a_fit_is_that_of_gmm(reg_covar, sizes, family):
+    odd = odd_ones()
+    arguments = {
+        "covariance_type": family,
+        "missing": "marginal",
+        "random_state": 1,
+        "reg_covar": reg_covar,
+        "tol": 1e-5,
+    }
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = fit_many(list(odd.values()), sizes, on_error="skip", **arguments)
+    for i, (name, X) in enumerate(odd.items()):
+        try:
+            models = [alone_as(k, **arguments).fit(X) for k in sorted(np.atleast_1d(sizes).tolist()) if k <= len(X)]
+            assert X is not None and models and models[0].n_features_in_ == 2
+        except (ValueError, TypeError, AssertionError):
+            assert i in fits.errors, name
+            continue
+        best = min(models, key=lambda model, X=X: rank(model, X))
+        assert_same_fit(fits[i], best)
+        assert_array_equal(fits.bic[i], best.bic(X), strict=False)
+        assert (i in fits.warnings) == bool(told_of(best))
+
+
+def rank(model, X):
+    """As cgmm.select ranks candidates."""
+    settings, parameters = model._state.settings, model._parameters
+    leans = settings.rules.reg_covar > LEANING * parameters.family.least_left(parameters.root)
+    return bool(model.diagnostics_.degenerate) + leans, model.bic(X)
+
+
+def told_of(model):
+    state = model._state
+    return faults(state.fit, state.settings, state.names)
 
 
 # How rows are handed over

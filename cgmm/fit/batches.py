@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cgmm import protocol
 from cgmm.config import threads
 from cgmm.em import problems as compiled
 from cgmm.fit import doubts
@@ -13,51 +14,68 @@ from cgmm.fit.ledger import Ledger
 from cgmm.fit.restarts import LEANING
 from cgmm.mixture.criteria import information
 from cgmm.mixture.parameters import n_parameters_of
+from cgmm.rows.sources import is_dask, source_of
+from cgmm.validation import check_array
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cgmm.fit.request import Request
+    from cgmm.rows.part import Part
     from cgmm.rows.problems import Problems
-    from cgmm.types import Array, Labels, Mask, Rows
+    from cgmm.types import Array, Labels, Mask, Names, Rows
 
 # A batch has no more values of rows, nor numbers of histories, than VALUES (8 MiB), unless one problem has; and no more
 # values times components times features than WORK, so that Ctrl-C is noticed within some tenths of a second.
 VALUES, WORK = 1 << 20, 1 << 24
+EPS = {np.dtype(kind): float(np.finfo(kind).eps) for kind in (np.float32, np.float64)}
+
+
+class Ready(NamedTuple):
+    """A problem as the kernels take it: rows (n_i,d), weights (n_i,) or None, and the names of features or None."""
+
+    rows: Rows
+    weights: Array | None
+    names: Names | None
 
 
 class Batch(NamedTuple):
-    """Problems whose rows are ready for the kernels: their indices, rows (n_i,d) and weights (n_i,), or None."""
+    """Some problems, and their indices."""
 
     indices: list[int]
-    rows: list[Rows]
-    weights: list[Array | None]
+    problems: list[Ready]
 
 
 def gathered(problems: Problems, start: int, asked: Request, d: int) -> Iterator[tuple[range, Batch]]:
     """The problems from one on, in ranges; of each, those that the compiled call may know how to fit."""
-    begun, batch, values = start, Batch([], [], []), 0
+    begun, batch, values = start, Batch([], []), 0
     most = min(VALUES, WORK // (asked.k * d))
     for i in range(start, len(problems)):
-        rows, weights = problems.part(i)
-        if _is_ready(rows, weights):
+        ready = _ready(problems.part(i), asked.gaps)
+        if ready is not None:
             batch.indices.append(i)
-            batch.rows.append(rows)
-            batch.weights.append(None if weights is None else np.ascontiguousarray(weights, dtype=np.float64))
-            values += rows.size
+            batch.problems.append(ready._replace(names=problems.names_of(i, ready.names)))
+            values += ready.rows.size
         if values >= most or len(batch.indices) * asked.settings.max_iter >= VALUES:
             yield range(begun, i + 1), batch
-            begun, batch, values = i + 1, Batch([], [], []), 0
+            begun, batch, values = i + 1, Batch([], []), 0
     if begun < len(problems):
         yield range(begun, len(problems)), batch
 
 
-def _is_ready(rows: Any, weights: Any) -> bool:
-    """Whether rows and weights are arrays that the compiled call takes; all else about them it checks itself."""
-    if type(rows) is not np.ndarray or rows.ndim != 2 or rows.dtype not in (np.float32, np.float64):
-        return False
-    is_array = type(weights) is np.ndarray and weights.dtype.kind in "biuf" and weights.ndim == 1
-    return bool(rows.dtype.isnative and rows.flags.aligned and (weights is None or is_array))
+def _ready(part: Part, gaps: bool) -> Ready | None:
+    """A problem as the kernels take it, who check the values themselves; None if GMM.fit is to see what it is."""
+    try:
+        if is_dask(part.rows) or source_of(part.rows, part.weights, gaps) is not None:
+            return None
+        names = protocol.feature_names(part.rows)
+        rows = check_array("X", part.rows)
+        weights = None if part.weights is None else check_array("sample_weight", part.weights)
+    except (TypeError, ValueError):
+        return None
+    if rows.ndim != 2 or (weights is not None and weights.ndim != 1):
+        return None
+    return Ready(rows, None if weights is None else np.ascontiguousarray(weights, dtype=np.float64), names)
 
 
 class Solver:
@@ -84,8 +102,8 @@ class Solver:
         asked, m = self.asked, len(batch.indices)
         out = compiled.Solutions.empty(m, asked.family, self.task)
         uniforms = self.uniforms if len(self.uniforms) == 1 else self.uniforms[batch.indices]
-        weights = None if all(own is None for own in batch.weights) else batch.weights
-        compiled.solve(self.task, batch.rows, weights, uniforms, out, threads(asked.n_threads))
+        rows, weights = [problem.rows for problem in batch.problems], [problem.weights for problem in batch.problems]
+        compiled.solve(self.task, rows, weights, uniforms, out, threads(asked.n_threads))
         return Solved(asked, batch, out)
 
 
@@ -114,7 +132,8 @@ class Solved:
         )
         ledger.n_components[self.fitted] = k
         ledger.passes[:] = out.n_iter + asked.settings.rules.relative  # which takes a pass, for the variances
-        ledger.eps[:] = [np.finfo(rows.dtype).eps for rows in batch.rows]
+        ledger.eps[:] = [EPS[problem.rows.dtype] for problem in batch.problems]
+        ledger.names = [problem.names for problem in batch.problems]
         ledger.history = [history[:n] for history, n in zip(out.history, out.n_iter.tolist(), strict=True)]
         number = n_parameters_of(family, k, out.means.shape[2])
         with np.errstate(over="ignore", invalid="ignore"):

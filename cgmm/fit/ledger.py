@@ -152,7 +152,7 @@ class Ledger:
         for name in (*NUMBERS, *COUNTS, "least", "converged"):
             getattr(self, name)[places] = getattr(other, name)[rows]
         for i, row in zip(places.tolist(), rows.tolist(), strict=True):
-            self.history[i] = other.history[row]
+            self.history[i], self.names[i] = other.history[row], other.names[row]
 
     def state(self, i: int) -> State:
         """The State of the i-th problem, which has a fit."""

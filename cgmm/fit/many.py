@@ -89,8 +89,6 @@ class Run:
     def _take(self, solved: Solved, rows: Labels, places: Labels) -> None:
         """The fits in some rows of a batch, which are those of the problems at these places."""
         self.ledger.take(places, solved.ledger, rows)
-        for i in places.tolist():
-            self.ledger.names[i] = self.problems.names_of(i, None)
         for i in places[solved.doubtful[rows] | ~solved.ledger.converged[rows]].tolist():
             state = self.ledger.state(i)
             assert state.settings is not None  # it was fitted
