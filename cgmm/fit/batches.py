@@ -134,7 +134,7 @@ class Solved:
         ledger.passes[:] = out.n_iter + asked.settings.rules.relative  # which takes a pass, for the variances
         ledger.eps[:] = [EPS[problem.rows.dtype] for problem in batch.problems]
         ledger.names = [problem.names for problem in batch.problems]
-        ledger.history = [history[:n] for history, n in zip(out.history, out.n_iter.tolist(), strict=True)]
+        ledger.history = _cut(out.history, out.n_iter)
         number = n_parameters_of(family, k, out.means.shape[2])
         with np.errstate(over="ignore", invalid="ignore"):
             sums = np.ldexp(out.log_likelihood, out.exponent), np.ldexp(out.total_weight, out.exponent)
@@ -153,6 +153,13 @@ class Solved:
     def rank(self, at: int, criterion: str) -> tuple[bool, int, float]:
         """As of Outcome."""
         return False, int(self.leans(at)), float(getattr(self.ledger, criterion)[at])
+
+
+def _cut(history: Array, n_iter: Labels) -> list[Array]:
+    """The first n_iter numbers of each row, in memory that has no others."""
+    cut = history[np.arange(history.shape[1]) < n_iter[:, np.newaxis]]
+    ends = n_iter.cumsum().tolist()
+    return [cut[end - n : end] for end, n in zip(ends, n_iter.tolist(), strict=True)]
 
 
 def best_of(solved: Sequence[Solved], criterion: str) -> Labels:
