@@ -392,3 +392,27 @@ def test_a_damaged_file_is_an_error_that_names_it(tmp_path, part):
     np.savez(path, **{**arrays, "header": np.array(json.dumps(header))})
     with pytest.raises(ValueError, match=rf"fits\.npz cannot be loaded as the fits of many problems: .*{message}"):
         Fits.load(path)
+
+
+def test_a_file_that_is_cut_or_changed_is_refused_or_the_same(tmp_path):
+    path = tmp_path / "fits.npz"
+    fits = fit_many([clusters(30, 1, 2, seed=i) for i in range(3)], 2, random_state=0)
+    fits.save(path)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for size in {*range(0, len(whole), 97), *range(40), *range(len(whole) - 40, len(whole))}:
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match=r"fits\.npz cannot be loaded as the fits of many problems"):
+            Fits.load(path)
+    same = 0
+    for _ in range(300):
+        changed = bytearray(whole)
+        changed[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+        path.write_bytes(changed)
+        try:
+            found = Fits.load(path)
+        except ValueError as error:
+            assert "fits.npz cannot be loaded as the fits of many problems" in str(error)
+            continue
+        assert_same_fits(found, fits)
+        same += 1
+    assert same < 60  # what no reader looks at, as dates
