@@ -182,11 +182,12 @@ def test_rows_in_blocks_are_refused_with_the_reason():
             fit_many(X)
 
 
-def test_but_those_of_one_problem_may_come_in_blocks():
+def test_but_those_of_one_problem_may_come_in_blocks(tmp_path):
     dask = pytest.importorskip("dask.array")
     X = clusters(9000, 2, 2)
+    np.save(tmp_path / "rows.npy", X)
     in_blocks = lambda: (X[start : start + 1000] for start in range(0, 9000, 1000))  # noqa: E731
-    problems = [dask.from_array(X, chunks=(3000, 2)), X, in_blocks]
+    problems = [dask.from_array(X, chunks=(3000, 2)), X, in_blocks, table(tmp_path / "rows.npy")]
     fits = fit_many(problems, 2, random_state=0)
     for i, rows in enumerate(problems):
         assert_same_fit(fits[i], alone_as(2, random_state=0).fit(rows))
