@@ -14,7 +14,7 @@ from cgmm.fits import Fits
 from cgmm.gmm import GMM
 from cgmm.mixture.criteria import CRITERIA
 from cgmm.rows.problems import problems_of
-from cgmm.validation import check_choice, check_counts, check_random_state, check_seed, check_verbose
+from cgmm.validation import check_choice, check_counts, check_seed, check_verbose
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -65,7 +65,7 @@ def fit_many(
         may hold whatever ``GMM.fit`` takes.
     n_components : int or iterable of int, default=1
         Components of each mixture. Of several numbers, that of the smallest criterion is chosen for each problem by
-        itself; numbers for which it has too few rows are left out.
+        itself; numbers for which it cannot be fitted, as with too few rows, are left out.
     groups : array-like (n,), optional
         The group of each row of X; a problem is a group. Labels of any type that can be sorted.
     columns : bool, default=False
@@ -126,6 +126,14 @@ on_degenerate, missing, n_threads, stop, accelerate
     check_choice("criterion", criterion, CRITERIA)
     check_choice("on_error", on_error, ON_ERROR)
     sizes = check_counts("n_components", n_components)
+    starts: dict[str, Any] = {
+        "weights_init": weights_init,
+        "means_init": means_init,
+        "precisions_init": precisions_init,
+    }
+    given = [name for name, value in starts.items() if value is not None]
+    if given and len(sizes) > 1:
+        raise InvalidParameterError(f"{given[0]} is of one number of components, and n_components names {len(sizes)}")
     model = GMM(
         sizes[-1],
         covariance_type=covariance_type,
@@ -134,9 +142,7 @@ on_degenerate, missing, n_threads, stop, accelerate
         max_iter=max_iter,
         n_init=n_init,
         init_params=init_params,
-        weights_init=weights_init,
-        means_init=means_init,
-        precisions_init=precisions_init,
+        **starts,
         fixed=fixed,
         prior=prior,
         on_degenerate=on_degenerate,
@@ -163,6 +169,4 @@ def _seeds(random_state: Any, m: int) -> Sequence[int]:
         return [check_seed(random_state)] * m
     if len(random_state) != m:
         raise InvalidParameterError(f"random_state has {len(random_state)} seeds for {m} problems")
-    for seed in random_state:
-        check_random_state(seed)
-    return [int(seed) for seed in random_state]
+    return [check_seed(seed) for seed in random_state]

@@ -161,6 +161,7 @@ X2 = clusters(10, 2, 2)
         (lambda: iter([X2]), {}, TypeError, "not function"),
         ([X2], {"n_components": 0}, ValueError, "n_components must be at least 1"),
         ([X2], {"n_components": []}, ValueError, "at least one number"),
+        ([X2], {"n_components": [1, 2], "means_init": X2[:2]}, ValueError, "means_init is of one number of components"),
         ([X2], {"criterion": "best"}, ValueError, "criterion must be one of"),
         ([X2], {"on_error": "ignore"}, ValueError, "on_error must be one of"),
         ([X2], {"random_state": [1, 2]}, ValueError, "2 seeds for 1 problems"),
