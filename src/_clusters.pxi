@@ -53,6 +53,7 @@ cdef struct Clusters:
     double *closest         # (n,), and the following: those of the rows, which are needed for seeds only
     double *distances       # (trials,n)
     double *chunk_sums      # (chunks,trials)
+    bint watched            # the following two are wanted
     History inertia         # before each move of the centres and at the end
     History shares          # of the dense work, that each of these passes did
 
@@ -168,12 +169,16 @@ cdef Py_ssize_t first_above(const double *ascending, Py_ssize_t count, double va
 
 cdef void run_up(const Clusters *of, const double *values, Py_ssize_t chunk) noexcept nogil:
     """OUT of.running: the running sum of w · value over the rows of a chunk. IN values (n,), or NULL: ones."""
-    cdef Py_ssize_t start = chunk * CGMM_CHUNK_ROWS, i
+    cdef Py_ssize_t start = chunk * CGMM_CHUNK_ROWS, rows = min(<Py_ssize_t> CGMM_CHUNK_ROWS, of.work.n - start), i
     cdef const double *w = of.work.row_weights
     cdef double total = 0.0
-    for i in range(min(<Py_ssize_t> CGMM_CHUNK_ROWS, of.work.n - start)):
+    if w == NULL and values == NULL:
+        for i in range(rows):
+            of.running[i] = i + 1
+        return
+    for i in range(rows):
         if w == NULL:
-            total += 1.0 if values == NULL else values[start + i]
+            total += values[start + i]
         else:
             total += w[start + i] if values == NULL else w[start + i] * values[start + i]
         of.running[i] = total
@@ -278,6 +283,7 @@ cdef double mean_variance(Clusters *of) except -1 nogil:
     work.n, work.row_stride = (n + step - 1) // step, step * stride
     column_means_of(work, of.middle)
     work.n, work.row_stride, work.labels = n, stride, NULL
+    work.k_means.labels_only = work.k_means.without_inertia = False
     set_centres(of, K_MEANS, 1, of.middle)
     add_up(of)
     work.labels = labels
@@ -322,16 +328,21 @@ cdef Py_ssize_t lloyd_from(Clusters *of, Py_ssize_t most, double tol, char *tops
     while True:
         of.work.k_means.tops = NULL
         set_centres(of, K_MEANS, of.k, of.centres)
+        of.work.k_means.without_inertia = not of.watched
+        of.work.k_means.labels_only = not of.watched and (moves == most or settled)
         share = 1.0
         if leaving.worth > 0:
             with gil:
                 share = find_nearest(&of.work, &of.kept, tops, leaving.worth, of.n_threads)
         add_up(of)
         decide(&leaving, share)
-        remember(&of.inertia, of.sums[SUM_OF_LOGS])
-        remember(&of.shares, share)
+        if of.watched:
+            remember(&of.inertia, of.sums[SUM_OF_LOGS])
+            remember(&of.shares, share)
+        if moves == most or settled:
+            return moves
         squares = move(of)
-        if moves == most or settled or squares < 0:
+        if squares < 0:
             return moves
         settled = squares <= threshold
         of.centres, of.moved = of.moved, of.centres
@@ -405,7 +416,7 @@ def lloyd(X, const double[:, ::1] centres, Py_ssize_t most, double tol, row_weig
         raise ValueError(f"centres of {centres.shape[1]} features for rows of {of.work.d}")
     found, tops = np.empty(of.work.n, dtype=np.intp), np.empty(of.work.n if of.k >= LEAST_CENTRES else 0)
     labels = found
-    of.work.labels = &labels[0]
+    of.work.labels, of.watched = &labels[0], True
     memcpy(of.centres, &centres[0, 0], of.k * of.work.d * sizeof(double))
     cdef char *memory = <char *> address(tops)
     with nogil:

@@ -65,8 +65,11 @@ cdef void k_means_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, cha
         kernels.argmax(rows, work.k, memory + work.scratch.logd, top, label)
         if work.labels != NULL:
             memcpy(work.labels + start, label, rows * sizeof(Py_ssize_t))
+    if work.k_means.labels_only:
+        return
     fill_row_weights(work, NULL, start, rows, weights)
-    sums[SUM_OF_LOGS] += inertia_of(work, rows, top, weights)
+    if not work.k_means.without_inertia:
+        sums[SUM_OF_LOGS] += inertia_of(work, rows, top, weights)
     kernels.moments_hard(work.X + start * work.row_stride, work.row_stride, work.column_stride, rows, work.d,
                          work.centre, label, weights, sums + work.sums.n_k, sums + work.sums.first)
 

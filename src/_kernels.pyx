@@ -137,15 +137,23 @@ def all_within(X, double bound, int n_threads=1):
 
 cdef void column_means_of(const Work *work, double *means) noexcept nogil:
     """OUT means (d,): of the columns of work's rows, summed in the order of the rows."""
-    cdef Py_ssize_t d = work.d, i, j
-    cdef bint single = work.kernels.itemsize == sizeof(float)
+    cdef Py_ssize_t d = work.d, step = work.row_stride, start = 0, rows, i, j
     cdef const char *value
+    cdef double total
     memset(means, 0, d * sizeof(double))
-    for i in range(work.n):
-        value = work.X + i * work.row_stride
+    while start < work.n:    # so few rows at a time that they stay in cache, whatever the columns
+        rows = min(<Py_ssize_t> 64, work.n - start)
         for j in range(d):
-            means[j] += (<const float *> value)[0] if single else (<const double *> value)[0]
-            value += work.column_stride
+            value = work.X + start * step + j * work.column_stride
+            total = means[j]
+            if work.kernels.itemsize == sizeof(float):
+                for i in range(rows):
+                    total += (<const float *> (value + i * step))[0]
+            else:
+                for i in range(rows):
+                    total += (<const double *> (value + i * step))[0]
+            means[j] = total
+        start += rows
     for j in range(d):
         means[j] /= <double> work.n
 

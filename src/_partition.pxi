@@ -13,12 +13,18 @@ cdef bint all_below(const Py_ssize_t *labels, Py_ssize_t n, Py_ssize_t k) noexce
 cdef void set_weights(const Work *work, const Py_ssize_t *index, Py_ssize_t rows, char *r) noexcept nogil:
     """OUT r, a panel of one component: the weights of the rows of the index (rows,); zero past the last."""
     cdef Py_ssize_t group = work.kernels.group, real = work.kernels.itemsize, i
+    cdef bint single = real == sizeof(float)
     cdef double weight = 1.0
+    cdef char *to
     memset(r, 0, panel_bytes(work, rows, 1))
     for i in range(rows):
         if work.row_weights != NULL:
             weight = work.row_weights[index[i]]
-        work.kernels.convert(&weight, 1, NULL, 1, r + (i // group * 4 * group + i % group) * real)
+        to = r + (i // group * 4 * group + i % group) * real
+        if single:
+            (<float *> to)[0] = <float> weight
+        else:
+            (<double *> to)[0] = weight
 
 
 cdef void add_moments_of(const Work *work, const Py_ssize_t *index, Py_ssize_t rows, const double *centre, bint full,
@@ -38,6 +44,21 @@ cdef void add_moments_of(const Work *work, const Py_ssize_t *index, Py_ssize_t r
                                       r + align(4 * work.block * real), mass, first, second)
         else:
             work.kernels.moments_diag(memory, count, work.d, 1, zeros, NULL, NULL, r, mass, first, second)
+        start += count
+
+
+cdef void add_masses(const Work *work, const Py_ssize_t *labels, Py_ssize_t k, const double *centre, char *memory,
+                     double *n_k, double *first) noexcept nogil:
+    """OUT n_k (k,), first (k,d): the weights of the rows of each label (n,), and their first moments about the centre
+    (d,). SCRATCH memory."""
+    cdef Py_ssize_t start = 0, count
+    memset(n_k, 0, k * sizeof(double))
+    memset(first, 0, k * work.d * sizeof(double))
+    while start < work.n:
+        count = min(work.block, work.n - start)
+        fill_row_weights(work, NULL, start, count, memory)
+        work.kernels.moments_hard(work.X + start * work.row_stride, work.row_stride, work.column_stride, count, work.d,
+                                  centre, labels + start, memory, n_k, first)
         start += count
 
 
@@ -70,28 +91,27 @@ cdef void add_moments_of_labels(const Work *work, Partition *of) noexcept nogil:
     """OUT of.seconds, of.found but for its second. IN work: the rows, row_weights and block; of.labels, which are all
     of 0 … k − 1. SCRATCH the rest of it."""
     cdef Py_ssize_t d = work.d, real = work.kernels.itemsize, size = seconds_of(of.moment, d), start, rows, c, j
+    cdef bint full = of.moment == FULL or of.moment == POOLED
     cdef double *shift
     cdef double *first
     cdef double mass
     sort_by_label(of.labels, work.n, of.k, 0, of.ends, of.order)
     column_means_of(work, of.found.shift)
-    memset(of.memory, 0, 2 * align(work.block * cgmm_pad4(d) * real) + align(d * real))
-    memset(of.found.n_k, 0, of.k * sizeof(double))
-    memset(of.found.first, 0, of.k * d * sizeof(double))
-    memset(of.seconds, 0, of.k * size * sizeof(double))
     for c in range(1, of.k):
         memcpy(of.found.shift + c * d, of.found.shift, d * sizeof(double))
+    add_masses(work, of.labels, of.k, of.found.shift, of.memory, of.found.n_k, of.found.first)
+    memset(of.memory, 0, 2 * align(work.block * cgmm_pad4(d) * real) + align(d * real))
+    memset(of.seconds, 0, of.k * size * sizeof(double))
     for c in range(of.k):
         start = of.ends[c - 1] if c else 0
-        rows, mass, shift, first = of.ends[c] - start, 0.0, of.found.shift + c * d, of.found.first + c * d
-        add_moments_of(work, of.order + start, rows, shift, False, of.memory, &mass, first, of.seconds + c * size)
+        rows, mass, shift, first = of.ends[c] - start, of.found.n_k[c], of.found.shift + c * d, of.found.first + c * d
         for j in range(d):
             shift[j] += first[j] / mass if mass >= of.least else 0.0
-        memset(first, 0, d * sizeof(double))
-        memset(of.seconds + c * size, 0, size * sizeof(double))
+            first[j] = 0.0
+        of.found.n_k[c] = 0.0
         if mass >= of.least:
-            add_moments_of(work, of.order + start, rows, shift, of.moment == FULL or of.moment == POOLED, of.memory,
-                           of.found.n_k + c, first, of.seconds + c * size)
+            add_moments_of(work, of.order + start, rows, shift, full, of.memory, of.found.n_k + c, first,
+                           of.seconds + c * size)
 
 
 cdef void put_seconds(const Partition *of, Py_ssize_t d) noexcept nogil:

@@ -1,5 +1,5 @@
-# Many problems, nogil: the rows of each, where EM starts, its iterations, and what is left of it; threads over problems.
-# Part of _kernels.pyx.
+# Many problems, nogil: the rows of each, where EM starts, its iterations, and what is left of it; threads over
+# problems. Part of _kernels.pyx.
 #
 # What is done to a problem here is what cgmm.fit does to one that is ordinary, bit for bit: the same functions do it.
 # Where anything has to be decided, the problem is left to Python, and Status says why.
@@ -54,7 +54,8 @@ cdef struct Solutions:
     double *n_k
     Py_ssize_t *exponent
     double *lower_bound
-    double *history             # of the lower bounds of all iterations, `most` places for each problem
+    double *history             # the lower bounds of all iterations, with so many places for each problem, or none
+    Py_ssize_t places
     Py_ssize_t *n_iter
     unsigned char *converged
     double *log_likelihood
@@ -120,7 +121,8 @@ cdef int make_room(Solver *solver, Py_ssize_t n) except -1 nogil:
     cdef Py_ssize_t seconds = align(k * seconds_of(moment_of(solver.em.family), d) * sizeof(double))
     cdef Partition *of = &solver.partition
     cdef Work work = solver.em.work
-    work.kernels, work.block = TARGETS[TARGET].f64, cgmm_block_rows(d, 1, sizeof(double))    # float32's take no more
+    work.kernels = TARGETS[TARGET].f64    # whose reals are the larger
+    work.block = cgmm_block_rows(d, 1, sizeof(double))
     cdef Py_ssize_t size = 4 * each + align(n * d * sizeof(double)) + seeding + seconds + align(k * sizeof(Py_ssize_t))
     cdef char *free = memory_of(&solver.rows, size + partition_bytes(&work))
     if free == NULL:
@@ -210,30 +212,33 @@ cdef bint scale_weights(Solver *solver, const Problem *rows) noexcept nogil:
     return True
 
 
+cdef Py_ssize_t put_below(double *values, Py_ssize_t first, Py_ssize_t last, double pivot, bint equal) noexcept nogil:
+    """Put those of the values first … last that are below the pivot, or `equal` to it, before the others. Returns where
+    the others begin. Nothing is guessed that a processor might guess wrongly."""
+    cdef Py_ssize_t begin = first, i
+    cdef double value
+    for i in range(first, last + 1):
+        value = values[i]
+        values[i] = values[begin]
+        values[begin] = value
+        begin += value <= pivot if equal else value < pivot
+    return begin
+
+
 cdef double ranked(double *values, Py_ssize_t first, Py_ssize_t last, Py_ssize_t rank) noexcept nogil:
-    """The number of a rank among values first … last, between which it is (Hoare's selection, 1961). IN/OUT values:
-    afterwards none before it is larger, none after it smaller."""
-    cdef Py_ssize_t low, high
-    cdef double pivot, value
+    """The number of a rank among values first … last, between which it is (selection by partition, Hoare 1961). IN/OUT
+    values: afterwards none before it is larger, none after it smaller."""
+    cdef Py_ssize_t begin
+    cdef double pivot
     while first < last:
-        pivot, low, high = values[(first + last) // 2], first, last
-        while low <= high:
-            while values[low] < pivot:
-                low += 1
-            while values[high] > pivot:
-                high -= 1
-            if low <= high:
-                value = values[low]
-                values[low] = values[high]
-                values[high] = value
-                low += 1
-                high -= 1
-        if rank <= high:
-            last = high
-        elif rank >= low:
-            first = low
-        else:
-            break
+        pivot = values[(first + last) // 2]
+        begin = put_below(values, first, last, pivot, False)
+        if rank < begin:
+            last = begin - 1
+            continue
+        first = put_below(values, begin, last, pivot, True)
+        if rank < first:
+            return pivot
     return values[rank]
 
 
@@ -414,13 +419,13 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
         if single and reach_now(em) > task.reach:
             return UNUSUAL
         put_sums(solver, out.log_likelihood + i, out.total_weight + i)
-    put_solution(solver, i, task.most, out)
+    put_solution(solver, i, out)
     out.converged[i] = ended
     return FITTED
 
 
-cdef void put_solution(const Solver *solver, Py_ssize_t i, Py_ssize_t most, const Solutions *out) noexcept nogil:
-    """OUT the results of the i-th problem, of no more iterations than `most`."""
+cdef void put_solution(const Solver *solver, Py_ssize_t i, const Solutions *out) noexcept nogil:
+    """OUT the results of the i-th problem."""
     cdef const Em *em = &solver.em
     cdef const Parameters *own = &em.now
     cdef Py_ssize_t k = em.k, d = em.d
@@ -430,7 +435,8 @@ cdef void put_solution(const Solver *solver, Py_ssize_t i, Py_ssize_t most, cons
     memcpy(out.parameters.root + i * em.size, own.root, em.size * sizeof(double))
     memcpy(out.n_k + i * k, em.found.n_k, k * sizeof(double))
     memcpy(out.least + i * d, solver.least, d * sizeof(double))
-    memcpy(out.history + i * most, em.bounds.values, em.bounds.count * sizeof(double))
+    if out.places:
+        memcpy(out.history + i * out.places, em.bounds.values, em.bounds.count * sizeof(double))
     out.exponent[i], out.n_iter[i], out.lower_bound[i] = solver.exponent, em.bounds.count, em.lower_bound
     out.reg_covar[i] = em.limits.floor.added
 
@@ -466,8 +472,8 @@ cdef Task task_of(asked) except *:
         family=FAMILIES[asked.family], k=asked.k, d=asked.d, until=Until(asked.tol, asked.noise, asked.distance),
         most=asked.max_iter, added=asked.reg_covar, relative=asked.relative, criteria=asked.criteria,
         rows_below=asked.rows_below, moves=asked.moves, move_tol=asked.move_tol, starved=asked.starved,
-        empty=asked.empty, fall=asked.fall, reach=asked.reach, exact=asked.exact, moved=asked.moved, rounded=asked.rounded,
-        lifted=asked.lifted, floor=asked.floor, smallest=asked.smallest, quartiles=asked.quartiles, share=asked.share,
+        empty=asked.empty, fall=asked.fall, reach=asked.reach, exact=asked.exact, moved=asked.moved,
+        rounded=asked.rounded, lifted=asked.lifted, floor=asked.floor, smallest=asked.smallest, quartiles=asked.quartiles, share=asked.share,
         largest=asked.largest, largest_single=asked.largest_single, smallest_single=asked.smallest_single,
         scale_rows=asked.scale_rows, spread_rows=asked.spread_rows, floor_rows=asked.floor_rows)
 
@@ -475,10 +481,11 @@ cdef Task task_of(asked) except *:
 cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
     """Where the results of m problems are, of a cgmm.em.problems.Solutions."""
     cdef Py_ssize_t k = task.k, d = task.d, size = covariances_size(task.family, k, d)
+    cdef Py_ssize_t places = out.history.shape[1] and task.most
     for name, each, dtype in (("status", 1, np.uint8), ("weights", k, float), ("means", k * d, float),
                               ("covariances", size, float), ("roots", size, float), ("n_k", k, float),
                               ("exponent", 1, np.intp), ("lower_bound", 1, float), ("n_iter", 1, np.intp),
-                              ("history", task.most, float),
+                              ("history", places, float),
                               ("converged", 1, bool), ("log_likelihood", 1, float), ("total_weight", 1, float),
                               ("least", d, float), ("reg_covar", 1, float)):
         array = getattr(out, name)
@@ -489,7 +496,7 @@ cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
         parameters=Parameters(<double *> address(out.weights), <double *> address(out.means),
                               <double *> address(out.covariances), <double *> address(out.roots)),
         n_k=<double *> address(out.n_k), exponent=<Py_ssize_t *> address(out.exponent),
-        lower_bound=<double *> address(out.lower_bound), history=<double *> address(out.history),
+        lower_bound=<double *> address(out.lower_bound), history=<double *> address(out.history), places=places,
         n_iter=<Py_ssize_t *> address(out.n_iter),
         converged=<unsigned char *> address(out.converged), log_likelihood=<double *> address(out.log_likelihood),
         total_weight=<double *> address(out.total_weight), least=<double *> address(out.least),
@@ -521,6 +528,7 @@ cdef void attempt(Solver *solver, const Batch *batch, Py_ssize_t first, Py_ssize
     if <list> batch.failures:
         return
     try:
+        PyErr_CheckSignals()
         with nogil:
             solve_some(solver, batch, first, last)
     except BaseException as failure:
@@ -546,6 +554,7 @@ def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, i
     uniforms : (m,·), or (1,·) for all: as many as uniforms_of says;  asked : cgmm.em.problems.Task
     out : cgmm.em.problems.Solutions, into which the results are written: its `status` says which problems are fitted;
     of the others, which are left to Python, there is nothing
+    Returns the lower bounds of the iterations of a single problem.
     """
     cdef Py_ssize_t m = len(rows), i
     cdef Task task = task_of(asked)
@@ -569,8 +578,10 @@ def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, i
             for thread in range(threads):
                 open_solver(solver + thread, &task, own)
             solve_all(solver, threads, &batch)
+        bounds = array_of(&solver.em.bounds) if m == 1 else None
     finally:
         for thread in range(threads):
             close_solver(solver + thread)
     if failures:
         raise failures[0]
+    return bounds

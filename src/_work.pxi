@@ -138,6 +138,8 @@ cdef struct Boxed:
 
 cdef struct KMeans:
     # Scratch of a K_MEANS pass.
+    bint labels_only          # nothing is added up
+    bint without_inertia      # the sum of it is not wanted
     const char *tops          # REAL (n,): as a NEAREST pass left them beside work.labels, or NULL: to be found
     Py_ssize_t top            # REAL (block,)
     Py_ssize_t label          # Py_ssize_t (block,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -102,7 +102,8 @@ class Solutions(NamedTuple):
     status : (m,) a value of _kernels.STATUSES
     weights : (m,k);  means : (m,k,d);  covariances, roots : (m, …) as the family has them
     n_k, exponent : (m,k), (m,) of the last E-step, as cgmm.em.stage.Fit has them
-    lower_bound, n_iter, converged : (m,);  history : (m,max_iter) the lower bounds of the iterations
+    lower_bound, n_iter, converged : (m,);  history : (m,·) the lower bounds of the iterations,
+    if there is room for those of max_iter
     log_likelihood, total_weight : (m,) sums over the rows at the end, 2^−exponent times what they are, if asked for
     least, reg_covar : (m,d), (m,) the floor under variances, and what was added to them
     """
@@ -124,9 +125,11 @@ class Solutions(NamedTuple):
     reg_covar: Array
 
     @classmethod
-    def empty(cls, m: int, family: Family, task: Task) -> Solutions:
-        """Room for the results of m problems: NaN, and zero where numbers are counts."""
-        k, d = task.k, task.d
+    def empty(cls, m: int, family: Family, k: int, d: int, iterations: int = 0) -> Solutions:
+        """Room for the results of m problems: NaN, and zero where numbers are counts.
+
+        iterations : of which there is room for the lower bounds
+        """
         shape = m, *family.shape(k, d)
         return cls(
             status=np.zeros(m, dtype=np.uint8),
@@ -137,7 +140,7 @@ class Solutions(NamedTuple):
             n_k=np.full((m, k), np.nan),
             exponent=np.zeros(m, dtype=np.intp),
             lower_bound=np.full(m, np.nan),
-            history=np.empty((m, task.max_iter)),
+            history=np.empty((m, iterations)),
             n_iter=np.zeros(m, dtype=np.intp),
             converged=np.zeros(m, dtype=bool),
             log_likelihood=np.full(m, np.nan),
@@ -145,6 +148,16 @@ class Solutions(NamedTuple):
             least=np.full((m, d), np.nan),
             reg_covar=np.full(m, np.nan),
         )
+
+    def part(self, which: slice) -> Solutions:
+        """The room of some of the problems."""
+        values: Any = (array[which] for array in self)
+        return Solutions(*values)
+
+
+def uniforms(task: Task, rng: np.random.Generator) -> Array:
+    """The uniform numbers that a problem takes, as a fit draws them from the generator of its random_state."""
+    return rng.random(_kernels.uniforms_of(task.k))
 
 
 def solve(
@@ -154,14 +167,10 @@ def solve(
     uniforms: Array,
     out: Solutions,
     n_threads: int = 1,
-) -> None:
-    """Fit problems, as k-means starts of `cgmm.GMM` do, bit for bit; see _kernels.fit_problems.
+) -> Array | None:
+    """Fit problems, as k-means starts of `cgmm.GMM` do, bit for bit.
 
-    rows : (n_i,d) each;  row_weights : (n_i,) each, or None;  uniforms : (·,) for all, or (m,·)
+    rows : (n_i,d) each;  row_weights : (n_i,) each, the user's, or None;  uniforms : (·,) for all, or (m,·)
+    Returns the lower bounds of the iterations of a single problem; of several, which are as many arrays, None.
     """
-    _kernels.fit_problems(rows, row_weights, np.atleast_2d(uniforms), task, out, n_threads)
-
-
-def draws(k: int) -> int:
-    """How many uniform numbers a k-means start of k components takes of a generator."""
-    return 1 + (k - 1) * (2 + int(np.log(k)))
+    return _kernels.fit_problems(rows, row_weights, np.atleast_2d(uniforms), task, out, n_threads)

@@ -88,22 +88,20 @@ class Solver:
     @classmethod
     def of(cls, asked: Request, d: int, seeds: Sequence[int]) -> Solver | None:
         """None where the compiled call does not know what is asked for."""
-        plain = (
-            asked.first_kind == "kmeans" and asked.n_init == 1 and not any(part is not None for part in asked.given[:4])
-        )
+        plain = asked.plain and asked.n_init == 1 and asked.prior is None and asked.settings.max_iter <= VALUES
         task = compiled.Task.of(asked.settings, asked.family, asked.k, d, criteria=True) if plain else None
-        if asked.prior is not None or task is None:
+        if task is None:
             return None
         distinct = seeds[:1] if len(set(seeds)) == 1 else seeds
-        draws = compiled.draws(asked.k)
-        return cls(asked, task, np.array([asked._replace(seed=s).generator().random(draws) for s in distinct]))
+        generators = (asked._replace(seed=seed).generator() for seed in distinct)
+        return cls(asked, task, np.array([compiled.uniforms(task, rng) for rng in generators]))
 
     def solve(self, batch: Batch) -> Solved:
-        asked, m = self.asked, len(batch.indices)
-        out = compiled.Solutions.empty(m, asked.family, self.task)
+        asked, task, m = self.asked, self.task, len(batch.indices)
+        out = compiled.Solutions.empty(m, asked.family, task.k, task.d, task.max_iter)
         uniforms = self.uniforms if len(self.uniforms) == 1 else self.uniforms[batch.indices]
         rows, weights = [problem.rows for problem in batch.problems], [problem.weights for problem in batch.problems]
-        compiled.solve(self.task, rows, weights, uniforms, out, threads(asked.n_threads))
+        compiled.solve(task, rows, weights, uniforms, out, threads(asked.n_threads))
         return Solved(asked, batch, out)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cgmm.em.checkpoint import Checkpoint
 from cgmm.fit import report, starts
+from cgmm.fit.plain import plain_fit
 from cgmm.fit.restarts import Problem, Search
 from cgmm.fit.state import State
 from cgmm.mixture.checks import check_continues, check_fixed_given
@@ -121,7 +122,12 @@ def _begin(asked: Request, method: Method, search: Search) -> None:
     parameters: Mapping[str, Array] = given.parameters(asked.family, k, data.n, data.d)
     check_fixed_given(asked.settings.rules.fixed, parameters)
     rows = data.whole() if given.function else None
-    if given.responsibilities is None:
+    plain = (
+        None if search.watched or method is not asked.method else plain_fit(asked, data, search.settings, search.rng)
+    )
+    if plain is not None:
+        search.enter(asked.first_kind, plain)
+    elif given.responsibilities is None:
         search.carry(asked.first_kind, *search.begin(method, parameters, rows))
     else:
         kind, whole = "responsibilities_init", data.whole()

@@ -89,6 +89,11 @@ class Given(NamedTuple):
     responsibilities: Any = None
     function: bool = False
 
+    @property
+    def any(self) -> bool:
+        """Whether anything is given."""
+        return self.function or not all(value is None for value in self[:4])
+
     def parameters(self, family: Family, k: int, n: int, d: int) -> dict[str, Array]:
         """Weights, means and covariances by name, those that are given, checked; NaN where unknown."""
         return checks.check_given(family, k, d, self.weights, self.means, self.precisions, largest_of(n, d))
@@ -146,6 +151,11 @@ class Request(NamedTuple):
     @property
     def n_threads(self) -> int | None:
         return self.settings.n_threads
+
+    @property
+    def plain(self) -> bool:
+        """Whether the first start is k-means of the rows, and nothing of it is given."""
+        return self.method is starts.METHODS["kmeans"] and not self.given.any
 
     def generator(self) -> np.random.Generator:
         """A generator of random numbers, which begins as the user's random_state says."""

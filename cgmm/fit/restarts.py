@@ -112,6 +112,11 @@ class Search:
         self._raced: list[tuple[bool, bool, float]] = []
         self._sample: Data | None = None
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody looks at each iteration, or it is kept."""
+        return self.reporter.observe is not None or self.checkpoint is not None
+
     def sample(self) -> Data:
         """The rows that starts look at."""
         if self._sample is None:
@@ -146,6 +151,10 @@ class Search:
         self.reporter.begin(len(self.restarts))
         fit = self._run(Stage.first(parameters, repairs, lower_bound))
         self.reporter.end(fit)
+        self.enter(kind, fit, fresh)
+
+    def enter(self, kind: str, fit: Fit, fresh: bool = False) -> None:
+        """A start that has been run to its end; it is kept if it is the best."""
         self.stopped = fit.stopped
         if not self.restarts or self._betters(fit):
             self.best, self.winner = fit, len(self.restarts)

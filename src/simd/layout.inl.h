@@ -42,7 +42,13 @@ static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_str
                        ptrdiff_t rows, ptrdiff_t d, const double *centre, void *panel_) {
     REAL *panel = panel_;
     const ptrdiff_t width = cgmm_pad4(d);
-    for (ptrdiff_t g = 0; g < GROUPS(rows); g++, panel += width * G) {
+    ptrdiff_t whole = 0; /* groups of one feature whose values lie side by side, as a panel has them */
+    if (d == 1 && row_stride == (ptrdiff_t)sizeof(REAL) && !index)
+        for (const REAL *x = (const REAL *)X; whole < rows / G; whole++, panel += width * G, x += G) {
+            for (ptrdiff_t l = 0; l < G; l++) panel[l] = (REAL)((double)x[l] - centre[0]);
+            memset(panel + G, 0, sizeof(REAL) * (size_t)((width - 1) * G));
+        }
+    for (ptrdiff_t g = whole; g < GROUPS(rows); g++, panel += width * G) {
         const ptrdiff_t filled = rows - g * G < G ? rows - g * G : G;
         const char *row[G];
         for (ptrdiff_t l = 0; l < filled; l++) row[l] = X + (index ? index[g * G + l] : g * G + l) * row_stride;
@@ -71,6 +77,11 @@ static int NAME(all_within)(const char *X, ptrdiff_t row_stride, ptrdiff_t colum
                             ptrdiff_t d, double bound) {
     const REAL most = DOUBLE || bound < FLT_MAX ? (REAL)bound : (REAL)FLT_MAX;
     INT bad = 0;
+    if (column_stride == (ptrdiff_t)sizeof(REAL) && row_stride == d * column_stride && d < G) {
+        const REAL *x = (const REAL *)X; /* rows too short for a vector, which lie side by side */
+        for (ptrdiff_t i = 0; i < rows * d; i++) bad |= !(x[i] <= most && x[i] >= -most);
+        return !bad;
+    }
     if (column_stride == (ptrdiff_t)sizeof(REAL)) {
         for (ptrdiff_t i = 0; i < rows; i++) {
             const REAL *x = (const REAL *)(X + i * row_stride);

@@ -347,6 +347,27 @@ static void NAME(moments_pooled)(const void *panel_, ptrdiff_t rows, ptrdiff_t d
 static void NAME(moments_hard)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
                                ptrdiff_t d, const double *restrict centre, const ptrdiff_t *label,
                                const void *row_weights, double *n_k, double *first) {
+    if (d == 1) { /* a sum would wait for the one before: each of SETS takes its own, of few clusters at a time */
+        enum { SETS = 4, FEW = 32 };
+        double sums[SETS][FEW][2];
+        ptrdiff_t most = 0;
+        for (ptrdiff_t i = 0; i < rows; i++) most = label[i] > most ? label[i] : most;
+        if (most < FEW) {
+            for (int s = 0; s < SETS; s++) memset(sums[s], 0, sizeof(double) * 2 * (size_t)(most + 1));
+            for (ptrdiff_t i = 0; i < rows; i++) {
+                const double w = (double)((const REAL *)row_weights)[i];
+                double *sum = sums[i % SETS][label[i]];
+                sum[0] += w;
+                sum[1] += w * ((double)*(const REAL *)(X + i * row_stride) - centre[0]);
+            }
+            for (ptrdiff_t c = 0; c <= most; c++)
+                for (int s = 0; s < SETS; s++) {
+                    n_k[c] += sums[s][c][0];
+                    first[c] += sums[s][c][1];
+                }
+            return;
+        }
+    }
     for (ptrdiff_t i = 0; i < rows; i++) {
         const double w = (double)((const REAL *)row_weights)[i];
         const char *x = X + i * row_stride;
