@@ -7,8 +7,10 @@ from cgmm.bayesian import BayesianGMM
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
+from cgmm.fits import Fits
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
+from cgmm.many import fit_many
 from cgmm.mixture.prior import Prior
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.regression import GMMRegressor
@@ -23,6 +25,7 @@ __all__ = [
     "ConvergenceWarning",
     "DegenerateError",
     "DegenerateWarning",
+    "Fits",
     "GMMRegressor",
     "KMeansResult",
     "NotFittedError",
@@ -32,6 +35,7 @@ __all__ = [
     "Table",
     "__version__",
     "expectation",
+    "fit_many",
     "kmeans",
     "maximisation",
     "plot",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
-from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
@@ -26,9 +26,10 @@ from cgmm.tables.npy import Archive
 from cgmm.validation import check_choice, check_count, check_positive, check_real, check_start_array
 
 if TYPE_CHECKING:
+    from cgmm.mixture.families import Family
     from cgmm.types import Array, Names
 
-FORMAT = "cgmm"
+MODEL, FITS = "cgmm", "cgmm fits"  # Formats: of one model, and of many.
 VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
 TOLD = ("seen", "iterations", "batches")
@@ -51,13 +52,13 @@ def save(
     """Write the kind of model, parameters, history (iterations,), names, what is remembered of the rows, and the
     settings that JSON can hold to path, atomically, or to a file that is open for writing bytes."""
     header: dict[str, Any] = {
-        "format": FORMAT,
+        "format": MODEL,
         "version": VERSION,
         "model": kind,
         "covariance_type": parameters.family.name,
         "converged": converged,
         "feature_names": None if names is None else list(names),
-        "settings": _plain(settings),
+        "settings": plain(settings),
     }
     arrays: dict[str, Any] = {
         "weights": parameters.weights,
@@ -76,18 +77,7 @@ def save(
             name: getattr(memory, name) for name in TOLD
         }
         arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, memory.least), strict=True))
-    if isinstance(path, str | os.PathLike):
-        write_whole(path, lambda file: _write(file, header, arrays))
-        return
-    if not hasattr(path, "write"):
-        raise InvalidParameterError(f"path must be a path or a file that is open for writing, not {path!r}")
-    whole = io.BytesIO()  # a zip's writer goes back in what it writes, which a socket or a pipe cannot
-    _write(whole, header, arrays)
-    path.write(whole.getvalue())
-
-
-def _write(file: BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
-    np.savez(file, header=np.array(json.dumps(header)), **arrays)
+    write(path, header, arrays)
 
 
 def load(
@@ -97,39 +87,69 @@ def load(
 
     ValueError names the file and what is wrong with it, also if it is of another kind of model.
     """
+    with naming_damage(path, "a cgmm model") as file:
+        header, arrays = read(file, MODEL, VERSION, _needed)
+        found = header.get("model", "GMM")  # files of older versions lack it
+        if found != kind:
+            raise ValueError(f"it holds a {found}, not a {kind}: load it with {found}.load")
+        parameters = _parameters(header, arrays)
+        if kind == POSTERIOR:
+            parameters = _believed(header, arrays, parameters)
+        converged = _converged(header)
+        settings = settings_of(header)
+        names = names_of(header.get("feature_names"), parameters.d)
+        memory = _memory(header, arrays, parameters)
+        return parameters, arrays["lower_bounds"], converged, names, memory, settings
+
+
+def _needed(header: Mapping[str, Any]) -> tuple[str, ...]:
+    """The arrays that a file with this header has."""
+    names = ARRAYS + (STREAM if "stream" in header else ())
+    return names + (("masses", *(f"belief_{name}" for name in BELIEF)) if header.get("model") == POSTERIOR else ())
+
+
+def write(path: str | os.PathLike[str] | BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
+    """A header that JSON can hold, and arrays, as an npz file, atomically, or to a file that is open for writing."""
+
+    def fill(file: BinaryIO) -> None:
+        np.savez(file, header=np.array(json.dumps(header)), **arrays)
+
+    if isinstance(path, str | os.PathLike):
+        write_whole(path, fill)
+        return
+    if not hasattr(path, "write"):
+        raise InvalidParameterError(f"path must be a path or a file that is open for writing, not {path!r}")
+    whole = io.BytesIO()  # a zip's writer goes back in what it writes, which a socket or a pipe cannot
+    fill(whole)
+    path.write(whole.getvalue())
+
+
+@contextlib.contextmanager
+def naming_damage(path: str | os.PathLike[str] | BinaryIO, kind: str) -> Iterator[BinaryIO]:
+    """The open file; whatever is wrong with what it holds is a ValueError that names it."""
     with _opened(path) as file:
         try:
-            header, arrays = _read(file)
-            found = header.get("model", "GMM")  # files of older versions lack it
-            if found != kind:
-                raise ValueError(f"it holds a {found}, not a {kind}: load it with {found}.load")
-            parameters = _parameters(header, arrays)
-            if kind == POSTERIOR:
-                parameters = _believed(header, arrays, parameters)
-            settings = _settings(header)
-            names = _names(header, parameters.d)
-            memory = _memory(header, arrays, parameters)
-            return parameters, arrays["lower_bounds"], header["converged"], names, memory, settings
+            yield file
         except MemoryError:
             raise
         except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
-            raise ValueError(f"{_name_of(path)} cannot be loaded as a cgmm model: {error}") from error
+            raise ValueError(f"{_name_of(path)} cannot be loaded as {kind}: {error}") from error
 
 
-def _opened(path: str | os.PathLike[str] | BinaryIO) -> AbstractContextManager[BinaryIO]:
+def _opened(path: str | os.PathLike[str] | BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
     """The file at path; or what is left of an open one, which stays open."""
     if isinstance(path, str | os.PathLike):
         return open(path, "rb")
     if not hasattr(path, "read"):
         raise InvalidParameterError(f"path must be a path or a file that is open for reading, not {path!r}")
-    return nullcontext(io.BytesIO(path.read()))
+    return contextlib.nullcontext(io.BytesIO(path.read()))
 
 
 def _name_of(path: str | os.PathLike[str] | BinaryIO) -> str:
     return os.fspath(path) if isinstance(path, str | os.PathLike) else "the file"
 
 
-def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
+def plain(settings: Mapping[str, object]) -> dict[str, Any]:
     """Those of the settings that JSON can hold."""
     plain: dict[str, Any] = {}
     for name, value in settings.items():
@@ -141,18 +161,23 @@ def _plain(settings: Mapping[str, object]) -> dict[str, Any]:
     return plain
 
 
-def _settings(header: Mapping[str, Any]) -> dict[str, Any]:
+def settings_of(header: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments that `plain` has left."""
     settings = header.get("settings")
     if not isinstance(settings, dict):
         raise ValueError("its header is damaged: settings")
-    if not isinstance(header.get("converged"), bool):
-        raise ValueError("its header is damaged: converged")
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
-def _names(header: Mapping[str, Any], d: int) -> Names | None:
+def _converged(header: Mapping[str, Any]) -> bool:
+    converged = header.get("converged")
+    if not isinstance(converged, bool):
+        raise ValueError("its header is damaged: converged")
+    return converged
+
+
+def names_of(names: Any, d: int) -> Names | None:
     """Those of the features (d,), which files of older versions lack."""
-    names = header.get("feature_names")
     if names is None:
         return None
     if not isinstance(names, list) or len(names) != d or not all(isinstance(name, str) for name in names):
@@ -160,7 +185,13 @@ def _names(header: Mapping[str, Any], d: int) -> Names | None:
     return names_of_features(names)
 
 
-def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
+def read(
+    file: BinaryIO, format: str, newest: int, needed: Callable[[dict[str, Any]], Sequence[str]]
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The header and the arrays of a file of that format, of no newer version.
+
+    needed(header) : the names of the arrays that belong to it
+    """
     if file.read(2) != b"PK":
         raise ValueError("it is not an npz file")
     file.seek(0)
@@ -174,36 +205,48 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
         if header.dtype.kind != "U" or header.shape != ():
             raise ValueError("its header is not cgmm's")
         header = json.loads(header.item())
-        if not isinstance(header, dict) or header.get("format") != FORMAT:
-            raise ValueError("its header is not cgmm's")
+        if not isinstance(header, dict) or header.get("format") != format:
+            raise ValueError(_other_format(header, format))
         version = header.get("version")
         if not isinstance(version, int) or version < 1:
             raise ValueError(f"its format version is {version!r}")
-        if version > VERSION:
-            raise ValueError(f"its format version is {version}, newer than this cgmm's {VERSION}; use a newer cgmm")
-        names = ARRAYS + (STREAM if "stream" in header else ())
-        names += ("masses", *(f"belief_{name}" for name in BELIEF)) if header.get("model") == POSTERIOR else ()
+        if version > newest:
+            raise ValueError(f"its format version is {version}, newer than this cgmm's {newest}; use a newer cgmm")
+        names = needed(header)
         missing = [name for name in names if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
         return header, {name: archive[name] for name in names}
 
 
+def _other_format(header: object, format: str) -> str:
+    """What is wrong with a header that is not of the format that is looked for."""
+    found = header.get("format") if isinstance(header, dict) else None
+    others = {MODEL: "it holds one model: use GMM.load", FITS: "it holds the fits of many problems: use Fits.load"}
+    return others.get(str(found), "its header is not cgmm's")
+
+
 def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Parameters:
-    """The saved precisions_cholesky is what predicts, to the bit; it must belong to the covariances."""
+    """The saved precisions_cholesky is what predicts, to the bit."""
     family = check_choice("covariance_type", header.get("covariance_type"), FAMILIES)
     if arrays["means"].ndim != 2 or 0 in arrays["means"].shape:
         raise ValueError(f"means has shape {arrays['means'].shape}")
-    k, d = arrays["means"].shape
-    weights = check_mixture_weights("weights", arrays["weights"], k)
-    means = check_start_array("means", arrays["means"], (k, d))
-    covariances = check_matrices("covariances", arrays["covariances"], family, k, d, shared=False)
-    cholesky = check_start_array("precisions_cholesky", arrays["precisions_cholesky"], family.shape(k, d))
+    shape = family.shape(*arrays["means"].shape)
+    cholesky = check_start_array("precisions_cholesky", arrays["precisions_cholesky"], shape)
     lower_bounds = arrays["lower_bounds"]
     if lower_bounds.ndim != 1 or lower_bounds.dtype != np.float64:
         raise ValueError("lower_bounds must be one float64 an iteration")
     check_start_array("lower_bounds", lower_bounds, lower_bounds.shape)
     root = family.root_from_precisions_cholesky(cholesky)
+    return checked_parameters(family, arrays["weights"], arrays["means"], arrays["covariances"], root)
+
+
+def checked_parameters(family: Family, weights: Any, means: Any, covariances: Any, root: Array) -> Parameters:
+    """Parameters of a file; the root, which predicts, must belong to the covariances."""
+    k, d = means.shape
+    weights = check_mixture_weights("weights", weights, k)
+    means = check_start_array("means", means, (k, d))
+    covariances = check_matrices("covariances", covariances, family, k, d, shared=False)
     if not family.is_root_of(root, covariances):
         raise ValueError("precisions_cholesky does not belong to covariances")
     return Parameters(family, weights, means, covariances, root)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numbers
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from functools import partial
 from html import escape
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -17,26 +15,23 @@ from cgmm.fit import fitting, report
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
 from cgmm.gmm import GMM
+from cgmm.mixture.criteria import CRITERIA
 from cgmm.mixture.families import FAMILIES
 from cgmm.rows.checks import check_enough_rows
-from cgmm.rows.evaluation import Evaluation
-from cgmm.validation import check_choice, check_count, check_random_state, check_verbose
+from cgmm.rows.evaluation import criteria_of
+from cgmm.validation import check_choice, check_counts, check_seed, check_verbose
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
-    from cgmm.mixture.criteria import Sums
-    from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.prior import Prior
-    from cgmm.rows.data import Data
     from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed, Starts, Stop
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
 SHARED_BYTES = 2**26  # Labels of starts that a selection remembers: the first ones, which most candidates make.
 COMPARED: tuple[CovarianceType, ...] = ("full", "tied", "diag", "spherical")  # Families, by default.
-CRITERIA = {name: name for name in ("bic", "aic", "icl")}
 
 
 class Candidate(NamedTuple):
@@ -197,10 +192,10 @@ def select(
         X, sample_weight or an argument cannot be used; nothing was fitted.
     """
     check_choice("criterion", criterion, CRITERIA)
-    sizes, families = _sizes(n_components), _families(covariance_types)
+    sizes, families = check_counts("n_components", n_components), _families(covariance_types)
     arguments: dict[str, Any] = {
         "n_init": n_init,
-        "random_state": _seed(random_state),
+        "random_state": check_seed(random_state),
         "tol": tol,
         "max_iter": max_iter,
         "stop": stop,
@@ -264,24 +259,18 @@ def _searches(
 
 
 def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Prepared) -> Candidate:
-    fit, settings, data = search.best, search.settings, prepared.data
-    if data.dtype == np.float32 and fit.parameters.needs_double:
-        data = data.widened()
-    sums = data.sum_of_blocks(partial(_sums, fit.parameters, data.threads(settings.n_threads)))
+    fit, settings = search.best, search.settings
+    criteria = criteria_of(prepared.data, fit.parameters, settings.n_threads, certainty=True)
     told = tuple(text for text, _ in report.faults(fit, settings, prepared.names))
     return Candidate(
         n_components=model.n_components,
         covariance_type=model.covariance_type,
         n_parameters=fit.parameters.n_parameters,
-        **sums.criteria()._asdict(),
+        **criteria._asdict(),
         seconds=seconds,
         converged=fit.converged,
         warnings=told + (LEANS,) * (search.leans(fit.parameters) and not told),
     )
-
-
-def _sums(parameters: Parameters, n_threads: int, block: Data) -> Sums:
-    return Evaluation(block, parameters, n_threads).sums(certainty=True)
 
 
 class _Shared:
@@ -312,15 +301,6 @@ class _Shared:
         return remembered
 
 
-def _sizes(n_components: Any) -> list[int]:
-    """Numbers of components, ascending."""
-    given = n_components if isinstance(n_components, Iterable) and not isinstance(n_components, str) else [n_components]
-    sizes = sorted({check_count("n_components", k) for k in given})
-    if not sizes:
-        raise InvalidParameterError("n_components must name at least one number of components")
-    return sizes
-
-
 def _families(covariance_types: Any) -> list[Any]:
     given = [covariance_types] if isinstance(covariance_types, str) else list(covariance_types)
     for name in given:
@@ -328,11 +308,3 @@ def _families(covariance_types: Any) -> list[Any]:
     if not given:
         raise InvalidParameterError(f"covariance_types must name at least one of {list(FAMILIES)}")
     return list(dict.fromkeys(given))
-
-
-def _seed(random_state: Any) -> int:
-    """One seed for all candidates."""
-    if isinstance(random_state, numbers.Integral):
-        check_random_state(random_state)
-        return int(random_state)
-    return int(check_random_state(random_state).integers(2**63))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numbers
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -38,6 +38,15 @@ def check_count(name: str, value: Any, least: int = 1, most: int | None = None) 
 
 def _is_integer(value: object) -> bool:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
+
+
+def check_counts(name: str, value: Any) -> list[int]:
+    """Distinct integers of at least one, ascending, of one or of several."""
+    several = isinstance(value, Iterable) and not isinstance(value, str)
+    counts = sorted({check_count(name, number) for number in (value if several else [value])})
+    if not counts:
+        raise InvalidParameterError(f"{name} must name at least one number of components")
+    return counts
 
 
 def check_real(name: str, value: Any, least: float = 0.0, most: float = np.inf) -> float:
@@ -121,6 +130,14 @@ def check_random_state(random_state: Any) -> np.random.Generator:
 def _is_ready(array: Array) -> bool:
     """Whether kernels take it as it is."""
     return array.dtype in (np.float32, np.float64) and array.dtype.isnative and array.flags.aligned
+
+
+def check_seed(random_state: Any) -> int:
+    """One seed for many fits: an int as it is, or one drawn from a generator or from NumPy's global state."""
+    if isinstance(random_state, numbers.Integral):
+        check_random_state(random_state)
+        return int(random_state)
+    return int(check_random_state(random_state).integers(2**63))
 
 
 def check_array(name: str, value: Any) -> Rows:

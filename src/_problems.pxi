@@ -54,6 +54,8 @@ cdef struct Solutions:
     double *n_k
     Py_ssize_t *exponent
     double *lower_bound
+    double *history             # the lower bounds of all iterations, with so many places for each problem, or none
+    Py_ssize_t places
     Py_ssize_t *n_iter
     unsigned char *converged
     double *log_likelihood
@@ -433,6 +435,8 @@ cdef void put_solution(const Solver *solver, Py_ssize_t i, const Solutions *out)
     memcpy(out.parameters.root + i * em.size, own.root, em.size * sizeof(double))
     memcpy(out.n_k + i * k, em.found.n_k, k * sizeof(double))
     memcpy(out.least + i * d, solver.least, d * sizeof(double))
+    if out.places:
+        memcpy(out.history + i * out.places, em.bounds.values, em.bounds.count * sizeof(double))
     out.exponent[i], out.n_iter[i], out.lower_bound[i] = solver.exponent, em.bounds.count, em.lower_bound
     out.reg_covar[i] = em.limits.floor.added
 
@@ -469,7 +473,8 @@ cdef Task task_of(asked) except *:
         most=asked.max_iter, added=asked.reg_covar, relative=asked.relative, criteria=asked.criteria,
         rows_below=asked.rows_below, moves=asked.moves, move_tol=asked.move_tol, starved=asked.starved,
         empty=asked.empty, fall=asked.fall, reach=asked.reach, exact=asked.exact, moved=asked.moved,
-        rounded=asked.rounded, lifted=asked.lifted, floor=asked.floor, smallest=asked.smallest, quartiles=asked.quartiles, share=asked.share,
+        rounded=asked.rounded, lifted=asked.lifted, floor=asked.floor, smallest=asked.smallest,
+        quartiles=asked.quartiles, share=asked.share,
         largest=asked.largest, largest_single=asked.largest_single, smallest_single=asked.smallest_single,
         scale_rows=asked.scale_rows, spread_rows=asked.spread_rows, floor_rows=asked.floor_rows)
 
@@ -477,9 +482,11 @@ cdef Task task_of(asked) except *:
 cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
     """Where the results of m problems are, of a cgmm.em.problems.Solutions."""
     cdef Py_ssize_t k = task.k, d = task.d, size = covariances_size(task.family, k, d)
+    cdef Py_ssize_t places = out.history.shape[1] and task.most
     for name, each, dtype in (("status", 1, np.uint8), ("weights", k, float), ("means", k * d, float),
                               ("covariances", size, float), ("roots", size, float), ("n_k", k, float),
                               ("exponent", 1, np.intp), ("lower_bound", 1, float), ("n_iter", 1, np.intp),
+                              ("history", places, float),
                               ("converged", 1, bool), ("log_likelihood", 1, float), ("total_weight", 1, float),
                               ("least", d, float), ("reg_covar", 1, float)):
         array = getattr(out, name)
@@ -490,7 +497,8 @@ cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
         parameters=Parameters(<double *> address(out.weights), <double *> address(out.means),
                               <double *> address(out.covariances), <double *> address(out.roots)),
         n_k=<double *> address(out.n_k), exponent=<Py_ssize_t *> address(out.exponent),
-        lower_bound=<double *> address(out.lower_bound), n_iter=<Py_ssize_t *> address(out.n_iter),
+        lower_bound=<double *> address(out.lower_bound), history=<double *> address(out.history), places=places,
+        n_iter=<Py_ssize_t *> address(out.n_iter),
         converged=<unsigned char *> address(out.converged), log_likelihood=<double *> address(out.log_likelihood),
         total_weight=<double *> address(out.total_weight), least=<double *> address(out.least),
         reg_covar=<double *> address(out.reg_covar))

@@ -272,3 +272,14 @@ def test_an_arm_reaches_its_points_by_modes(example):
         assert {mode[1] > 0 for mode in modes} == {True, False}
         assert (script.misses(modes, point) < 4 * script.TOLERANCE).all()
         assert script.misses(angles.mean()[None], point)[0] > 6 * script.TOLERANCE
+
+
+def test_what_moves_is_found(example, told, monkeypatch):
+    """In the part of the picture that has the lamp and one of the two things that pass by."""
+    script = example("background")
+    film, new, passing = (part[..., :38, 40:] for part in script.scene())
+    monkeypatch.setattr(script, "LAMP", np.s_[6:18, 4:18])
+    fits = script.fit(film)
+    numbers = told(script.report, fits, script.moving(fits, film, new), passing)
+    ((two,),), ((found,),), ((others,),) = (numbers(of) for of in ("lamp's pixels", "what passes by", "all others"))
+    assert two > 97 and found > 99 and others < 2

@@ -5,6 +5,7 @@
 
 import copy
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ import cgmm
 import recipes
 import reference
 from cgmm import GMM
+from cgmm.fit import report
 from fuzzing import ERRORS, FITTED, assert_same, attempt, check_parameters, differing, fuzzed
 from ways import WAYS, as_array, blocks_of, cuts_of, tame
 
@@ -75,6 +77,44 @@ def test_weights_times_a_power_of_two(recipe, kind, exponent):
     recipe = recipe._replace(sample_weight=kind, prior="none")
     X, w = recipe.build(), np.asarray(recipe.row_weights(), float)
     assert_same(fitted(recipe, X, np.ldexp(w, exponent)), fitted(recipe, X, w))
+
+
+ONE_FIT = {"callback", "warm_start", "verbose", "learning_decay", "learning_rows", "forget"}
+NOT_PLAIN = {"n_init", "accelerate"}
+
+
+@fuzzed(
+    60,
+    recipe=recipes.fits().filter(lambda recipe: recipe.labels is None and recipe.stop is None),
+    plain=st.sampled_from([True, True, False]),
+)
+def test_each_of_many_fits(recipe, plain):
+    """Beside a problem that has nothing special; `plain` are those that may be compiled whole."""
+    if plain:
+        own = tuple((name, value) for name, value in recipe.arguments if name not in NOT_PLAIN)
+        recipe = recipe._replace(start="kmeans", weights=None, means=None, precisions=None, fixed=(), prior="none")
+        recipe = recipe._replace(arguments=own)
+    X, w = recipe.build(), recipe.row_weights()
+    arguments = {name: value for name, value in recipe.constructor(X).items() if name not in ONE_FIT}
+    beside = np.random.default_rng(0).standard_normal((9 * recipe.k, recipe.rows.d))
+    if recipe.means is not None:
+        beside += np.resize(np.nan_to_num(np.asarray(arguments["means_init"], float)), beside.shape)
+
+    def many():
+        problems, weights = [beside, X, beside], [None, w, None]
+        return cgmm.fit_many(problems, sample_weight=weights, on_error="skip", **{"reg_covar": 1e-6, **arguments})
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = many()
+    alone = attempt(lambda: GMM(**arguments).fit(X, sample_weight=w))
+    if isinstance(alone, ERRORS):
+        assert fits.errors[1] == str(alone)
+        return
+    for name in FITTED:
+        assert_array_equal(getattr(fits[1], name), getattr(alone, name))
+    told = attempt(lambda: report.faults(alone._state.fit, alone._state.settings, alone._state.names))
+    assert fits.warnings.get(1, ()) == tuple(text for text, _ in told)
 
 
 class Killed(Exception):

@@ -129,3 +129,22 @@ def test_rows_that_are_not_in_memory(given, tmp_path):
 def test_a_thousand_small_fits():
     """The smallest thing that a pass could leak, 700 bytes of parameters, would be 20 MiB."""
     assert growth(SMALL_FITS) < MIB
+
+
+MANY_FITS = """
+from cgmm import fit_many
+X = np.random.default_rng(0).normal(size=({m}, 100, 1))
+X[:, :50] += 4.0
+fit_many(X[:100], 2, max_iter=1000, random_state=0)
+before = memory("VmRSS")
+fits = fit_many(X, 2, max_iter=1000, random_state=0)
+print(memory("VmHWM") - before)
+"""
+
+
+def test_many_fits_cost_what_their_results_take():
+    """No more than 600 bytes for each problem of one feature and two components, in 22 numbers and a history of its
+    own, once there are batches."""
+    few, many = (growth(MANY_FITS.format(m=m)) for m in (20_000, 60_000))
+    assert many - few < 40_000 * 600
+    assert few < 32 * MIB

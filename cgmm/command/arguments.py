@@ -12,8 +12,9 @@ from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.config import VERSION
 from cgmm.fit.request import RELATIVE, STOPS
 from cgmm.fit.starts import METHODS
+from cgmm.mixture.criteria import CRITERIA
 from cgmm.mixture.families import FAMILIES
-from cgmm.selection import COMPARED, CRITERIA
+from cgmm.selection import COMPARED
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
 MOST_COUNTS = 1000  # Candidates of a family, at most: more take longer than anyone waits.
@@ -23,6 +24,10 @@ DATA = """\
 DATA is text (CSV, TSV, cells separated by semicolons or spaces; gzip may have
 packed it), npy, npz or Parquet: its first bytes tell. "-" is standard input,
 text or npy. In text, empty lines and lines that begin with # are no rows."""
+TABLE = """\
+A table goes to standard output, with a row for each component of each fit:
+its weight, the mean and the variance of each feature, and the log-likelihood,
+the BIC and the convergence of the fit. Labels are texts or numbers."""
 VALUES = """\
 Rows are read, and what is found for each is written, a block at a time, in
 constant memory. The columns are those of the model's features if both model
@@ -41,11 +46,12 @@ def parser() -> ArgumentParser:
     add = whole.add_subparsers(metavar="COMMAND", required=True).add_parser
 
     def command(run: Callable[..., None], help: str, description: str, *examples: str) -> ArgumentParser:
+        name = run.__name__.replace("_", "-")
         added = add(
-            run.__name__,
+            name,
             help=help,
             description=f"{help[0].upper()}{help[1:]}.\n\n{description}".strip(),
-            epilog="\n".join(["examples:", *(f"  cgmm {run.__name__} {example}" for example in examples)]),
+            epilog="\n".join(["examples:", *(f"  cgmm {name} {example}" for example in examples)]),
             formatter_class=RawDescriptionHelpFormatter,
         )
         added.set_defaults(run=run)
@@ -86,6 +92,31 @@ def parser() -> ArgumentParser:
     )
     select.add_argument("--criterion", choices=CRITERIA, default="bic", help="the smallest wins (default: bic)")
     _add_learning(select)
+
+    fit_many = command(
+        verbs.fit_many,
+        "fit a mixture to each group of rows, or to each column",
+        f"{DATA}\n\n{TABLE}",
+        "data.csv -k 2 --by species > table.csv",
+        "data.csv -k 1-4 --each-column -o fits.npz",
+        "data.csv -k 2 --by species --each-column --skip",
+    )
+    fit_many.add_argument("data", metavar="DATA")
+    fit_many.add_argument(
+        "-k", "--components", type=_counts, required=True, metavar="RANGE", help="numbers of components, as 2 or 1-4"
+    )
+    fit_many.add_argument(
+        "--by", metavar="COLUMN", help="the rows of each label in this column are fitted by themselves"
+    )
+    fit_many.add_argument("--each-column", action="store_true", help="each column is fitted by itself")
+    fit_many.add_argument("--covariance", choices=FAMILIES, default="full", help="covariance family (default: full)")
+    fit_many.add_argument(
+        "--criterion", choices=CRITERIA, default="bic", help="of several numbers the smallest wins (default: bic)"
+    )
+    fit_many.add_argument(
+        "--skip", action="store_true", help="what cannot be fitted is a row with its error, not the end of all"
+    )
+    _add_learning(fit_many, "file of the fits, .npz, for cgmm.Fits.load")
 
     predict = command(
         verbs.predict,
@@ -155,8 +186,8 @@ def parser() -> ArgumentParser:
     return whole
 
 
-def _add_learning(command: ArgumentParser) -> None:
-    command.add_argument("-o", "--output", type=_file, metavar="MODEL", help="file of the model, .npz")
+def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz") -> None:
+    command.add_argument("-o", "--output", type=_file, metavar="MODEL", help=saved)
     learning = command.add_argument_group("how it is fitted")
     learning.add_argument("--n-init", type=_starts, metavar="N", help="starts, or auto; the best is kept")
     learning.add_argument("--seed", type=_count(0), default=0, help="the same seed, the same model (default: 0)")

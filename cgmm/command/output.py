@@ -7,6 +7,7 @@ import io
 import math
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -50,6 +51,17 @@ def write_rows(path: str, names: Sequence[str] | None, blocks: Iterable[NDArray[
         write_whole(path, lambda file: write_npy(file, blocks))
     else:
         write_whole(path, lambda file: write_text(file, names, blocks, "\t" if path.endswith(".tsv") else ","))
+
+
+def show_table(names: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print rows of numbers and texts under their names, separated by commas; numbers have all their digits."""
+    with naming_output(STANDARD_OUTPUT_NAME):
+        sys.stdout.flush()
+        for row in chain([names], rows):
+            line = io.StringIO()
+            csv.writer(line, lineterminator="\n").writerow(row)
+            sys.stdout.buffer.write(line.getvalue().encode())
+        sys.stdout.buffer.flush()
 
 
 def write_text(

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgmm import selection
-from cgmm.command import progress, summary
-from cgmm.command.output import STANDARD_OUTPUT, show, write_rows
+from cgmm import many, selection
+from cgmm.command import problems, progress, summary
+from cgmm.command.output import STANDARD_OUTPUT, show, show_table, write_rows
 from cgmm.errors import InvalidParameterError
 from cgmm.files import check_writable, write_whole
 from cgmm.gmm import GMM
@@ -63,6 +63,46 @@ def select(args: Namespace) -> None:
     seconds = perf_counter() - start
     show(f"{found}\n")
     _conclude(args, found.best, X, weights, seconds)
+
+
+def fit_many(args: Namespace) -> None:
+    """Fit a mixture to the rows of each group, or to each column, print a table of all components, save the fits."""
+    if args.by is None and not args.each_column:
+        raise InvalidParameterError("say what is fitted by itself: each group (--by COLUMN), or --each-column")
+    if args.by is not None and args.each_column and args.output is not None:
+        raise InvalidParameterError("the fits of each column in each group are no file: choose one column, or none")
+    _check_output(args)
+    table = Table(_reader(args), args.columns, args.weights, args.missing, args.by)
+    data = gather(table, progress.watched(table.blocks()))
+    with contextlib.redirect_stdout(sys.stderr):
+        found = _fits(args, table, data)
+    if args.output is not None:
+        found[0].fits.save(args.output)
+    by = None if args.by is None else "group" if table.names is None else table.names[-1]
+    show_table(*problems.table(found, by, args.each_column))
+
+
+def _fits(args: Namespace, table: Table, data: Block) -> list[problems.Found]:
+    """The fits of each group, of each column, or of each column in each group."""
+    arguments: dict[str, Any] = {
+        "n_components": args.components,
+        "covariance_type": args.covariance,
+        "criterion": args.criterion,
+        "sample_weight": data.weights,
+        "on_error": "skip" if args.skip else "raise",
+        "verbose": 2 if args.verbose else int(progress.possible()),
+        **_settings(args),
+    }
+    if args.by is None:
+        return [problems.Found(many.fit_many(_framed(data.rows, table.names), columns=True, **arguments))]
+    rows, groups = data.rows[:, :-1], table.labels(data.rows[:, -1])
+    names = None if table.names is None else table.names[:-1]
+    if not args.each_column:
+        return [problems.Found(many.fit_many(_framed(rows, names), groups=groups, **arguments))]
+    return [
+        problems.Found(many.fit_many(rows[:, j : j + 1], groups=groups, **arguments), j if names is None else names[j])
+        for j in range(rows.shape[1])
+    ]
 
 
 def predict(args: Namespace) -> None:

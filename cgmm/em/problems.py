@@ -102,7 +102,8 @@ class Solutions(NamedTuple):
     status : (m,) a value of _kernels.STATUSES
     weights : (m,k);  means : (m,k,d);  covariances, roots : (m, …) as the family has them
     n_k, exponent : (m,k), (m,) of the last E-step, as cgmm.em.stage.Fit has them
-    lower_bound, n_iter, converged : (m,)
+    lower_bound, n_iter, converged : (m,);  history : (m,·) the lower bounds of the iterations,
+    if there is room for those of max_iter
     log_likelihood, total_weight : (m,) sums over the rows at the end, 2^−exponent times what they are, if asked for
     least, reg_covar : (m,d), (m,) the floor under variances, and what was added to them
     """
@@ -115,6 +116,7 @@ class Solutions(NamedTuple):
     n_k: Array
     exponent: Labels
     lower_bound: Array
+    history: Array
     n_iter: Labels
     converged: Mask
     log_likelihood: Array
@@ -123,8 +125,11 @@ class Solutions(NamedTuple):
     reg_covar: Array
 
     @classmethod
-    def empty(cls, m: int, family: Family, k: int, d: int) -> Solutions:
-        """Room for the results of m problems: NaN, and zero where numbers are counts."""
+    def empty(cls, m: int, family: Family, k: int, d: int, iterations: int = 0) -> Solutions:
+        """Room for the results of m problems: NaN, and zero where numbers are counts.
+
+        iterations : of which there is room for the lower bounds
+        """
         shape = m, *family.shape(k, d)
         return cls(
             status=np.zeros(m, dtype=np.uint8),
@@ -135,6 +140,7 @@ class Solutions(NamedTuple):
             n_k=np.full((m, k), np.nan),
             exponent=np.zeros(m, dtype=np.intp),
             lower_bound=np.full(m, np.nan),
+            history=np.empty((m, iterations)),
             n_iter=np.zeros(m, dtype=np.intp),
             converged=np.zeros(m, dtype=bool),
             log_likelihood=np.full(m, np.nan),

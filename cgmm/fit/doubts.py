@@ -13,7 +13,7 @@ from cgmm.mixture.floor import EPS, SMALLEST, moments_of, rounding_of_means
 if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Rules
-    from cgmm.types import Array
+    from cgmm.types import Array, Mask
 
 # A variance of which reg_covar is more than this share is reg_covar's choice as much as the data's.
 TENTH = 0.1
@@ -46,6 +46,18 @@ def overwhelmed(parameters: Parameters, rules: Rules) -> Overwhelmed | None:
         return None
     c, j = np.unravel_index(np.where(doubtful, own, np.inf).argmin(), own.shape)
     return Overwhelmed(int(j), int(c), float(added / own[c, j]))
+
+
+def suspects(means: Array, variances: Array, reg_covar: Array) -> Mask:
+    """Of m mixtures (m, …), those (m,) that may be overwhelmed, or have components that are equal: few are.
+
+    means, variances : (m,k,d);  reg_covar : (m,) what was added to the variances
+    """
+    with np.errstate(invalid="ignore"):
+        small = (reg_covar > 0) & (reg_covar > TENTH * (variances.min(axis=(1, 2)) - reg_covar))
+        near = SAME * np.sqrt(variances[:, :, 0].max(axis=1))
+        apart = np.diff(np.sort(means[:, :, 0], axis=1), axis=1)
+        return small | (apart <= near[:, np.newaxis]).any(axis=1)
 
 
 def constant(parameters: Parameters, rules: Rules) -> list[int]:

@@ -64,17 +64,24 @@ def fit(asked: Request, X: Any, sample_weight: Any, last: State | None = None, l
     labels : the components of rows, −1 where they are not known, or None
     last : the state that warm_start continues, if there is one
     """
+    return State.of(*found(asked, X, sample_weight, last, labels))
+
+
+def found(
+    asked: Request, X: Any, sample_weight: Any, last: State | None = None, labels: Any = None
+) -> tuple[Search, Names | None]:
+    """The same as the search that found it, and the names of the features."""
     rng, keeping = asked.generator(), asked.keeping
     checkpoint = None if keeping is None else Checkpoint(keeping.path, keeping.interval, rng)
     prepared = prepare(X, sample_weight, asked, asked.k, rng, labels)
     if checkpoint and keeping:
         checkpoint.belongs_to(keeping.arguments, prepared.data, last and last.fit.parameters)
-    found = search(asked, prepared, rng, last, checkpoint=checkpoint)
+    whole = search(asked, prepared, rng, last, checkpoint=checkpoint)
     if asked.on_degenerate == "raise":
-        report.check_degenerate(found.best, found.settings, prepared.names)
+        report.check_degenerate(whole.best, whole.settings, prepared.names)
     if checkpoint:
         checkpoint.remove()
-    return State.of(found, prepared.names)
+    return whole, prepared.names
 
 
 def search(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from cgmm.em import problems
 from cgmm.em.problems import Solutions, Task
 from cgmm.em.stage import Fit
-from cgmm.fit import starts
 from cgmm.mixture.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -24,9 +23,7 @@ def plain_fit(asked: Request, data: Data, settings: Settings, rng: np.random.Gen
     None where it does not apply, or where something has to be decided: then the generator is as it was.
     """
     part = data.at_hand()
-    if part is None or part.labels is not None or asked.beliefs is not None:
-        return None
-    if asked.method is not starts.METHODS["kmeans"] or asked.given.any:
+    if part is None or part.labels is not None or not asked.plain:
         return None
     family, k = asked.family, asked.k
     task = Task.of(settings, family, k, data.d)

@@ -54,13 +54,14 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
 
-    def step(self, name: str) -> None:
-        self.done += 1
+    def step(self, name: str, count: int = 1) -> None:
+        """So many more are done, the last of which has that name."""
+        self.done += count
         if self.lines:
             print(f"{self.done} of {self.total}: {name}")
         if self.bar is not None:
             self.bar.set_description(name, refresh=False)
-            self.bar.update()
+            self.bar.update(count)
 
 
 class Reporter:

@@ -172,6 +172,11 @@ class Request(NamedTuple):
     def n_threads(self) -> int | None:
         return self.settings.n_threads
 
+    @property
+    def plain(self) -> bool:
+        """Whether the first start of a fit of parameters is k-means of the rows, and nothing of it is given."""
+        return self.beliefs is None and self.method is starts.METHODS["kmeans"] and not self.given.any
+
     def generator(self) -> np.random.Generator:
         """A generator of random numbers, which begins as the user's random_state says."""
         return check_random_state(self.seed)

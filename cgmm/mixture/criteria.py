@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+CRITERIA = {name: name for name in ("bic", "aic", "icl")}
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,14 @@ class Sums:
     def criteria(self) -> Criteria:
         """Information criteria; without the certainty, the ICL is the BIC."""
         sums = self.times_power_of_two(self.exponent)
-        fit, bic = -2.0 * sums.log_likelihood, self.n_parameters * float(np.log(sums.number))
-        return Criteria(
-            sums.log_likelihood, fit + 2.0 * self.n_parameters, fit + bic, fit + bic - 2.0 * sums.log_certainty
-        )
+        aic, bic = information(sums.log_likelihood, sums.number, self.n_parameters)
+        return Criteria(sums.log_likelihood, float(aic), float(bic), float(bic) - 2.0 * sums.log_certainty)
+
+
+def information(log_likelihood: Any, number: Any, n_parameters: int) -> tuple[Any, Any]:
+    """AIC and BIC, of numbers or of arrays of them."""
+    fit = -2.0 * log_likelihood
+    return fit + 2.0 * n_parameters, fit + n_parameters * np.log(number)
 
 
 class Criteria(NamedTuple):

@@ -130,7 +130,7 @@ class Parameters:
     @property
     def n_parameters(self) -> int:
         """Free parameters: covariances, means, and weights that sum to one."""
-        return self.family.n_parameters(self.k, self.d) + self.k * self.d + self.k - 1
+        return n_parameters_of(self.family, self.k, self.d)
 
     @property
     def moment(self) -> Moment:
@@ -219,3 +219,8 @@ class Parameters:
             log_norm=self.log_norms(whitening.log_det),
             whitener=whitening.whitener,
         )
+
+
+def n_parameters_of(family: Family, k: int, d: int) -> int:
+    """Free parameters of a mixture: covariances, means, and weights that sum to one."""
+    return family.n_parameters(k, d) + k * d + k - 1

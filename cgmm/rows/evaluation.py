@@ -17,6 +17,7 @@ from cgmm.rows.predictive import log_predictive
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from cgmm.mixture.criteria import Criteria
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.data import Data
@@ -135,6 +136,17 @@ class Evaluations:
         if not sums.number:
             raise ValueError("sample_weight is zero for every row")
         return sums
+
+
+def criteria_of(data: Data, parameters: Parameters, n_threads: int | None = None, certainty: bool = False) -> Criteria:
+    """How well a mixture fits the rows that it was fitted to; without the certainty, the ICL is the BIC."""
+    if data.dtype == np.float32 and parameters.needs_double:
+        data = data.widened()
+    return data.sum_of_blocks(partial(_sums_of, parameters, data.threads(n_threads), certainty)).criteria()
+
+
+def _sums_of(parameters: Parameters, n_threads: int, certainty: bool, block: Data) -> Sums:
+    return Evaluation(block, parameters, n_threads).sums(certainty)
 
 
 def _single(values: Rows) -> Rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     Place: TypeAlias = Callable[[int], str]  # "line 17" of a block's row i
 
 MEND = "fill it, drop the row, or fit with missing=marginal"
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+NO_LABEL = "the row has no label there: fill it, or drop the row"
 CHOOSE = "choose the columns of numbers with --columns"
 BLOCK_BYTES = 1 << 22  # Bytes of a block's values: so many that the cost of a call for each does not matter.
 ROWS_AT_ONCE = 8192  # Rows of columns that are turned into rows at once: they stay in cache.
@@ -39,6 +42,20 @@ class Reader:
 
     def __init__(self, path: str, width: int, names: Sequence[str] | None = None, once: bool = False) -> None:
         self.path, self.width, self.names, self.once = path, width, names, once
+        self.codes: dict[int, dict[str, int]] = {}
+
+    def code(self, column: int) -> None:
+        """From now on a text in that column is a label, of which `read` gives the code, a number from 0."""
+        self.codes[column] = {}
+
+    def decoded(self, column: int, values: Any) -> Any:
+        """The labels that values (n,) of a coded column stand for: numbers if all of them are, or else texts."""
+        if not self.codes.get(column):
+            return _whole(values)
+        labels = list(self.codes[column])
+        if all(map(is_number, labels)):
+            return _whole(np.array([float(label) for label in labels]))[values.astype(np.intp)]
+        return np.array(labels)[values.astype(np.intp)]
 
     @property
     def labels(self) -> Sequence[int]:
@@ -118,17 +135,30 @@ class ParquetReader(Reader):
 
         numeric = types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null
         kinds = [self._schema.types[j] for j in columns]
+        coded = {j for j in self.codes if _is_text(self._schema.types[j])}
         for j, kind in zip(columns, kinds, strict=True):
-            if not any(test(kind) for test in numeric):
+            if j not in coded and not any(test(kind) for test in numeric):
                 raise TableError(f"{self.path}, {self.told(j)}: {kind} is not a type of numbers; {CHOOSE}")
         kind = float32() if all(map(types.is_float32, kinds)) else float64()
         start = 0
         with naming_input(self.path):
             for batch in self._batches(list(dict.fromkeys(self._schema.names[j] for j in columns))):
                 found = [batch.column(at) for at in self._places(columns, batch.schema.names)]
-                parts = [column.cast(kind, safe=False).to_numpy(zero_copy_only=False) for column in found]
+                parts = [
+                    self._coded(j, column, start)
+                    if j in coded
+                    else column.cast(kind, safe=False).to_numpy(zero_copy_only=False)
+                    for j, column in zip(columns, found, strict=True)
+                ]
                 yield _by_rows(parts, kind.to_pandas_dtype()), _rows_from(start)
                 start += batch.num_rows
+
+    def _coded(self, j: int, column: Any, start: int) -> list[int]:
+        codes = self.codes[j]
+        labels = column.to_pylist()
+        if None in labels:
+            raise TableError(f"{self.path}, row {start + labels.index(None)}, {self.told(j)}: {NO_LABEL}")
+        return [codes.setdefault(str(label), len(codes)) for label in labels]
 
     def _places(self, columns: Sequence[int], held: Sequence[str]) -> list[int]:
         """Where those columns are among others of the same order, whose names may be the same."""
@@ -155,6 +185,25 @@ class DatasetReader(ParquetReader):
         if isinstance(getattr(self._dataset, "format", None), ParquetFileFormat):
             few["fragment_scan_options"] = ParquetFragmentScanOptions(pre_buffer=False)
         return self._dataset.to_batches(columns=names, batch_size=_rows_of_block(8 * len(names)), **few)
+
+
+def is_number(cell: str) -> bool:
+    """Whether a text is a finite number."""
+    return bool(NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
+
+
+def _is_text(kind: Any) -> bool:
+    """Whether a column of that type holds texts."""
+    from pyarrow import types
+
+    inner = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(inner) or types.is_large_string(inner))
+
+
+def _whole(values: Any) -> Any:
+    """Integers, if all values are; or the values."""
+    is_whole = (np.abs(values) < 2**53).all() and (values == np.floor(values)).all()
+    return values.astype(np.int64) if is_whole else values
 
 
 @contextlib.contextmanager

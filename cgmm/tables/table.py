@@ -62,6 +62,9 @@ class Table:
         The column of row weights, by name or number.
     missing : {"error", "marginal"}, default="error"
         As of GMM: "marginal" lets gaps through, as NaN.
+    by : str, optional
+        A column of labels, by name or number: it is the last of the chosen columns, and `labels` tells what its values
+        mean.
 
     Attributes
     ----------
@@ -84,15 +87,19 @@ class Table:
         columns: str | Sequence[str] | None = None,
         weights: str | None = None,
         missing: Missing = "error",
+        by: str | None = None,
     ) -> None:
         self._reader, self._gaps = reader, check_missing(missing)
-        self._weights = [] if weights is None else self._find(weights)
-        if len(self._weights) > 1:
-            raise TableError(f"{reader.path}: one column of weights is needed, not {weights!r}")
+        self._weights, self._by = self._find_one("weights", weights), self._find_one("labels", by)
         if columns is None:
-            self._columns = [j for j in range(reader.width) if j not in (*self._weights, *reader.labels)]
+            others = (*self._weights, *self._by, *reader.labels)
+            self._columns = [j for j in range(reader.width) if j not in others]
         else:
             self._columns = [j for item in self._items(columns) for j in self._find(item)]
+        self._measured = len(self._columns)  # those that may have gaps
+        self._columns += self._by
+        for j in self._by:
+            reader.code(j)
         self.names = None if reader.names is None else tuple(reader.names[j] for j in self._columns)
         self.d = len(self._columns)
         self._check_columns(chosen=columns is not None)
@@ -102,7 +109,7 @@ class Table:
 
         Standard input, a pipe and a device can be read once only.
         """
-        with closing(self._reader.read(self._columns + self._weights, self.d * self._gaps)) as parts:
+        with closing(self._reader.read(self._columns + self._weights, self._measured * self._gaps)) as parts:
             for values, place in parts:
                 self._check_finite(values, place)
                 if not self._weights:
@@ -123,6 +130,17 @@ class Table:
     def once(self) -> bool:
         """Whether the rows can be read once only, as from a pipe."""
         return self._reader.once
+
+    def labels(self, values: Rows) -> Any:
+        """What values (n,) of the column of labels mean: numbers, or texts if that is what the file has."""
+        return self._reader.decoded(self._by[0], values)
+
+    def _find_one(self, what: str, column: str | None) -> list[int]:
+        """The column of weights or of labels; none, if none is asked for."""
+        found = [] if column is None else self._find(column)
+        if len(found) > 1:
+            raise TableError(f"{self.path}: one column of {what} is needed, not {column!r}")
+        return found
 
     def _items(self, columns: str | Sequence[str]) -> Sequence[str]:
         """The names, numbers and ranges of which a list of columns consists."""
@@ -161,8 +179,8 @@ class Table:
 
     def _check_columns(self, chosen: bool) -> None:
         path, columns = self._reader.path, self._columns + self._weights
-        if not self._columns:
-            others = "that of the weights" if self._weights else "those that name rows"
+        if not self._measured:
+            others = "that of the weights" if self._weights and not self._by else "those that name rows"
             raise TableError(f"{path}: no column is left beside {others}")
         for j in _repeated(columns):
             raise TableError(f"{path}: {self._reader.told(j)} is chosen twice")
@@ -178,7 +196,7 @@ class Table:
             return
         bad = ~np.isfinite(values)
         if self._gaps:
-            bad[:, : self.d] &= ~np.isnan(values[:, : self.d])
+            bad[:, : self._measured] &= ~np.isnan(values[:, : self._measured])
             if not bad.any():
                 return
         i, at = map(int, np.argwhere(bad)[0])

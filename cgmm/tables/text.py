@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from cgmm.tables.origin import Passes, TableError
-from cgmm.tables.readers import CHOOSE, MEND, Reader
+from cgmm.tables.readers import CHOOSE, MEND, NO_LABEL, NUMBER, Reader, is_number
 
 if TYPE_CHECKING:
     from cgmm.tables.origin import Origin
@@ -30,7 +29,6 @@ OTHER_LENGTH = "a row has another number of cells than the first"
 # Delimiters are looked for in this order: one that stands further on may be part of a cell.
 DELIMITERS = "\t;, "
 ROW = re.compile(r" *[^ #\n]")
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 MISSING = {"na", "n/a", "nan", "null", "none", "?"}
 
 
@@ -48,7 +46,7 @@ class TextReader(Reader):
         self._delimiter = self._passes.first.delimiter
         cells = next(self._split(self._passes.first.rows[:1]))
         self._has_header = not any(map(_is_value, cells)) if header is None else header
-        self._doubtful = header is None and not self._has_header and not any(map(_is_number, cells))
+        self._doubtful = header is None and not self._has_header and not any(map(is_number, cells))
         self.width, self.names = len(cells), tuple(cells) if self._has_header else None
 
     def read(self, columns: Sequence[int], gaps: int = 0) -> Generator[tuple[Rows, Place], None, None]:
@@ -66,6 +64,8 @@ class TextReader(Reader):
                     yield self._parse(block, columns, gaps), block.place
 
     def _parse(self, block: _Block, columns: Sequence[int], gaps: int) -> Rows:
+        if not self.codes.keys().isdisjoint(columns):
+            return self._cell_by_cell(block, columns, gaps)
         try:
             found = self._numbers(block, columns)
             if found.shape == (len(block.rows), len(columns)):
@@ -75,13 +75,26 @@ class TextReader(Reader):
             fault = str(error)
         if not gaps:
             raise self._fault(block, columns, fault)
+        return self._cell_by_cell(block, columns, gaps)
+
+    def _cell_by_cell(self, block: _Block, columns: Sequence[int], gaps: int) -> Rows:
+        """The values of a block some of whose cells are no numbers."""
         try:
             rows = (
-                [_value(cells[j].strip(), at < gaps) for at, j in enumerate(columns)] for cells in self._rows(block)
+                [self._value(j, cells[j].strip(), at < gaps) for at, j in enumerate(columns)]
+                for cells in self._rows(block)
             )
             return np.array(list(rows))
         except ValueError as error:
             raise self._fault(block, columns, str(error), gaps) from None
+
+    def _value(self, column: int, cell: str, gaps: bool) -> float:
+        codes = self.codes.get(column)
+        if codes is None:
+            return _value(cell, gaps)
+        if not cell:
+            raise ValueError(NO_LABEL)
+        return codes.setdefault(cell, len(codes))
 
     def _numbers(self, block: _Block, columns: Sequence[int]) -> Any:
         """The values of a block that has no gaps; ValueError if it cannot be parsed at once."""
@@ -118,8 +131,12 @@ class TextReader(Reader):
                     f"{place}: {len(cells)} cell{'s' * (len(cells) != 1)}, not {self.width} as in the first"
                 )
             for at, j in enumerate(columns):
+                if j in self.codes:
+                    if not cells[j]:
+                        return TableError(f"{place}, {self.told(j)}: {NO_LABEL}")
+                    continue
                 absent = _is_missing(cells[j])
-                if not _is_number(cells[j]) and not (at < gaps and absent):
+                if not is_number(cells[j]) and not (at < gaps and absent):
                     hint = f"; {CHOOSE}" if i == 0 and block.first_line == 1 and not absent else ""
                     return TableError(f"{place}, {self.told(j)}: {_wrong(cells[j])}{hint}")
         return TableError(f"{self.path} cannot be read: {otherwise}")
@@ -258,13 +275,9 @@ def _is_missing(cell: str) -> bool:
 def _value(cell: str, gaps: bool) -> float:
     if gaps and _is_missing(cell):
         return np.nan
-    if not _is_number(cell):
+    if not is_number(cell):
         raise ValueError(f"{cell!r} is not a number")
     return float(cell)
-
-
-def _is_number(cell: str) -> bool:
-    return bool(NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
 
 
 def _wrong(cell: str) -> str:

@@ -1,0 +1,279 @@
+"""What many fits have found, and what they say of rows: the value that `cgmm.fit_many` returns."""
+
+from __future__ import annotations
+
+import copy
+import operator
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from cgmm import errors, fits_file, protocol
+from cgmm.gmm import GMM
+from cgmm.rows.evaluation import Asked
+from cgmm.rows.open import open_rows
+from cgmm.rows.problems import Grouped, problems_of
+from cgmm.validation import check_missing, check_threads
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from cgmm.fit.ledger import Ledger
+    from cgmm.rows.problems import Problems, Titles
+    from cgmm.types import Array, ArrayLike, Labels, Mask, Names, Output
+
+NOTHING = {"labels": -1, "responsibilities": np.nan, "log_likelihood": np.nan}  # Of a row whose problem has no fit.
+
+
+class Fits:
+    """The mixtures of m problems: what ``cgmm.fit_many`` has found.
+
+    ``fits[i]`` is the i-th as a fitted GMM, ``fits.of(label)`` that of a group or of a named column, and ``len(fits)``
+    is m. The arrays are read-only. With a sequence of numbers of components, k is the largest; a problem that has fewer
+    has weights of zero, and means and covariances that are NaN, for the rest. All is NaN of a problem without a fit.
+
+    Attributes
+    ----------
+    labels : ndarray (m,)
+        The groups, sorted; the names of the columns; or 0 … m − 1.
+    weights : ndarray (m, k)
+    means : ndarray (m, k, d)
+    covariances : ndarray
+        (m, k, d, d) full, (m, d, d) tied, (m, k, d) diag, (m, k) spherical.
+    log_likelihood : ndarray (m,)
+        Of all rows of the problem (nats), under the fitted parameters.
+    aic, bic : ndarray (m,)
+        Smaller is better.
+    converged : ndarray (m,) of bool
+    n_iter : ndarray (m,) of int
+        Iterations of EM.
+    n_components : ndarray (m,) of int
+        Of the fit that was chosen; 0 where there is none.
+    errors : dict
+        From the index of each problem that has no fit to the reason.
+    warnings : dict
+        From an index to what ``GMM.fit`` would have warned of, a tuple of str, where there is something to tell.
+    """
+
+    def __init__(self, ledger: Ledger, titles: Titles, model: GMM, seeds: Sequence[int]) -> None:
+        """model : of the arguments of all fits;  seeds : random_state of each"""
+        self._ledger, self._titles, self._model, self._seeds = ledger, titles, model, seeds
+        self.labels = titles.labels
+        self.weights: Array = ledger.weights
+        self.means: Array = ledger.means
+        self.covariances: Array = ledger.covariances
+        self.log_likelihood: Array = ledger.log_likelihood
+        self.aic: Array = ledger.aic
+        self.bic: Array = ledger.bic
+        self.converged: Mask = ledger.converged
+        self.n_iter: Labels = ledger.n_iter
+        self.n_components: Labels = ledger.n_components
+        self.errors: Mapping[int, str] = ledger.errors
+        self.warnings: Mapping[int, tuple[str, ...]] = ledger.told
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> GMM:
+        """The fitted GMM of a problem: what ``GMM(…, random_state=seed).fit(X_i)`` gives, bit for bit.
+
+        Raises
+        ------
+        IndexError
+            There is no such problem.
+        ValueError
+            It could not be fitted; the message says why.
+        """
+        i = operator.index(index)
+        if not -len(self) <= i < len(self):
+            raise IndexError(f"there are {len(self)} problems, and none of index {i}")
+        i %= len(self)
+        if i in self.errors:
+            raise ValueError(f"{self._titles.told(i)} has no fit: {self.errors[i]}")
+        model = copy.copy(self._model)
+        model.n_components, model.random_state = int(self.n_components[i]), self._seeds[i]
+        return model._with(self._ledger.state(i))
+
+    def __iter__(self) -> Iterator[GMM]:
+        return (self[i] for i in range(len(self)))
+
+    def of(self, label: Any) -> GMM:
+        """The fitted GMM of a group, or of a column, by its label; KeyError if there is none."""
+        return self[self._index_of(label)]
+
+    def predict(self, X: ArrayLike, *, groups: ArrayLike | None = None, columns: bool = False) -> Any:
+        """The most probable component of each row under the mixture of its own problem.
+
+        Parameters
+        ----------
+        X, groups, columns
+            Rows in any form that ``cgmm.fit_many`` takes: as many problems as were fitted, in their order; or rows with
+            groups, each of them one of ``labels``.
+
+        Returns
+        -------
+        ndarray of int, or a list of these
+            In the form of X: a list of (n_i,), an array (m, n), (n,) for rows with groups, (n, m) for columns. −1 where
+            the problem has no fit.
+
+        Raises
+        ------
+        ValueError, TypeError
+            X or groups cannot be used.
+        """
+        return self._evaluate("labels", X, groups, columns)
+
+    def predict_proba(self, X: ArrayLike, *, groups: ArrayLike | None = None, columns: bool = False) -> Any:
+        """The probability of each component given each row; as ``predict``, with one more axis (…, k).
+
+        Zero for components that a problem does not have, NaN where it has no fit.
+        """
+        return self._evaluate("responsibilities", X, groups, columns)
+
+    def score_samples(self, X: ArrayLike, *, groups: ArrayLike | None = None, columns: bool = False) -> Any:
+        """The log-likelihood (nats) of each row; as ``predict``, NaN where its problem has no fit."""
+        return self._evaluate("log_likelihood", X, groups, columns)
+
+    def to_frame(self, components: bool = False) -> Any:
+        """A pandas.DataFrame: a row for each problem, or with ``components=True`` for each component of each.
+
+        Parameters
+        ----------
+        components : bool, default=False
+            False: number of components, criteria, convergence, and the reason of an error, if there is one. True:
+            weight, means and variances; problems without a fit have no row.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Indexed by the problems' labels, and by the number of the component.
+        """
+        import pandas as pd
+
+        index = pd.Index(self.labels, name=self._titles.kind)
+        if not components:
+            names = ("n_components", "log_likelihood", "aic", "bic", "converged", "n_iter")
+            told = {name: getattr(self, name) for name in names}
+            if self.errors:
+                told["error"] = np.array([self.errors.get(i, "") for i in range(len(self))], dtype=object)
+            return pd.DataFrame(told, index=index)
+        problem, component, told = self._components()
+        both = pd.MultiIndex.from_arrays([index[problem], component], names=[self._titles.kind, "component"])
+        return pd.DataFrame(told, index=both)
+
+    def _components(self) -> tuple[Labels, Labels, dict[str, Any]]:
+        """The problem and the number of each component of all fits, and by name weights, means and variances."""
+        problem, component = np.nonzero(np.arange(self.weights.shape[1]) < self.n_components[:, np.newaxis])
+        means, variances = self.means[problem, component], self._ledger.variances()[problem, component]
+        told = {"weight": self.weights[problem, component]}
+        for j, feature in enumerate(self._features()):
+            told[f"mean{feature}"], told[f"variance{feature}"] = means[:, j], variances[:, j]
+        return problem, component, told
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fits to a file, atomically: an interrupted save leaves an old file whole.
+
+        The file is a versioned npz archive without pickle. It holds what ``GMM.save`` keeps of each fit, and nothing of
+        how its start was chosen; of fits with a prior not what ``partial_fit`` goes on from.
+
+        Parameters
+        ----------
+        path : str or path-like
+
+        Raises
+        ------
+        OSError
+            The file cannot be written.
+        ValueError
+            The labels of groups are Python objects that are no texts.
+        """
+        settings = self._model.get_params(deep=False)
+        fits_file.save(path, fits_file.Saved(self._ledger, self._titles, self._seeds, settings))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """The fits of a file that ``save`` wrote; they predict bit-identically.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is damaged, not of fits, or of a newer version; the message names the file and the fault.
+        """
+        saved = fits_file.load(path)
+        known = GMM._defaults()
+        model = GMM(**{name: value for name, value in saved.settings.items() if name in known})
+        model.set_params(n_components=saved.ledger.k, covariance_type=saved.ledger.family.name)
+        return cls(saved.ledger, saved.titles, model, saved.seeds)
+
+    def __repr__(self) -> str:
+        m, failed, repaired = len(self), len(self.errors), len(self.warnings)
+        k = sorted({int(k) for k in self.n_components if k})
+        sizes = f"{k[0]} to {k[-1]} components" if len(k) > 1 else f"{k[0]} components" if k else "no fit"
+        told = [f"{m} problems", sizes, f"{self._ledger.d} features", f"{int(self.converged.sum())} converged"]
+        told += [f"{repaired} with warnings"] * bool(repaired) + [f"{failed} without a fit"] * bool(failed)
+        return f"Fits({', '.join(told)})"
+
+    def _index_of(self, label: Any) -> int:
+        found = np.flatnonzero(self.labels == label)
+        if len(found) != 1:
+            raise KeyError(f"{label!r} is no {self._titles.kind}")
+        return int(found[0])
+
+    def _features(self) -> list[str]:
+        """What tells the features apart in the names of columns; nothing, if there is one."""
+        names: Names | None = self._titles.names
+        told = range(self._ledger.d) if names is None else names
+        return [""] if len(told) == 1 else [f"_{name}" for name in told]
+
+    def _evaluate(self, what: Output, X: Any, groups: Any, columns: bool) -> Any:
+        problems = problems_of(X, groups, columns)
+        n_threads, gaps = check_threads(self._model.n_threads), check_missing(self._model.missing)
+        told: dict[str, None] = {}
+        found = []
+        for at, i in enumerate(self._indices(problems)):
+            rows = problems.part(at).rows
+            if i in self.errors:
+                found.append(self._nothing(what, len(rows)))
+                continue
+            own = protocol.feature_names(rows)
+            try:
+                told[protocol.check_feature_names(problems.names_of(at, own), self._ledger.names[i]) or ""] = None
+                found.append(self._evaluated(what, rows, Asked(self._ledger.parameters(i), own, n_threads, gaps)))
+            except (ValueError, TypeError) as error:
+                raise type(error)(f"{problems.titles.told(at)}: {error}") from error
+        for text in filter(None, told):
+            errors.warn(text, UserWarning)
+        return problems.gather(found)
+
+    def _nothing(self, what: Output, n: int) -> NDArray[Any]:
+        """What there is to say of n rows whose problem has no fit."""
+        return np.full((n, self.weights.shape[1]) if what == "responsibilities" else n, NOTHING[what])
+
+    def _indices(self, problems: Problems) -> list[int]:
+        """The fit that each of some problems belongs to."""
+        if isinstance(problems, Grouped):
+            places = {label: i for i, label in enumerate(self.labels.tolist())}
+            asked = problems.titles.labels.tolist()
+            unknown = [label for label in asked if label not in places]
+            if self._titles.kind != "group" or unknown:
+                raise ValueError(
+                    f"groups: {unknown[0] if unknown else asked[0]!r} is none of the groups that were fitted"
+                )
+            return [places[label] for label in asked]
+        if len(problems) != len(self):
+            raise ValueError(f"X has {len(problems)} problems, and {len(self)} were fitted")
+        return list(range(len(self)))
+
+    def _evaluated(self, what: Output, rows: Any, asked: Asked) -> NDArray[Any]:
+        """The values of the rows of one problem under its mixture, with a column for each of k components."""
+        k = self.weights.shape[1]
+        found = open_rows(rows, None, asked.gaps).evaluations(asked).evaluate(what)
+        if what == "responsibilities" and found.shape[1] < k:
+            found = np.pad(found, ((0, 0), (0, k - found.shape[1])))
+        return np.asarray(found)

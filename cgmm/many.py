@@ -1,0 +1,172 @@
+"""Thousands of fits in one call: `cgmm.fit_many`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from cgmm.errors import InvalidParameterError
+from cgmm.fit import many, report
+from cgmm.fit.many import Task
+from cgmm.fit.request import request_of
+from cgmm.fits import Fits
+from cgmm.gmm import GMM
+from cgmm.mixture.criteria import CRITERIA
+from cgmm.rows.problems import problems_of
+from cgmm.validation import check_choice, check_counts, check_seed, check_verbose
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from cgmm.mixture.prior import Prior
+    from cgmm.types import ArrayLike, CovarianceType, FixedParameters, Init, Missing, OnDegenerate, Seed, Starts, Stop
+
+ON_ERROR = {name: name for name in ("raise", "skip")}
+
+
+def fit_many(
+    X: ArrayLike | Sequence[ArrayLike],
+    n_components: int | Iterable[int] = 1,
+    *,
+    groups: ArrayLike | None = None,
+    columns: bool = False,
+    sample_weight: ArrayLike | Sequence[ArrayLike | None] | None = None,
+    criterion: Literal["bic", "aic", "icl"] = "bic",
+    on_error: Literal["raise", "skip"] = "raise",
+    covariance_type: CovarianceType = "full",
+    tol: float = 1e-3,
+    reg_covar: float | Literal["relative"] = "relative",
+    max_iter: int = 100,
+    n_init: Starts = 1,
+    init_params: Init = "kmeans",
+    weights_init: ArrayLike | None = None,
+    means_init: ArrayLike | None = None,
+    precisions_init: ArrayLike | None = None,
+    random_state: Seed | Sequence[int] = None,
+    fixed: FixedParameters = (),
+    prior: Prior | Literal["default"] | None = None,
+    on_degenerate: OnDegenerate = "warn",
+    missing: Missing = "error",
+    n_threads: int | None = None,
+    stop: Stop = "change",
+    accelerate: bool = False,
+    verbose: int = 0,
+) -> Fits:
+    """Fit a mixture to each of many sets of rows: per gene, per pixel, per customer, per column of a table.
+
+    Each problem is fitted by itself, and the fit is that of ``GMM(…, random_state=seed).fit(X_i)`` with the same
+    arguments, bit for bit, for any number of threads.
+
+    Parameters
+    ----------
+    X : list of m array-likes (n_i, d), array-like (m, n, d), or array-like (n, d)
+        The rows of each problem, which all have the same features. Rows (n, d) come with `groups` or `columns`. A list
+        may hold whatever ``GMM.fit`` takes.
+    n_components : int or iterable of int, default=1
+        Components of each mixture. Of several numbers, that of the smallest criterion is chosen for each problem by
+        itself; numbers for which it cannot be fitted, as with too few rows, are left out.
+    groups : array-like (n,), optional
+        The group of each row of X; a problem is a group. Labels of any type that can be sorted.
+    columns : bool, default=False
+        Each column of X (n, m) is a problem of one feature.
+    sample_weight : array-like or list, optional
+        Row weights: a list of (n_i,), or None, for each problem of a list; (m, n), or (n,) for all, of an array
+        (m, n, d); (n,) of rows with groups; (n,) for all problems, or (n, m), of columns.
+    criterion : {"bic", "aic", "icl"}, default="bic"
+        By which a number of components is chosen; among those without a component that is degenerate, or would be
+        without reg_covar, if there are, as in ``cgmm.select``.
+    on_error : {"raise", "skip"}, default="raise"
+        What happens where a problem cannot be fitted (too few rows, infinite values, NaN unless it is a missing value):
+        an error that names it; or its results are NaN, ``Fits.errors`` has the reason, and the others are fitted.
+    random_state : int, sequence of m ints, RandomState, Generator or None
+        The seed of each problem. One int is the seed of every problem: each starts as its own ``GMM`` with that seed
+        would. From a RandomState or a Generator, or with None from NumPy's global state, one such int is drawn.
+    reg_covar : float or "relative", default="relative"
+        As of GMM: by default 1e-6 times the smallest variance of a feature of the problem, whatever its units.
+    covariance_type, tol, max_iter, n_init, init_params, weights_init, means_init, precisions_init, fixed, prior, \
+on_degenerate, missing, n_threads, stop, accelerate
+        As of GMM, the same for all problems.
+    verbose : int, default=0
+        1: a bar if tqdm is installed. 2 or more, or without it: lines, for each problem or batch of small problems.
+
+    Returns
+    -------
+    Fits
+        Arrays of all parameters, criteria and convergence; ``fits[i]`` is a fitted GMM.
+
+    Raises
+    ------
+    ValueError, TypeError
+        X or an argument cannot be used; or, with ``on_error="raise"``, a problem cannot be fitted: the message names
+        the first, and says why.
+    DegenerateError
+        A component of a problem cannot be estimated, and on_degenerate and on_error are "raise".
+
+    Warns
+    -----
+    ConvergenceWarning, DegenerateWarning, UserWarning
+        That max_iter ended fits; that components were repaired or are doubtful; that problems were skipped, or several
+        of these: one warning for all problems, at the end, with their indices. ``Fits.warnings`` and ``Fits.errors``
+        have the details.
+
+    Examples
+    --------
+    Two groups of three and four rows, a mixture of one component each:
+
+    >>> import numpy as np
+    >>> from cgmm import fit_many
+    >>> X = np.array([[1.0], [2], [3], [10], [11], [12], [13]])
+    >>> fits = fit_many(X, groups=["a", "a", "a", "b", "b", "b", "b"])
+    >>> fits.means[:, 0, 0].round(6).tolist()
+    [2.0, 11.5]
+    >>> fits.of("b").score_samples([[11.5]]).round(3).tolist()
+    [-1.031]
+    """
+    check_choice("criterion", criterion, CRITERIA)
+    check_choice("on_error", on_error, ON_ERROR)
+    sizes = check_counts("n_components", n_components)
+    starts: dict[str, Any] = {
+        "weights_init": weights_init,
+        "means_init": means_init,
+        "precisions_init": precisions_init,
+    }
+    given = [name for name, value in starts.items() if value is not None]
+    if given and len(sizes) > 1:
+        raise InvalidParameterError(f"{given[0]} is of one number of components, and n_components names {len(sizes)}")
+    model = GMM(
+        sizes[-1],
+        covariance_type=covariance_type,
+        tol=tol,
+        reg_covar=reg_covar,
+        max_iter=max_iter,
+        n_init=n_init,
+        init_params=init_params,
+        **starts,
+        fixed=fixed,
+        prior=prior,
+        on_degenerate=on_degenerate,
+        missing=missing,
+        n_threads=n_threads,
+        stop=stop,
+        accelerate=accelerate,
+    )
+    problems = problems_of(X, groups, columns, sample_weight)
+    seeds = _seeds(random_state, len(problems))
+    requests = [request_of(GMM(**{**model.get_params(deep=False), "n_components": k})) for k in sizes]
+    run = many.Run(problems, Task(requests, criterion, seeds), skip=on_error == "skip")
+    with report.Progress(check_verbose(verbose), len(problems)) as progress:
+        for last, count in run.steps():
+            progress.step(problems.titles.told(last), count)
+    run.ledger.close()
+    run.notes.warn()
+    return Fits(run.ledger, problems.titles, model, seeds)
+
+
+def _seeds(random_state: Any, m: int) -> Sequence[int]:
+    """The seed of each problem."""
+    if not isinstance(random_state, list | tuple | range | np.ndarray):
+        return [check_seed(random_state)] * m
+    if len(random_state) != m:
+        raise InvalidParameterError(f"random_state has {len(random_state)} seeds for {m} problems")
+    return [check_seed(seed) for seed in random_state]

@@ -1,0 +1,223 @@
+"""Many sets of rows that a user hands over at once, each a problem of its own: taken apart, and put together again."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from cgmm import protocol
+from cgmm.errors import InvalidParameterError
+from cgmm.rows.part import Part
+from cgmm.rows.sources import is_dask
+from cgmm.validation import check_array, check_flag
+
+if TYPE_CHECKING:
+    from cgmm.types import Labels, Names
+
+KINDS = ("problem", "group", "column")
+IN_MEMORY = "X must be a list of arrays, an array in memory, or a data frame"
+IN_BLOCKS = (
+    "the rows of one problem may stand in many blocks, and are needed together; gather them in memory, or give a list "
+    "with the rows of each problem, which may come in blocks"
+)
+
+
+class Titles(NamedTuple):
+    """What problems are called.
+
+    kind : of all, in messages: one of KINDS
+    labels : (m,) groups, names of columns, or indices
+    names : of the features, where all problems share them, or None
+    """
+
+    kind: str
+    labels: Any
+    names: Names | None = None
+
+    def told(self, i: int) -> str:
+        """The i-th problem in a message: "problem 3", or "problem 3 (group 'oak')"."""
+        return f"problem {i}" + f" ({self.kind} {self.label(i)!r})" * (self.kind != "problem")
+
+    def label(self, i: int) -> Any:
+        """That of a problem, as Python's own value."""
+        return self.labels[i : i + 1].tolist()[0]
+
+
+class Problems(ABC):
+    """m sets of rows, not checked yet, and what they are called."""
+
+    titles: Titles
+
+    def __len__(self) -> int:
+        return len(self.titles.labels)
+
+    @abstractmethod
+    def part(self, i: int) -> Part:
+        """The rows of one problem, (n_i, d), and their weights or None."""
+
+    def names_of(self, i: int, own: Names | None) -> Names | None:
+        """The names of a problem's features, if its rows alone tell `own`."""
+        return own if self.titles.names is None else self.titles.names
+
+    @abstractmethod
+    def gather(self, values: Sequence[Any]) -> Any:
+        """What was found for the rows of each problem, (n_i, …), in the form in which the rows were handed over."""
+
+
+class Listed(Problems):
+    """A list of arrays."""
+
+    def __init__(self, X: Sequence[Any], sample_weight: Any) -> None:
+        self.X, self.titles = X, Titles("problem", np.arange(len(X)))
+        self.weights = _listed_weights(sample_weight, len(X))
+
+    def part(self, i: int) -> Part:
+        return Part(self.X[i], None if self.weights is None else self.weights[i])
+
+    def gather(self, values: Sequence[Any]) -> Any:
+        return list(values)
+
+
+class Stacked(Problems):
+    """An array (m, n, d); weights (n,) for all, or (m, n)."""
+
+    def __init__(self, X: Any, sample_weight: Any) -> None:
+        self.X, self.titles = X, Titles("problem", np.arange(len(X)))
+        self.weights = _weights_of_each(sample_weight, (len(X), X.shape[1]))
+
+    def part(self, i: int) -> Part:
+        return Part(self.X[i], None if self.weights is None else self.weights[i])
+
+    def gather(self, values: Sequence[Any]) -> Any:
+        return np.stack(values)
+
+
+class Columns(Problems):
+    """The columns of a matrix (n, m), each a problem of one feature; weights (n,) for all, or (n, m)."""
+
+    def __init__(self, X: Any, sample_weight: Any) -> None:
+        names = protocol.feature_names(X)
+        self.X = _matrix(X, "columns=True")
+        unnamed = Titles("problem", np.arange(self.X.shape[1]))
+        self.titles = unnamed if names is None else Titles("column", names)
+        weights = _weights_of_each(sample_weight, self.X.shape, of="rows")
+        self.weights = None if weights is None else weights.T
+
+    def part(self, i: int) -> Part:
+        return Part(self.X[:, i : i + 1], None if self.weights is None else self.weights[i])
+
+    def names_of(self, i: int, own: Names | None) -> Names | None:
+        return None if self.titles.kind == "problem" else self.titles.labels[i : i + 1]
+
+    def gather(self, values: Sequence[Any]) -> Any:
+        return np.stack(values, axis=1)
+
+
+class Grouped(Problems):
+    """Rows (n, d), each of which belongs to a group; the groups in the order of their labels."""
+
+    def __init__(self, X: Any, groups: Any, sample_weight: Any) -> None:
+        names = protocol.feature_names(X)
+        self.X = _matrix(X, "groups")
+        n = len(self.X)
+        labels, member = _members(groups, n)
+        self.titles = Titles("group", labels, names)
+        self.order = np.argsort(member, kind="stable")
+        self.ends = np.concatenate([[0], np.bincount(member, minlength=len(labels)).cumsum()])
+        self.weights = _weights_of_each(sample_weight, (n,), of="rows")
+
+    def rows(self, i: int) -> Labels:
+        """Which rows belong to a group."""
+        return self.order[self.ends[i] : self.ends[i + 1]]
+
+    def part(self, i: int) -> Part:
+        rows = self.rows(i)
+        return Part(self.X[rows], None if self.weights is None else self.weights[rows])
+
+    def gather(self, values: Sequence[Any]) -> Any:
+        return np.concatenate(values)[np.argsort(self.order)]
+
+
+def problems_of(X: Any, groups: Any = None, columns: bool = False, sample_weight: Any = None) -> Problems:
+    """The problems that a user hands over; ValueError or TypeError says what cannot be taken apart."""
+    if check_flag("columns", columns) and groups is not None:
+        raise InvalidParameterError("give groups or columns=True, not both: a problem is a group of rows, or a column")
+    if is_dask(X) or callable(X) or hasattr(X, "blocks") or hasattr(X, "to_batches"):
+        raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}: {IN_BLOCKS}")
+    if isinstance(X, str | os.PathLike):
+        raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}: read the file, or use cgmm fit-many on the command line")
+    if columns:
+        return Columns(X, sample_weight)
+    if groups is not None:
+        return Grouped(X, groups, sample_weight)
+    if hasattr(X, "shape") or hasattr(X, "__array__"):
+        return _stacked(X, sample_weight)
+    if not isinstance(X, Sequence):
+        raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}")
+    if not len(X):
+        raise ValueError("X is an empty list: there is no problem to fit")
+    return Listed(X, sample_weight)
+
+
+def _stacked(X: Any, sample_weight: Any) -> Problems:
+    array = X if isinstance(X, np.ndarray) else check_array("X", X)
+    if array.ndim != 3:
+        raise ValueError(
+            f"X has {array.ndim} dimensions, and an array of many problems has three, (problems, rows, features): give "
+            "the group of each row as groups, or columns=True if each column is a problem of its own"
+        )
+    if not len(array):
+        raise ValueError(f"X has shape {array.shape}: there is no problem to fit")
+    return Stacked(check_array("X", array), sample_weight)
+
+
+def _matrix(X: Any, asked: str) -> Any:
+    array = check_array("X", X)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(
+            f"with {asked} X must be a matrix (rows, features) that is not empty, not of shape {array.shape}"
+        )
+    return array
+
+
+def _members(groups: Any, n: int) -> tuple[Any, Labels]:
+    """The distinct labels in their order, and which of them each row has."""
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise ValueError(f"groups must have shape ({n},), a label for each row of X, not {labels.shape}")
+    missing = labels != labels if labels.dtype.kind in "fcmMO" else np.zeros(n, dtype=bool)
+    if labels.dtype == object:
+        missing = missing | np.array([label is None for label in labels])
+    if missing.any():
+        raise ValueError(f"groups[{int(np.argmax(missing))}] is {labels[np.argmax(missing)]!r}: each row needs a group")
+    try:
+        distinct, member = np.unique(labels, return_inverse=True)
+    except TypeError as error:
+        raise TypeError(f"groups must be labels that can be sorted, of one type: {error}") from None
+    return distinct, member
+
+
+def _listed_weights(sample_weight: Any, m: int) -> Sequence[Any] | None:
+    if sample_weight is None:
+        return None
+    weights = sample_weight if hasattr(sample_weight, "__len__") and not isinstance(sample_weight, str) else ()
+    if len(weights) != m:
+        raise ValueError(f"sample_weight must be a list of {m}, the weights of each problem or None, as X is one")
+    return weights
+
+
+def _weights_of_each(sample_weight: Any, shape: tuple[int, ...], of: str = "problems") -> Any:
+    """Weights of the shape of the rows, or None; if all problems share those of the rows, a view."""
+    if sample_weight is None:
+        return None
+    weights = check_array("sample_weight", sample_weight)
+    shared = shape[:1] if of == "rows" else shape[1:]
+    if weights.shape == shape:
+        return weights
+    if weights.shape != shared:
+        raise ValueError(f"sample_weight must have shape {shared}, or {shape}, not {weights.shape}")
+    return np.broadcast_to(weights[:, np.newaxis] if of == "rows" and len(shape) > 1 else weights, shape)
