@@ -244,3 +244,30 @@ def test_the_sum_over_rows(n):
     assert _kernels.total_of_rows(np.empty(0)) == 0.0
     with pytest.raises(ValueError, match="row weights"):
         _kernels.total_of_rows(v, np.ones(n + 1))
+
+
+@families
+@types
+@pytest.mark.parametrize("n, d, k", [(3, 1, 1), (150, 4, 3), (CHUNK + 1, 5, 7)])
+def test_a_plain_fit_is_one_call(n, d, k, dtype, family, monkeypatch):
+    """And tells what one tells that is made in Python."""
+    X = clusters(n, d, k).astype(dtype)
+    model = GMM(k, covariance_type=family, random_state=2)
+    slow = in_python(model, X)
+    monkeypatch.setattr("cgmm.fit.starts.start", None)  # not asked for
+    fast = model.fit(X)
+    assert_array_equal(fast._state.fit.lower_bounds, slow._state.fit.lower_bounds)
+    assert_array_equal(fast.covariances_, slow.covariances_)
+    assert fast.diagnostics_.passes == slow.diagnostics_.passes
+    assert [restart.kind for restart in fast.diagnostics_.restarts] == ["kmeans"]
+
+
+@pytest.mark.parametrize("name", ["size", "start"])
+def test_a_generator_is_as_a_fit_in_python_leaves_it(name):
+    """Whether the call has drawn from it in vain or not."""
+    for X in (GOOD, LEFT[name][1]):
+        one, two = np.random.default_rng(5), np.random.default_rng(5)
+        model = GMM(2, reg_covar=0.0, random_state=one).fit(X)
+        other = in_python(GMM(2, reg_covar=0.0, random_state=two), X)
+        assert one.random() == two.random()
+        assert_array_equal(model.covariances_, other.covariances_)

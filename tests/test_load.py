@@ -14,8 +14,11 @@ import pytest
 
 from cgmm import _kernels
 from cgmm.em.ordinary import Limits
+from cgmm.em.problems import Solutions, Task
+from cgmm.em.settings import Settings
 from cgmm.mixture import matrices
 from cgmm.mixture.density import distances_to
+from cgmm.mixture.families import FAMILIES
 from cgmm.rows.pruning import guide_of
 from problems import CHUNK, clusters, mixture, patterns_of
 from programs import output
@@ -42,6 +45,9 @@ GROUPS = patterns_of(HOLES).by_pattern
 LABELS = np.arange(len(ROWS)) % K
 DISTANCES = distances_to(ROWS[:K].copy())
 MATRICES = np.repeat(np.eye(64)[np.newaxis], 64, axis=0)
+UNIFORMS = np.full((1, _kernels.uniforms_of(K)), 0.5)
+TASK = Task.of(Settings(max_iter=5), FAMILIES["full"], K, D)
+SOLUTIONS = Solutions.empty(1, FAMILIES["full"], K, D)
 PASSES = {
     "populate": lambda: _kernels.populate(ROWS),
     "column_means": lambda: _kernels.column_means(ROWS),
@@ -50,6 +56,9 @@ PASSES = {
     "evaluate": lambda: _kernels.evaluate(ROWS, MIXTURE.density, "labels"),
     "assign": lambda: _kernels.assign(ROWS, DISTANCES),
     "closer": lambda: _kernels.closer(ROWS, DISTANCES, np.empty(len(ROWS)), np.empty((K, len(ROWS)))),
+    "plus_plus": lambda: _kernels.plus_plus(ROWS, K, np.full(_kernels.uniforms_of(K), 0.5)),
+    "lloyd": lambda: _kernels.lloyd(ROWS, ROWS[:K].copy(), 5, 0.0),
+    "fit_problems": lambda: _kernels.fit_problems([ROWS[:5000]], None, UNIFORMS, TASK, SOLUTIONS),
     "order_in_space": lambda: _kernels.order_in_space(ROWS, 16),
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
     "Iterations": lambda: ITERATIONS.advance(*PARAMETERS, -np.inf, np.inf, np.empty(0), 0.0, 0.0, False, 2),
