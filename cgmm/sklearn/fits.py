@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
 from inspect import signature
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from sklearn import cluster
 from sklearn.utils._array_api import get_namespace
+from threadpoolctl import ThreadpoolController
 
 from cgmm.config import threads
 from cgmm.em.loop import run
@@ -38,6 +40,12 @@ def hook(method: Any, *arguments: Any) -> None:
     """Call a method of scikit-learn's, which from its version 1.8 on asks for the namespace of arrays, too."""
     named = {"xp": get_namespace(np.empty(0))[0]} if "xp" in signature(method).parameters else {}
     method(*arguments, **named)
+
+
+@cache
+def _openmp() -> Any:
+    """The libraries with threads that are loaded at the first fit: scikit-learn's are."""
+    return ThreadpoolController()
 
 
 class Unlike(Exception):
@@ -146,7 +154,10 @@ class Fitting:
         """
         k, drawn = self.model.n_components, rng.get_state()
         if self.X.dtype == np.float64:
-            moved = cluster.KMeans(n_clusters=k, n_init=1, max_iter=1, random_state=rng).fit(self.X).cluster_centers_
+            one_move = cluster.KMeans(n_clusters=k, n_init=1, max_iter=1, random_state=rng)
+            # To wake threads for one move, beside busy processes, takes longer than the move by one of them.
+            with _openmp().limit(limits=1, user_api="openmp"):
+                moved = one_move.fit(self.X).cluster_centers_
             found = lloyd(*self._moderate(moved), MOVES - 1, KMEANS_TOL, None, threads(None)).labels
             if np.bincount(found, minlength=k).all():
                 return found
