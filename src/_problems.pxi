@@ -82,6 +82,7 @@ cdef struct Solver:
     double *wide            # (n,d): float32 rows in double
     char *seeding
     Partition partition
+    PyObject *failures      # of all threads, see Batch
 
 
 cdef int open_solver(Solver *solver, const Task *task, int n_threads) except -1 nogil:
@@ -321,8 +322,15 @@ cdef int start_em(Solver *solver, const Task *task, const double *uniforms) exce
     return 1
 
 
-cdef int iterate(Em *em, const Task *task, const Until *until) except -1 nogil:
-    """Iterations from em.now until EM has converged (1), or the most are made (0); −2 where one is not ordinary."""
+cdef bint any_failed(PyObject *failures) noexcept with gil:
+    """Whether a thread has failed."""
+    return len(<list> failures) > 0
+
+
+cdef int iterate(Solver *solver, const Task *task, const Until *until) except -1 nogil:
+    """Iterations from em.now until EM has converged (1), or the most are made (0); −2 where one is not ordinary, or
+    where another thread has failed, Ctrl-C say, so that no result counts."""
+    cdef Em *em = &solver.em
     cdef Py_ssize_t done = 0
     cdef int converged = 0
     while not converged and em.bounds.count < task.most:
@@ -330,6 +338,8 @@ cdef int iterate(Em *em, const Task *task, const Until *until) except -1 nogil:
             return -2
         converged = finish_step(em, until)
         look_up(&done, &em.work)
+        if not done and any_failed(solver.failures):
+            return -2
     return converged
 
 
@@ -412,7 +422,7 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
         return UNUSUAL_START
     em.limits.floor.moved = task.moved * eps
     until.noise *= eps
-    ended = iterate(em, task, &until)
+    ended = iterate(solver, task, &until)
     if ended < 0:
         return UNUSUAL
     if task.criteria:
@@ -474,9 +484,9 @@ cdef Task task_of(asked) except *:
         rows_below=asked.rows_below, moves=asked.moves, move_tol=asked.move_tol, starved=asked.starved,
         empty=asked.empty, fall=asked.fall, reach=asked.reach, exact=asked.exact, moved=asked.moved,
         rounded=asked.rounded, lifted=asked.lifted, floor=asked.floor, smallest=asked.smallest,
-        quartiles=asked.quartiles, share=asked.share,
-        largest=asked.largest, largest_single=asked.largest_single, smallest_single=asked.smallest_single,
-        scale_rows=asked.scale_rows, spread_rows=asked.spread_rows, floor_rows=asked.floor_rows)
+        quartiles=asked.quartiles, share=asked.share, largest=asked.largest, largest_single=asked.largest_single,
+        smallest_single=asked.smallest_single, scale_rows=asked.scale_rows, spread_rows=asked.spread_rows,
+        floor_rows=asked.floor_rows)
 
 
 cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
@@ -578,6 +588,7 @@ def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, i
         with nogil:
             for thread in range(threads):
                 open_solver(solver + thread, &task, own)
+                solver[thread].failures = batch.failures
             solve_all(solver, threads, &batch)
         bounds = array_of(&solver.em.bounds) if m == 1 else None
     finally:
