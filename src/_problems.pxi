@@ -474,7 +474,8 @@ cdef Task task_of(asked) except *:
         rows_below=asked.rows_below, moves=asked.moves, move_tol=asked.move_tol, starved=asked.starved,
         empty=asked.empty, fall=asked.fall, reach=asked.reach, exact=asked.exact, moved=asked.moved,
         rounded=asked.rounded, lifted=asked.lifted, floor=asked.floor, smallest=asked.smallest,
-        quartiles=asked.quartiles, share=asked.share, largest=asked.largest, largest_single=asked.largest_single, smallest_single=asked.smallest_single,
+        quartiles=asked.quartiles, share=asked.share, largest=asked.largest, largest_single=asked.largest_single,
+        smallest_single=asked.smallest_single,
         scale_rows=asked.scale_rows, spread_rows=asked.spread_rows, floor_rows=asked.floor_rows)
 
 
