@@ -62,7 +62,7 @@ def test_each_fit_is_that_of_gmm(weighting, n, d, k, dtype, family):
         {"n_threads": 1},
         {"n_threads": 3},
     ],
-    ids=str,
+    ids=lambda arguments: ", ".join(arguments),
 )
 def test_nor_does_another_argument_of_gmm_make_a_difference(arguments):
     problems = problems_like(200, 2, 3)
