@@ -44,12 +44,19 @@ class Fitted(Estimator):
     _state: State | Gathered
 
     def predict(self, X: ArrayLike) -> Labels:
-        """The most probable component of each row of X (n,d); integers (n,)."""
+        """The most probable component of each row of X (n,d); integers (n,), −1 where it is the noise component."""
         return self._evaluations(X).evaluate("labels")
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
+        """The responsibilities: the probability of each component given each row of X (n,d); (n,k).
+
+        With a noise component each row sums to 1 − its noise_probability.
+        """
         return self._evaluations(X).evaluate("responsibilities")
+
+    def noise_probability(self, X: ArrayLike) -> Array:
+        """The probability that each row of X (n,d) belongs to the noise component; (n,), zero without one."""
+        return self._evaluations(X).evaluate("noise")
 
     def score_samples(self, X: ArrayLike) -> Array:
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
@@ -90,17 +97,34 @@ class Fitted(Estimator):
         Returns
         -------
         X : ndarray (n_samples, d)
-            Ordered by component.
+            Ordered by component, rows of the noise component last.
         labels : ndarray (n_samples,)
-            The component of each.
+            The component of each, −1 for the noise component.
+
+        Raises
+        ------
+        ValueError
+            Of the noise component only the density is known, not where its rows are.
         """
         parameters = self._parameters
         n = check_count("Invalid value for 'n_samples': it", n_samples)
         rng = check_random_state(self.random_state)
-        counts = rng.multinomial(n, parameters.weights / parameters.weights.sum())
-        labels = np.repeat(np.arange(parameters.k), counts)
-        noise = rng.standard_normal((n, parameters.d))
-        return parameters.means[labels] + parameters.family.colour(parameters.root, labels, noise), labels
+        weights, noise = parameters.shares, parameters.noise
+        if noise is not None:
+            weights = np.append(weights, noise.weight)
+        counts = rng.multinomial(n, weights / weights.sum())
+        labels = np.repeat(np.arange(parameters.k), counts[: parameters.k])
+        normal = rng.standard_normal((len(labels), parameters.d))
+        rows = parameters.means[labels] + parameters.family.colour(parameters.root, labels, normal)
+        if noise is None:
+            return rows, labels
+        if noise.box is None:
+            raise ValueError(
+                "of the noise component only the density is known, not where its rows are: fit with "
+                "noise_component='uniform' to draw from it"
+            )
+        left = n - len(labels)
+        return np.vstack([rows, noise.box.drawn(left, rng)]), np.append(labels, np.full(left, -1))
 
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978).
@@ -140,7 +164,8 @@ class Fitted(Estimator):
         rows = opened.evaluations(asked).only()
         return Subject(state.fit.parameters, state.names, rows)
 
-    weights_: Array = _reads(lambda self: self._parameters.weights)
+    weights_: Array = _reads(lambda self: self._parameters.shares)
+    noise_weight_: float = _reads(lambda self: noise.weight if (noise := self._parameters.noise) else 0.0)
     means_: Array = _reads(lambda self: self._parameters.means)
     covariances_: Array = _reads(lambda self: self._parameters.covariances)
     precisions_: Array = _reads(lambda self: self._parameters.precisions)

@@ -13,6 +13,7 @@ from cgmm.em.stepwise import FLOAT32, Memory
 from cgmm.files import write_whole
 from cgmm.mixture.checks import check_matrices, check_mixture_weights
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.noise import MOST, Box, Noise
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import SufficientStatistics
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Names
 
 FORMAT = "cgmm"
-VERSION = 1
+VERSION, WITHOUT_NOISE = 2, 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
+BOX = tuple(f"noise_{name}" for name in Box._fields)
+ORTHONORMAL = 1e-6  # Inner products of a box's axes are those of unit vectors to this: rounding leaves far less.
 TOLD = ("seen", "iterations", "batches")
 LARGEST_EXPONENT = 1200  # Of a stream's sums of weights: no double's is as far from zero.
 STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
@@ -44,7 +47,7 @@ def save(
     hold to path, atomically."""
     header: dict[str, Any] = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": WITHOUT_NOISE,
         "covariance_type": parameters.family.name,
         "converged": converged,
         "feature_names": None if names is None else list(names),
@@ -63,6 +66,10 @@ def save(
             name: getattr(memory, name) for name in TOLD
         }
         arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, memory.least), strict=True))
+    noise = parameters.noise
+    if noise is not None:  # a version that does not know of noise is to refuse the file
+        header |= {"version": VERSION, "noise": {"weight": noise.weight, "log_density": noise.log_density}}
+        arrays |= {} if noise.box is None else dict(zip(BOX, noise.box, strict=True))
     write_whole(path, lambda file: np.savez(file, header=np.array(json.dumps(header)), **arrays))
 
 
@@ -140,6 +147,7 @@ def _read(file: BinaryIO) -> tuple[dict[str, Any], dict[str, Array]]:
         if version > VERSION:
             raise ValueError(f"its format version is {version}, newer than this cgmm's {VERSION}; use a newer cgmm")
         names = ARRAYS + STREAM if "stream" in header else ARRAYS
+        names += BOX if BOX[0] in archive else ()
         missing = [name for name in names if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
@@ -163,7 +171,22 @@ def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Param
     root = family.root_from_precisions_cholesky(cholesky)
     if not family.is_root_of(root, covariances):
         raise ValueError("precisions_cholesky does not belong to covariances")
-    return Parameters(family, weights, means, covariances, root)
+    return Parameters(family, weights, means, covariances, root, _noise(header, arrays, d))
+
+
+def _noise(header: Mapping[str, Any], arrays: Mapping[str, Array], d: int) -> Noise | None:
+    """The noise component, which files of older versions lack."""
+    if "noise" not in header:
+        return None
+    weight = check_real("the weight of its noise", header["noise"]["weight"], most=MOST)
+    log_density = float(check_start_array("the density of its noise", header["noise"]["log_density"], ()))
+    if BOX[0] not in arrays:
+        return Noise(weight, log_density)
+    shapes = ((d,), (d, d), (d,), (d,))
+    box = Box(*(check_start_array(name, arrays[name], shape) for name, shape in zip(BOX, shapes, strict=True)))
+    if not (box.low < box.high).all() or not np.allclose(box.axes @ box.axes.T, np.eye(d), atol=ORTHONORMAL):
+        raise ValueError("the box of its noise is none")
+    return Noise(weight, log_density, box)
 
 
 def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Memory | None:

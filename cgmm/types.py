@@ -26,6 +26,7 @@ FixedParameters: TypeAlias = Collection[Parameter] | Mapping[Parameter, ArrayLik
 OnDegenerate: TypeAlias = Literal["warn", "repair", "raise"]
 Missing: TypeAlias = Literal["error", "marginal"]
 Stop: TypeAlias = Literal["change", "distance"]
+NoiseComponent: TypeAlias = Literal["uniform"] | float | None
 Starts: TypeAlias = int | Literal["auto"]  # how many
 Seed: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
@@ -33,5 +34,6 @@ Seed: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 Moment: TypeAlias = Literal["full", "diag", "radial", "pooled"]  # what the kernels accumulate
 Form: TypeAlias = Literal["triangular", "diagonal", "isotropic", "masked"]  # of a whitening factor
 Output: TypeAlias = Literal["log_likelihood", "responsibilities", "labels"]  # what a pass that evaluates leaves
+Answer: TypeAlias = Output | Literal["noise"]  # what a mixture says of each row
 Components: TypeAlias = Labels | list[int]
 Partition: TypeAlias = Labels | Array  # labels (n,) or responsibilities (n,k)

@@ -196,7 +196,7 @@ cdef class _Pass:
     cdef Groups groups
     cdef Kept kept
     cdef char *parameters
-    cdef object X, density, row_weights, known
+    cdef object X, density, row_weights, known, log_widths
     cdef const double[::1] centre
     cdef const double[::1] weights_view
     cdef const Py_ssize_t[::1] known_view
@@ -238,6 +238,7 @@ cdef class _Pass:
         work.known = NULL
         if known is not None:
             self.set_known(known, guide)
+        self.set_noise(density.noise)
         work.out = NULL
         work.labels = NULL
 
@@ -312,6 +313,19 @@ cdef class _Pass:
         if not -1 <= known.min() <= known.max() < work.k:
             raise ValueError(f"labels from {known.min()} to {known.max()} of {work.k} components")
         work.known = &self.known_view[0]
+
+    cdef set_noise(self, noise):
+        """Prepare a pass of a density with a noise component, or without: as cgmm.mixture.density.Density has it."""
+        cdef Work *work = &self.work
+        work.noisy, work.log_widths = noise is not None, NULL
+        if noise is None:
+            return
+        work.noise, self.log_widths = noise
+        if self.log_widths is None:
+            return
+        if self.log_widths.shape != (work.d,):
+            raise ValueError(f"the widths of noise do not fit rows of {work.d} features")
+        work.log_widths = <const double *> address(self.log_widths)
 
     cdef set_guide(self, guide):
         """Prepare a SCREENED pass; guide as cgmm.rows.pruning.Guide."""

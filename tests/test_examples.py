@@ -240,3 +240,15 @@ def test_a_cluster_finds_the_groups(example, told, monkeypatch):
     k = len(script.SHARES)
     assert_allclose(found[:k], np.sort(model.weights_), atol=5e-5)
     assert_allclose(found[:k], found[k:], atol=0.02)
+
+
+def test_noise_is_kept_out_of_the_clusters(example, told):
+    script = example("noise")
+    X, own = script.cloud()
+    models = script.fits(X, own)
+    numbers = told(script.print_fits, models, X, own)
+    for name in ("noise component", "and some known rows"):
+        weight, found, error = numbers(name)[-1]
+        assert abs(weight - script.NOISE / len(X)) < 0.02 and found > 0.9 and error < 0.2
+    assert numbers("no noise component")[0][2] > 3
+    assert_array_equal(models["and some known rows"].predict(script.CENTRES), range(3))

@@ -16,6 +16,7 @@ from cgmm.em.stage import Fit, History, Stage, Starving
 from cgmm.em.trail import Trail
 from cgmm.files import check_writable, write_whole
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.noise import Box, Noise
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.prior import Prior
 from cgmm.mixture.rules import Repair
@@ -148,7 +149,11 @@ def _packed(value: Any, arrays: list[Any]) -> Any:
         return {"array": len(arrays)}
     if isinstance(value, Parameters):
         parts = value.weights, value.means, value.covariances, value.root
-        return {"family": value.family.name, "parts": _packed(parts, arrays)}
+        return {
+            "family": value.family.name,
+            "parts": _packed(parts, arrays),
+            "noise": None if value.noise is None else _packed(tuple(vars(value.noise).values()), arrays),
+        }
     if isinstance(value, tuple | list | frozenset | History):
         return [_packed(item, arrays) for item in value]
     if isinstance(value, dict):
@@ -164,7 +169,9 @@ def _unpacked(value: Any, archive: Any) -> Any:
     if isinstance(value, dict) and "array" in value:
         return archive[f"arr_{value['array']}"]
     if isinstance(value, dict):
-        return Parameters(FAMILIES[value["family"]], *_unpacked(value["parts"], archive))
+        noise = _unpacked(value.get("noise"), archive)
+        found = Parameters(FAMILIES[value["family"]], *_unpacked(value["parts"], archive))
+        return found.beside(None if noise is None else _noise(*noise))
     return value
 
 
@@ -199,6 +206,10 @@ def _stage(values: tuple[Any, ...]) -> Stage:
         starving=Starving(frozenset(now), frozenset(begun), due),
         trail=Trail(*stage.trail),
     )
+
+
+def _noise(weight: float, log_density: float, box: Any) -> Noise:
+    return Noise(weight, log_density, None if box is None else Box(*box))
 
 
 def _repairs(repairs: Any) -> tuple[Repair, ...]:

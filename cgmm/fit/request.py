@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Starts, Stop
 
 RELATIVE = "relative"  # A reg_covar that is a share of the rows' variances.
+UNIFORM = "uniform"  # A noise component whose density is one over the volume of a box that holds all rows.
+SMALLEST_DENSITY = sys.float_info.min  # A smaller density of noise has lost its digits, or is none.
 STOPS: dict[str, Stop] = {"change": "change", "distance": "distance"}
 ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
 
@@ -54,6 +56,7 @@ class Arguments(Protocol):
     max_iter: Any
     n_init: Any
     init_params: Any
+    noise_component: Any
     weights_init: Any
     means_init: Any
     precisions_init: Any
@@ -123,6 +126,7 @@ class Request(NamedTuple):
 
     settings : of EM, without a prior or least variances
     first_kind : the name of init_params, whose method comes with it;  kinds : methods of further starts, by their names
+    noise : None, UNIFORM or a density
     given : of the start;  gaps : whether NaN is a missing value;  seed : random_state, of which `generator` makes one
     """
 
@@ -136,6 +140,7 @@ class Request(NamedTuple):
     n_init: Starts
     warm_start: bool
     prior: Prior | None
+    noise: str | float | None
     gaps: bool
     on_degenerate: str
     seed: Any
@@ -156,7 +161,8 @@ def request_of(model: Arguments) -> Request:
     """The Request of a model; ValueError or TypeError names the argument that cannot be used."""
     k = check_count("n_components", model.n_components)
     family = check_choice("covariance_type", model.covariance_type, FAMILIES)
-    first_kind, method = _method(model.init_params)
+    noise = _noise(model.noise_component)
+    first_kind, method = _method(model.init_params, noise is not None)
     return Request(
         settings=settings_of(model, family, k),
         k=k,
@@ -174,6 +180,7 @@ def request_of(model: Arguments) -> Request:
         n_init=_starts(model.n_init),
         warm_start=check_flag("warm_start", model.warm_start),
         prior=check_prior(model.prior),
+        noise=noise,
         gaps=check_missing(model.missing),
         on_degenerate=check_choice("on_degenerate", model.on_degenerate, ON_DEGENERATE),
         seed=_seed(model.random_state),
@@ -203,10 +210,22 @@ def settings_of(model: Arguments, family: Family, k: int) -> Settings:
     )
 
 
-def _method(init_params: Any) -> tuple[str, Method]:
+def _noise(noise_component: Any) -> str | float | None:
+    """noise_component, checked."""
+    if noise_component is None or (isinstance(noise_component, str) and noise_component == UNIFORM):
+        return noise_component
+    if isinstance(noise_component, str):
+        raise InvalidParameterError(f"noise_component must be None, {UNIFORM!r} or a density, not {noise_component!r}")
+    density = check_real("noise_component", noise_component)
+    if density < SMALLEST_DENSITY:
+        raise InvalidParameterError(f"noise_component must be a positive density, not {noise_component}")
+    return density
+
+
+def _method(init_params: Any, noise: bool) -> tuple[str, Method]:
     """The name and the method of init_params."""
     if callable(init_params):
-        return str(getattr(init_params, "__name__", init_params)), starts.of_function(init_params)
+        return str(getattr(init_params, "__name__", init_params)), starts.of_function(init_params, noise)
     return init_params, check_choice("init_params", init_params, starts.METHODS)
 
 

@@ -13,6 +13,7 @@ from cgmm.fit import starts
 from cgmm.fit.moves import MOVES, Ground
 from cgmm.fit.pool import Pool
 from cgmm.fit.split_merge import closeness, merge, split
+from cgmm.rows.outlying import among_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from cgmm.fit.report import Reporter
     from cgmm.fit.starts import Method
     from cgmm.mixture.families import Family
+    from cgmm.mixture.noise import Noise
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
     from cgmm.rows.data import Data
-    from cgmm.types import Array, Rows, Starts
+    from cgmm.types import Array, Mask, Rows, Starts
 
 # Candidates of a brood that is fresh, and of one that is made of good fits, which cost less to make.
 FRESH = 4
@@ -76,12 +78,14 @@ class Restart(NamedTuple):
 
 
 class Problem(NamedTuple):
-    """What is to be fitted: rows and their weights, components, family, and where starts come from, by their kinds."""
+    """What is to be fitted: rows and their weights, components, family, and where starts come from, by their kinds;
+    and the noise beside the components, if there is to be one."""
 
     data: Data
     k: int
     family: Family
     kinds: Mapping[str, Method]
+    noise: Noise | None = None
 
 
 class Search:
@@ -108,6 +112,8 @@ class Search:
         self.best: Fit  # of those that were carried
         self.winner, self.stopped = 0, False
         self._pool = Pool(settings.tol)
+        self._not_noise: Mask | None = None
+        self._last_noise = problem.noise
         self._untaken: list[tuple[Fit, bool]] = []  # fits that the pool has not looked at, and whether they are fresh
         self._raced: list[tuple[bool, bool, float]] = []
         self._sample: Data | None = None
@@ -125,11 +131,43 @@ class Search:
         given: Mapping[str, Array],
         rows: Data | None = None,
         rng: np.random.Generator | None = None,
+        cleaned: bool = True,
     ) -> tuple[Parameters, list[Repair]]:
-        """Parameters by a method and what is given, from the sample or those rows; and what had to be repaired."""
+        """Parameters by a method and what is given, from the sample or those rows; and what had to be repaired.
+
+        cleaned : where there is to be noise, the method sees those rows of the sample that lie among others
+        """
         problem = self.problem
-        rules = self.settings.rules
-        return starts.start(rows or self.sample(), problem.k, problem.family, method, rng or self.rng, rules, given)
+        inner = self._inner() if cleaned and rows is None and problem.noise is not None else None
+        rows, rng, rules = rows or self.sample(), rng or self.rng, self.settings.rules
+        return starts.start(rows, problem.k, problem.family, method, rng, rules, given, problem.noise, inner)
+
+    def begin_first(
+        self, method: Method, given: Mapping[str, Array], rows: Data | None = None
+    ) -> tuple[Parameters, list[Repair]]:
+        """As begin, of the first start.
+
+        Where there is to be noise, it is that of two, with rows that lie alone and without them, which is more likely
+        after a short run: where there is little noise, those are rows of clusters.
+        """
+        first = self.begin(method, given, rows)
+        if rows is not None or self.problem.noise is None:
+            return first
+        other = self.begin(method, given, cleaned=False)
+        ranks = [self.rank(self._short(*start, SHORT)) for start in (first, other)]
+        return other if ranks[1] > ranks[0] else first
+
+    def _inner(self) -> Mask:
+        """The rows of the sample that are likely to belong to a component."""
+        if self._not_noise is None:
+            part = self.sample().completed().part
+            self._not_noise = among_others(part, self.problem.data.threads(self.settings.n_threads))
+        return self._not_noise
+
+    def _beside_noise(self, parameters: Parameters) -> Parameters:
+        """Parameters beside the noise that is asked for, which weighs what it does in them, or in the best fit."""
+        noise, known = self.problem.noise, parameters.noise or self._last_noise
+        return parameters.beside(noise if noise is None or known is None else noise.weighing(known.weight))
 
     def carry(
         self,
@@ -144,11 +182,12 @@ class Search:
         fresh : the start is independent of the fits before it
         """
         self.reporter.begin(len(self.restarts))
-        fit = self._run(Stage.first(parameters, repairs, lower_bound))
+        fit = self._run(Stage.first(self._beside_noise(parameters), repairs, lower_bound))
         self.reporter.end(fit)
         self.stopped = fit.stopped
         if not self.restarts or self._betters(fit):
             self.best, self.winner = fit, len(self.restarts)
+            self._last_noise = fit.parameters.noise
         self._untaken.append((fit, fresh))
         history = fit.lower_bounds
         self.restarts.append(
@@ -224,8 +263,14 @@ class Search:
                 or self.problem.k == 1
             ):
                 # A user's function is called once for each start, and on all rows.
-                brood = islice(kinds, FRESH if rows is None else 1)
-                self._start(((kind, *self.begin(method, given, rows, rng)) for kind, method in brood), fresh=True)
+                brood = enumerate(islice(kinds, FRESH if rows is None else 1), start=at)
+                self._start(
+                    (
+                        (kind, *self.begin(method, given, rows, rng, cleaned=number % 2 == 0))
+                        for number, (kind, method) in brood
+                    ),
+                    fresh=True,
+                )
             else:
                 self._start(self._made(rng), fresh=False)
 
@@ -284,7 +329,7 @@ class Search:
 
     def _short(self, start: Parameters, repairs: Sequence[Repair], iterations: int) -> Fit:
         settings = self.settings._replace(max_iter=min(iterations, self.settings.max_iter))
-        return run(self.sample(), Stage.first(start, repairs), settings)
+        return run(self.sample(), Stage.first(self._beside_noise(start), repairs), settings)
 
     def split_of(self, fewer: Parameters) -> None:
         """One more start: the best of the splits of a mixture of one component fewer."""

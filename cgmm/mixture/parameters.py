@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cgmm import _kernels
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from cgmm.mixture.conjugate import Conjugate
     from cgmm.mixture.families import Family
+    from cgmm.mixture.noise import Noise
     from cgmm.mixture.rules import Repair, Rules
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.types import Array, Moment
@@ -32,6 +33,7 @@ class Parameters:
 
     family : of cgmm.mixture.families.FAMILIES
     weights : (k,);  means : (k,d);  covariances : family.shape(k, d);  root : P, the same shape
+    noise : a component of constant density beside these, or None; then the weights are shares of what is no noise
     """
 
     family: Family
@@ -39,13 +41,14 @@ class Parameters:
     means: Array
     covariances: Array
     root: Array
+    noise: Noise | None = None
 
     def __post_init__(self) -> None:
         for array in (self.weights, self.means, self.covariances, self.root):
             array.flags.writeable = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Parameters, (self.family, *self.values)
+        return Parameters, (self.family, *self.values, self.noise)
 
     @classmethod
     def build(cls, family: Family, weights: Array, means: Array, covariances: Array, n_threads: int = 1) -> Self:
@@ -76,7 +79,12 @@ class Parameters:
     ) -> tuple[Parameters, list[Repair]]:
         """The parameters that an M-step makes of statistics under these; and what had to be repaired."""
         values, repairs = maximise(statistics, self.family, rules, self.values, iteration)
-        return Parameters(self.family, *values), repairs
+        noise = None if self.noise is None else self.noise.after(statistics)
+        return Parameters(self.family, *values, noise), repairs
+
+    def beside(self, noise: Noise | None) -> Self:
+        """The same components beside that noise."""
+        return self if noise is self.noise else replace(self, noise=noise)
 
     def statistics(self, n_k: Array, rules: Rules | None = None, exponent: int = 0) -> SufficientStatistics:
         """Statistics, about the means, of which an M-step with these rules makes these parameters.
@@ -99,8 +107,9 @@ class Parameters:
 
     @property
     def n_parameters(self) -> int:
-        """Free parameters: covariances, means, and weights that sum to one."""
-        return self.family.n_parameters(self.k, self.d) + self.k * self.d + self.k - 1
+        """Free parameters: covariances, means, weights that sum to one, and those of the noise."""
+        own = self.family.n_parameters(self.k, self.d) + self.k * self.d + self.k - 1
+        return own if self.noise is None else own + self.noise.PARAMETERS
 
     @property
     def moment(self) -> Moment:
@@ -110,7 +119,12 @@ class Parameters:
     @property
     def compiled(self) -> bool:
         """Whether compiled iterations know its M-step."""
-        return self.family.compiled
+        return self.family.compiled and self.noise is None
+
+    @property
+    def shares(self) -> Array:
+        """The weights (k,) of the components among all, the noise included."""
+        return self.weights if self.noise is None else frozen(self.weights * self.noise.rest)
 
     def log_prior(self, prior: Conjugate) -> float:
         """The logarithm of a prior's density at these parameters, but for a constant."""
@@ -160,11 +174,13 @@ class Parameters:
     @once
     def density(self) -> Density:
         whitening = self.family.whitening(self.root, self.k, self.d)
+        noise = None if self.noise is None else self.noise.constant
         return Density(
             form=whitening.form,
             means=self.means,
             centre=weighted_median(self.means, self.weights),
             factor=whitening.factor,
-            log_norm=_kernels.log_norms(whitening.log_det, self.weights, self.d),
+            log_norm=_kernels.log_norms(whitening.log_det, self.shares, self.d),
             whitener=whitening.whitener,
+            noise=noise,
         )

@@ -235,18 +235,23 @@ def check_enough_rows(rows: int, n: int, k: int, name: str) -> None:
         raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {n} {counted}")
 
 
-def check_responsibilities(name: str, value: object, n: int, k: int) -> Partition:
-    """Labels (n,) of 0 … k−1 as intp, or responsibilities (n,k), non-negative and each row summing to one."""
+def check_responsibilities(name: str, value: object, n: int, k: int, noise: bool = False) -> Partition:
+    """Labels (n,) of 0 … k−1 as intp, or responsibilities (n,k), non-negative and each row summing to one.
+
+    With `noise`, a row that is noise has label −1, and what is noise of others is what their sum is less than one.
+    """
+    least = -1 if noise else 0
     array = check_array(name, value)
     if array.shape == (n,):
         with np.errstate(invalid="ignore"):
             labels = array.astype(np.intp)
-        if not np.array_equal(labels, array) or labels.min() < 0 or labels.max() >= k:
-            raise ValueError(f"{name} must hold labels from 0 to {k - 1}, one for each row, or responsibilities")
+        if not np.array_equal(labels, array) or labels.min() < least or labels.max() >= k:
+            raise ValueError(f"{name} must hold labels from {least} to {k - 1}, one for each row, or responsibilities")
         return labels
     if array.shape != (n, k):
         raise ValueError(f"{name} must be labels ({n},) or responsibilities ({n}, {k}), not of shape {array.shape}")
     array = np.ascontiguousarray(array, dtype=np.float64)
-    if not np.isfinite(array).all() or (array < 0).any() or np.abs(array.sum(axis=1) - 1).max() > 1e-6:
-        raise ValueError(f"{name} must be non-negative and sum to one in each row")
+    away = array.sum(axis=1) - 1
+    if not np.isfinite(array).all() or (array < 0).any() or (away if noise else np.abs(away)).max() > 1e-6:
+        raise ValueError(f"{name} must be non-negative and sum to {'no more than ' * noise}one in each row")
     return array

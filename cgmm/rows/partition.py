@@ -18,8 +18,14 @@ if TYPE_CHECKING:
 
 
 def of_partition(place: InMemory, partition: Partition, k: int, family: Family) -> SufficientStatistics:
-    """Statistics of rows with given labels (n,) or responsibilities (n,k), about each component's mean."""
+    """Statistics of rows with given labels (n,) or responsibilities (n,k), about each component's mean.
+
+    A row of label −1 is noise, and so is what a row's responsibilities are less than one.
+    """
     X, row_weights = place.part.rows, place.part.weights
+    if partition.ndim == 1 and partition.min() < 0:
+        row_weights = np.where(partition < 0, 0.0, 1.0 if row_weights is None else row_weights)
+        partition = np.maximum(partition, 0)
     if partition.ndim == 1:
         found = of_labels(X, partition.astype(np.intp, copy=False), k, family, row_weights)
     else:
