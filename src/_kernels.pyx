@@ -311,7 +311,7 @@ cdef class _Pass:
         if not work.n:
             return
         if not -1 <= known.min() <= known.max() < work.k:
-            raise ValueError(f"labels from {known.min()} to {known.max()} of {work.k} components")
+            raise ValueError(f"labels must be from -1 to {work.k - 1}, not from {known.min()} to {known.max()}")
         work.known = &self.known_view[0]
 
     cdef set_noise(self, noise):
