@@ -120,26 +120,36 @@ cdef double noise_of(const Work *work, Py_ssize_t row) noexcept nogil:
 cdef void put_both(const Work *work, const Rows *rows, const real_type *lse, real_type *both) noexcept nogil:
     """OUT both: the rows' log-sum-exp over the components, IN lse, and the log-densities of the noise. A row whose
     component is known is no noise."""
-    cdef Py_ssize_t group = work.kernels.group, i, at, row
-    cdef bint own
-    for i in range((rows.count + group - 1) // group * group):
-        at = i // group * group * cgmm_pad4(2) + i % group
-        row = rows.start + min(i, rows.count - 1)
-        own = work.known != NULL and work.known[row] >= 0
-        both[at] = lse[i]
-        both[at + group] = lse[i] - fabs(lse[i]) - 10000 if own else <real_type> noise_of(work, row)
+    cdef Py_ssize_t group = work.kernels.group, groups = (rows.count + group - 1) // group, g, i, row
+    cdef bint alike = work.known == NULL and work.log_widths == NULL
+    for g in range(groups):
+        memcpy(both, lse, group * sizeof(real_type))
+        for i in range(group):
+            both[group + i] = <real_type> work.noise
+        for i in range(0 if alike else group):
+            row = rows.start + min(g * group + i, rows.count - 1)
+            if work.known != NULL and work.known[row] >= 0:
+                both[group + i] = lse[i] - fabs(lse[i]) - 10000
+            else:
+                both[group + i] = <real_type> noise_of(work, row)
+        lse += group
+        both += group * cgmm_pad4(2)
 
 
 cdef double take_shares(const Work *work, const Rows *rows, const real_type *both, const real_type *scale,
                         real_type *weights) noexcept nogil:
     """IN/OUT weights (rows,): times the components' share of each row. Returns Σ weight times the noise's share. IN
     both, scale: as softmax leaves them."""
-    cdef Py_ssize_t group = work.kernels.group, i, at
+    cdef Py_ssize_t group = work.kernels.group, left = rows.count, i
     cdef double noise = 0.0
-    for i in range(rows.count):
-        at = i // group * group * cgmm_pad4(2) + i % group
-        noise += <double> weights[i] * (both[at + group] * scale[i])
-        weights[i] *= both[at] * scale[i]
+    while left > 0:
+        for i in range(min(group, left)):
+            noise += <double> weights[i] * (both[group + i] * scale[i])
+            weights[i] *= both[i] * scale[i]
+        weights += group
+        scale += group
+        both += group * cgmm_pad4(2)
+        left -= group
     return noise
 
 

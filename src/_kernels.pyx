@@ -242,7 +242,7 @@ cdef const Py_ssize_t[::1] checked_labels(known, Py_ssize_t n, Py_ssize_t k):
     if len(labels) != n:
         raise ValueError(f"{len(labels)} labels for {n} rows")
     if n and not -1 <= labels.min() <= labels.max() < k:
-        raise ValueError(f"labels from {labels.min()} to {labels.max()} of {k} components")
+        raise ValueError(f"labels must be from -1 to {k - 1}, not from {labels.min()} to {labels.max()}")
     return labels
 
 

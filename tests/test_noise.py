@@ -486,7 +486,7 @@ def test_what_does_not_go_with_it_says_so():
     with pytest.raises(ValueError, match="no density of rows with missing values"):
         given.predict(gappy(X))
     with pytest.raises(ValueError, match="labels from 0 to 2"):
-        GMM(3, responsibilities_init=own).fit(X)
+        GMM(3, responsibilities_init=np.where(own < 0, 3, own)).fit(X)
     with pytest.raises(ValueError, match="sum to no more than one"):
         GMM(3, noise_component="uniform", responsibilities_init=np.full((len(X), 3), 0.4)).fit(X)
 

@@ -168,8 +168,7 @@ class Search:
     def _inner(self) -> Mask:
         """The rows of the sample that are likely to belong to a component."""
         if self._not_noise is None:
-            part = self.sample().completed().part
-            self._not_noise = among_others(part, self.problem.data.threads(self.settings.n_threads))
+            self._not_noise = among_others(self.sample().completed().part)
         return self._not_noise
 
     def _at(self, parameters: Parameters) -> Parameters:

@@ -9,10 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cgmm import _kernels
-from cgmm.mixture.density import distances_to
-from cgmm.rows.k_means import moderate
-
 if TYPE_CHECKING:
     from cgmm.rows.part import Part
     from cgmm.types import Array, Mask, Rows
@@ -21,19 +17,18 @@ if TYPE_CHECKING:
 # are about it. Of fewer neighbours it varies more, of more a small cluster has too few.
 NEIGHBOUR = 8
 REFERENCES = 1024
-BLOCK_ROWS = 4096  # Rows whose distances are held at once.
 MAX_ITER = 100  # Iterations of EM for two densities; most often some twenty are enough.
 TOL = 1e-6
 LEAST_LEFT = 0.25  # At least this share of the rows is kept, those that lie densest: a start needs some.
 
 
-def among_others(part: Part, n_threads: int = 1) -> Mask:
+def among_others(part: Part) -> Mask:
     """Whether rows (n,) without gaps are likely to belong to some cluster, not to noise.
 
     If rows are as dense everywhere, the volume of the ball that reaches to the m-th neighbour has a Gamma(m) density
     with that rate; here are two rates, that of clusters and that of noise, and the mixture of both is fitted.
     """
-    volumes = _log_volumes(part.rows, n_threads)
+    volumes = _log_volumes(part.rows)
     if not np.isfinite(volumes).any() or np.ptp(volumes) == 0:
         return np.ones(len(volumes), dtype=bool)
     noise = _sparse(volumes, part.weights)
@@ -41,24 +36,20 @@ def among_others(part: Part, n_threads: int = 1) -> Mask:
     return (noise < 0.5) | dense
 
 
-def _log_volumes(rows: Rows, n_threads: int) -> Array:
+def _log_volumes(rows: Rows) -> Array:
     """d log r of each row (n,), r its distance to a neighbour in units of the columns' standard deviations."""
+    from scipy.spatial import cKDTree  # slow to import
+
     n, d = rows.shape
-    scale = rows.std(axis=0, dtype=np.float64)
-    rows = moderate(np.ascontiguousarray(rows / np.where(scale > 0, scale, 1.0)), n_threads)[0]
-    references = rows[:: -(-n // REFERENCES)].astype(np.float64)
-    at = min(NEIGHBOUR, len(references) - 1)
-    density = distances_to(references)
-    squares = [
-        -2.0
-        * np.partition(_kernels.evaluate(rows[i : i + BLOCK_ROWS], density, "log_densities", n_threads), -1 - at)[
-            :, -1 - at
-        ]
-        for i in range(0, n, BLOCK_ROWS)
-    ]
-    found = np.concatenate(squares)
+    centred = rows - rows.mean(axis=0, dtype=np.float64)
+    scale = np.abs(centred).max(axis=0)
+    centred /= np.where(scale > 0, scale, 1.0)  # before squares are taken, of which there may be none
+    deviations = centred.std(axis=0)
+    centred /= np.where(deviations > 0, deviations, 1.0)
+    references = centred[:: -(-n // REFERENCES)]
+    found = cKDTree(references).query(centred, k=[min(NEIGHBOUR + 1, len(references))])[0][:, 0]
     least = found[found > 0].min(initial=np.inf)
-    return 0.5 * d * np.log(np.maximum(found, least)) if np.isfinite(least) else np.zeros(n)
+    return d * np.log(np.maximum(found, least)) if np.isfinite(least) else np.zeros(n)
 
 
 def _sparse(log_volumes: Array, row_weights: Array | None) -> Array:
