@@ -153,7 +153,7 @@ def test_rewritten_unchanged_is_good(path):
         ({"version": None}, "version is None"),
         ({"format": "other"}, "header is not cgmm's"),
         ({"covariance_type": "round"}, "covariance_type must be one of .*'round'"),
-        ({"covariance_type": "diag"}, r"'covariances' should have the shape of \(3, 3\)"),
+        ({"covariance_type": "diag"}, r"'precisions_cholesky' should have the shape of \(3, 3\)"),
         ({"covariance_type": None}, "covariance_type"),
         ({"settings": None}, "header is damaged"),
         ({"settings": [["tol", 1]]}, "header is damaged"),
