@@ -1,7 +1,7 @@
 """The types of the compiled module; what it takes are values of the rooms above, known here by their fields."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, Protocol, TypeAlias, overload
+from typing import Any, Literal, Protocol, TypeAlias, overload
 
 from numpy.typing import DTypeLike
 
@@ -20,6 +20,8 @@ class _Density(Protocol):  # cgmm.mixture.density.Density
     def log_norm(self) -> Array: ...
     @property
     def whitener(self) -> Array | None: ...
+    @property
+    def noise(self) -> tuple[float, Array | None] | None: ...
 
 class _Guide(Protocol):  # cgmm.rows.pruning.Guide
     @property
@@ -79,7 +81,7 @@ class Expectation:
     def add(
         self, X: Rows, row_weights: Array | None = None, n_threads: int = 1, known: Labels | None = None
     ) -> None: ...
-    def result(self) -> tuple[tuple[Array, Array, Array, float, float, Array], float]: ...
+    def result(self) -> tuple[tuple[Any, ...], float]: ...
 
 def expectation(
     X: Rows,
@@ -89,7 +91,7 @@ def expectation(
     n_threads: int = 1,
     guide: _Guide | _Boxes | None = None,
     known: Labels | None = None,
-) -> tuple[tuple[Array, Array, Array, float, float, Array], float]: ...
+) -> tuple[tuple[Any, ...], float]: ...
 def expectation_of_groups(
     X: Rows,
     density: _Density,
@@ -98,7 +100,7 @@ def expectation_of_groups(
     row_weights: Array | None = None,
     n_threads: int = 1,
     known: Labels | None = None,
-) -> tuple[Array, Array, Array, float, float, Array]: ...
+) -> tuple[Any, ...]: ...
 @overload
 def evaluate_groups(
     X: Rows, density: _Density, output: Literal["labels"], groups: _Groups, n_threads: int = 1

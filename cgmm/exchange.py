@@ -55,7 +55,7 @@ def to_sklearn(state: State, settings: Mapping[str, Any]) -> Any:
     """
     from sklearn.mixture import GaussianMixture
 
-    parameters = _in_their_families(state.fit.parameters)
+    parameters = _in_their_families(state.fit.parameters.normals)
     taken = {name: settings[name] for name in GaussianMixture().get_params() if _is_theirs(name, settings)}
     model = GaussianMixture(**taken)
     model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)

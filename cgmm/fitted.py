@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, ArrayLike, Labels, Missing, Names, Rows, Seed
 
 T = TypeVar("T")
+PART = {"weights": "shares"}  # What of parameters is read as a part of the mixture, where it is not of its name.
 
 
 def reads(read: Callable[[Any], T]) -> T:
@@ -61,12 +62,19 @@ class Fitted(Estimator):
     _state: State | Gathered | Assigned
 
     def predict(self, X: ArrayLike) -> Labels:
-        """The most probable component of each row of X (n,d); integers (n,)."""
+        """The most probable component of each row of X (n,d); integers (n,), −1 where it is the noise component."""
         return self._evaluations(X).evaluate("labels")
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """The responsibilities: the probability of each component given each row of X (n,d); (n,k)."""
+        """The responsibilities: the probability of each component given each row of X (n,d); (n,k).
+
+        With a noise component each row sums to 1 − its noise_probability.
+        """
         return self._evaluations(X).evaluate("responsibilities")
+
+    def noise_probability(self, X: ArrayLike) -> Array:
+        """The probability that each row of X (n,d) belongs to the noise component; (n,), zero without one."""
+        return self._evaluations(X).evaluate("noise")
 
     def score_samples(self, X: ArrayLike) -> Array:
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
@@ -109,9 +117,14 @@ class Fitted(Estimator):
         Returns
         -------
         X : ndarray (n_samples, d)
-            Ordered by component.
+            Ordered by component, rows of the noise component last.
         labels : ndarray (n_samples,)
-            The component of each.
+            The component of each, −1 for the noise component.
+
+        Raises
+        ------
+        ValueError
+            Of the noise component only the density is known, not where its rows are.
         """
         n = check_count("Invalid value for 'n_samples': it", n_samples)
         return self._parameters.sample(
@@ -178,7 +191,8 @@ class Fitted(Estimator):
             raise TypeError(f"X must be rows in memory: {remedy}")
         return opened.evaluations(asked).only()
 
-    weights_: Array = reads(lambda self: self._parameters.weights)
+    weights_: Array = reads(lambda self: self._parameters.shares)
+    noise_weight_: float = reads(lambda self: noise.weight if (noise := self._parameters.noise) else 0.0)
     means_: Array = reads(lambda self: self._parameters.means)
     covariances_: Array = reads(lambda self: self._parameters.covariances)
     precisions_: Array = reads(lambda self: self._parameters.precisions)
@@ -189,6 +203,7 @@ class Fitted(Estimator):
     lower_bound_: float = reads(lambda self: self._fitted().fit.lower_bound)
     lower_bounds_: Array = reads(lambda self: self._fitted().fit.lower_bounds)
     _parameters: Parameters = reads(lambda self: self._fitted().fit.parameters)
+    _normals: Parameters = reads(lambda self: self._parameters.normals)
 
     @property
     def feature_names_in_(self) -> Names:
@@ -210,7 +225,7 @@ class Fitted(Estimator):
         """log N(x_i | μ_c, Σ_c) (n,k), under the name that scikit-learn's users know."""
         state = self._fitted()
         fit, k = state.fit, state.fit.parameters.k
-        alike = replace(fit, parameters=replace(fit.parameters, weights=np.full(k, 1 / k)))
+        alike = replace(fit, parameters=replace(fit.parameters.beside(None), weights=np.full(k, 1 / k)))
         return self._evaluations(X, state=state._replace(fit=alike)).evaluate("log_densities") + np.log(k)
 
     def _estimate_weighted_log_prob(self, X: ArrayLike) -> Array:
@@ -220,12 +235,13 @@ class Fitted(Estimator):
     def _estimate_log_weights(self) -> Array:
         """log π_c (k,), under that name."""
         with np.errstate(divide="ignore"):
-            return np.log(self._parameters.weights)
+            return np.log(self._parameters.shares)
 
     def _estimate_log_prob_resp(self, X: ArrayLike) -> tuple[Array, Array]:
         """The log-likelihood (n,) of each row, and its log-responsibilities (n,k), under that name."""
         weighted = self._estimate_weighted_log_prob(X)
-        log_likelihood = np.logaddexp.reduce(weighted, axis=1)
+        noise = self._parameters.noise
+        log_likelihood = np.logaddexp.reduce(weighted, axis=1) if noise is None else self.score_samples(X)
         return log_likelihood, weighted - log_likelihood[:, np.newaxis]
 
     def _assign(self, name: str, value: ArrayLike) -> None:
@@ -233,7 +249,7 @@ class Fitted(Estimator):
         family = check_choice("covariance_type", self.covariance_type, FAMILIES)
         state = vars(self).get("_state")
         if isinstance(state, State):
-            state = Assigned(Parts.of(state.fit.parameters), state.names)
+            state = Assigned(Parts.of(state.fit.parameters.normals), state.names)
         elif not isinstance(state, Assigned):
             state = Assigned()
         self._state = state.with_part(name, value, family)
@@ -242,7 +258,7 @@ class Fitted(Estimator):
         """A part of the mixture, or of what has been assigned of one."""
         state = vars(self).get("_state")
         assigned = getattr(state.parts, name) if isinstance(state, Assigned) else None
-        return getattr(self._parameters, name) if assigned is None else assigned
+        return getattr(self._parameters, PART.get(name, name)) if assigned is None else assigned
 
     def _learnt(self) -> State | Gathered | None:
         """What learning goes on from, if there is anything; NotFittedError if that is half assigned."""

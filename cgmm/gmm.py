@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Init,
         Missing,
         Names,
+        NoiseComponent,
         OnDegenerate,
         Seed,
         Starts,
@@ -126,10 +127,17 @@ class GMM(Distribution["GMM"], Learner):
     accelerate : bool, default=False
         Jump ahead along EM's steps wherever the log-likelihood does not fall there. Components that overlap then need
         a fraction of the iterations, most often for the same optimum; the iterates are not those of scikit-learn.
+    noise_component : None, "uniform" or float, default=None
+        A further component, of constant density, for rows that belong to none of the others (docs/noise-and-labels.md):
+        its density is 1/V, V the volume of the smaller of the boxes along the features and along the principal axes
+        that hold all rows, or is given. Its weight is estimated.
 
     Attributes
     ----------
     weights_ : ndarray (k,)
+        With a noise component they sum to 1 − noise_weight_.
+    noise_weight_ : float
+        The weight of the noise component, zero without one.
     means_ : ndarray (k, d)
     covariances_, precisions_, precisions_cholesky_ : ndarray
         (k, d, d) full, (d, d) tied, (k, d) diag, (k,) spherical. A matrix's ``precisions_cholesky_`` is the upper
@@ -198,6 +206,7 @@ class GMM(Distribution["GMM"], Learner):
         forget: float | None = None,
         stop: Stop = "change",
         accelerate: bool = False,
+        noise_component: NoiseComponent = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -227,6 +236,7 @@ class GMM(Distribution["GMM"], Learner):
         self.forget = forget
         self.stop = stop
         self.accelerate = accelerate
+        self.noise_component = noise_component
 
     weights_: Array = part("weights")
     means_: Array = part("means")

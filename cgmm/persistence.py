@@ -17,6 +17,7 @@ from cgmm.files import write_whole
 from cgmm.mixture.checks import check_matrices, check_mixture_weights, check_scale
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.laws import PRECISION_LAWS
+from cgmm.mixture.noise import MOST, Box, Noise
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.posterior import Belief, Posterior
 from cgmm.mixture.second import SECOND_MOMENTS
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Names
 
 MODEL, FITS = "cgmm", "cgmm fits"  # Formats: of one model, and of many.
-VERSION = 1
+VERSION, WITHOUT_NOISE = 2, 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
+BOX = tuple(f"noise_{name}" for name in Box._fields)
+ORTHONORMAL = 1e-6  # Inner products of a box's axes are those of unit vectors to this: rounding leaves far less.
 TOLD = ("seen", "iterations", "batches")
 LARGEST_EXPONENT = 1200  # Of a stream's sums of weights: no double's is as far from zero.
 POSTERIOR = "BayesianGMM"  # The kind of model that has a posterior.
@@ -53,7 +56,7 @@ def save(
     settings that JSON can hold to path, atomically, or to a file that is open for writing bytes."""
     header: dict[str, Any] = {
         "format": MODEL,
-        "version": VERSION,
+        "version": WITHOUT_NOISE if parameters.noise is None else VERSION,  # who does not know of noise is to refuse it
         "model": kind,
         "covariance_type": parameters.family.name,
         "converged": converged,
@@ -77,6 +80,10 @@ def save(
             name: getattr(memory, name) for name in TOLD
         }
         arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, memory.least), strict=True))
+    noise = parameters.noise
+    if noise is not None:
+        header["noise"] = {"weight": noise.weight, "log_density": noise.log_density, "box": noise.box is not None}
+        arrays |= {} if noise.box is None else dict(zip(BOX, noise.box, strict=True))
     write(path, header, arrays)
 
 
@@ -104,7 +111,7 @@ def load(
 
 def _needed(header: Mapping[str, Any]) -> tuple[str, ...]:
     """The arrays that a file with this header has."""
-    names = ARRAYS + (STREAM if "stream" in header else ())
+    names = ARRAYS + (STREAM if "stream" in header else ()) + (BOX if header.get("noise", {}).get("box") else ())
     return names + (("masses", *(f"belief_{name}" for name in BELIEF)) if header.get("model") == POSTERIOR else ())
 
 
@@ -238,7 +245,8 @@ def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Param
         raise ValueError("lower_bounds must be one float64 an iteration")
     check_start_array("lower_bounds", lower_bounds, lower_bounds.shape)
     root = family.root_from_precisions_cholesky(cholesky)
-    return checked_parameters(family, arrays["weights"], arrays["means"], arrays["covariances"], root)
+    found = checked_parameters(family, arrays["weights"], arrays["means"], arrays["covariances"], root)
+    return found.beside(_noise(header, arrays, found.d))
 
 
 def checked_parameters(family: Family, weights: Any, means: Any, covariances: Any, root: Array) -> Parameters:
@@ -250,6 +258,21 @@ def checked_parameters(family: Family, weights: Any, means: Any, covariances: An
     if not family.is_root_of(root, covariances):
         raise ValueError("precisions_cholesky does not belong to covariances")
     return Parameters(family, weights, means, covariances, root)
+
+
+def _noise(header: Mapping[str, Any], arrays: Mapping[str, Array], d: int) -> Noise | None:
+    """The noise component, which files of older versions lack."""
+    if "noise" not in header:
+        return None
+    weight = check_real("the weight of its noise", header["noise"]["weight"], most=MOST)
+    log_density = float(check_start_array("the density of its noise", header["noise"]["log_density"], ()))
+    if BOX[0] not in arrays:
+        return Noise(weight, log_density)
+    shapes = ((d,), (d, d), (d,), (d,))
+    box = Box(*(check_start_array(name, arrays[name], shape) for name, shape in zip(BOX, shapes, strict=True)))
+    if not (box.low < box.high).all() or not np.allclose(box.axes @ box.axes.T, np.eye(d), atol=ORTHONORMAL):
+        raise ValueError("the box of its noise is none")
+    return Noise(weight, log_density, box)
 
 
 def _believed(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Parameters:

@@ -27,7 +27,19 @@ if TYPE_CHECKING:
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
     from cgmm.mixture.prior import Prior
-    from cgmm.types import Array, ArrayLike, CovarianceType, Init, Missing, Partition, Rows, Seed, Starts, Stop
+    from cgmm.types import (
+        Array,
+        ArrayLike,
+        CovarianceType,
+        Init,
+        Missing,
+        NoiseComponent,
+        Partition,
+        Rows,
+        Seed,
+        Starts,
+        Stop,
+    )
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
 SHARED_BYTES = 2**26  # Labels of starts that a selection remembers: the first ones, which most candidates make.
@@ -150,6 +162,7 @@ def select(
     init_params: Init = "kmeans",
     prior: Prior | Literal["default"] | None = None,
     missing: Missing = "error",
+    noise_component: NoiseComponent = None,
     n_threads: int | None = None,
     verbose: int = 0,
 ) -> Selection:
@@ -174,7 +187,7 @@ def select(
         Starts of each candidate.
     sample_weight : array-like of shape (n,), optional
         Row weights, which count rows.
-    random_state, tol, max_iter, stop, accelerate, init_params, prior, missing, n_threads
+    random_state, tol, max_iter, stop, accelerate, init_params, prior, missing, noise_component, n_threads
         As of GMM; the defaults of tol and max_iter are closer, for criteria of fits that have not converged cannot be
         compared.
     reg_covar : float or "relative", default="relative"
@@ -204,6 +217,7 @@ def select(
         "init_params": init_params,
         "prior": prior,
         "missing": missing,
+        "noise_component": noise_component,
         "n_threads": n_threads,
     }
     asked = request_of(GMM(sizes[0], covariance_type=families[0], **arguments))

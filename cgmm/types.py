@@ -30,6 +30,7 @@ OnDegenerate: TypeAlias = Literal["warn", "repair", "raise"]
 Concentration: TypeAlias = Literal["dirichlet_process", "dirichlet_distribution"]  # of weights
 Missing: TypeAlias = Literal["error", "marginal"]
 Stop: TypeAlias = Literal["change", "distance"]
+NoiseComponent: TypeAlias = Literal["uniform"] | float | None
 Starts: TypeAlias = int | Literal["auto"]  # how many
 Seed: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
@@ -38,5 +39,6 @@ Moment: TypeAlias = Literal["full", "diag", "radial", "pooled"]  # what the kern
 Form: TypeAlias = Literal["triangular", "diagonal", "isotropic", "masked"]  # of a whitening factor
 # What a pass that evaluates leaves; "log_densities" are log π_c N(x | μ_c, Σ_c).
 Output: TypeAlias = Literal["log_likelihood", "responsibilities", "log_densities", "labels"]
+Answer: TypeAlias = Output | Literal["noise"]  # what a mixture says of each row
 Components: TypeAlias = Labels | list[int]
 Partition: TypeAlias = Labels | Array  # labels (n,) or responsibilities (n,k)

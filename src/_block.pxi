@@ -38,6 +38,9 @@ cdef void lay_out_blocks(Work *work) noexcept nogil:
     dense.lse = claim(scratch, block * real)
     dense.scale = claim(scratch, block * real)
     dense.label = claim(scratch, block * sizeof(Py_ssize_t))
+    if work.noisy:
+        dense.both = claim(scratch, block * cgmm_pad4(2) * real)
+        dense.both_scale = claim(scratch, block * real)
 
 
 cdef void fill_row_weights(const Work *work, const Py_ssize_t *index, Py_ssize_t start, Py_ssize_t rows,
@@ -96,6 +99,101 @@ cdef void use_densities(const Work *work, const Rows *rows, char *memory, double
         add_statistics(work, rows, memory, sums)
 
 
+ctypedef fused real_type:
+    float
+    double
+
+
+cdef double noise_of(const Work *work, Py_ssize_t row) noexcept nogil:
+    """The logarithm of the noise's weight times its density at a row: at what is observed of it."""
+    cdef double log_density = work.noise, value
+    cdef Py_ssize_t j
+    if work.log_widths == NULL:
+        return log_density
+    for j in range(work.d):    # of doubles: only rows with gaps have widths
+        value = (<const double *> (work.X + row * work.row_stride + j * work.column_stride))[0]
+        if value == value:
+            log_density -= work.log_widths[j]
+    return log_density
+
+
+cdef void put_both(const Work *work, const Rows *rows, const real_type *lse, real_type *both) noexcept nogil:
+    """OUT both: the rows' log-sum-exp over the components, IN lse, and the log-densities of the noise. A row whose
+    component is known is no noise."""
+    cdef Py_ssize_t group = work.kernels.group, groups = (rows.count + group - 1) // group, g, i, row
+    cdef bint alike = work.known == NULL and work.log_widths == NULL
+    for g in range(groups):
+        memcpy(both, lse, group * sizeof(real_type))
+        for i in range(group):
+            both[group + i] = <real_type> work.noise
+        for i in range(0 if alike else group):
+            row = rows.start + min(g * group + i, rows.count - 1)
+            if work.known != NULL and work.known[row] >= 0:
+                both[group + i] = lse[i] - fabs(lse[i]) - 10000
+            else:
+                both[group + i] = <real_type> noise_of(work, row)
+        lse += group
+        both += group * cgmm_pad4(2)
+
+
+cdef double take_shares(const Work *work, const Rows *rows, const real_type *both, const real_type *scale,
+                        real_type *weights) noexcept nogil:
+    """IN/OUT weights (rows,): times the components' share of each row. Returns Σ weight times the noise's share. IN
+    both, scale: as softmax leaves them."""
+    cdef Py_ssize_t group = work.kernels.group, left = rows.count, i
+    cdef double noise = 0.0
+    while left > 0:
+        for i in range(min(group, left)):
+            noise += <double> weights[i] * (both[group + i] * scale[i])
+            weights[i] *= both[i] * scale[i]
+        weights += group
+        scale += group
+        both += group * cgmm_pad4(2)
+        left -= group
+    return noise
+
+
+cdef double log_sums(const Work *work, const Rows *rows, char *logd, char *memory, double *noise) noexcept nogil:
+    """As softmax of the rows: IN/OUT logd; memory: IN row_weights, OUT lse, scale. Returns Σ_i weight_i lse_i.
+
+    Where there is a noise component, responsibilities are those among the other components times their share of a row,
+    by which row_weights are multiplied: so moments are as without noise, of rows that weigh less. lse is that of all;
+    noise += Σ_i weight_i times the noise's share.
+    """
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef char *weights = memory + work.dense.row_weights
+    cdef char *lse = memory + work.dense.lse
+    cdef char *both = memory + work.dense.both
+    cdef char *scale = memory + work.dense.both_scale
+    cdef bint double_rows = kernels.itemsize == sizeof(double)
+    cdef double total = kernels.softmax(rows.count, rows.active, weights, logd, lse, memory + work.dense.scale)
+    if not work.noisy:
+        return total
+    if double_rows:
+        put_both(work, rows, <const double *> lse, <double *> both)
+    else:
+        put_both(work, rows, <const float *> lse, <float *> both)
+    total = kernels.softmax(rows.count, 2, weights, both, lse, scale)
+    if double_rows:
+        noise[0] += take_shares(work, rows, <const double *> both, <const double *> scale, <double *> weights)
+    else:
+        noise[0] += take_shares(work, rows, <const float *> both, <const float *> scale, <float *> weights)
+    return total
+
+
+cdef void put_noise(const Work *work, const Rows *rows, const char *memory) noexcept nogil:
+    """OUT work.labels: −1 where the noise is more likely than any component. IN memory: lse, the largest log-density
+    of any."""
+    cdef const char *top = memory + work.dense.lse
+    cdef Py_ssize_t i, row
+    cdef double largest
+    for i in range(rows.count):
+        row = rows.start + i if rows.index == NULL else rows.index[i]
+        work.kernels.widen(top + i * work.kernels.itemsize, 1, &largest)
+        if largest < noise_of(work, row):
+            work.labels[row] = -1
+
+
 cdef void put_values(const Work *work, const Rows *rows, char *memory) noexcept nogil:
     """OUT work.out or work.labels: a value for each row. IN memory: logd, which is lost."""
     cdef const cgmm_kernels *kernels = work.kernels
@@ -103,6 +201,7 @@ cdef void put_values(const Work *work, const Rows *rows, char *memory) noexcept 
     cdef char *lse = memory + work.dense.lse
     cdef char *scale = memory + work.dense.scale
     cdef char *weights = memory + work.dense.row_weights
+    cdef double noise = 0.0
     if work.output == NO_OUTPUT:
         return
     if work.output == LABELS:
@@ -112,17 +211,18 @@ cdef void put_values(const Work *work, const Rows *rows, char *memory) noexcept 
         kernels.unpack(logd, rows.count, work.k, NULL, NULL, work.k, work.out + rows.start * work.k)
         return
     fill_row_weights(work, rows.index, rows.start, rows.count, weights)
-    kernels.softmax(rows.count, rows.active, weights, logd, lse, scale)
+    log_sums(work, rows, logd, memory, &noise)
     if work.output == LOG_LIKELIHOOD:
         put_log_likelihoods(work, rows, lse)
         return
-    kernels.rescale(rows.count, rows.active, scale, NULL, logd)
+    kernels.rescale(rows.count, rows.active, scale, weights if work.noisy else NULL, logd)
     kernels.unpack(logd, rows.count, rows.active, rows.index, rows.components, work.k,
                    work.out + (rows.start * work.k if rows.index == NULL else 0))
 
 
 cdef void put_labels(const Work *work, const Rows *rows, char *memory) noexcept nogil:
-    """OUT work.labels: the component of the largest log-density. IN memory: logd; SCRATCH lse, label."""
+    """OUT work.labels: the component of the largest log-density, −1 where that of the noise is larger. IN memory: logd;
+    SCRATCH lse, label."""
     cdef Py_ssize_t *label = <Py_ssize_t *> (memory + work.dense.label)
     cdef Py_ssize_t i
     work.kernels.argmax(rows.count, rows.active, memory + work.scratch.logd, memory + work.dense.lse, label)
@@ -131,6 +231,8 @@ cdef void put_labels(const Work *work, const Rows *rows, char *memory) noexcept 
             work.labels[rows.start + i] = label[i]
         else:
             work.labels[rows.index[i]] = rows.components[label[i]]
+    if work.noisy:
+        put_noise(work, rows, memory)
 
 
 cdef void put_log_likelihoods(const Work *work, const Rows *rows, const char *lse) noexcept nogil:
@@ -141,11 +243,6 @@ cdef void put_log_likelihoods(const Work *work, const Rows *rows, const char *ls
         return
     for i in range(rows.count):
         work.kernels.widen(lse + i * work.kernels.itemsize, 1, work.out + rows.index[i])
-
-
-ctypedef fused real_type:
-    float
-    double
 
 
 cdef void leave_own(real_type *logd, Py_ssize_t k, Py_ssize_t group, Py_ssize_t own) noexcept nogil:
@@ -182,7 +279,7 @@ cdef void add_statistics(const Work *work, const Rows *rows, char *memory, doubl
         memcpy(memory + work.dense.wr, logd, panel_bytes(work, rows.count, rows.active))
     if work.known != NULL:
         leave_known(work, rows, logd)
-    sums[SUM_OF_LOGS] += kernels.softmax(rows.count, rows.active, weights, logd, memory + work.dense.lse, scale)
+    sums[SUM_OF_LOGS] += log_sums(work, rows, logd, memory, &sums[SUM_OF_NOISE])
     sums[SUM_OF_WEIGHTS] += total_weight(work, rows)
     kernels.rescale(rows.count, rows.active, scale, NULL if work.moment == POOLED else weights, logd)
     add_moments(work, rows, memory, sums)

@@ -235,7 +235,7 @@ cdef void add_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index, 
     cdef Rows all_rows = Rows(0, rows, index, count, NULL, NULL)
     fill_row_weights(work, index, 0, rows, weights)
     memcpy(panel, memory + work.scratch.logd, count * size)
-    sums[SUM_OF_LOGS] += kernels.softmax(rows, count, weights, panel, memory + work.dense.lse, scale)
+    sums[SUM_OF_LOGS] += log_sums(work, &all_rows, panel, memory, &sums[SUM_OF_NOISE])
     sums[SUM_OF_WEIGHTS] += total_weight(work, &all_rows)
     kernels.rescale(rows, count, scale, weights, panel)
     memcpy(memory + boxed.lists + group * work.k * sizeof(Py_ssize_t), memory + boxed.numbers,

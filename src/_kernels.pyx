@@ -242,7 +242,7 @@ cdef const Py_ssize_t[::1] checked_labels(known, Py_ssize_t n, Py_ssize_t k):
     if len(labels) != n:
         raise ValueError(f"{len(labels)} labels for {n} rows")
     if n and not -1 <= labels.min() <= labels.max() < k:
-        raise ValueError(f"labels from {labels.min()} to {labels.max()} of {k} components")
+        raise ValueError(f"labels must be from -1 to {k - 1}, not from {labels.min()} to {labels.max()}")
     return labels
 
 
@@ -256,7 +256,7 @@ cdef class _Pass:
     cdef Groups groups
     cdef Kept kept
     cdef char *parameters
-    cdef object X, density, row_weights
+    cdef object X, density, row_weights, log_widths
     cdef const double[::1] centre
     cdef const double[::1] weights_view
     cdef const Py_ssize_t[::1] known
@@ -297,6 +297,7 @@ cdef class _Pass:
         work.known = NULL
         if known is not None:
             self.set_known(known, guide)
+        self.set_noise(density.noise)
         work.out = NULL
         work.labels = NULL
 
@@ -348,6 +349,19 @@ cdef class _Pass:
         self.known = checked_labels(known, work.n, work.k)
         if work.n:
             work.known = &self.known[0]
+
+    cdef set_noise(self, noise):
+        """Prepare a pass of a density with a noise component, or without: as cgmm.mixture.density.Density has it."""
+        cdef Work *work = &self.work
+        work.noisy, work.log_widths = noise is not None, NULL
+        if noise is None:
+            return
+        work.noise, self.log_widths = noise
+        if self.log_widths is None:
+            return
+        if self.log_widths.shape != (work.d,):
+            raise ValueError(f"the widths of noise do not fit rows of {work.d} features")
+        work.log_widths = <const double *> address(self.log_widths)
 
     cdef set_guide(self, guide):
         """Prepare a SCREENED pass; guide as cgmm.rows.pruning.Guide."""

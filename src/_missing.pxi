@@ -189,6 +189,7 @@ cdef void run_piece(const Work *work, Py_ssize_t piece, char *memory, double *su
     cdef const Py_ssize_t *columns = groups.columns + pattern * work.d
     cdef double *observed = <double *> (memory + at.sums)
     cdef Work own = work[0]
+    cdef Py_ssize_t j
     own.n, own.d = groups.starts[piece + 1] - start, groups.observed[pattern]
     own.X = memory + at.rows
     own.row_stride, own.column_stride = own.d * sizeof(double), sizeof(double)
@@ -207,11 +208,16 @@ cdef void run_piece(const Work *work, Py_ssize_t piece, char *memory, double *su
         dense_chunk(&own, 0, memory, observed)
         add_in_order(observed, 1, work.sums.size, 0, work.sums.size, sums)
         return
+    if work.log_widths != NULL:
+        own.log_widths = NULL
+        for j in range(own.d):
+            own.noise -= work.log_widths[columns[j]]
     marginalise(work, columns, memory, &own)
     lay_out_tiles(&own)
     dense_chunk(&own, 0, memory, observed)
     sums[SUM_OF_LOGS] += observed[SUM_OF_LOGS]
     sums[SUM_OF_WEIGHTS] += observed[SUM_OF_WEIGHTS]
+    sums[SUM_OF_NOISE] += observed[SUM_OF_NOISE]
     if work.moment != NONE:
         add_completed(work, &own, columns, memory, sums)
 
@@ -249,7 +255,8 @@ def expectation_of_groups(X, density, moment, groups, row_weights=None, int n_th
         half = second.reshape(-1, d, d)    # see add_completed
         second = half + np.swapaxes(half, 1, 2) if moment == "full" else half[0] + half[0].T
     return (flat[at.n_k:at.n_k + k].copy(), flat[at.first:at.second].reshape(k, d).copy(), second,
-            float(flat[SUM_OF_LOGS]), float(flat[SUM_OF_WEIGHTS]), density.centre + work.centred_means())
+            float(flat[SUM_OF_LOGS]), float(flat[SUM_OF_WEIGHTS]), density.centre + work.centred_means(),
+            *([float(flat[SUM_OF_NOISE])] if work.work.noisy else []))
 
 
 def evaluate_groups(X, density, output, groups, int n_threads=1):

@@ -106,7 +106,8 @@ cdef class Expectation:
         self.rows += self.last.work.n
 
     def result(self):
-        """(n_k, first, second, log-likelihood, total weight, shift), and the share of the dense work that was done."""
+        """(n_k, first, second, log-likelihood, total weight, shift), where there is noise its weight, too; and the
+        share of the dense work that was done."""
         cdef const Work *work = &self.last.work
         cdef double[::1] sums = self.flat
         cdef Py_ssize_t d = work.d, k = work.k
@@ -119,6 +120,8 @@ cdef class Expectation:
         factor = np.ascontiguousarray(self.density.factor)
         take_sums(work, &sums[0], <const double *> address(factor), <double *> address(scratch), &to)
         found = n_k, first, second, sums[SUM_OF_LOGS], sums[SUM_OF_WEIGHTS], shift
+        if work.noisy:
+            found += sums[SUM_OF_NOISE],
         return found, self.last.share(self.flat, self.rows)
 
 

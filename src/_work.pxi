@@ -50,7 +50,7 @@ cdef enum Output:
 
 
 cdef struct Sums:
-    # Where each of a chunk's sums begins, in doubles; before them are SUM_OF_LOGS, SUM_OF_WEIGHTS and SUM_OF_WORK.
+    # Where each of a chunk's sums begins, in doubles; before them are SUM_OF_LOGS and what follows it.
     Py_ssize_t n_k        # (k,)
     Py_ssize_t first      # (k,d)
     Py_ssize_t second     # as the moment says: see kernels.h
@@ -62,6 +62,7 @@ cdef enum:
     SUM_OF_LOGS       # Σ_i w_i log p(x_i); of k-means the inertia
     SUM_OF_WEIGHTS    # Σ_i w_i
     SUM_OF_WORK       # the multiply-adds of a screened pass
+    SUM_OF_NOISE      # Σ_i w_i times the share of the noise
     SUMS_BEFORE
 
 
@@ -84,6 +85,8 @@ cdef struct Dense:
     Py_ssize_t lse            # REAL (block,)
     Py_ssize_t scale          # REAL (block,)
     Py_ssize_t label          # Py_ssize_t (block,)
+    Py_ssize_t both           # panel of two features, where there is noise: log-densities of all components, and of it
+    Py_ssize_t both_scale     # REAL (block,), where there is noise
 
 
 cdef struct Screened:
@@ -221,6 +224,9 @@ cdef struct Work:
     Py_ssize_t row_stride, column_stride
     const double *row_weights     # (n,) or NULL
     const Py_ssize_t *known       # (n,): the component of each row, −1 where it is not known; or NULL
+    bint noisy                    # whether there is a noise component
+    double noise                  # the logarithm of its weight times its density
+    const double *log_widths      # (d,): less that of each feature of a row that is not NaN; or NULL
     const double *centre          # (d,)
     const void *whitener          # Factor of (d,d), or NULL
     cgmm_mixture mixture          # in the space where the density is taken: that of whitened rows, if any

@@ -34,6 +34,9 @@ BAD_SETTINGS = {
     "tol": NOT_NUMBERS,
     "stop": NOT_CHOICES,
     "accelerate": NOT_FLAGS,
+    "noise_component": [
+        (value, (ValueError, TypeError), "must be") for value in ("box", True, 0.0, -1, np.nan, np.inf, [1])
+    ],
     "learning_decay": [*NOT_REALS, (0.49, ValueError, "at least 0.5"), (1.01, ValueError, "at most 1.0")],
     "learning_rows": [*NOT_ROWS, (0.5, ValueError, "at least 1.0")],
     "forget": [*NOT_ROWS, (0, ValueError, "at least 1.0")],

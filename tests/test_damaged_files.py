@@ -146,7 +146,7 @@ def test_rewritten_unchanged_is_good(path):
 @pytest.mark.parametrize(
     "header, fault",
     [
-        ({"version": 2}, "version is 2, newer than this cgmm's 1"),
+        ({"version": 3}, "version is 3, newer than this cgmm's 2"),
         ({"version": 0}, "version is 0"),
         ({"version": "1"}, "version is '1'"),
         ({"version": 1.5}, "version is 1.5"),

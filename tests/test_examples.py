@@ -283,3 +283,15 @@ def test_what_moves_is_found(example, told, monkeypatch):
     numbers = told(script.report, fits, script.moving(fits, film, new), passing)
     ((two,),), ((found,),), ((others,),) = (numbers(of) for of in ("lamp's pixels", "what passes by", "all others"))
     assert two > 97 and found > 99 and others < 2
+
+
+def test_noise_is_kept_out_of_the_clusters(example, told):
+    script = example("noise")
+    X, own = script.cloud()
+    models = script.fits(X, own)
+    numbers = told(script.print_fits, models, X, own)
+    for name in ("noise component", "and some known rows"):
+        weight, found, error = numbers(name)[-1]
+        assert abs(weight - script.NOISE / len(X)) < 0.02 and found > 0.9 and error < 0.2
+    assert numbers("no noise component")[0][2] > 3
+    assert_array_equal(models["and some known rows"].predict(script.CENTRES), range(3))

@@ -16,6 +16,7 @@ from cgmm.em.stage import Fit, History, Stage, Starving
 from cgmm.em.trail import Trail
 from cgmm.files import check_writable, write_whole
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.noise import Box, Noise
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.posterior import Belief, Posterior
 from cgmm.mixture.prior import Prior
@@ -153,6 +154,8 @@ def _packed(value: Any, arrays: list[Any]) -> Any:
         packed = {"family": value.family.name, "parts": _packed(parts, arrays)}
         if isinstance(value, Posterior):
             packed |= {"belief": _packed(value.belief.told(), arrays), "masses": _packed(value.masses, arrays)}
+        if value.noise is not None:
+            packed |= {"noise": _packed(tuple(vars(value.noise).values()), arrays)}
         return packed
     if isinstance(value, tuple | list | frozenset | History):
         return [_packed(item, arrays) for item in value]
@@ -171,7 +174,7 @@ def _unpacked(value: Any, archive: Any) -> Any:
     if isinstance(value, dict):
         family, parts = FAMILIES[value["family"]], _unpacked(value["parts"], archive)
         if "belief" not in value:
-            return Parameters(family, *parts)
+            return Parameters(family, *parts, noise=_noise(_unpacked(value.get("noise"), archive)))
         belief = Belief.of_told(family, **_unpacked(value["belief"], archive))
         return belief.of(_unpacked(value["masses"], archive), Values(*parts))
     return value
@@ -208,6 +211,13 @@ def _stage(values: tuple[Any, ...]) -> Stage:
         starving=Starving(frozenset(now), frozenset(begun), due),
         trail=Trail(*stage.trail),
     )
+
+
+def _noise(packed: Any) -> Noise | None:
+    if packed is None:
+        return None
+    weight, log_density, box = packed
+    return Noise(weight, log_density, None if box is None else Box(*box))
 
 
 def _repairs(repairs: Any) -> tuple[Repair, ...]:

@@ -37,7 +37,7 @@ def begin_again(
     They are where iterations from there, by `run`, have raised the likelihood. If these do not, or nothing may begin
     again, the parameters stay as they are.
     """
-    if not (settings.reseed and settings.rules.free):
+    if not (settings.reseed and settings.rules.free) or len(starved) == parameters.k:  # then all rows are noise
         return parameters, [Repair(iteration, c, EMPTIED) for c in starved]
     rows, indices, before = data.worst(parameters, len(starved), settings.n_threads)
     moved, left = starved[: len(rows)], starved[len(rows) :]
@@ -62,4 +62,4 @@ def at_rows(rows: Rows, parameters: Parameters, components: list[int], least: Ar
     means, covariances = parameters.means.copy(), family.keep(parameters.covariances.copy(), components, None)
     weights = parameters.weights * (1 - len(components) / k)
     weights[components], means[components] = 1 / k, rows
-    return Parameters.held(family, weights / weights.sum(), means, covariances, least)
+    return Parameters.held(family, weights / weights.sum(), means, covariances, least).beside(parameters.noise)

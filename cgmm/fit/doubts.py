@@ -22,6 +22,8 @@ TENTH = 0.1
 NARROW = 1e-4
 # Means and covariances that agree to this, relative to the components' spread, are equal.
 SAME = 1e-7
+# A share of all rows that is less is none: of a million rows it is a thousandth of one.
+NOTHING = 1e-9
 
 
 class Overwhelmed(NamedTuple):
@@ -79,6 +81,18 @@ def equal(parameters: Parameters) -> tuple[int, int] | None:
             if (np.abs(means[a] - means[b]) <= SAME * scale).all() and _same_covariances(parameters, a, b):
                 return min(a, b), max(a, b)
     return None
+
+
+def noise(parameters: Parameters) -> str:
+    """That a noise component has no rows, or all of them; empty if that is not so, or there is none."""
+    if parameters.noise is None:
+        return ""
+    weight = parameters.noise.weight
+    if weight < NOTHING:
+        return f"No row belongs to the noise component (noise_weight_={weight:.2g}): the fit is one without it."
+    if parameters.noise.rest < NOTHING:
+        return f"All rows belong to the noise component (noise_weight_={weight:.6g}): start apart, or ask for less."
+    return ""
 
 
 def _least(parameters: Parameters, rules: Rules) -> Array:

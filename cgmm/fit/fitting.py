@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,9 +13,12 @@ from cgmm.fit.plain import plain_fit
 from cgmm.fit.restarts import Problem, Search
 from cgmm.fit.state import State
 from cgmm.mixture.checks import check_continues, check_features, check_fixed_given
+from cgmm.mixture.noise import Noise
 from cgmm.mixture.target import Point
 from cgmm.rows import sampling
 from cgmm.rows.checks import check_enough_rows, check_known, check_responsibilities
+from cgmm.rows.data import Complete
+from cgmm.rows.enclosing import enclosing
 from cgmm.rows.floor import least_variances
 from cgmm.rows.open import open_rows
 from cgmm.rows.opened import FirstPass
@@ -32,12 +36,17 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Names
 
 
+NOISE = 0.1  # The weight with which a noise component begins where a start does not say which rows are noise.
+
+
 class Prepared(NamedTuple):
-    """Rows of the user's that are known to be good, the names of their features or None, and least_variances."""
+    """Rows of the user's that are known to be good, the names of their features or None, least_variances, and the noise
+    that a fit begins with, if it is to have any."""
 
     data: Data
     names: Names | None
     least: Array
+    noise: Noise | None = None
 
 
 def prepare(
@@ -50,7 +59,22 @@ def prepare(
     first_pass = FirstPass(partial(_key_of, rng), partial(starts.sample_size, k))
     opened = open_rows(X, sample_weight, asked.gaps, again=True, labels=labels)
     data, names = opened.data(first_pass, asked.n_threads)
-    return Prepared(data, names, least_variances(data))
+    return Prepared(data, names, least_variances(data), _noise(asked, data))
+
+
+def _noise(asked: Request, data: Data) -> Noise | None:
+    """The noise component that a request asks for."""
+    if asked.noise is None:
+        return None
+    if isinstance(asked.noise, str):
+        box = enclosing(data, asked.gaps)
+        return Noise(NOISE, -box.log_volume, box)
+    if asked.gaps and not isinstance(data, Complete):
+        raise ValueError(
+            "noise_component is a density of whole rows, and X has missing values: noise_component='uniform' knows "
+            "that of what is observed, too"
+        )
+    return Noise(NOISE, math.log(asked.noise))
 
 
 def _key_of(rng: np.random.Generator) -> int:
@@ -108,7 +132,8 @@ def search(
     if asked.beliefs is not None:
         settings = settings._replace(rows=data.moments()[0])
     reporter = report.Reporter(asked.watching, settings.max_iter)
-    found = Search(Problem(data, asked.k, target, kinds), settings, rng, reporter, checkpoint, sound)
+    problem = Problem(data, asked.k, target, kinds, prepared.noise)
+    found = Search(problem, settings, rng, reporter, checkpoint, sound)
     try:
         if asked.warm_start and last is not None:
             check_continues("warm_start", last.fit.parameters, asked.family, asked.k, data.d)
@@ -148,9 +173,9 @@ def _begin(asked: Request, method: Method, search: Search) -> None:
     if plain is not None:
         search.enter(asked.first_kind, plain)
     elif given.responsibilities is None:
-        search.carry(asked.first_kind, *search.begin(method, parameters, rows))
+        search.carry(asked.first_kind, *search.begin_first(method, parameters, rows))
     else:
         kind, whole = "responsibilities_init", data.whole()
-        parts = check_responsibilities(kind, given.responsibilities, whole.n, k)
+        parts = check_responsibilities(kind, given.responsibilities, whole.n, k, noise=asked.noise is not None)
         search.carry(kind, *search.begin(starts.of_parts(parts), parameters, whole, labelled=True))
     search.further(asked.n_init, parameters, rows)

@@ -30,12 +30,15 @@ if TYPE_CHECKING:
 # values for each free parameter.
 LEARNING_ROWS = 1000
 ROWS_PER_PARAMETER = 10
+NO_NOISE = "partial_fit knows no noise component: the box that holds all rows of a stream is not known. Use fit."
 GROWTH = 2  # A stream's gathered rows are fitted anew when they are so many times those of the last start.
 HISTORY = 1000  # Log-likelihoods of batches that are kept, at most.
 
 
 def partial_fit(asked: Request, X: Any, sample_weight: Any, last: State | Gathered | None) -> State | Gathered:
     """What is known after these rows, or blocks of rows."""
+    if asked.noise is not None or (isinstance(last, State) and last.fit.parameters.noise is not None):
+        raise ValueError(NO_NOISE)
     learner, known = Learner(asked), last
     opened = open_stream(X, sample_weight, asked.gaps)
     for names, batch in opened.batches(_features(last), asked.n_threads or 1):

@@ -176,6 +176,7 @@ def doubtful(fit: Fit, settings: Settings, names: Names | None, repairs: Sequenc
             f"reg_covar={rules.reg_covar:g} is {small.times:,.3g} times the variance of "
             f"{_feature(small.feature, names)} in component {small.component}: scale the columns or set reg_covar=0."
         )
+    sentences.append(doubts.noise(parameters))
     same = doubts.equal(parameters) if parameters.needs_rows else None
     if same is not None:
         sentences.append(f"Components {same[0]} and {same[1]} are equal: start them apart, or ask for fewer.")

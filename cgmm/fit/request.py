@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Starts, Stop
 
 RELATIVE = "relative"  # A reg_covar that is a share of the rows' variances.
+UNIFORM = "uniform"  # A noise component whose density is one over the volume of a box that holds all rows.
+SMALLEST_DENSITY = sys.float_info.min  # A smaller density of noise has lost its digits, or is none.
 STOPS: dict[str, Stop] = {"change": "change", "distance": "distance"}
 ON_DEGENERATE = {name: name for name in ("warn", "repair", "raise")}
 
@@ -74,6 +76,7 @@ class PointArguments(Arguments, Protocol):
 
     stop: Any
     accelerate: Any
+    noise_component: Any
     weights_init: Any
     means_init: Any
     precisions_init: Any
@@ -147,6 +150,7 @@ class Request(NamedTuple):
     settings : of EM, without a prior or least variances
     prior : of parameters whose maximum is to be found;  beliefs : of those of which a posterior is to be found, or None
     first_kind : the name of init_params, whose method comes with it;  kinds : methods of further starts, by their names
+    noise : None, UNIFORM or a density
     given : of the start;  gaps : whether NaN is a missing value;  seed : random_state, of which `generator` makes one
     """
 
@@ -159,6 +163,7 @@ class Request(NamedTuple):
     given: Given
     n_init: Starts
     warm_start: bool
+    noise: str | float | None
     gaps: bool
     on_degenerate: str
     seed: Any
@@ -174,8 +179,10 @@ class Request(NamedTuple):
 
     @property
     def plain(self) -> bool:
-        """Whether the first start of a fit of parameters is k-means of the rows, and nothing of it is given."""
-        return self.beliefs is None and self.method is starts.METHODS["kmeans"] and not self.given.any
+        """Whether the first start of a fit of parameters without noise is k-means of the rows, and nothing of it is
+        given."""
+        known = self.beliefs is None and self.noise is None
+        return known and self.method is starts.METHODS["kmeans"] and not self.given.any
 
     def generator(self) -> np.random.Generator:
         """A generator of random numbers, which begins as the user's random_state says."""
@@ -186,7 +193,8 @@ def request_of(model: PointArguments) -> Request:
     """The Request of a GMM; ValueError or TypeError names the argument that cannot be used."""
     k = check_count("n_components", model.n_components)
     family = check_choice("covariance_type", model.covariance_type, FAMILIES)
-    asked = _request_of(model, k, family, settings_of(model, family, k))
+    noise = _noise(model.noise_component)
+    asked = _request_of(model, k, family, settings_of(model, family, k), noise)
     given = asked.given._replace(weights=model.weights_init, means=model.means_init, precisions=model.precisions_init)
     return asked._replace(given=given, prior=check_prior(model.prior), learning=_learning(model))
 
@@ -199,9 +207,11 @@ def bayesian_request_of(model: BayesianArguments) -> Request:
     return asked._replace(beliefs=check_beliefs(model))
 
 
-def _request_of(model: Arguments, k: int, family: Family, settings: Settings) -> Request:
+def _request_of(
+    model: Arguments, k: int, family: Family, settings: Settings, noise: str | float | None = None
+) -> Request:
     """What all models ask for."""
-    first_kind, method = _method(model.init_params)
+    first_kind, method = _method(model.init_params, noise is not None)
     return Request(
         settings=settings,
         k=k,
@@ -212,6 +222,7 @@ def _request_of(model: Arguments, k: int, family: Family, settings: Settings) ->
         given=Given(responsibilities=model.responsibilities_init, function=callable(model.init_params)),
         n_init=_starts(model.n_init),
         warm_start=check_flag("warm_start", model.warm_start),
+        noise=noise,
         gaps=check_missing(model.missing),
         on_degenerate=check_choice("on_degenerate", model.on_degenerate, ON_DEGENERATE),
         seed=_seed(model.random_state),
@@ -247,10 +258,22 @@ def _steered(model: Arguments) -> Settings:
     )
 
 
-def _method(init_params: Any) -> tuple[str, Method]:
+def _noise(noise_component: Any) -> str | float | None:
+    """noise_component, checked."""
+    if noise_component is None or (isinstance(noise_component, str) and noise_component == UNIFORM):
+        return noise_component
+    if isinstance(noise_component, str):
+        raise InvalidParameterError(f"noise_component must be None, {UNIFORM!r} or a density, not {noise_component!r}")
+    density = check_real("noise_component", noise_component)
+    if density < SMALLEST_DENSITY:
+        raise InvalidParameterError(f"noise_component must be a positive density, not {noise_component}")
+    return density
+
+
+def _method(init_params: Any, noise: bool) -> tuple[str, Method]:
     """The name and the method of init_params."""
     if callable(init_params):
-        return str(getattr(init_params, "__name__", init_params)), starts.of_function(init_params)
+        return str(getattr(init_params, "__name__", init_params)), starts.of_function(init_params, noise)
     return init_params, check_choice("init_params", init_params, starts.METHODS)
 
 

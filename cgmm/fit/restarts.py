@@ -13,6 +13,7 @@ from cgmm.fit import starts
 from cgmm.fit.moves import MOVES, Ground
 from cgmm.fit.pool import SAME, Pool
 from cgmm.fit.split_merge import closeness, merge, split
+from cgmm.rows.outlying import among_others
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     from cgmm.em.stage import Fit
     from cgmm.fit.report import Reporter
     from cgmm.fit.starts import Method
+    from cgmm.mixture.noise import Noise
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
     from cgmm.mixture.target import Target
     from cgmm.rows.data import Data
-    from cgmm.types import Array, Rows, Starts
+    from cgmm.types import Array, Mask, Rows, Starts
 
 # Candidates of a brood that is fresh, and of one that is made of good fits, which cost less to make.
 FRESH = 4
@@ -78,12 +80,13 @@ class Restart(NamedTuple):
 
 class Problem(NamedTuple):
     """What is to be fitted: rows and their weights, components, what is to be learnt of them, and where starts come
-    from, by their kinds."""
+    from, by their kinds; and the noise beside the components, if there is to be one."""
 
     data: Data
     k: int
     target: Target
     kinds: Mapping[str, Method]
+    noise: Noise | None = None
 
 
 class Search:
@@ -110,6 +113,8 @@ class Search:
         self.best: Fit  # of those that were carried
         self.winner, self.stopped = 0, False
         self._pool = Pool(max(settings.rows * SAME, settings.tol))
+        self._not_noise: Mask | None = None
+        self._last_noise = problem.noise
         self._untaken: list[tuple[Fit, bool]] = []  # fits that the pool has not looked at, and whether they are fresh
         self._raced: list[tuple[bool, bool, float]] = []
         self._sample: Data | None = None
@@ -133,15 +138,45 @@ class Search:
         rows: Data | None = None,
         rng: np.random.Generator | None = None,
         labelled: bool = False,
+        cleaned: bool = True,
     ) -> tuple[Parameters, list[Repair]]:
         """Parameters by a method and what is given, from the sample or those rows; and what had to be repaired.
 
         labelled : as of starts.start
+        cleaned : where there is to be noise, the method sees those rows of the sample that lie among others
         """
-        problem = self.problem
-        rules = self.settings.rules
+        problem, rules = self.problem, self.settings.rules
+        inner = self._inner() if cleaned and rows is None and problem.noise is not None else None
         place, rng = rows or self.sample(), rng or self.rng
-        return starts.start(place, problem.k, problem.target, method, rng, rules, given, labelled)
+        return starts.start(place, problem.k, problem.target, method, rng, rules, given, labelled, problem.noise, inner)
+
+    def begin_first(
+        self, method: Method, given: Mapping[str, Array], rows: Data | None = None
+    ) -> tuple[Parameters, list[Repair]]:
+        """As begin, of the first start.
+
+        Where there is to be noise, it is that of two, with rows that lie alone and without them, which is more likely
+        after a short run: where there is little noise, those are rows of clusters.
+        """
+        first = self.begin(method, given, rows)
+        if rows is not None or self.problem.noise is None:
+            return first
+        other = self.begin(method, given, cleaned=False)
+        ranks = [self.rank(self._short(*start, SHORT)) for start in (first, other)]
+        return other if ranks[1] > ranks[0] else first
+
+    def _inner(self) -> Mask:
+        """The rows of the sample that are likely to belong to a component."""
+        if self._not_noise is None:
+            self._not_noise = among_others(self.sample().completed().part)
+        return self._not_noise
+
+    def _at(self, parameters: Parameters) -> Parameters:
+        """Where a run begins at these parameters: beside the noise that is asked for, which weighs what it does in
+        them, or in the best fit."""
+        noise, known = self.problem.noise, parameters.noise or self._last_noise
+        noise = noise if noise is None or known is None else noise.weighing(known.weight)
+        return self.problem.target.at(parameters.beside(noise))
 
     def carry(
         self,
@@ -156,7 +191,7 @@ class Search:
         fresh : the start is independent of the fits before it
         """
         self.reporter.begin(len(self.restarts))
-        fit = self._run(Stage.first(self.problem.target.at(parameters), repairs, lower_bound))
+        fit = self._run(Stage.first(self._at(parameters), repairs, lower_bound))
         self.reporter.end(fit)
         self.enter(kind, fit, fresh)
 
@@ -165,6 +200,7 @@ class Search:
         self.stopped = fit.stopped
         if not self.restarts or self._betters(fit):
             self.best, self.winner = fit, len(self.restarts)
+            self._last_noise = fit.parameters.noise
         self._untaken.append((fit, fresh))
         history = fit.lower_bounds
         self.restarts.append(
@@ -240,8 +276,14 @@ class Search:
                 or self.problem.k == 1
             ):
                 # A user's function is called once for each start, and on all rows.
-                brood = islice(kinds, FRESH if rows is None else 1)
-                self._start(((kind, *self.begin(method, given, rows, rng)) for kind, method in brood), fresh=True)
+                brood = enumerate(islice(kinds, FRESH if rows is None else 1), start=at)
+                self._start(
+                    (
+                        (kind, *self.begin(method, given, rows, rng, cleaned=number % 2 == 0))
+                        for number, (kind, method) in brood
+                    ),
+                    fresh=True,
+                )
             else:
                 self._start(self._made(rng), fresh=False)
 
@@ -300,7 +342,7 @@ class Search:
 
     def _short(self, start: Parameters, repairs: Sequence[Repair], iterations: int) -> Fit:
         settings = self.settings._replace(max_iter=min(iterations, self.settings.max_iter))
-        return run(self.sample(), Stage.first(self.problem.target.at(start), repairs), settings)
+        return run(self.sample(), Stage.first(self._at(start), repairs), settings)
 
     def split_of(self, fewer: Parameters) -> None:
         """One more start: the best of the splits of a mixture of one component fewer."""

@@ -25,9 +25,10 @@ from cgmm.rows.place import InMemory
 from cgmm.validation import check_array, check_start_array
 
 if TYPE_CHECKING:
+    from cgmm.mixture.noise import Noise
     from cgmm.mixture.target import Target
     from cgmm.rows.data import Data
-    from cgmm.types import Array, Labels, Partition, Rows
+    from cgmm.types import Array, Labels, Mask, Partition, Rows
 
 # A start looks at no fewer than SAMPLE_ROWS rows, if there are so many, and at no fewer than SAMPLE_PER_PARAMETER for
 # each component and feature.
@@ -47,6 +48,7 @@ SEEDING_PER_COMPONENT = 64
 FAR = 1e300  # Squared distances are no larger: this is still a number, and beyond it all rows are alike.
 # Up to so many features, a start's rows are whitened by their covariance; beyond, they are only scaled.
 WHITENED_FEATURES = 32
+LEAST_SHARE = 1e-12  # Responsibilities that sum to one sum to less by rounding, which is no noise.
 
 # (X, k, rng, row_weights, n_threads) → labels or responsibilities: where a start begins.
 Method: TypeAlias = Callable[["Rows", int, np.random.Generator, "Array | None", int], "Partition"]
@@ -66,19 +68,23 @@ def start(
     rules: Rules,
     given: Mapping[str, Any] | None = None,
     labelled: bool = False,
+    noise: Noise | None = None,
+    inner: Mask | None = None,
 ) -> tuple[Parameters, list[Repair]]:
     """Parameters of a mixture of these rows by a method, and what had to be repaired in them.
 
     method : function (X, k, rng, row_weights, n_threads) → labels (n,) or responsibilities (n,k)
     given : those of weights, means and covariances that the user gives, NaN where unknown; they replace the start's
     labelled : the method's labels are the user's, who means that component by each
+    noise : beside the components; its weight is that of the rows that the method leaves out, if there are any
+    inner : (n,) the rows that the method is to see; the others are noise
     """
     family, given = target.family, given or {}
     complete = [name for name, value in given.items() if not np.isnan(value).any()]
     if len(complete) == 3:
-        return Parameters.build(family, **given), []
+        return Parameters.build(family, **given).beside(noise), []
     place = rows.completed()
-    parts = method(place.part.rows, k, rng, place.part.weights, threads(rules.n_threads))
+    parts = _parts(place.part, k, method, rng, threads(rules.n_threads), inner)
     if place.part.labels is not None:
         parts = with_known(parts, place.part.labels, k)
     sums = partition.of_partition(place, parts, k, family)
@@ -86,8 +92,11 @@ def start(
         plain, _ = Parameters.estimated(family, sums, rules._replace(fixed=Fixed(), prior=None))
         sums = sums.taken(_beside(plain, rules.prior.mean, np.arange(k)))
     found, repairs = target.estimated(sums, rules._replace(fixed=Fixed()))
+    if noise is not None:
+        share = 1.0 - float(sums.n_k.sum()) / place.part.total_weight
+        noise = noise.weighing(share) if share > LEAST_SHARE else noise
     if not given:
-        return found, repairs
+        return found.beside(noise), repairs
     order = np.arange(k) if rows.labelled else _alike(found, given)
     own: dict[str, Any] = {
         "weights": found.weights[order],
@@ -103,7 +112,20 @@ def start(
         own["weights"][unknown] = (1 - own["weights"][~unknown].sum()) * rest / rest.sum()
     if "covariances" in complete:
         repairs = [repair for repair in repairs if repair.cause != SINGULAR]
-    return Parameters.build(family, **own), repairs
+    return Parameters.build(family, **own).beside(noise), repairs
+
+
+def _parts(
+    part: Part, k: int, method: Method, rng: np.random.Generator, n_threads: int, inner: Mask | None
+) -> Partition:
+    """Labels or responsibilities of the rows by a method, which sees the inner ones; the others are noise."""
+    if inner is None:
+        return method(part.rows, k, rng, part.weights, n_threads)
+    some = part.gathered(np.flatnonzero(inner))
+    found = method(some.rows, k, rng, some.weights, n_threads)
+    parts = np.full((len(inner), *found.shape[1:]), -1 if found.ndim == 1 else 0, dtype=found.dtype)
+    parts[inner] = found
+    return parts
 
 
 def _alike(found: Parameters, given: Mapping[str, Any]) -> Labels:
@@ -138,15 +160,15 @@ def with_known(parts: Partition, labels: Labels, k: int) -> Partition:
     from scipy.optimize import linear_sum_assignment  # slow to import
 
     known = np.flatnonzero(labels >= 0)
-    own = labels[known]
+    own, seen = labels[known], parts[known] >= 0  # others were taken for noise
     agreement = np.eye(k) / (4 * k)  # less than a row in all: it decides where no row does
     if parts.ndim == 1:
-        agreement += np.bincount(parts[known] * k + own, minlength=k * k).reshape(k, k)
+        agreement += np.bincount((parts[known] * k + own)[seen], minlength=k * k).reshape(k, k)
     else:
         np.add.at(agreement.T, own, parts[known])
     numbers = linear_sum_assignment(-agreement)[1]
     if parts.ndim == 1:
-        parts = numbers[parts]
+        parts = np.where(parts < 0, parts, numbers[parts])
         parts[known] = own
     else:
         parts = parts[:, np.argsort(numbers)]
@@ -196,8 +218,9 @@ def _whitened(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | No
     return _kmeans(np.ascontiguousarray(Y), k, rng, row_weights, n_threads)
 
 
-def of_function(function: Callable[..., Any]) -> Method:
-    """A method from a user's function (X, n_components, random_state) → means, labels or responsibilities."""
+def of_function(function: Callable[..., Any], noise: bool = False) -> Method:
+    """A method from a user's function (X, n_components, random_state) → means, labels or responsibilities, which may
+    leave out rows that are `noise`."""
 
     def method(X: Rows, k: int, rng: np.random.Generator, row_weights: Array | None, n_threads: int) -> Partition:
         found = function(X, k, np.random.RandomState(rng.integers(2**32, dtype=np.uint64)))
@@ -207,7 +230,7 @@ def of_function(function: Callable[..., Any]) -> Method:
             centers = check_start_array("what init_params returned", found, shape)
             X, scale = moderate(X, n_threads)
             return nearest(X, np.ldexp(centers, -scale), n_threads)
-        return check_responsibilities("what init_params returned", found, len(X), k)
+        return check_responsibilities("what init_params returned", found, len(X), k, noise)
 
     return method
 

@@ -1,7 +1,8 @@
 """Coordinates of mixtures about one of them: whatever numbers they are, they are those of a mixture.
 
 A mixture has the coordinates √π⁰ log π of its weights, √π⁰ P⁰ (μ − μ⁰) of its means, and √π⁰ times the logarithms of
-its covariances' Cholesky factors beside those of the mixture in the middle (docs/acceleration.md). Near the middle the
+its covariances' Cholesky factors beside those of the mixture in the middle (docs/acceleration.md); and
+√(π₀⁰ (1 − π₀⁰)) log(π₀ / (1 − π₀)) of a noise component. Near the middle the
 square of their length is, to second order, the complete-data information of a row: twice the Kullback–Leibler
 divergence between the joint densities of rows and labels, in nats.
 """
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 LEAST_WEIGHT = float(np.finfo(np.float64).tiny)
 
 
+def _log_odds(weight: float) -> float:
+    return float(np.log(max(weight, LEAST_WEIGHT)) - np.log1p(-weight))
+
+
 class Chart:
     """The coordinates about a mixture, of mixtures of its family and shape."""
 
@@ -39,7 +44,8 @@ class Chart:
         offsets, logs = family.coordinates(parameters.means, parameters.factor, self.about.values)
         self.covariances = len(logs)
         weights = scale[:, 0] * np.log(np.maximum(parameters.weights, LEAST_WEIGHT))
-        return np.concatenate([weights, (scale * offsets).ravel(), (self._scale_of(logs) * logs).ravel()])
+        noise = [] if parameters.noise is None else [self._noise_scale() * _log_odds(parameters.noise.weight)]
+        return np.concatenate([weights, (scale * offsets).ravel(), (self._scale_of(logs) * logs).ravel(), noise])
 
     def mixture(self, coordinates: Array, rules: Rules) -> Parameters | None:
         """The mixture of these coordinates; what is fixed is as in the middle, and no variance is below the floor.
@@ -47,7 +53,11 @@ class Chart:
         None if the coordinates are so far away that its numbers overflow.
         """
         about, (k, d) = self.about, self.about.means.shape
-        weights, offsets, logs = np.split(coordinates, [k, k + k * d])
+        noise = about.noise
+        if noise is not None:
+            *coordinates, log_odds = coordinates
+            noise = noise.weighing(float(1 / (1 + np.exp(-log_odds / self._noise_scale()))))
+        weights, offsets, logs = np.split(np.asarray(coordinates), [k, k + k * d])
         logs = logs.reshape(self.covariances, -1)
         with np.errstate(over="ignore", invalid="ignore"):
             weights = weights / self.scale[:, 0]
@@ -60,7 +70,12 @@ class Chart:
         least = rules.floor(d)
         covariances, root, _ = about.family.hold(covariances, least, 0.0, threads(rules.n_threads))
         values = Values(weights / weights.sum(), means, covariances, root)
-        return Parameters(about.family, *restored(values, about.values, rules.fixed))
+        return Parameters(about.family, *restored(values, about.values, rules.fixed), noise=noise)
+
+    def _noise_scale(self) -> float:
+        """√(π₀ (1 − π₀)) of the noise in the middle."""
+        noise = self.about.noise
+        return 1.0 if noise is None else float(np.sqrt(max(noise.weight * noise.rest, LEAST_WEIGHT)))
 
     def _scale_of(self, logs: Array) -> Array | float:
         """√π⁰ of the component of each covariance; one that all share has the weight of all."""

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Form, Mask
 
 
+class NoiseConstant(NamedTuple):
+    """What a noise component adds to the log-sum-exp of each row.
+
+    log_density : the logarithm of its weight times its density
+    log_widths : (d,) to be subtracted for each feature that a row does not lack, or None
+    """
+
+    log_density: float
+    log_widths: Array | None = None
+
+
 class Density(NamedTuple):
     """A mixture's density for the kernels: log π_c N(x|μ_c, Σ_c) = log_norm_c − ½ |P_c (x−μ_c)|².
 
@@ -23,6 +34,7 @@ class Density(NamedTuple):
     means : (k,d)
     centre : (d,), subtracted from rows and means alike, so that float32 keeps its digits far from the origin
     log_norm : (k,)
+    noise : that of the component of constant density, if there is one
     """
 
     form: Form
@@ -31,6 +43,7 @@ class Density(NamedTuple):
     factor: Array
     log_norm: Array
     whitener: Array | None = None
+    noise: NoiseConstant | None = None
 
 
 # What components may weigh together of a row's density that are left out of it, at most: rounding is 1e-16.

@@ -121,7 +121,8 @@ def _but_fixed(found: Estimate, fixed: Mask | None, last: Values | None) -> Esti
 def _shares(n_k: Array, last: Array | None, fixed: Mask | None) -> Array:
     """Weights (k,) in proportion to n_k, but for those that are fixed."""
     if fixed is None or last is None:
-        return n_k / _kernels.total(n_k)
+        whole = _kernels.total(n_k)
+        return n_k / whole if whole >= EMPTY or last is None else last  # all rows may be noise
     weights = np.where(fixed, last, 0.0)
     free = np.where(fixed, 0.0, n_k)
     if free.sum() < EMPTY:

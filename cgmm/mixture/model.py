@@ -1,7 +1,7 @@
 """What a mixture is to EM's loop and to the passes over complete rows: a density, an M-step, and what decides of both.
 
-cgmm.mixture.parameters.Parameters is one. A posterior of parameters, whose density has other constants, or a mixture
-with a component that has a weight and no moments, would be another.
+cgmm.mixture.parameters.Parameters is one. A posterior of parameters, whose density has other constants, would be
+another.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def _keys(parameters: Parameters, names: Names | None, by: Any) -> Array:
         return _named(parameters, names, by)
     if callable(by):
         covariances = parameters.family.expand(parameters.covariances, parameters.k, parameters.d)
-        by = list(map(by, parameters.weights, parameters.means, covariances))
+        by = list(map(by, parameters.shares, parameters.means, covariances))
     elif isinstance(by, numbers.Integral) and not isinstance(by, bool):
         feature = int(by)
         if not -parameters.d <= feature < parameters.d:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from cgmm.mixture.families import Family
+    from cgmm.mixture.noise import Noise
     from cgmm.mixture.rules import Repair, Rules
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.types import Array, Labels, Moment
@@ -29,6 +30,10 @@ MOST_FLOAT32 = 1e6
 MOST_EXACT = 1e10
 # The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.
 LEAST_LOG = -1e300
+NO_NOISE = (
+    "the mixture has a noise component, and this is known of normal distributions alone: GMM.from_parameters(weights_, "
+    "means_, covariances_, covariance_type, normalize=True) makes a mixture of them"
+)
 
 
 class Objective(NamedTuple):
@@ -48,6 +53,7 @@ class Parameters:
 
     family : of cgmm.mixture.families.FAMILIES
     weights : (k,);  means : (k,d);  covariances : family.shape(k, d);  root : P, the same shape
+    noise : a component of constant density beside these, or None; then the weights are shares of what is no noise
     """
 
     family: Family
@@ -55,6 +61,7 @@ class Parameters:
     means: Array
     covariances: Array
     root: Array
+    noise: Noise | None = field(default=None, kw_only=True)
 
     raises: ClassVar = Objective("log-likelihood", " a row", "log_likelihood")
     needs_rows: ClassVar = True
@@ -64,7 +71,7 @@ class Parameters:
             array.flags.writeable = False
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Parameters, (self.family, *self.values)
+        return Parameters, (self.family, *self.values), {"noise": self.noise}
 
     @classmethod
     def build(cls, family: Family, weights: Array, means: Array, covariances: Array, n_threads: int = 1) -> Self:
@@ -95,7 +102,12 @@ class Parameters:
     ) -> tuple[Parameters, list[Repair]]:
         """The parameters that an M-step makes of statistics under these; and what had to be repaired."""
         values, repairs = maximise(statistics, self.family, rules, self.values, iteration)
-        return Parameters(self.family, *values), repairs
+        noise = None if self.noise is None else self.noise.after(statistics)
+        return Parameters(self.family, *values, noise=noise), repairs
+
+    def beside(self, noise: Noise | None) -> Self:
+        """The same components beside that noise."""
+        return self if noise is self.noise else replace(self, noise=noise)
 
     def statistics(self, n_k: Array, rules: Rules | None = None, exponent: int = 0) -> SufficientStatistics:
         """Statistics, about the means, of which an M-step with these rules makes these parameters.
@@ -108,11 +120,18 @@ class Parameters:
         """The same components in another order."""
         family = self.family
         covariances, root = (family.take(array, components) for array in (self.covariances, self.root))
-        return Parameters(family, self.weights[components], self.means[components], covariances, root)
+        return Parameters(family, self.weights[components], self.means[components], covariances, root, noise=self.noise)
 
     @property
     def point(self) -> Parameters:
         """The mixture that these are, or that is put in the place of all that are believed in."""
+        return self
+
+    @property
+    def normals(self) -> Parameters:
+        """These, which are a mixture of normal distributions alone; ValueError if there is noise beside them."""
+        if self.noise is not None:
+            raise ValueError(NO_NOISE)
         return self
 
     @property
@@ -129,8 +148,8 @@ class Parameters:
 
     @property
     def n_parameters(self) -> int:
-        """Free parameters: covariances, means, and weights that sum to one."""
-        return n_parameters_of(self.family, self.k, self.d)
+        """Free parameters: covariances, means, weights that sum to one, and those of the noise."""
+        return n_parameters_of(self.family, self.k, self.d) + (0 if self.noise is None else self.noise.PARAMETERS)
 
     @property
     def moment(self) -> Moment:
@@ -140,7 +159,12 @@ class Parameters:
     @property
     def compiled(self) -> bool:
         """Whether compiled iterations know its M-step."""
-        return self.family.compiled
+        return self.family.compiled and self.noise is None
+
+    @property
+    def shares(self) -> Array:
+        """The weights (k,) of the components among all, the noise included."""
+        return self.weights if self.noise is None else frozen(self.weights * self.noise.rest)
 
     def objective(self, statistics: SufficientStatistics, rules: Rules, after: Parameters) -> float:
         """The mean log-likelihood per row of an E-step's statistics; with a prior, plus the logarithm of its density
@@ -155,11 +179,19 @@ class Parameters:
         return self.family.project(self.covariances, directions, self.k)
 
     def sample(self, n: int, rng: np.random.Generator) -> tuple[Array, Labels]:
-        """Rows (n,d) drawn from the mixture, ordered by component, and the component of each (n,)."""
-        counts = rng.multinomial(n, self.weights / self.weights.sum())
-        labels = np.repeat(np.arange(self.k), counts)
-        noise = rng.standard_normal((n, self.d))
-        return self.means[labels] + self.family.colour(self.root, labels, noise), labels
+        """Rows (n,d) drawn from the mixture, ordered by component, and the component of each (n,); those of noise come
+        last, with −1."""
+        weights, noise = self.shares, self.noise
+        if noise is not None:
+            weights = np.append(weights, noise.weight)
+        counts = rng.multinomial(n, weights / weights.sum())
+        labels = np.repeat(np.arange(self.k), counts[: self.k])
+        normal = rng.standard_normal((len(labels), self.d))
+        rows = self.means[labels] + self.family.colour(self.root, labels, normal)
+        if noise is None:
+            return rows, labels
+        left = n - len(labels)
+        return np.vstack([rows, noise.sample(left, rng)]), np.append(labels, np.full(left, -1))
 
     @property
     def variances(self) -> Array:
@@ -202,15 +234,16 @@ class Parameters:
     def log_weights(self) -> Array:
         """(k,) what a component adds to the log-density of its covariance: log π."""
         with np.errstate(divide="ignore"):
-            return np.log(self.weights)
+            return np.log(self.shares)
 
     def log_norms(self, log_det: Array) -> Array:
         """(k,) log π N(x|μ, Σ) at the means, from the log-determinants of P."""
-        return _kernels.log_norms(log_det, self.weights, self.d)
+        return _kernels.log_norms(log_det, self.shares, self.d)
 
     @once
     def density(self) -> Density:
         whitening = self.family.whitening(self.root, self.k, self.d)
+        noise = None if self.noise is None else self.noise.constant
         return Density(
             form=whitening.form,
             means=self.means,
@@ -218,6 +251,7 @@ class Parameters:
             factor=whitening.factor,
             log_norm=self.log_norms(whitening.log_det),
             whitener=whitening.whitener,
+            noise=noise,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # A component of less weight, in units of row weights, is empty: quotients by smaller numbers lose their digits.
 EMPTY = np.finfo(np.float64).tiny / np.finfo(np.float64).eps
 LARGE = 1e300  # Sums whose absolute values are less can be added as they are.
-SUMS = ("n_k", "first", "second", "log_likelihood", "total_weight")
+SUMS = ("n_k", "first", "second", "log_likelihood", "total_weight", "noise")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +46,9 @@ class SufficientStatistics:
         Which second moments they are: "full", "diag", "radial" or "pooled".
     exponent : int
         0, unless the row weights are so large, or so small, that floats cannot hold the sums: then the sums are
-        2^exponent times what n_k, first, second, log_likelihood and total_weight say.
+        2^exponent times what n_k, first, second, log_likelihood, total_weight and noise say.
+    noise : float
+        Σ_i w_i r_i0, the weight of what belongs to the noise component, if there is one.
     """
 
     n_k: Array
@@ -57,6 +59,7 @@ class SufficientStatistics:
     shift: Array
     moment: Moment
     exponent: int = 0
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("n_k", "first", "second", "shift"):
@@ -65,11 +68,10 @@ class SufficientStatistics:
                 object.__setattr__(self, name, frozen(np.array(array)))
 
     @classmethod
-    def of_pass(
-        cls, found: tuple[Array, Array, Array, float, float, Array], moment: Moment, exponent: int = 0
-    ) -> SufficientStatistics:
-        """What a pass has found: n_k, first, second, log-likelihood, total weight, shift, in arrays of its own."""
-        n_k, first, second, log_likelihood, total_weight, shift = found
+    def of_pass(cls, found: tuple[Any, ...], moment: Moment, exponent: int = 0) -> SufficientStatistics:
+        """What a pass has found: n_k, first, second, log-likelihood, total weight, shift, in arrays of its own;
+        where there is noise its weight, too."""
+        n_k, first, second, log_likelihood, total_weight, shift, *noise = found
         return cls(
             n_k=frozen(n_k),
             first=frozen(first),
@@ -79,6 +81,7 @@ class SufficientStatistics:
             shift=frozen(shift),
             moment=moment,
             exponent=exponent,
+            noise=sum(noise),
         )
 
     def among(self, components: Mask, means: Array) -> SufficientStatistics:

@@ -226,7 +226,7 @@ def legend(model: Mixture, *, ax: Axes | None = None, colors: ArrayLike | None =
     -------
     Legend
     """
-    weights = model._subject(None, None).parameters.weights
+    weights = model._subject(None, None).parameters.shares
     colours = palette(len(weights), colors)
     return draw_legend(axes_of(ax), weights, colours, style)
 

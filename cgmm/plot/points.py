@@ -11,6 +11,8 @@ from cgmm.plot.canvas import axes_of, note_hidden
 from cgmm.plot.features import view_of
 from cgmm.plot.rows import Shown, Spread, shown_of
 from cgmm.plot.style import (
+    FAINT,
+    GREY,
     MARKERS,
     MOST_IN_LEGEND,
     MOST_POINTS,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from cgmm.plot.features import Features
     from cgmm.plot.protocols import Mixture
     from cgmm.plot.view import View
-    from cgmm.types import Array, ArrayLike
+    from cgmm.types import Array, ArrayLike, Mask
 
     By: TypeAlias = Literal["label", "responsibility"]
 
@@ -107,10 +109,11 @@ def _artists(ax: Axes, spread: Spread, view: View, by: By, colours: Array, style
     style = {"linewidths": 0, "alpha": point_alpha(n)} | style
     sizes = point_area(n) * spread.relative_weights()
     if by == "responsibility":
-        shades = np.clip(spread.shown.responsibilities() @ colours, 0, 1)
+        shades = np.clip(_of_responsibilities(spread.shown, colours), 0, 1)
         return [ax.scatter(*spread.points.T, **{"s": sizes, "c": shades} | style)]
     labels = spread.shown.labels()
-    return [
+    noise = [_noise(ax, spread, labels < 0, sizes, style)] if (labels < 0).any() else []
+    return noise + [
         ax.scatter(
             *spread.points[labels == c].T,
             **{
@@ -161,10 +164,10 @@ def uncertainty(
     assert shown is not None  # X is given
     colours = palette(parameters.k, colors)
     if features is None and parameters.d != 2:
-        return [*_uncertainty_curves(axes_of(ax), shown, parameters.weights, colours, style)]
+        return [*_uncertainty_curves(axes_of(ax), shown, parameters.shares, colours, style)]
     view = view_of(subject, features, 2)
     spread, ax = Spread.of(shown, view), axes_of(ax)
-    artist = _uncertainty_plane(ax, spread, 1 - 1 / max(view.k, 2), style)
+    artist = _uncertainty_plane(ax, spread, 1 - 1 / max(view.k + (parameters.noise is not None), 2), style)
     name_axes(ax, view.names)
     note_hidden(ax, spread.hidden)
     return [artist]
@@ -201,8 +204,8 @@ def _uncertainty_curves(
         share = weights[chosen].cumsum()
         at = np.unique(np.linspace(0, len(chosen) - 1, CURVE).astype(int))
         plain: dict[str, Any] = {
-            "color": colours[c],
-            "label": component_label(c, component_weights[c]),
+            "color": _with_grey(colours)[c],
+            "label": "noise" if c < 0 else component_label(c, component_weights[c]),
             "linewidth": 1.8,
         }
         lines += ax.plot(share[at] / share[-1], doubt[chosen[at]], **plain | style)
@@ -236,12 +239,25 @@ def _show_image(ax: Axes, spread: Spread, pixels: Array, style: dict[str, Any]) 
     return image
 
 
+def _noise(ax: Axes, spread: Spread, which: Mask, sizes: Array, style: dict[str, Any]) -> Artist:
+    """The rows of the noise component, small and grey, beneath the others."""
+    plain: dict[str, Any] = {"s": sizes[which] / 2, "color": FAINT, "marker": ".", "label": "noise", "zorder": 0.9}
+    return ax.scatter(*spread.points[which].T, **plain | style)
+
+
+def _with_grey(colours: Array) -> Array:
+    """The colours, and grey as the last, that of the noise component, whose label is −1."""
+    return np.vstack([colours, np.full(3, GREY)])
+
+
 def _of_labels(part: Shown, colours: Array) -> Array:
-    return colours[part.labels()]
+    return _with_grey(colours)[part.labels()]
 
 
 def _of_responsibilities(part: Shown, colours: Array) -> Array:
-    return part.responsibilities() @ colours
+    shares = part.responsibilities()
+    left = np.maximum(1.0 - shares.sum(axis=1), 0.0) if part.rows.parameters.noise else np.zeros(len(shares))
+    return shares @ colours + left[:, None] * GREY
 
 
 SHADES: dict[str, Callable[[Shown, Array], Array]] = {"label": _of_labels, "responsibility": _of_responsibilities}

@@ -49,7 +49,7 @@ class Shown(NamedTuple):
 
     def doubts(self) -> Array:
         """1 − max_c r_ic (n,), without the responsibilities of all rows at once."""
-        return np.concatenate([1.0 - part.evaluate("responsibilities").max(axis=1) for part in self.rows.parts()])
+        return np.concatenate([1.0 - part.certainty() for part in self.rows.parts()])
 
 
 def shown_of(subject: Subject) -> Shown | None:

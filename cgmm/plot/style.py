@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, FAINT = "#222222", "#757575"
+GREY = 0x75 / 0xFF  # FAINT as red, green and blue: what belongs to no component.
 MOST_POINTS = 20_000  # More rows than this become an image of their density: points would hide each other.
 MOST_IN_LEGEND = 8  # A legend lists no more components than this, which is how many colours can be told apart.
 

@@ -32,7 +32,7 @@ class View(NamedTuple):
     @classmethod
     def of(cls, parameters: Parameters, basis: Array, names: Sequence[str]) -> View:
         covariances = parameters.family.project(parameters.covariances, basis, parameters.k)
-        return cls(parameters.weights, parameters.means @ basis.T, covariances, basis, names)
+        return cls(parameters.shares, parameters.means @ basis.T, covariances, basis, names)
 
     @property
     def k(self) -> int:

@@ -214,7 +214,7 @@ def pairs(
             cells[row, column] = _draw_plane(ax, shown, view, by, shares, colours)
     _tidy(grid)
     if legend and parameters.k <= MOST_IN_LEGEND:
-        draw_legend(place, parameters.weights, colours, {"loc": "upper right"})
+        draw_legend(place, parameters.shares, colours, {"loc": "upper right"})
     return PairsArtists(place, grid, tuple(int(j) for j in chosen), cells)
 
 

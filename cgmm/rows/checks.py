@@ -242,24 +242,30 @@ def check_enough_rows(rows: int, n: int, k: int, name: str) -> None:
         raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {n} {counted}")
 
 
-def check_responsibilities(name: str, value: object, n: int, k: int) -> Partition:
+def check_responsibilities(name: str, value: object, n: int, k: int, noise: bool = False) -> Partition:
     """Labels (n,) of 0 … k−1 as intp, some of them −1: not known; or responsibilities (n,k), non-negative and each row
-    summing to one."""
+    summing to one.
+
+    With `noise`, a row that is noise has label −1, and what is noise of others is what their sum is less than one.
+    """
     array = check_array(name, value)
     if array.shape == (n,):
         with np.errstate(invalid="ignore"):
             labels = array.astype(np.intp)
         if not np.array_equal(labels, array) or labels.min() < -1 or labels.max() >= k:
+            told = "is noise" if noise else "is unknown"
             raise ValueError(
-                f"{name} must hold labels from 0 to {k - 1}, or −1 where it is unknown, one for each row; or "
+                f"{name} must hold labels from 0 to {k - 1}, or −1 where it {told}, one for each row; or "
                 "responsibilities"
             )
         if labels.max() < 0:
-            raise ValueError(f"{name} must hold the label of some row, and all are −1: unknown")
+            told = "noise" if noise else "unknown"
+            raise ValueError(f"{name} must hold the label of some row, and all are −1: {told}")
         return labels
     if array.shape != (n, k):
         raise ValueError(f"{name} must be labels ({n},) or responsibilities ({n}, {k}), not of shape {array.shape}")
     array = np.ascontiguousarray(array, dtype=np.float64)
-    if not np.isfinite(array).all() or (array < 0).any() or np.abs(array.sum(axis=1) - 1).max() > 1e-6:
-        raise ValueError(f"{name} must be non-negative and sum to one in each row")
+    away = array.sum(axis=1) - 1
+    if not np.isfinite(array).all() or (array < 0).any() or (away if noise else np.abs(away)).max() > 1e-6:
+        raise ValueError(f"{name} must be non-negative and sum to {'no more than ' * noise}one in each row")
     return array

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.density import Density
     from cgmm.rows.data import Data
     from cgmm.rows.pruning import AnyGuide
-    from cgmm.types import Labels, Moment, Names, Output, Rows, RowType
+    from cgmm.types import Answer, Labels, Moment, Names, Rows, RowType
 
 T = TypeVar("T")  # What adds up.
 
@@ -273,7 +273,7 @@ class Lazy(Evaluations):
         asked = asked._replace(n_threads=asked.n_threads or 1)  # of each task
         self.of = partial(evaluation, asked=asked, some=False)
 
-    def evaluate(self, what: Output) -> Any:
+    def evaluate(self, what: Answer) -> Any:
         """A Dask array, chunked as the rows are."""
         meta, array = _no_values(what, self.k), self.chunks.array
         return array.map_blocks(
@@ -299,17 +299,18 @@ def _of_evaluation(evaluate: Callable[[Part], Evaluation], of: Callable[[Evaluat
     return of(evaluate(chunk.given))
 
 
-def _no_values(what: Output, k: int) -> Any:
+def _no_values(what: Answer, k: int) -> Any:
     """The values of no rows."""
     return {
         "labels": np.empty(0, dtype=np.intp),
         "log_likelihood": np.empty(0),
+        "noise": np.empty(0),
         "responsibilities": np.empty((0, k)),
         "log_densities": np.empty((0, k)),
     }[what]
 
 
-def _values(rows: Any, of: Callable[[Part], Evaluation], what: Output, none: Any, block_id: tuple[int, ...]) -> Any:
+def _values(rows: Any, of: Callable[[Part], Evaluation], what: Answer, none: Any, block_id: tuple[int, ...]) -> Any:
     if not len(rows):
         return none
     with naming_block(block_id[0], kind="chunk"):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.data import Data
-    from cgmm.types import Array, Names, Output, Rows
+    from cgmm.types import Answer, Array, Names, Rows
 
 T = TypeVar("T")  # What adds up.
 
@@ -51,9 +51,21 @@ class Evaluation:
     parameters: Parameters
     n_threads: int
 
-    def evaluate(self, what: Output) -> Any:
+    def evaluate(self, what: Answer) -> Any:
         """A value for each row."""
-        return self.data.evaluate(self.parameters, what, self.n_threads)
+        return self._noise() if what == "noise" else self.data.evaluate(self.parameters, what, self.n_threads)
+
+    def certainty(self) -> Array:
+        """The probability (n,) of the most probable component of each row, which may be the noise."""
+        found = self.evaluate("responsibilities").max(axis=1)
+        return found if self.parameters.noise is None else np.maximum(found, self._noise())
+
+    def _noise(self) -> Array:
+        """The probability (n,) of the noise."""
+        noise, rows = self.parameters.noise, self.data.part.rows
+        if noise is None:
+            return np.zeros(len(rows))
+        return np.exp(np.minimum(noise.log_densities(rows) - self.evaluate("log_likelihood"), 0.0))
 
     def parts(self) -> Iterator[Evaluation]:
         """Of so few rows at a time that the values of all components fit into memory."""
@@ -93,7 +105,7 @@ class Evaluation:
         return (found if np.array_equal(found.shift, means) else found.moved_to(means)).settled()
 
     def _log_certainty(self) -> float:
-        return sum(part._sum(np.log(part.evaluate("responsibilities").max(axis=1))) for part in self.parts())
+        return sum(part._sum(np.log(part.certainty())) for part in self.parts())
 
 
 class Evaluations:
@@ -102,7 +114,7 @@ class Evaluations:
     def __init__(self, blocks: Iterable[Evaluation]) -> None:
         self.blocks = blocks
 
-    def evaluate(self, what: Output) -> Any:
+    def evaluate(self, what: Answer) -> Any:
         """A value for each row."""
         return _joined([block.evaluate(what) for block in self.blocks])
 

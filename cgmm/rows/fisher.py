@@ -20,7 +20,7 @@ def fisher_vector(block: Evaluation, alpha: float | None) -> Array:
     From the sums of one E-step (Sánchez, Perronnin, Mensink and Verbeek 2013, eqs. 16 to 18), those of deviations with
     the sign that scikit-image gives them.
     """
-    parameters = block.parameters
+    parameters = block.parameters.normals
     if parameters.family.correlated:
         raise ValueError("Fisher vectors are of features that are independent in each component: fit a diag mixture")
     if not _kernels.all_within(block.data.part.rows, np.inf):

@@ -23,8 +23,9 @@ def impute(
 ) -> Rows:
     """A copy of X (n,d) without gaps: the mean of what is missing given what is observed, or, from rng, a draw.
 
-    What is observed stays as it is, bit for bit.
+    What is observed stays as it is, bit for bit. Of a noise component nothing is expected: the others fill.
     """
+    parameters = parameters.beside(None)
     patterns = Patterns(Part(X))
     filled = X.copy()
     if patterns.complete:

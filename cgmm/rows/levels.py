@@ -33,7 +33,7 @@ def level(parameters: Parameters, p: float, n: int, rng: np.random.Generator, n_
 
 def anomalous(block: Evaluation, share: float, n: int, seed: int) -> Mask:
     """Which rows of a block lie below the level that a share of the mass does, that of the features that they have."""
-    parameters, patterns = block.parameters, Patterns(block.data.part)
+    parameters, patterns = block.parameters.normals, Patterns(block.data.part)
     logs, found = block.evaluate("log_likelihood"), np.zeros(block.data.n, dtype=bool)
     for rows, columns, p in patterns.by_pattern.patterns():
         if not p:

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 
 def of_partition(place: InMemory, partition: Partition, k: int, family: Family) -> SufficientStatistics:
-    """Statistics of rows with given labels (n,) or responsibilities (n,k), about each component's mean; those whose
-    label is −1 are left out."""
+    """Statistics of rows with given labels (n,) or responsibilities (n,k), about each component's mean.
+
+    A row whose label is −1 is left out: its component is not known, or it is noise. So is what a row's responsibilities
+    are less than one.
+    """
     part = place.part
     if partition.ndim == 1 and partition.min() < 0:
         known = np.flatnonzero(partition >= 0)

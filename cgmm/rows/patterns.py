@@ -115,9 +115,11 @@ class Patterns:
 def _observed_density(parameters: Parameters) -> Density:
     """The density in the form that a pass over groups takes, without what depends on the features observed."""
     density, log_weights = parameters.density, parameters.log_weights
+    noise = None if parameters.noise is None else parameters.noise.of_gaps
     if parameters.family.correlated:
-        return density._replace(log_norm=log_weights)
-    return Density("masked", density.means, density.centre, 1.0 / np.sqrt(parameters.variances), log_weights)
+        return density._replace(log_norm=log_weights, noise=noise)
+    scale = 1.0 / np.sqrt(parameters.variances)
+    return Density("masked", density.means, density.centre, scale, log_weights, noise=noise)
 
 
 def _gaps(X: Rows) -> Any:

@@ -258,6 +258,38 @@ def em(
     return (weights, means, covariances), np.array(history)
 
 
+def noise_em(
+    X,
+    weights,
+    means,
+    covariances,
+    noise_weight,
+    widths,
+    covariance_type,
+    n_iter,
+    reg_covar=0.0,
+    sample_weight=None,
+    labels=None,
+):
+    """As ``missing_em``, beside a component of density 1 / prod_j widths_j over what is observed: it has a weight only.
+
+    ``weights`` sum to 1 - noise_weight. Returns parameters, the fourth the weight of the noise, and the history.
+    """
+    history, known = [], np.full(len(X), -1) if labels is None else labels
+    for _ in range(n_iter):
+        joint = known_joint(missing_log_joint(X, weights, means, covariances, covariance_type), labels)
+        noise = np.log(noise_weight) - np.sum(np.where(np.isnan(X), 0.0, np.log(widths)), axis=1)
+        joint = np.column_stack([joint, np.where(known < 0, noise, -np.inf)])
+        log_p = log_sum_exp(joint)
+        history.append(np.average(log_p, weights=sample_weight))
+        resp = np.exp(joint - log_p[:, np.newaxis])
+        noise_weight = np.average(resp[:, -1], weights=sample_weight)
+        totals = missing_statistics(X, sample_weight, resp[:, :-1], means, covariances, covariance_type)
+        shares, means, covariances = missing_maximise(totals, means, covariance_type, reg_covar)
+        weights = (1 - noise_weight) * shares
+    return (weights, means, covariances, noise_weight), np.array(history)
+
+
 def missing_em(
     X,
     weights,
