@@ -184,6 +184,13 @@ def test_blocks_and_chunks_give_what_an_array_gives(gaps, family):
             assert_allclose(getattr(other, name), getattr(whole, name), rtol=1e-8, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.parametrize("init", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_a_start_from_blocks_with_labels_is_the_start_from_an_array(init):
+    X, labels = clusters(600, 3, 3), some_labels(600, 3)
+    whole = GMM(3, init_params=init, random_state=0).fit(X, labels=labels)
+    assert_same_bits(GMM(3, init_params=init, random_state=0).fit(lambda: blocks_of(X, labels, size=170)), whole)
+
+
 def test_a_mapped_file_takes_labels(tmp_path):
     X, labels = clusters(3000, 3, 3), some_labels(3000, 3)
     np.save(tmp_path / "rows.npy", X)
