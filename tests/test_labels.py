@@ -235,8 +235,10 @@ def test_a_checkpoint_is_of_its_labels(tmp_path):
     kept = GMM(3, **arguments, checkpoint=path, checkpoint_interval=2, callback=stop)
     with pytest.raises(KeyboardInterrupt):
         kept.fit(X, labels=labels)
-    with pytest.raises(ValueError, match="whose labels was"):
-        GMM(3, **arguments, checkpoint=path).fit(X, labels=np.roll(labels, 1) * (labels[-1] >= -1) % 3)
+    others = [np.roll(labels, 1) * (labels[-1] >= -1) % 3, np.roll(labels, 1), None]  # of as many rows each; none
+    for other in others:
+        with pytest.raises(ValueError, match="whose labels was"):
+            GMM(3, **arguments, checkpoint=path).fit(X, labels=other)
     again = GMM(3, **arguments, checkpoint=path).fit(X, labels=labels)
     assert_same_bits(again, GMM(3, **arguments, callback=lambda state: False).fit(X, labels=labels))
 
