@@ -238,6 +238,15 @@ class BayesianGMM(Learner):
         """
         return self._evaluations(X).log_predictive()
 
+    def _estimate_log_weights(self) -> Array:
+        """E ln π_c (k,), under the name that scikit-learn's users know."""
+        posterior = self._posterior
+        return posterior.belief.weights.expected_logs(posterior.concentration)
+
+    def _estimate_log_prob(self, X: ArrayLike) -> Array:
+        """E ln N(x_i | μ_c, Λ_c⁻¹) (n,k), under that name."""
+        return self._estimate_weighted_log_prob(X) - self._estimate_log_weights()
+
     def prune(self, least: float = LIVES, *, point: bool = False) -> BayesianGMM | GMM:
         """The model without the components that have died.
 
