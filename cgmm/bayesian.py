@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from cgmm.distribution import Distribution
 from cgmm.em.stage import Fit
 from cgmm.fit.request import bayesian_request_of
 from cgmm.fit.state import State
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from cgmm.em.stage import Callback
     from cgmm.em.stepwise import Memory
     from cgmm.fit.request import Request
+    from cgmm.mixture.parameters import Parameters
     from cgmm.types import (
         Array,
         ArrayLike,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
         CovarianceType,
         Init,
         Missing,
+        Names,
         OnDegenerate,
         Seed,
         Starts,
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 LIVES = 1.0  # A component lives if the rows that belong to it weigh at least as much as one row.
 
 
-class BayesianGMM(Learner):
+class BayesianGMM(Distribution[GMM], Learner):
     """Gaussian mixture model whose posterior distribution is learnt, by variational Bayes.
 
     A prior on weights, means and covariances becomes a posterior by coordinate ascent on the evidence lower bound
@@ -136,7 +139,9 @@ class BayesianGMM(Learner):
 
     Notes
     -----
-    Fitted arrays are float64 and read-only.
+    Fitted arrays are float64 and read-only. As a distribution (``sample``, ``marginal``, ``condition``, ``level`` and
+    all verbs of docs/distribution.md) it is the mixture of ``weights_``, ``means_`` and ``covariances_``, and what is
+    made of it is a GMM.
 
     Examples
     --------
@@ -237,6 +242,25 @@ class BayesianGMM(Learner):
         and compares with ``GMM.score_samples``. With missing="marginal", of what is observed of a row.
         """
         return self._evaluations(X).log_predictive()
+
+    def _made(self, parameters: Parameters, names: Names | None = None) -> GMM:
+        model = GMM(
+            parameters.k,
+            covariance_type=parameters.family.name,
+            random_state=self.random_state,
+            missing=self.missing,
+            n_threads=self.n_threads,
+        )
+        return model._with(State.given(parameters, names))
+
+    def _estimate_log_weights(self) -> Array:
+        """E ln π_c (k,), under the name that scikit-learn's users know."""
+        posterior = self._posterior
+        return posterior.belief.weights.expected_logs(posterior.concentration)
+
+    def _estimate_log_prob(self, X: ArrayLike) -> Array:
+        """E ln N(x_i | μ_c, Λ_c⁻¹) (n,k), under that name."""
+        return self._estimate_weighted_log_prob(X) - self._estimate_log_weights()
 
     def prune(self, least: float = LIVES, *, point: bool = False) -> BayesianGMM | GMM:
         """The model without the components that have died.

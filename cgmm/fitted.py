@@ -203,7 +203,7 @@ class Fitted(Estimator):
     lower_bound_: float = reads(lambda self: self._fitted().fit.lower_bound)
     lower_bounds_: Array = reads(lambda self: self._fitted().fit.lower_bounds)
     _parameters: Parameters = reads(lambda self: self._fitted().fit.parameters)
-    _normals: Parameters = reads(lambda self: self._parameters.normals)
+    _mixture: Parameters = reads(lambda self: self._parameters.point.normals)  # what is asked as a distribution
 
     @property
     def feature_names_in_(self) -> Names:
@@ -279,6 +279,11 @@ class Fitted(Estimator):
                 "this estimator."
             )
         return state
+
+    def _as_mixture(self) -> State:
+        """The State of the last fit, with a mixture in the place of what is believed of one."""
+        state = self._fitted()
+        return state._replace(fit=replace(state.fit, parameters=state.fit.parameters.point))
 
     def _evaluations(
         self,

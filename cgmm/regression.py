@@ -180,7 +180,7 @@ class GMMRegressor(Estimator):
         """
         if not isinstance(mixture, GMM):
             raise TypeError(f"mixture must be a GMM, not {type(mixture).__name__}")
-        names, d = mixture._fitted().names, mixture._normals.d
+        names, d = mixture._fitted().names, mixture._mixture.d
         columns = columns_of(targets, names, d)
         if not len(columns):
             raise ValueError("targets must name at least one feature of the mixture")
@@ -415,7 +415,7 @@ class GMMRegressor(Estimator):
     def _conditionals(self, X: Any, target: int | None) -> Conditionals[GMM]:
         """Those of all targets, or of one, given the features of rows."""
         learned, n_threads = self._learned_or_error(), check_threads(self.n_threads)
-        parameters = learned.mixture._normals
+        parameters = learned.mixture._mixture
         rows, _ = check_observed(X, None, threads(n_threads), check_missing(self.missing))
         self._check_features(X, rows.shape[1], learned)
         names = learned.mixture._fitted().names

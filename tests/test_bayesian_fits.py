@@ -8,6 +8,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import digamma
 
 import reference
 import variational
@@ -239,9 +240,9 @@ def test_components_that_have_died_leave_the_pass(family, dtype, d, monkeypatch)
     passes = []
     inner = InMemory.expectation
 
-    def counted(self, density, moment, *rest):
+    def counted(self, density, moment, *rest, **known):
         passes.append(len(density.means))
-        return inner(self, density, moment, *rest)
+        return inner(self, density, moment, *rest, **known)
 
     monkeypatch.setattr(InMemory, "expectation", counted)
     labels = np.random.default_rng(0).integers(0, 2, 4000) + 3 * (X[:, 0] > np.median(X[:, 0]))
@@ -380,3 +381,35 @@ def test_a_file_that_is_no_posterior_is_refused(name, value, message, tmp_path):
 def test_it_is_an_estimator_of_scikit_learns():
     checks = pytest.importorskip("sklearn.utils.estimator_checks")
     checks.check_estimator(BayesianGMM(n_threads=1), on_skip=None)
+
+
+# What it says of components
+
+
+@families
+def test_sorted_is_the_same_posterior(family):
+    X, k = clusters(300, 2, 3), 4
+    model = fitted(X, k, covariance_type=family, weight_concentration_prior_type="dirichlet_distribution")
+    after, order = model.sorted(), np.lexsort(model.means_.T[::-1])
+    assert_array_equal(after.weight_concentration_, model.weight_concentration_[order])
+    assert_allclose(after.score_samples(X), model.score_samples(X), rtol=1e-12)
+    assert_allclose(after.log_predictive(X), model.log_predictive(X), rtol=1e-12)
+    assert after.n_effective_ == model.n_effective_
+
+
+def test_components_of_a_process_keep_their_order():
+    model = fitted(clusters(300, 2, 3), 4)
+    assert_same_bits(model.sorted(range(4)), model, FITTED)
+    with pytest.raises(ValueError, match="in the order of its sticks"):
+        model.sorted(range(4), reverse=True)
+
+
+@kinds
+def test_expected_log_densities_and_log_weights_add_up(kind):
+    X = clusters(300, 2, 3)
+    model = fitted(X, 4, weight_concentration_prior_type=kind)
+    both = model._estimate_log_prob(X) + model._estimate_log_weights()
+    assert_allclose(np.logaddexp.reduce(both, axis=1), model.score_samples(X), rtol=1e-12)
+    if kind == "dirichlet_distribution":
+        concentration = model.weight_concentration_
+        assert_allclose(model._estimate_log_weights(), digamma(concentration) - digamma(concentration.sum()))

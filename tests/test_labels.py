@@ -184,6 +184,13 @@ def test_blocks_and_chunks_give_what_an_array_gives(gaps, family):
             assert_allclose(getattr(other, name), getattr(whole, name), rtol=1e-8, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.parametrize("init", ["kmeans", "k-means++", "random", "random_from_data"])
+def test_a_start_from_blocks_with_labels_is_the_start_from_an_array(init):
+    X, labels = clusters(600, 3, 3), some_labels(600, 3)
+    whole = GMM(3, init_params=init, random_state=0).fit(X, labels=labels)
+    assert_same_bits(GMM(3, init_params=init, random_state=0).fit(lambda: blocks_of(X, labels, size=170)), whole)
+
+
 def test_a_mapped_file_takes_labels(tmp_path):
     X, labels = clusters(3000, 3, 3), some_labels(3000, 3)
     np.save(tmp_path / "rows.npy", X)
@@ -228,8 +235,10 @@ def test_a_checkpoint_is_of_its_labels(tmp_path):
     kept = GMM(3, **arguments, checkpoint=path, checkpoint_interval=2, callback=stop)
     with pytest.raises(KeyboardInterrupt):
         kept.fit(X, labels=labels)
-    with pytest.raises(ValueError, match="whose labels was"):
-        GMM(3, **arguments, checkpoint=path).fit(X, labels=np.roll(labels, 1) * (labels[-1] >= -1) % 3)
+    others = [np.roll(labels, 1) * (labels[-1] >= -1) % 3, np.roll(labels, 1), None]  # of as many rows each; none
+    for other in others:
+        with pytest.raises(ValueError, match="whose labels was"):
+            GMM(3, **arguments, checkpoint=path).fit(X, labels=other)
     again = GMM(3, **arguments, checkpoint=path).fit(X, labels=labels)
     assert_same_bits(again, GMM(3, **arguments, callback=lambda state: False).fit(X, labels=labels))
 

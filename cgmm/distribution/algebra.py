@@ -32,11 +32,11 @@ class Algebra(Fitted, Generic[M]):
 
     def mean(self) -> Array:
         """The mean of the whole mixture, Σ_c π_c μ_c; (d,)."""
-        return transform.mean(self._normals)
+        return transform.mean(self._mixture)
 
     def covariance(self) -> Array:
         """The covariance of the whole mixture, Σ_c π_c (Σ_c + (μ_c − m)(μ_c − m)ᵀ), m its mean; (d,d)."""
-        return transform.covariance(self._normals)
+        return transform.covariance(self._mixture)
 
     def marginal(self, features: Any) -> M:
         """The mixture of some of the features.
@@ -64,7 +64,7 @@ class Algebra(Fitted, Generic[M]):
         """
         state = self._fitted()
         columns = self._columns(features)
-        return self._made(transform.marginal(self._normals, columns), _taken(state.names, columns))
+        return self._made(transform.marginal(self._mixture, columns), _taken(state.names, columns))
 
     def condition(self, given: Mapping[Any, float]) -> M:
         """The mixture of the other features once some have known values.
@@ -137,7 +137,7 @@ class Algebra(Fitted, Generic[M]):
         if len(columns):
             values, _ = check_observed(values, len(columns), n_threads or 1, gaps=True)
         return conditionals(
-            self._normals, values, columns, state.names, n_threads, self._made, random_state=self.random_state
+            self._mixture, values, columns, state.names, n_threads, self._made, random_state=self.random_state
         )
 
     def affine(self, A: ArrayLike, b: ArrayLike | float = 0.0) -> M:
@@ -166,7 +166,7 @@ class Algebra(Fitted, Generic[M]):
         >>> model.affine([[1.0, 1.0]]).covariances_.tolist()
         [[[15.0]]]
         """
-        parameters = self._normals
+        parameters = self._mixture
         A = np.asarray(check_array("A", A), dtype=np.float64)
         if A.ndim != 2 or not len(A):
             raise ValueError(f"A must be a matrix (m, {parameters.d}), not of shape {A.shape}")
@@ -203,7 +203,7 @@ class Algebra(Fitted, Generic[M]):
         >>> GMM.from_parameters([1.0], [[1.0]], [[[4.0]]]).convolve(2.0).covariances_.tolist()
         [[[6.0]]]
         """
-        state, d = self._fitted(), self._normals.d
+        state, d = self._fitted(), self._mixture.d
         S = np.asarray(check_array("covariance", covariance), dtype=np.float64)
         S = check_start_array("covariance", np.broadcast_to(S, d) if S.ndim == 0 else S, (d,) * max(S.ndim, 1))
         if S.ndim not in (1, 2):
@@ -211,7 +211,7 @@ class Algebra(Fitted, Generic[M]):
         least = np.linalg.eigvalsh(S).min() if S.ndim == 2 else S.min()
         if least < -1e-12 * np.abs(S).max() or (S.ndim == 2 and not np.allclose(S, S.T)):
             raise ValueError("covariance must be symmetric and positive semidefinite")
-        return self._made(transform.convolve(self._normals, S), state.names)
+        return self._made(transform.convolve(self._mixture, S), state.names)
 
     def product(self, other: Fitted) -> tuple[M, float]:
         """The mixture whose density is proportional to the product of two: what independent sources say together.
@@ -236,7 +236,7 @@ class Algebra(Fitted, Generic[M]):
         >>> both.means_.round(12).tolist(), both.covariances_.round(12).tolist(), round(log_normaliser, 4)
         ([[0.5]], [[[1.0]]], -1.7371)
         """
-        found, log_norm = products.product(self._normals, self._other(other))
+        found, log_norm = products.product(self._mixture, self._other(other))
         return self._made(found, self._fitted().names), log_norm
 
     def simplify(self, n_components: int) -> M:
@@ -261,8 +261,8 @@ class Algebra(Fitted, Generic[M]):
         >>> model.simplify(2).means_.round(12).tolist()
         [[0.1], [9.0]]
         """
-        k = check_count("n_components", n_components, most=self._normals.k)
-        return self._made(transform.simplify(self._normals, k), self._fitted().names)
+        k = check_count("n_components", n_components, most=self._mixture.k)
+        return self._made(transform.simplify(self._mixture, k), self._fitted().names)
 
     def merge(self, labels: ArrayLike) -> M:
         """The mixture in which components of the same label are one, of the same weight, mean and covariance.
@@ -284,9 +284,9 @@ class Algebra(Fitted, Generic[M]):
         [2.0, 1.0]
         """
         groups = np.asarray(labels)
-        if groups.shape != (self._normals.k,) or groups.dtype.kind not in "iub":
-            raise ValueError(f"labels must be {self._normals.k} integers, one for each component, not {labels!r}")
-        return self._made(transform.merge(self._normals, groups), self._fitted().names)
+        if groups.shape != (self._mixture.k,) or groups.dtype.kind not in "iub":
+            raise ValueError(f"labels must be {self._mixture.k} integers, one for each component, not {labels!r}")
+        return self._made(transform.merge(self._mixture, groups), self._fitted().names)
 
     @staticmethod
     def mix(models: Sequence[Algebra[M]], weights: ArrayLike | None = None) -> M:
@@ -325,13 +325,13 @@ class Algebra(Fitted, Generic[M]):
         """The parameters of another mixture of the same features."""
         if not isinstance(other, Fitted):
             raise TypeError(f"other must be a fitted mixture such as a GMM, not {type(other).__name__}")
-        found, d = other._normals, self._normals.d
+        found, d = other._mixture, self._mixture.d
         if found.d != d:
             raise ValueError(f"mixtures of {d} and {found.d} features cannot be put together")
         return found
 
     def _columns(self, features: Any) -> Labels:
-        return columns_of(features, self._fitted().names, self._normals.d)
+        return columns_of(features, self._fitted().names, self._mixture.d)
 
 
 def _taken(names: Names | None, columns: Labels) -> Names | None:

@@ -39,7 +39,7 @@ class Between(Algebra[M]):
         >>> bool(found.lower <= 1.4189 + 1e-4), round(found.upper, 4)
         (True, 1.4189)
         """
-        return divergence.entropy(self._normals, self._draws(n_samples, random_state))
+        return divergence.entropy(self._mixture, self._draws(n_samples, random_state))
 
     def kl_divergence(self, other: Fitted, *, n_samples: int = 100_000, random_state: Seed = 0) -> Estimate:
         """The Kullback–Leibler divergence ∫ p log(p / q) dx from another mixture q, in nats.
@@ -66,19 +66,19 @@ class Between(Algebra[M]):
         0.5
         """
         draws = self._draws(n_samples, random_state)
-        return divergence.kl_divergence(self._normals, self._other(other), draws)
+        return divergence.kl_divergence(self._mixture, self._other(other), draws)
 
     def bhattacharyya(self, other: Fitted, *, n_samples: int = 100_000, random_state: Seed = 0) -> Estimate:
         """The Bhattacharyya distance −log ∫ (p q)^½ dx, from draws of both mixtures; arguments and result as those of
         ``kl_divergence``."""
         draws = self._draws(n_samples, random_state)
-        return divergence.bhattacharyya(self._normals, self._other(other), draws)
+        return divergence.bhattacharyya(self._mixture, self._other(other), draws)
 
     def overlap(self, other: Fitted, *, n_samples: int = 100_000, random_state: Seed = 0) -> Estimate:
         """The mass ∫ min(p, q) dx that both mixtures have in common, in [0,1], from draws of both; arguments and result
         as those of ``kl_divergence``."""
         draws = self._draws(n_samples, random_state)
-        return divergence.overlap(self._normals, self._other(other), draws)
+        return divergence.overlap(self._mixture, self._other(other), draws)
 
     def wasserstein(self, other: Fitted) -> float:
         """The distance MW₂ in the units of X: the root of the least mean squared distance by which mass is moved to
@@ -93,7 +93,7 @@ class Between(Algebra[M]):
         >>> p.wasserstein(q)
         3.0
         """
-        return products.wasserstein(self._normals, self._other(other))
+        return products.wasserstein(self._mixture, self._other(other))
 
     def l2_distance(self, other: Fitted) -> float:
         """(∫ (p − q)² dx)^½, exact.
@@ -105,7 +105,7 @@ class Between(Algebra[M]):
         >>> round(p.l2_distance(q), 4)
         0.7104
         """
-        return products.l2_distance(self._normals, self._other(other))
+        return products.l2_distance(self._mixture, self._other(other))
 
     def _draws(self, n_samples: int, random_state: Seed) -> Draws:
         n = check_count("n_samples", n_samples, least=2)

@@ -56,7 +56,7 @@ class Probability(Fitted):
         >>> model.modes().points.round(6).tolist()
         [[0.5]]
         """
-        return Landscape(self._normals, check_threads(self.n_threads)).modes()
+        return Landscape(self._mixture, check_threads(self.n_threads)).modes()
 
     def modal_labels(self, X: ArrayLike) -> Labels:
         """To which of ``modes()`` the density rises from each row of X (n,d); (n,). NaN is refused.
@@ -93,7 +93,7 @@ class Probability(Fitted):
         """
         p = check_real("p", p, most=1.0)
         n = check_count("n_samples", n_samples)
-        return level(self._normals, p, n, check_random_state(random_state), check_threads(self.n_threads))
+        return level(self._mixture, p, n, check_random_state(random_state), check_threads(self.n_threads))
 
     def anomalies(self, X: ArrayLike, share: float = 0.01, *, n_samples: int = 100_000, random_state: Seed = 0) -> Mask:
         """Which rows of X (n,d) lie where the density is lower than at all but a share of the mixture's own draws.
@@ -123,8 +123,9 @@ class Probability(Fitted):
         share = check_real("share", share, most=1.0)
         n, seed = check_count("n_samples", n_samples), int(check_random_state(random_state).integers(2**63))
         if self.missing == "error":
-            return self.score_samples(X) < self.level(1 - share, n_samples=n, random_state=seed)
-        blocks = self._evaluations(X).blocks
+            logs = self._evaluations(X, state=self._as_mixture()).evaluate("log_likelihood")
+            return logs < self.level(1 - share, n_samples=n, random_state=seed)
+        blocks = self._evaluations(X, state=self._as_mixture()).blocks
         return np.concatenate([anomalous(block, share, n, seed) for block in blocks])
 
     def cdf(self, X: ArrayLike, lower: ArrayLike | None = None, *, accuracy: float = 1e-6) -> Array:
@@ -151,7 +152,7 @@ class Probability(Fitted):
         >>> model.cdf([2.0, 4.0]).round(6).tolist()
         [0.5, 0.749984]
         """
-        parameters = self._normals
+        parameters = self._mixture
         upper = self._corners("X", X)
         below = np.full_like(upper, -np.inf) if lower is None else self._corners("lower", lower)
         if len(below) not in (1, len(upper)):
@@ -171,7 +172,7 @@ class Probability(Fitted):
         >>> GMM.from_parameters([0.5, 0.5], [[0.0], [4.0]], [[[1.0]], [[1.0]]]).ppf([0.0, 0.5]).round(9).tolist()
         [-inf, 2.0]
         """
-        parameters = self._normals
+        parameters = self._mixture
         if parameters.d != 1:
             raise ValueError(f"quantiles are of one feature, and the model has {parameters.d}: take a marginal")
         levels = check_probabilities("q", q)
@@ -228,7 +229,7 @@ class Probability(Fitted):
         [0.0, 1.5, -1.0607]
         """
         alpha = check_real("alpha", alpha, most=1.0) if improved else None
-        state = self._fitted()
+        state = self._as_mixture()
         many = isinstance(X, list | tuple) and len(X) > 0 and all(np.ndim(rows) == 2 for rows in X)
         sets: Any = X if many else [X]
         blocks = (self._at_hand(rows, None, state, "give some sets at a time") for rows in sets)
@@ -237,14 +238,14 @@ class Probability(Fitted):
 
     def _landscape(self, X: ArrayLike) -> tuple[Landscape, Array]:
         """The landscape, and rows in memory that lack nothing."""
-        block = self._at_hand(X, None, self._fitted(), "give some of them at a time")
+        block = self._at_hand(X, None, self._as_mixture(), "give some of them at a time")
         rows = np.ascontiguousarray(block.data.part.rows, dtype=np.float64)
         if not _kernels.all_within(rows, np.inf):
             raise ValueError("X has gaps, and the density of a row with gaps is that of fewer features: impute them")
         return Landscape(block.parameters.normals, block.n_threads), rows
 
     def _corners(self, name: str, X: Any) -> Array:
-        d = self._normals.d
+        d = self._mixture.d
         X = np.asarray(check_array(name, X), dtype=np.float64)
         if X.ndim < 2 and d == 1:
             X = X.reshape(-1, 1)

@@ -64,8 +64,9 @@ class Checkpoint:
         self.about = _about(arguments, data, last)
         if self.found is None:
             return
-        for name, ours in self.about.items():
-            theirs = self.found["about"].get(name)
+        found = self.found["about"]
+        for name in [*self.about, *(found.keys() - self.about.keys())]:
+            ours, theirs = self.about.get(name), found.get(name)
             if theirs != ours:
                 raise ValueError(
                     f"the checkpoint {os.fspath(self.path)} is of another fit, whose {name} was {theirs}, not {ours}: "
@@ -121,9 +122,16 @@ def _about(arguments: Mapping[str, Any], data: Data, last: Parameters | None) ->
         "number of rows": data.n,
         "number of features": data.d,
         "type": str(data.dtype),
-        **({"labels": str(sorted(data.place.known().items()))} if data.labelled else {}),
+        **({"labels": _labels(data)} if data.labelled else {}),
         "rows and weights": _digest(np.array([weight, data.counted]), mean, covariance, data.spread(256)),
     }
+
+
+def _labels(data: Data) -> str:
+    """How many rows have each label, and which of some rows have it."""
+    some = data.place.some(256).part.labels
+    assert some is not None
+    return f"{sorted(data.place.known().items())}, {_digest(some)[:8]}"
 
 
 def _digest(*arrays: Any) -> str:

@@ -23,6 +23,11 @@ class WeightLaw(Protocol):
     @property
     def prior(self) -> float: ...
 
+    @property
+    def ordered(self) -> bool:
+        """Whether what is believed depends on the order of the components."""
+        ...
+
     def concentration(self, masses: Array) -> Array:
         """The parameters of the distribution: (k,) or (2,k)."""
         ...
@@ -47,6 +52,10 @@ class Dirichlet(NamedTuple):
     """
 
     prior: float
+
+    @property
+    def ordered(self) -> bool:
+        return False
 
     def concentration(self, masses: Array) -> Array:
         return self.prior + masses
@@ -75,6 +84,10 @@ class DirichletProcess(NamedTuple):
     """
 
     prior: float
+
+    @property
+    def ordered(self) -> bool:
+        return True
 
     def concentration(self, masses: Array) -> Array:
         found = np.empty((2, len(masses)))

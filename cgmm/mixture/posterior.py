@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.families import Family
     from cgmm.mixture.laws import PrecisionLaw, WeightLaw
     from cgmm.mixture.rules import Repair
-    from cgmm.types import Array, Components
+    from cgmm.types import Array, Components, Labels
 
 LOG_2_PI = float(np.log(2 * np.pi))
 
@@ -232,6 +232,15 @@ class Posterior(Parameters):
     ) -> tuple[Posterior, list[Repair]]:
         """What is believed with rows of these statistics; and what had to be repaired."""
         return self.belief.posterior(statistics, rules, self.values, iteration)
+
+    def taken(self, components: Labels) -> Posterior:
+        """What is believed of the same components in another order; ValueError if it depends on theirs."""
+        if self.belief.weights.ordered and not np.array_equal(components, np.arange(self.k)):
+            raise ValueError(
+                "components of a Dirichlet process are in the order of its sticks, on which their weights depend: sort "
+                "the mixture `prune(point=True)`, or fit with weight_concentration_prior_type='dirichlet_distribution'"
+            )
+        return Posterior(self.family, *super().taken(components).values, self.belief, self.masses[components])
 
     def take(self, components: Components) -> Posterior:
         """What is believed of those components, had the others never been: these take with them what rows they had."""

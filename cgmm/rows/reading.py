@@ -112,7 +112,7 @@ def recut(
 
 def _empty_like(part: Part, size: int, dtype: Any) -> Part:
     """Room for so many rows of that type, and for the companions that a part's have."""
-    room = (None if values is None else np.empty((size, *values.shape[1:])) for values in part.companions)
+    room = (None if values is None else np.empty((size, *values.shape[1:]), values.dtype) for values in part.companions)
     return Part(np.empty((size, part.rows.shape[1]), dtype), *room)
 
 
