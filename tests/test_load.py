@@ -136,6 +136,7 @@ import hashlib, itertools, json, multiprocessing, os, pickle, sys, threading, ti
 from multiprocessing.pool import ThreadPool
 import numpy as np
 from cgmm import GMM, kmeans
+from cgmm.mixture.families import FAMILIES
 warnings.simplefilter("ignore")
 FAMILY = ["full", "tied", "diag", "spherical"]
 STARTS = ["kmeans", "k-means++", "random", "random_from_data"]
