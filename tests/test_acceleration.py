@@ -281,7 +281,7 @@ def test_degenerate_rows_are_survived(name, reg_covar, family):
     case = degenerate.case(name)
     model = model_of(case, family, reg_covar=reg_covar, accelerate=True, tol=1e-9)
     fitted, told = repaired(model, case.X)
-    assert_survives(fitted, case.X, told)
+    assert_survives(fitted, case.X, told, falls=reg_covar > 0)  # by what Σ_c tr Σ_c⁻¹ gains: docs/acceleration.md
 
 
 def test_a_prior_of_ones_own():
