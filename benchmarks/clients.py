@@ -17,6 +17,7 @@ from cgmm import GMM
 from cgmm.sklearn import patch_sklearn
 
 AGREE = 1e-6  # Of scores, relative to the largest: a fit's iterates agree to rounding, a program may magnify it.
+NORMALISED_ROWS = 100_000  # Of each of 20 columns: a table as users of CTGAN have it.
 
 
 def clusters(n, d, k, seed=0):
@@ -56,14 +57,15 @@ def normalised_columns(rdt, quick):
     """What CTGAN does to columns of numbers first. Its mixture is a BayesianGaussianMixture."""
     pandas = importlib.import_module("pandas")
     numerical = importlib.import_module("rdt.transformers.numerical")
-    columns = {f"c{j}": clusters(500 if quick else 20_000, 1, 5, j)[0][:, 0] for j in range(1 if quick else 2)}
+    n, d = (500, 1) if quick else (NORMALISED_ROWS, 20)
+    columns = {f"c{j}": clusters(n, 1, 5, j)[0][:, 0] for j in range(d)}
     frame, found = pandas.DataFrame(columns), []
     for name in frame:
-        np.random.seed(0)
         transformer = numerical.ClusterBasedNormalizer()
         transformer.set_random_state(np.random.RandomState(0), "fit")
         transformer.fit(frame, name)
-        found.append(transformer._bgm_transformer.means_)
+        mixture = transformer._bgm_transformer
+        found.append([mixture.means_.ravel(), mixture.covariances_.ravel(), mixture.weights_])
     return {"scores": np.array(found)}
 
 
