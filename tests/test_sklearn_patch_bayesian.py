@@ -107,7 +107,8 @@ def assert_same_verbs(plain, patched, rows, rtol=1e-8):
 @pytest.mark.parametrize("rows", [X, CLOUD, COLUMN], ids=["clusters", "cloud", "column"])
 def test_a_patched_fit_is_the_plain_one(family, kind, init_params, rows, loans):
     settings = {"covariance_type": family, "weight_concentration_prior_type": kind, "init_params": init_params}
-    plain, patched = both(rows, **settings, n_init=2)
+    # Two partitions of a column by k-means are the same in another order: rounding decides between their equal bounds.
+    plain, patched = both(rows, **settings, n_init=1 if rows is COLUMN else 2)
     assert_same_fit(plain, patched)
     assert_same_verbs(plain, patched, rows)
     with patch_sklearn():
@@ -156,7 +157,7 @@ def test_a_warm_start_goes_on():
     for patched in (False, True):
         if patched:
             patch_sklearn()
-        model = BayesianGaussianMixture(3, random_state=0, warm_start=True, max_iter=3, tol=0)
+        model = BayesianGaussianMixture(n_components=3, random_state=0, warm_start=True, max_iter=3, tol=0)
         with pytest.warns(ConvergenceWarning):
             model.fit(CLOUD).fit(CLOUD)
             model.set_params(tol=1e-3, max_iter=500).fit(CLOUD)
@@ -222,7 +223,7 @@ def test_pickles_go_both_ways():
 
 
 def test_the_class_by_import_is_a_subclass_of_the_same_name():
-    ours = cgmm.sklearn.BayesianGaussianMixture(4, random_state=0, max_iter=60).fit(X)
+    ours = cgmm.sklearn.BayesianGaussianMixture(n_components=4, random_state=0, max_iter=60).fit(X)
     assert isinstance(ours, BayesianGaussianMixture) and type(base.clone(ours)) is cgmm.sklearn.BayesianGaussianMixture
     assert repr(ours) == repr(fitted())
     assert_allclose(ours.means_, fitted().means_, rtol=1e-8)
@@ -237,7 +238,7 @@ def test_an_overridden_hook_is_scikit_learn_s(hook, loans):
     )
     with patch_sklearn(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        kind(2, random_state=0, max_iter=2).fit(X)
+        kind(n_components=2, random_state=0, max_iter=2).fit(X)
     assert loans == ["fit_predict"]
 
 
@@ -272,9 +273,11 @@ def test_nothing_warns_that_did_not(loans):
     rows[:, 2] = 1.0
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plain = BayesianGaussianMixture(3, random_state=0, max_iter=300, tol=0.1).fit(rows)
+        plain = BayesianGaussianMixture(n_components=3, random_state=0, max_iter=300, tol=0.1).fit(rows)
         with patch_sklearn():
-            assert_same_fit(plain, BayesianGaussianMixture(3, random_state=0, max_iter=300, tol=0.1).fit(rows), 1e-6)
+            assert_same_fit(
+                plain, BayesianGaussianMixture(n_components=3, random_state=0, max_iter=300, tol=0.1).fit(rows), 1e-6
+            )
     assert loans == []
 
 

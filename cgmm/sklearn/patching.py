@@ -23,10 +23,10 @@ class Patch:
 
 
 def patch_sklearn() -> Patch:
-    """Have scikit-learn's own GaussianMixture and BayesianGaussianMixture computed by cgmm, in this process, from now on.
+    """Have scikit-learn's GaussianMixture and BayesianGaussianMixture computed by cgmm, in this process, from now on.
 
-    The classes themselves get other methods: they stay the same objects. So models that exist already, subclasses, names that
-    were imported before, tests for the exact type and pickles all go on as they are.
+    The classes themselves get other methods: they stay the same objects. So models that exist already, subclasses,
+    names that were imported before, tests for the exact type and pickles all go on as they are.
 
     Returns
     -------
