@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from inspect import signature
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from sklearn import cluster
@@ -17,6 +18,7 @@ from cgmm.em.settings import Settings
 from cgmm.em.stage import Fit, Stage
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.posterior import Belief
 from cgmm.mixture.rules import SINGULAR, Rules
 from cgmm.rows import partition
 from cgmm.rows.checks import check_rows
@@ -24,7 +26,8 @@ from cgmm.rows.floor import least_variances
 from cgmm.rows.k_means import lloyd, moderate
 from cgmm.rows.opened import data_of
 from cgmm.rows.part import Part
-from cgmm.sklearn.mixtures import mixture_of
+from cgmm.sklearn.believed import Believed, updated
+from cgmm.sklearn.mixtures import BELIEVED, POINT
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +35,9 @@ if TYPE_CHECKING:
     from cgmm.em.stage import Observer
     from cgmm.mixture.families import Family
     from cgmm.mixture.rules import Repair
+    from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.data import Data
+    from cgmm.sklearn.mixtures import Reading
     from cgmm.types import Array, Labels, Rows
 
 
@@ -68,12 +73,18 @@ class Fitted(NamedTuple):
 
 
 class Fitting:
-    """A fit of a model to checked rows X (n,d). Unlike: scikit-learn is to make it."""
+    """A fit of a model to checked rows X (n,d). Unlike: scikit-learn is to make it.
+
+    reading : of its class;  given : the arguments that give parameters to start from
+    """
+
+    reading: ClassVar[Reading] = POINT
+    given: ClassVar[tuple[str, ...]] = ("weights_init", "means_init", "precisions_init")
 
     def __init__(self, model: Any, X: Rows) -> None:
         self.model, self.X = model, X
         try:
-            self.rows = check_rows(X)
+            self.rows = check_rows(X.astype(np.float64, copy=False) if self.reading.wide else X)
         except ValueError as error:  # values so large that their squares overflow
             raise Unlike from error
         self.family: Family = FAMILIES[model.covariance_type]
@@ -83,6 +94,18 @@ class Fitting:
         # it is in scikit-learn. Where it is not, one that is held by the floor is scikit-learn's to judge.
         self.regular = bool(reg_covar > least.max())
         self.rules = Rules(reg_covar=reg_covar, least=None if self.regular else least)
+
+    def estimated(self, sums: SufficientStatistics) -> tuple[Parameters, list[Repair]]:
+        """What scikit-learn's M-step makes of the statistics of some rows' start."""
+        return Parameters.estimated(self.family, sums, self.rules)
+
+    def there(self) -> Parameters | None:
+        """The mixture of the model's attributes, from which EM can go on; None if they are none."""
+        return self.reading.mixture(self.model)
+
+    def attributes(self, found: Parameters) -> tuple[Any, ...]:
+        """What scikit-learn's class sets its attributes from."""
+        return found.weights, found.means, found.covariances, found.precisions_cholesky
 
     def best(self, rng: np.random.RandomState) -> Fitted:
         """Of all starts, or that which goes on from the last fit."""
@@ -99,7 +122,7 @@ class Fitting:
         return best
 
     def _continued(self) -> Fitted:
-        last = mixture_of(self.model)
+        last = self.there()
         if last is None or last.means.shape != (self.model.n_components, self.X.shape[1]):
             raise Unlike
         return self._run(last, float(self.model.lower_bound_))
@@ -133,15 +156,14 @@ class Fitting:
     def start(self, rng: np.random.RandomState) -> Parameters:
         """Parameters to start from: scikit-learn's own, or, of its k-means, what its M-step makes of the labels."""
         model = self.model
-        given = (model.weights_init, model.means_init, model.precisions_init)
-        if model.init_params == "kmeans" and all(part is None for part in given):
+        if model.init_params == "kmeans" and all(getattr(model, name) is None for name in self.given):
             sums = partition.of_labels(self.rows, self._clusters(rng), model.n_components, self.family)
-            found, repairs = Parameters.estimated(self.family, sums, self.rules)
+            found, repairs = self.estimated(sums)
             if self._repaired(repairs):
                 raise Unlike
             return found
         hook(model._initialize_parameters, self.X, rng)
-        start = mixture_of(model)
+        start = self.there()
         if start is None:
             raise Unlike
         return start
@@ -168,3 +190,40 @@ class Fitting:
     def _moderate(self, centers: Array) -> tuple[Rows, Array]:
         rows, exponent = moderate(self.rows)
         return rows, np.ldexp(np.ascontiguousarray(centers, dtype=np.float64), -exponent)
+
+
+class BayesianFitting(Fitting):
+    """The same of a BayesianGaussianMixture, which computes in float64."""
+
+    reading = BELIEVED
+    given = ()
+
+    def __init__(self, model: Any, X: Rows) -> None:
+        super().__init__(model, X)
+        covariance, mean = np.array(model.covariance_prior_, dtype=np.float64), np.array(model.mean_prior_, dtype=float)
+        if covariance.shape != self.family.scale_shape(X.shape[1]) or not np.isfinite(covariance).all():
+            raise Unlike
+        self.belief = Belief.of_told(
+            self.family,
+            k=model.n_components,
+            kind=model.weight_concentration_prior_type,
+            concentration=float(model.weight_concentration_prior_),
+            mean_precision=float(model.mean_precision_prior_),
+            mean=mean,
+            degrees=float(model.degrees_of_freedom_prior_),
+            covariance=covariance,
+            rows=float(len(X)),
+        )
+
+    def estimated(self, sums: SufficientStatistics) -> tuple[Parameters, list[Repair]]:
+        return updated(self.belief, sums, self.rules)
+
+    def there(self) -> Parameters | None:
+        found = super().there()
+        return replace(found, belief=self.belief, law=self.belief.weights) if isinstance(found, Believed) else None
+
+    def attributes(self, found: Parameters) -> tuple[Any, ...]:
+        assert isinstance(found, Believed)
+        concentration = tuple(found.concentration) if found.concentration.ndim == 2 else found.concentration
+        of_means, of_precisions = (found.mean_precision, found.means), (found.degrees, found.covariances)
+        return concentration, *of_means, *of_precisions, found.precisions_cholesky

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,11 +14,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from cgmm.sklearn.fits import Fitted, Fitting, Unlike, hook
-from cgmm.sklearn.mixtures import evaluated
+from cgmm.sklearn.fits import BayesianFitting, Fitted, Fitting, Unlike, hook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from cgmm.types import Output
 
@@ -36,25 +36,41 @@ HOOKS = (
     "_m_step",
     "_set_parameters",
 )
+BAYESIAN_HOOKS = (
+    *HOOKS,
+    "_check_means_parameters",
+    "_check_precision_parameters",
+    "_check_weights_parameters",
+    "_checkcovariance_prior_parameter",
+    "_estimate_means",
+    "_estimate_precisions",
+    "_estimate_weights",
+    "_estimate_wishart_diag",
+    "_estimate_wishart_full",
+    "_estimate_wishart_spherical",
+    "_estimate_wishart_tied",
+)
 
 
 class Loan(NamedTuple):
     """A class of scikit-learn's, its own methods, and those that take their place.
 
+    hooks : the methods of which none may be overridden;  fitting : what fits a model
     inherited : the names of those that it has from another class
     """
 
     of: type
+    hooks: tuple[str, ...]
+    fitting: type[Fitting]
     own: Mapping[str, Callable[..., Any]]
     lent: Mapping[str, Callable[..., Any]]
     inherited: frozenset[str]
 
     @classmethod
-    def to(cls, of: type, methods: Mapping[str, Callable[[Loan], Callable[..., Any]]]) -> Loan:
-        """methods : makes the one that is lent, by name"""
-        own = {name: getattr(of, name) for name in methods}
-        loan = cls(of, own, lent := {}, frozenset(methods) - frozenset(vars(of)))
-        lent.update({name: wraps(own[name])(make(loan)) for name, make in methods.items()})
+    def to(cls, of: type, hooks: tuple[str, ...], fitting: type[Fitting]) -> Loan:
+        own = {name: getattr(of, name) for name in METHODS}
+        loan = cls(of, hooks, fitting, own, lent := {}, frozenset(METHODS) - frozenset(vars(of)))
+        lent.update({name: wraps(own[name])(make(loan)) for name, make in METHODS.items()})
         return loan
 
     def plainly(self, name: str, *arguments: Any) -> Any:
@@ -66,7 +82,7 @@ class Loan(NamedTuple):
         kind, own = type(model), vars(model)
         if get_config()["array_api_dispatch"]:
             return False
-        return all(name not in own and getattr(kind, name, None) is getattr(self.of, name, None) for name in HOOKS)
+        return all(name not in own and getattr(kind, name, None) is getattr(self.of, name, None) for name in self.hooks)
 
 
 def _verb(name: str, what: Output) -> Callable[[Loan], Callable[..., Any]]:
@@ -77,7 +93,7 @@ def _verb(name: str, what: Output) -> Callable[[Loan], Callable[..., Any]]:
             if not loan.serves(self):
                 return loan.plainly(name, self, X)
             check_is_fitted(self)
-            found = evaluated(self, validate_data(self, X, reset=False), what)
+            found = loan.fitting.reading.evaluated(self, validate_data(self, X, reset=False), what)
             return loan.plainly(name, self, X) if found is None else found
 
         return verb
@@ -97,7 +113,8 @@ def _fit_predict(loan: Loan) -> Callable[..., Any]:
         rng = check_random_state(self.random_state)
         drawn = rng.get_state()
         try:
-            found = Fitting(self, rows).best(rng)
+            fitting = loan.fitting(self, rows)
+            found = fitting.best(rng)
         except Unlike:
             rng.set_state(drawn)
             return loan.plainly("fit_predict", self, X, y)
@@ -108,8 +125,9 @@ def _fit_predict(loan: Loan) -> Callable[..., Any]:
                 ConvergenceWarning,
                 stacklevel=1,  # as there: at a line of the method's own
             )
-        _leave(self, found, rows.dtype if rows.dtype == np.float64 or _keeps_float32() else np.dtype(np.float64))
-        labels = evaluated(self, rows, "labels")
+        wide = fitting.reading.wide or rows.dtype == np.float64 or not _keeps_float32()
+        _leave(self, fitting, found, np.dtype(np.float64) if wide else rows.dtype)
+        labels = fitting.reading.evaluated(self, rows, "labels")
         return self._e_step(rows)[1].argmax(axis=1) if labels is None else labels
 
     return fit_predict
@@ -123,11 +141,9 @@ def _keeps_float32() -> bool:
     return bool(model.means_.dtype == np.float32)
 
 
-def _leave(model: Any, found: Fitted, dtype: Any) -> None:
+def _leave(model: Any, fitting: Fitting, found: Fitted, dtype: Any) -> None:
     """The attributes of a fit, as scikit-learn leaves them: plain arrays of that type."""
-    mixture = found.parameters
-    parts = (mixture.weights, mixture.means, mixture.covariances, mixture.precisions_cholesky)
-    hook(model._set_parameters, tuple(np.array(part, dtype=dtype) for part in parts))
+    hook(model._set_parameters, tuple(_plain(part, dtype) for part in fitting.attributes(found.parameters)))
     model.converged_ = found.converged
     model.n_iter_ = len(found.lower_bounds)
     bounds = list(map(dtype.type, found.lower_bounds))
@@ -136,21 +152,30 @@ def _leave(model: Any, found: Fitted, dtype: Any) -> None:
         model.lower_bounds_ = bounds
 
 
+def _plain(part: Any, dtype: Any) -> Any:
+    """An array of one's own; a tuple of them; or a number."""
+    if isinstance(part, tuple):
+        return tuple(_plain(each, dtype) for each in part)
+    return np.array(part, dtype=dtype)[()]
+
+
 HAS_HISTORY = "lower_bounds_" in str(mixture.GaussianMixture.__doc__)  # Of each iteration: from scikit-learn 1.7 on.
+METHODS: dict[str, Callable[[Loan], Callable[..., Any]]] = {
+    "fit_predict": _fit_predict,
+    "predict": _verb("predict", "labels"),
+    "predict_proba": _verb("predict_proba", "responsibilities"),
+    "score_samples": _verb("score_samples", "log_likelihood"),
+}
 LOANS = [
-    Loan.to(
-        mixture.GaussianMixture,
-        {
-            "fit_predict": _fit_predict,
-            "predict": _verb("predict", "labels"),
-            "predict_proba": _verb("predict_proba", "responsibilities"),
-            "score_samples": _verb("score_samples", "log_likelihood"),
-        },
-    ),
-    # BayesianGaussianMixture's place: the same verbs, of a posterior.
+    Loan.to(mixture.GaussianMixture, HOOKS, Fitting),
+    Loan.to(mixture.BayesianGaussianMixture, BAYESIAN_HOOKS, BayesianFitting),
 ]
-GaussianMixture = type(mixture.GaussianMixture)(
-    "GaussianMixture",
-    (mixture.GaussianMixture,),
-    {**LOANS[0].lent, "__doc__": mixture.GaussianMixture.__doc__, "__module__": "cgmm.sklearn"},
-)
+
+
+def _by_name(loan: Loan) -> Any:
+    """The class that has the methods of a loan, and is otherwise that of scikit-learn."""
+    told = {"__doc__": loan.of.__doc__, "__module__": "cgmm.sklearn"}
+    return type(loan.of)(loan.of.__name__, (loan.of,), {**loan.lent, **told})
+
+
+GaussianMixture, BayesianGaussianMixture = map(_by_name, LOANS)

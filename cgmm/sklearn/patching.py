@@ -23,10 +23,10 @@ class Patch:
 
 
 def patch_sklearn() -> Patch:
-    """Have scikit-learn's own GaussianMixture computed by cgmm, in this process and from now on.
+    """Have scikit-learn's GaussianMixture and BayesianGaussianMixture computed by cgmm, in this process, from now on.
 
-    The class itself gets other methods: it stays the same object. So models that exist already, subclasses, names that
-    were imported before, tests for the exact type and pickles all go on as they are.
+    The classes themselves get other methods: they stay the same objects. So models that exist already, subclasses,
+    names that were imported before, tests for the exact type and pickles all go on as they are.
 
     Returns
     -------
