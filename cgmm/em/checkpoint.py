@@ -66,7 +66,7 @@ class Checkpoint:
             return
         found = self.found["about"]
         for name in [*self.about, *(found.keys() - self.about.keys())]:
-            ours, theirs = self.about.get(name), found.get(name)
+            ours, theirs = (told.get(name, "absent") for told in (self.about, found))
             if theirs != ours:
                 raise ValueError(
                     f"the checkpoint {os.fspath(self.path)} is of another fit, whose {name} was {theirs}, not {ours}: "
