@@ -143,6 +143,22 @@ def test_components_that_die(family):
 
 
 @families
+def test_components_that_die_beside_a_column_of_a_constant(family, loans):
+    """What keeps their covariances regular is reg_covar of the rows that they hardly have."""
+    told = {"weight_concentration_prior_type": "dirichlet_distribution", "n_components": 8, "tol": 1e-2}
+    rows = X * [1, 1, 0]
+    assert_same_fit(*both(rows, covariance_type=family, weight_concentration_prior=1e-6, max_iter=300, **told))
+    assert loans == []
+
+
+def test_a_covariance_that_is_singular_is_scikit_learn_s(loans):
+    rows = X * [1, 1, 0]
+    with pytest.raises(ValueError, match="ill-defined"), patch_sklearn():
+        fitted(rows, reg_covar=0.0)
+    assert loans == ["fit_predict"]
+
+
+@families
 def test_float32_rows_leave_what_scikit_learn_leaves(family):
     """Where it computes in float64, too, but for the start."""
     rows = X.astype(np.float32)
@@ -253,6 +269,8 @@ def test_an_overridden_hook_is_scikit_learn_s(hook, loans):
         ({"weight_concentration_prior": 0.0}, X),
         ({"weight_concentration_prior_type": "none"}, X),
         ({"tol": -1.0}, X),
+        ({"reg_covar": 0.0}, X * [1, 1, 0]),
+        ({"reg_covar": 0.0, "covariance_type": "diag"}, X * [1, 1, 0]),
         ({}, np.where(X > 5, np.nan, X)),
     ],
 )

@@ -218,6 +218,10 @@ class BayesianFitting(Fitting):
     def estimated(self, sums: SufficientStatistics) -> tuple[Parameters, list[Repair]]:
         return updated(self.belief, sums, self.rules)
 
+    def _repaired(self, repairs: Iterable[Repair]) -> bool:
+        """Any: reg_covar, of which a component has as much as it has rows, keeps none of them regular."""
+        return any(True for _ in repairs)
+
     def there(self) -> Parameters | None:
         found = super().there()
         return replace(found, belief=self.belief, law=self.belief.weights) if isinstance(found, Believed) else None
