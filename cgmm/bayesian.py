@@ -129,7 +129,7 @@ class BayesianGMM(Distribution[GMM], Learner):
     lower_bound_ : float
         The evidence lower bound of all rows in nats, constants included, after the last iteration: fits of the same
         rows with other numbers of components, covariance types and priors can be compared.
-    lower_bounds_ : ndarray (n_iter_,)
+    lower_bounds_ : ndarray (iterations,)
         That of each iteration.
     n_effective_ : int
         How many components live: their rows weigh at least as much as one row.

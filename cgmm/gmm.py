@@ -135,7 +135,7 @@ class GMM(Distribution["GMM"], Learner):
     Attributes
     ----------
     weights_ : ndarray (k,)
-        With a noise component they sum to 1 − noise_weight_.
+        With a noise component they sum to 1 − ``noise_weight_``.
     noise_weight_ : float
         The weight of the noise component, zero without one.
     means_ : ndarray (k, d)
@@ -160,8 +160,9 @@ class GMM(Distribution["GMM"], Learner):
 
     Notes
     -----
-    Fitted arrays are float64 and read-only. As wholes they can be assigned: weights_, means_ and one of covariances_,
-    precisions_ and precisions_cholesky_ make a mixture that predicts, and after a fit each replaces that part.
+    Fitted arrays are float64 and read-only. As wholes they can be assigned: ``weights_``, ``means_`` and one of
+    ``covariances_``, ``precisions_`` and ``precisions_cholesky_`` make a mixture that predicts, and after a fit each
+    replaces that part.
 
     Examples
     --------

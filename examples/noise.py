@@ -53,7 +53,7 @@ def print_fits(models, X, own):
 
 
 def draw(models, X, path):
-    figure, axes = panels(1, len(models), (4.2, 4.0), sharex=True, sharey=True)
+    figure, axes = panels(1, len(models), (4.2, 4.4), sharex=True, sharey=True)
     for ax, (name, model) in zip(axes[0], models.items(), strict=True):
         labels = model.predict(X)
         ax.scatter(*X.T, s=6, c=COLOURS[labels], linewidths=0)
