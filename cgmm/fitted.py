@@ -126,6 +126,7 @@ class Fitted(Estimator):
         ValueError
             Of the noise component only the density is known, not where its rows are.
         """
+        parameters = self._parameters
         n = check_count("Invalid value for 'n_samples': it", n_samples)
         return self._parameters.sample(
             n, check_random_state(self.random_state if random_state is None else random_state)

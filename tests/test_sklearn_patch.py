@@ -443,15 +443,15 @@ def test_the_command_line_runs_a_script_patched(tmp_path):
 
 def test_workers_are_patched_by_an_initializer():
     joblib = pytest.importorskip("joblib")
+
+    def is_patched():
+        from sklearn.mixture import GaussianMixture
+
+        return "predict" in vars(GaussianMixture)
+
     with joblib.parallel_config("loky", n_jobs=2, initializer=patch_sklearn):
         found = joblib.Parallel()(joblib.delayed(is_patched)() for _ in range(4))
     assert found == [True] * 4
-
-
-def is_patched():
-    from sklearn.mixture import GaussianMixture
-
-    return "predict" in vars(GaussianMixture)
 
 
 def test_grid_searches_and_outputs():
