@@ -128,9 +128,7 @@ class Fitted(Estimator):
         """
         parameters = self._parameters
         n = check_count("Invalid value for 'n_samples': it", n_samples)
-        return self._parameters.sample(
-            n, check_random_state(self.random_state if random_state is None else random_state)
-        )
+        return parameters.sample(n, check_random_state(self.random_state if random_state is None else random_state))
 
     def sorted(self, by: ArrayLike | str | Callable[..., Any] = "means", *, reverse: bool = False) -> Self:
         """The same model with its components in a chosen order; self stays as it is.
