@@ -317,7 +317,7 @@ def iterations_after_the_signal(run):
 
 INTERRUPTED_FIT = """
 kernel, fitted = sys.argv[1], sys.argv[2] == "True"
-model = GMM(500 if kernel == "closer" else 20, max_iter=1, tol=1e9, random_state=0)
+model = GMM(500 if kernel == "plus_plus" else 20, max_iter=1, tol=1e9, random_state=0)
 if fitted:
     expected = model.fit(X[:1000]).predict_proba(X)
 if kernel == "EM":
@@ -338,13 +338,13 @@ print(iterations_after_the_signal(lambda: kmeans(X, 300, n_init=1000, tol=0, ran
 
 
 @pytest.mark.parametrize("fitted", [True, False])
-@pytest.mark.parametrize("kernel", ["EM", "assign", "closer"])
+@pytest.mark.parametrize("kernel", ["EM", "lloyd", "plus_plus"])
 def test_ctrl_c_stops_a_fit(kernel, fitted):
-    """In EM, in the iterations of its start's k-means and in its seeding: at most one more begins."""
+    """In EM, in its start's k-means and in its seeding: at most one more begins."""
     assert int(output(INTERRUPT + INTERRUPTED_FIT, kernel, fitted)) <= 1
 
 
-@pytest.mark.parametrize("kernel", ["assign", "closer"])
+@pytest.mark.parametrize("kernel", ["lloyd", "plus_plus"])
 def test_ctrl_c_stops_kmeans(kernel):
     assert int(output(INTERRUPT + INTERRUPTED_KMEANS, kernel)) <= 1
 
