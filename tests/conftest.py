@@ -1,6 +1,7 @@
 """What the test files share."""
 
 import os
+import sys
 
 import pytest
 
@@ -12,6 +13,14 @@ from cgmm.__main__ import main
 from cgmm.command import verbs
 from cgmm.tables import readers, text
 from datasets import table
+
+
+@pytest.fixture(autouse=True)
+def no_figures_are_left():
+    """Figures that a test has drawn are closed, for others look whether any are open."""
+    yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
 
 
 @pytest.fixture(params=_kernels.available_targets())

@@ -196,12 +196,12 @@ def test_no_rows_at_all(verb, given):
 @pytest.mark.parametrize("at", [0, 1])
 @pytest.mark.parametrize("verb", ["fit", "partial_fit", "score"])
 def test_a_tuple_that_is_no_pair(verb, at, block):
-    """A block is an array, or a pair of an array and its weights: the message says so, and which block it was."""
+    """A block is an array, or one with its weights, and labels: the message says so, and which block it was."""
     blocks = [(X, np.ones(300))]
     blocks.insert(at, block)
     model = GMM.from_parameters([1.0], [[0.0, 0.0]], [np.eye(2)])
     for given in (blocks, lambda: iter(blocks), dict(enumerate(blocks)).values()):
-        with pytest.raises(ValueError, match=rf"block {at}.*(pair|weights)"):
+        with pytest.raises(ValueError, match=rf"block {at}.*(pair|weights|labels)"):
             getattr(model, verb)(given)
 
 

@@ -19,6 +19,7 @@ from cgmm.selection import COMPARED
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
 MOST_COUNTS = 1000  # Candidates of a family, at most: more take longer than anyone waits.
 MOST = 2**63 - 1  # An array cannot count more rows.
+FAMILY = "covariance family: full, tied, diag, spherical, or one of mclust's, such as VVE (default: full)"
 THREADS = "how many to use; results do not depend on it (default: all)"
 DATA = """\
 DATA is text (CSV, TSV, cells separated by semicolons or spaces; gzip may have
@@ -69,7 +70,7 @@ def parser() -> ArgumentParser:
     )
     fit.add_argument("data", metavar="DATA")
     fit.add_argument("-k", "--components", type=_count(1), required=True, metavar="K", help="number of components")
-    fit.add_argument("--covariance", choices=FAMILIES, default="full", help="covariance family (default: full)")
+    fit.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
     _add_learning(fit)
 
     select = command(
@@ -109,7 +110,7 @@ def parser() -> ArgumentParser:
         "--by", metavar="COLUMN", help="the rows of each label in this column are fitted by themselves"
     )
     fit_many.add_argument("--each-column", action="store_true", help="each column is fitted by itself")
-    fit_many.add_argument("--covariance", choices=FAMILIES, default="full", help="covariance family (default: full)")
+    fit_many.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
     fit_many.add_argument(
         "--criterion", choices=CRITERIA, default="bic", help="of several numbers the smallest wins (default: bic)"
     )

@@ -159,13 +159,21 @@ class Gapped(Data):
         covariances = family.compact(np.diag(variances))[np.newaxis]
         found = Parameters.held(family, np.ones(1), means[np.newaxis], covariances, least)
         rules, reached = Rules(least=least, eps=float(np.finfo(self.dtype).eps)), -np.inf
+        counting = self._counting()
         for _ in range(MAX_ITER):
-            statistics = self._statistics(found, None, known=False)
+            statistics = counting._statistics(found, None, known=False)
             change, reached = statistics.lower_bound - reached, statistics.lower_bound
             found, _ = found.maximise(statistics, rules)
             if abs(change) < TOL:
                 break
         return found
+
+    def _counting(self) -> Gapped:
+        """The rows of positive weight: blocks come without the others, and the same bits are to follow from both."""
+        weights = self.part.weights
+        if weights is None or weights.all():
+            return self
+        return Gapped(InMemory(self.part.gathered(np.flatnonzero(weights)), self.exponent))
 
     def moments(self) -> tuple[float, Array, Array]:
         """The weight of all rows, and the mean (d,) and covariance (d,d) of the normal distribution of those shown."""
