@@ -113,18 +113,43 @@ cdef void carve_seeding(Clusters *of, Py_ssize_t n, double *memory) noexcept nog
     of.closest, of.distances, of.chunk_sums = memory, memory + n, memory + n + of.trials * n
 
 
+cdef Py_ssize_t put_below(double *values, Py_ssize_t first, Py_ssize_t last, double pivot, bint equal) noexcept nogil:
+    """Put those of the values first … last that are below the pivot, or `equal` to it, before the others. Returns where
+    the others begin. Nothing is guessed that a processor might guess wrongly."""
+    cdef Py_ssize_t begin = first, i
+    cdef double value
+    for i in range(first, last + 1):
+        value = values[i]
+        values[i] = values[begin]
+        values[begin] = value
+        begin += value <= pivot if equal else value < pivot
+    return begin
+
+
+cdef double ranked(double *values, Py_ssize_t first, Py_ssize_t last, Py_ssize_t rank) noexcept nogil:
+    """The number of a rank among values first … last, between which it is (selection by partition, Hoare 1961). IN/OUT
+    values: afterwards none before it is larger, none after it smaller."""
+    cdef Py_ssize_t begin
+    cdef double pivot
+    while first < last:
+        pivot = values[(first + last) // 2]
+        begin = put_below(values, first, last, pivot, False)
+        if rank < begin:
+            last = begin - 1
+            continue
+        first = put_below(values, begin, last, pivot, True)
+        if rank < first:
+            return pivot
+    return values[rank]
+
+
 cdef void middle_of(Py_ssize_t k, Py_ssize_t d, const double *centres, double *values, double *middle) noexcept nogil:
     """OUT middle (d,): the (lower) median of the centres (k,d) in each feature. SCRATCH values (k,)."""
-    cdef Py_ssize_t j, q, r
-    cdef double value
+    cdef Py_ssize_t j, q
     for j in range(d):
         for q in range(k):
-            value, r = centres[q * d + j], q
-            while r > 0 and values[r - 1] > value:
-                values[r] = values[r - 1]
-                r -= 1
-            values[r] = value
-        middle[j] = values[(k - 1) // 2]
+            values[q] = centres[q * d + j]
+        middle[j] = ranked(values, 0, k - 1, (k - 1) // 2)
 
 
 cdef void set_centres(Clusters *of, Kind kind, Py_ssize_t k, const double *centres) noexcept nogil:
@@ -365,18 +390,13 @@ cdef class _KMeans:
     cdef object X, row_weights
 
     def __cinit__(self, X, Py_ssize_t k, row_weights, int n_threads):
-        cdef const double[::1] weights
         cdef Work *work = &self.of.work
         self.X, self.row_weights = X, row_weights
         open_clusters(&self.of, k, X.shape[1], n_threads)
         bind(work, X)
         if not work.n:
             raise ValueError("k-means needs rows")
-        if row_weights is not None:
-            weights = row_weights
-            if weights.shape[0] != work.n:
-                raise ValueError(f"{weights.shape[0]} row weights for {work.n} rows")
-            work.row_weights = &weights[0]
+        work.row_weights = start_of(checked_weights(row_weights, work.n))    # self.row_weights keeps them
 
     def __dealloc__(self):
         close_clusters(&self.of)

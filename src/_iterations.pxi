@@ -295,7 +295,6 @@ cdef class Iterations:
     cdef list held
 
     def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, int n_threads, known=None):
-        cdef const double[::1] weights
         cdef Em *em = &self.em
         cdef Work *work = &em.work
         cdef Family own = FAMILIES[family]
@@ -304,11 +303,7 @@ cdef class Iterations:
         self.X, self.row_weights, self.lifting, self.floor = X, row_weights, lifting, limits[0]
         open_em(em, own, k, X.shape[1], n_threads)
         bind(work, X)
-        if row_weights is not None:
-            weights = row_weights
-            if weights.shape[0] != work.n:
-                raise ValueError(f"{weights.shape[0]} row weights for {work.n} rows")
-            work.row_weights = &weights[0]
+        work.row_weights = start_of(checked_weights(row_weights, work.n))    # self.row_weights keeps them
         if known is not None:
             self.known = checked_labels(known, work.n, k)
             work.known = &self.known[0]
