@@ -13,14 +13,10 @@ from cgmm import Prior, fit_many
 from cgmm.fit import batches, fitting
 from cgmm.fit.report import faults
 from cgmm.fit.restarts import LEANING
-from many import alone_as, assert_as_alone, assert_same_fit, problems_like, weights_like
+from many import UNWARNED, alone_as, assert_as_alone, assert_same_fit, problems_like, weights_like
 from problems import CHUNK, clusters
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning"),
-    pytest.mark.filterwarnings(r"ignore:\d+ of \d+ problems .* did not converge"),  # and some are degenerate
-]
+pytestmark = UNWARNED
 families = pytest.mark.parametrize("family", reference.FAMILIES)
 types = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
 SHAPES = [(3, 1, 1), (20, 1, 3), (33, 3, 2), (150, 4, 3), (CHUNK, 2, 5), (CHUNK + 1, 5, 7), (3 * CHUNK, 9, 4)]

@@ -13,15 +13,11 @@ from numpy.testing import assert_array_equal
 import reference
 from cgmm import GMM, ConvergenceWarning, DegenerateError, DegenerateWarning, Fits, fit_many, table
 from datasets import DATA
-from many import alone_as, assert_same_fit, problems_like
+from many import UNWARNED, alone_as, assert_same_fit, problems_like
 from problems import FITTED, assert_same_bits, clusters
 from steps import at_each_line
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning"),
-    pytest.mark.filterwarnings(r"ignore:\d+ of \d+ problems .* did not converge"),  # and some are degenerate
-]
+pytestmark = UNWARNED
 families = pytest.mark.parametrize("family", reference.FAMILIES)
 types = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
 # What GMM has for one fit only: what watches or keeps it, goes on from it, or is of the rows of one problem.

@@ -19,6 +19,7 @@ from sklearn.mixture import GaussianMixture
 
 import cgmm.sklearn
 from cgmm.sklearn import lending, patch_sklearn, unpatch_sklearn
+from patched import count_calls, fitted_quietly
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.randn(900, 3) + np.repeat(np.eye(3) * 5, 300, axis=0)
@@ -40,23 +41,12 @@ def never_patched_afterwards():
 @pytest.fixture
 def loans(monkeypatch):
     """How often scikit-learn's own methods were called while patched, by name."""
-    calls = []
-    loan = lending.LOANS[0]
-    for name, plain in loan.own.items():
-
-        def counted(*arguments, name=name, plain=plain, **named):
-            calls.append(name)
-            return plain(*arguments, **named)
-
-        monkeypatch.setitem(loan.own, name, counted)
-    return calls
+    return count_calls(lending.LOANS[0], monkeypatch)
 
 
 def fitted(X=X, **settings):
     settings = {"n_components": 3, "random_state": 0, "max_iter": 300} | settings
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return GaussianMixture(**settings).fit(X)
+    return fitted_quietly(GaussianMixture(**settings), X)
 
 
 def both(X=X, **settings):

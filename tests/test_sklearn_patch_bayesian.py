@@ -17,6 +17,7 @@ from sklearn.mixture import BayesianGaussianMixture
 
 import cgmm.sklearn
 from cgmm.sklearn import lending, patch_sklearn, unpatch_sklearn
+from patched import count_calls, fitted_quietly
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.randn(600, 3) + np.repeat(np.eye(3) * 5, 200, axis=0)
@@ -42,22 +43,12 @@ def never_patched_afterwards():
 @pytest.fixture
 def loans(monkeypatch):
     """How often scikit-learn's own methods were called while patched, by name."""
-    calls = []
-    for name, plain in LOAN.own.items():
-
-        def counted(*arguments, name=name, plain=plain, **named):
-            calls.append(name)
-            return plain(*arguments, **named)
-
-        monkeypatch.setitem(LOAN.own, name, counted)
-    return calls
+    return count_calls(LOAN, monkeypatch)
 
 
 def fitted(rows=X, **settings):
     settings = {"n_components": 4, "random_state": 0, "max_iter": 60} | settings
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return BayesianGaussianMixture(**settings).fit(rows)
+    return fitted_quietly(BayesianGaussianMixture(**settings), rows)
 
 
 def both(rows=X, **settings):

@@ -1,10 +1,17 @@
 """Many problems, and how the fits of many are compared with fits one by one."""
 
 import numpy as np
+import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from cgmm import GMM
 from problems import FITTED, assert_same_bits, clusters
+
+UNWARNED = [
+    pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning"),
+    pytest.mark.filterwarnings(r"ignore:\d+ of \d+ problems .* did not converge"),  # and some are degenerate
+]
 
 
 def problems_like(n, d, k, m=5, dtype=np.float64):
