@@ -292,7 +292,7 @@ class BayesianGMM(Distribution[GMM], Learner):
             mixture = GMM(
                 len(living), covariance_type=found.family.name, missing=self.missing, n_threads=self.n_threads
             )
-            return mixture._with(State(Fit(found.point, np.empty(0), converged=True), state.names))
+            return mixture._with(State.given(found.point, state.names))
         settings: dict[str, Any] = self.get_params(deep=False) | {"n_components": len(living)}
         fit = Fit(found, state.fit.lower_bounds, state.fit.converged)
         return type(self)(**settings)._with(State(fit, state.names, settings=state.settings))

@@ -60,6 +60,16 @@ class NotFittedError(Kin, ValueError, AttributeError):
     """The model is used before fit."""
 
 
+def not_fitted(model: object, told: str = "") -> Exception:
+    """What is raised where a model is used before fit, in scikit-learn's words; told : what it lacks, if known."""
+    why = f": {told}" if told else ""
+    error: Exception = kin(NotFittedError)(
+        f"This {type(model).__name__} instance is not fitted yet{why}. Call 'fit' with appropriate arguments before "
+        "using this estimator."
+    )
+    return error
+
+
 def warn(text: str, category: type[Warning]) -> None:
     """Warn at the line outside this package that called it, however deep in it the warning arises."""
     level, frame = 2, sys._getframe(1)

@@ -206,9 +206,7 @@ class Fits:
             It is damaged, not of fits, or of a newer version; the message names the file and the fault.
         """
         saved = fits_file.load(path)
-        known = GMM._defaults()
-        model = GMM(**{name: value for name, value in saved.settings.items() if name in known})
-        model.set_params(n_components=saved.ledger.k, covariance_type=saved.ledger.family.name)
+        model = GMM._of_file(saved.settings, saved.ledger.family, saved.ledger.k)
         return cls(saved.ledger, saved.titles, model, saved.seeds)
 
     def __repr__(self) -> str:

@@ -10,14 +10,13 @@ import numpy as np
 
 from cgmm import errors, plot
 from cgmm.diagnostics import Diagnostics
-from cgmm.errors import NotFittedError
 from cgmm.fit.state import Assigned, Gathered, State
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.order import order_of
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.parts import Parts
 from cgmm.plot.protocols import Subject
-from cgmm.protocol import Estimator
+from cgmm.protocol import Estimator, seen_names
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.open import open_rows
 from cgmm.rows.opened import AtHand
@@ -206,10 +205,7 @@ class Fitted(Estimator):
 
     @property
     def feature_names_in_(self) -> Names:
-        names = self._fitted().names
-        if names is None:
-            raise AttributeError("feature_names_in_ is only there after a fit on a data frame with string names")
-        return names
+        return seen_names(self._fitted().names)
 
     @property
     def diagnostics_(self) -> Diagnostics:
@@ -271,12 +267,7 @@ class Fitted(Estimator):
         """The State of the last fit: a verb reads it once, so that a fit in another thread does not matter."""
         state = vars(self).get("_state")
         if not isinstance(state, State):
-            name = type(self).__name__
-            told = f": {state.parts.fault()}" if isinstance(state, Assigned) else ""
-            raise errors.kin(NotFittedError)(
-                f"This {name} instance is not fitted yet{told}. Call 'fit' with appropriate arguments before using "
-                "this estimator."
-            )
+            raise errors.not_fitted(self, state.parts.fault() if isinstance(state, Assigned) else "")
         return state
 
     def _as_mixture(self) -> State:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from typing import TYPE_CHECKING, BinaryIO, ClassVar, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
 from cgmm import persistence
 from cgmm.em.stage import Fit
@@ -13,8 +13,11 @@ from cgmm.fit.state import State
 from cgmm.fitted import Fitted
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cgmm.em.stepwise import Memory
     from cgmm.fit.request import Request
+    from cgmm.mixture.families import Family
     from cgmm.types import ArrayLike, Labels, OnDegenerate
 
 
@@ -114,10 +117,15 @@ class Learner(Fitted):
             and the fault.
         """
         parameters, lower_bounds, converged, names, memory, settings = persistence.load(path, cls._kind)
+        model = cls._of_file(settings, parameters.family, parameters.k)
+        return model._with(State(Fit(parameters, lower_bounds, converged), names, memory=memory))
+
+    @classmethod
+    def _of_file(cls, settings: Mapping[str, Any], family: Family, k: int) -> Self:
+        """The estimator that a file keeps the arguments of, those of them that are known here."""
         known = cls._defaults()
         model = cls(**{name: value for name, value in settings.items() if name in known})
-        model.set_params(n_components=parameters.k, covariance_type=parameters.family.name)
-        return model._with(State(Fit(parameters, lower_bounds, converged), names, memory=memory))
+        return model.set_params(n_components=k, covariance_type=family.name)
 
     def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None, labels: ArrayLike | None = None) -> State:
         """Fit, and the State that the estimator has from now on."""

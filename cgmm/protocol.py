@@ -172,6 +172,13 @@ def check_names_of_block(names: Names | None, others: Names | None) -> None:
         check_feature_names(names, others)
 
 
+def seen_names(names: Names | None) -> Names:
+    """The feature_names_in_ of a fitted estimator; AttributeError if its fit has seen none."""
+    if names is None:
+        raise AttributeError("feature_names_in_ is only there after a fit on a data frame with string names")
+    return names
+
+
 def check_feature_names(names: Names | None, fitted: Names | None, name: str = "GMM") -> str | None:
     """Compare the names of a frame's columns with those of the fit, either None, of an estimator of that class's name.
 

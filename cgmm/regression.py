@@ -8,12 +8,12 @@ import numpy as np
 
 from cgmm import errors, protocol
 from cgmm.config import threads
-from cgmm.errors import InvalidParameterError, NotFittedError
+from cgmm.errors import InvalidParameterError
 from cgmm.gmm import GMM
 from cgmm.mixture.features import columns_of, others_than
 from cgmm.protocol import Estimator
 from cgmm.rows.checks import check_features, check_observed, check_weights
-from cgmm.rows.conditional import Conditionals, conditionals
+from cgmm.rows.conditional import Conditionals
 from cgmm.selection import select
 from cgmm.validation import check_array, check_count, check_missing, check_random_state, check_real, check_threads
 
@@ -351,7 +351,21 @@ class GMMRegressor(Estimator):
 
         Of row i, ``predictive(X)[i]`` is a GMM of the targets, with its peaks, intervals and draws.
         """
-        return self._conditionals(X, None)
+        learned, n_threads = self._learned_or_error(), check_threads(self.n_threads)
+        parameters = learned.mixture._mixture
+        rows, _ = check_observed(X, None, threads(n_threads), check_missing(self.missing))
+        self._check_features(X, rows.shape[1], learned)
+        names, make = learned.mixture._fitted().names, learned.mixture._made
+        return Conditionals(
+            parameters=parameters,
+            values=rows,
+            given=learned.features,
+            features=learned.targets,
+            names=names,
+            n_threads=n_threads,
+            make=make,
+            random_state=self.random_state,
+        )
 
     def predict_quantiles(self, X: ArrayLike, q: ArrayLike = (0.05, 0.5, 0.95)) -> Array:
         """Quantiles of each target given the features.
@@ -366,8 +380,8 @@ class GMMRegressor(Estimator):
         ndarray (n,) for one number, (n, number of q) for a sequence
             (n, t) and (n, t, number of q) of a y that was (n, t).
         """
-        learned = self._learned_or_error()
-        each = [self._conditionals(X, target).quantile(q) for target in learned.targets]
+        learned, given = self._learned_or_error(), self.predictive(X)
+        each = [given.of(np.array([target], dtype=np.intp)).quantile(q) for target in learned.targets]
         return each[0] if learned.flat else np.stack(each, axis=1)
 
     def predict_interval(self, X: ArrayLike, p: float = 0.9) -> Array:
@@ -412,19 +426,6 @@ class GMMRegressor(Estimator):
         with np.errstate(divide="ignore", invalid="ignore"):
             return float(np.where(whole > 0, 1 - left / whole, constant).mean())
 
-    def _conditionals(self, X: Any, target: int | None) -> Conditionals[GMM]:
-        """Those of all targets, or of one, given the features of rows."""
-        learned, n_threads = self._learned_or_error(), check_threads(self.n_threads)
-        parameters = learned.mixture._mixture
-        rows, _ = check_observed(X, None, threads(n_threads), check_missing(self.missing))
-        self._check_features(X, rows.shape[1], learned)
-        names = learned.mixture._fitted().names
-        found = conditionals(
-            parameters, rows, learned.features, names, n_threads, learned.mixture._made, self.random_state
-        )
-        wanted = learned.targets if target is None else np.array([target], dtype=np.intp)
-        return found.of(wanted)
-
     def _check_features(self, X: Any, p: int, learned: Learned) -> None:
         """That rows of p columns have the features of the fit."""
         name = type(self).__name__
@@ -437,10 +438,7 @@ class GMMRegressor(Estimator):
         learned = vars(self).get("_learned")
         if isinstance(learned, Learned):
             return learned
-        raise errors.kin(NotFittedError)(
-            f"This {type(self).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments before "
-            "using this estimator."
-        )
+        raise errors.not_fitted(self)
 
     def __sklearn_is_fitted__(self) -> bool:
         return isinstance(vars(self).get("_learned"), Learned)
@@ -463,10 +461,7 @@ class GMMRegressor(Estimator):
 
     @property
     def feature_names_in_(self) -> Names:
-        names = self._learned_or_error().names
-        if names is None:
-            raise AttributeError("feature_names_in_ is only there after a fit on a data frame with string names")
-        return names
+        return protocol.seen_names(self._learned_or_error().names)
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.base import BaseEstimator, RegressorMixin

@@ -11,9 +11,9 @@ import numpy as np
 from cgmm.fitted import Fitted
 from cgmm.mixture import products, transform
 from cgmm.mixture.families.family import NotPositiveDefinite
-from cgmm.mixture.features import columns_of
+from cgmm.mixture.features import columns_of, others_than
 from cgmm.rows.checks import check_observed
-from cgmm.rows.conditional import Conditionals, conditionals
+from cgmm.rows.conditional import Conditionals
 from cgmm.validation import check_array, check_count, check_start_array, check_threads
 
 if TYPE_CHECKING:
@@ -136,8 +136,15 @@ class Algebra(Fitted, Generic[M]):
             raise ValueError(f"values should have the shape of (rows, {len(columns)}), but got {values.shape}")
         if len(columns):
             values, _ = check_observed(values, len(columns), n_threads or 1, gaps=True)
-        return conditionals(
-            self._mixture, values, columns, state.names, n_threads, self._made, random_state=self.random_state
+        return Conditionals(
+            parameters=self._mixture,
+            values=values,
+            given=columns,
+            features=others_than(columns, self._mixture.d),
+            names=state.names,
+            n_threads=n_threads,
+            make=self._made,
+            random_state=self.random_state,
         )
 
     def affine(self, A: ArrayLike, b: ArrayLike | float = 0.0) -> M:

@@ -177,7 +177,7 @@ class Probability(Fitted):
             raise ValueError(f"quantiles are of one feature, and the model has {parameters.d}: take a marginal")
         levels = check_probabilities("q", q)
         many = (levels.size, parameters.k)
-        weights = np.broadcast_to(parameters.weights / parameters.weights.sum(), many)
+        weights = np.broadcast_to(parameters.unit_weights, many)
         means = np.broadcast_to(parameters.means[:, 0], many)
         deviations = np.broadcast_to(np.sqrt(parameters.variances[:, 0]), many)
         return univariate.quantiles(weights, means, deviations, levels.ravel()).reshape(levels.shape)[()]

@@ -167,9 +167,8 @@ def _begin(asked: Request, method: Method, search: Search) -> None:
     parameters: Mapping[str, Array] = given.parameters(asked.family, k, data.n, data.d)
     check_fixed_given(asked.settings.rules.fixed, parameters)
     rows = data.whole() if given.function else None
-    plain = (
-        None if search.watched or method is not asked.method else plain_fit(asked, data, search.settings, search.rng)
-    )
+    alone = not search.watched and method is asked.method
+    plain = plain_fit(asked, data, search.settings, search.rng) if alone else None
     if plain is not None:
         search.enter(asked.first_kind, plain)
     elif given.responsibilities is None:

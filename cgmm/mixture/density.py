@@ -12,6 +12,8 @@ from cgmm import _kernels
 if TYPE_CHECKING:
     from cgmm.types import Array, Form, Mask
 
+LOG_2PI = float(np.log(2 * np.pi))
+
 
 class NoiseConstant(NamedTuple):
     """What a noise component adds to the log-sum-exp of each row.

@@ -162,6 +162,11 @@ class Parameters:
         return self.family.compiled and self.noise is None
 
     @property
+    def unit_weights(self) -> Array:
+        """The weights (k,) of the components over their sum, which rounding may have left beside one."""
+        return self.weights / self.weights.sum()
+
+    @property
     def shares(self) -> Array:
         """The weights (k,) of the components among all, the noise included."""
         return self.weights if self.noise is None else frozen(self.weights * self.noise.rest)

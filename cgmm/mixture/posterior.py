@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from cgmm.mixture.conjugate import Conjugate
+from cgmm.mixture.density import LOG_2PI
 from cgmm.mixture.laws import PRECISION_LAWS, WEIGHT_LAWS
 from cgmm.mixture.maximise import maximise
 from cgmm.mixture.parameters import Objective, Parameters
@@ -32,8 +33,6 @@ if TYPE_CHECKING:
     from cgmm.mixture.laws import PrecisionLaw, WeightLaw
     from cgmm.mixture.rules import Repair
     from cgmm.types import Array, Components, Labels
-
-LOG_2_PI = float(np.log(2 * np.pi))
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,8 +142,38 @@ class Belief:
         return self.posterior(parameters.statistics(parameters.weights * self.rows), Rules())[0]
 
 
+class Expected(Parameters):
+    """Parameters in the place of what is believed of them: a pass takes the expected log-densities of its rows.
+
+    `log_weights` (k,) are what a component adds to the log-density of its mean and covariance.
+    """
+
+    needs_rows: ClassVar = False
+    if TYPE_CHECKING:
+
+        @property
+        def log_weights(self) -> Array: ...
+
+    @property
+    def compiled(self) -> bool:
+        return False
+
+    def log_norms(self, log_det: Array) -> Array:
+        return self.log_weights + log_det - 0.5 * self.d * LOG_2PI
+
+    def entropy(self, statistics: SufficientStatistics) -> float:
+        """The entropy of components and gaps under these, as multiples of 2^exponent: what the logarithms of the
+        densities' sums are more than the expected logarithm of the densities.
+
+        Both are about the shift, where the pass has the means to its rounding.
+        """
+        expected = (statistics.n_k * self.density.log_norm).sum()
+        expected -= 0.5 * (self.precisions * statistics.second).sum()
+        return float(statistics.log_likelihood - expected)
+
+
 @dataclass(frozen=True, eq=False)
-class Posterior(Parameters):
+class Posterior(Expected):
     """What is believed of a mixture with its rows: a model, see cgmm.mixture.model.
 
     Its weights are E[π], divided by their sum; its means m; its covariances C = E[Λ]⁻¹: what a mixture has that is put
@@ -156,7 +185,6 @@ class Posterior(Parameters):
     masses: Array
 
     raises: ClassVar = Objective("lower bound", "", "lower_bound")
-    needs_rows: ClassVar = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -164,10 +192,6 @@ class Posterior(Parameters):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Posterior, (self.family, *self.values, self.belief, self.masses)
-
-    @property
-    def compiled(self) -> bool:
-        return False
 
     @property
     def point(self) -> Parameters:
@@ -203,9 +227,6 @@ class Posterior(Parameters):
         dets = self.belief.law.expected_log_det(self.counts, self.d)
         return frozen(logs + 0.5 * (dets - self.d / self.mean_precision))
 
-    def log_norms(self, log_det: Array) -> Array:
-        return self.log_weights + log_det - 0.5 * self.d * LOG_2_PI
-
     @once
     def log_partition(self) -> float:
         """ln Z of all that is believed, but for a constant of the family, k and d."""
@@ -215,16 +236,11 @@ class Posterior(Parameters):
         return weights + means + precisions
 
     def objective(self, statistics: SufficientStatistics, rules: Rules, after: Parameters) -> float:
-        """The evidence lower bound of all rows: H(r) + ln Z(after) − ln Z(prior) − n d/2 ln 2π.
-
-        H(r), the entropy of components and gaps, is what the logarithms of the densities' sums are more than the
-        expected logarithm of the densities. Both are about the shift, where the pass has the means to its rounding.
-        """
+        """The evidence lower bound of all rows: H(r) + ln Z(after) − ln Z(prior) − n d/2 ln 2π."""
         assert isinstance(after, Posterior)
-        expected = (statistics.n_k * self.density.log_norm).sum()
-        expected -= 0.5 * (self.precisions * statistics.second).sum()
-        entropy = statistics.log_likelihood - expected
-        told = np.ldexp(entropy - 0.5 * statistics.total_weight * self.d * LOG_2_PI, statistics.exponent)
+        told = np.ldexp(
+            self.entropy(statistics) - 0.5 * statistics.total_weight * self.d * LOG_2PI, statistics.exponent
+        )
         return float(told + (after.log_partition - self.belief.log_partition))
 
     def maximise(

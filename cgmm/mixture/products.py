@@ -12,19 +12,18 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.mixture import matrices
+from cgmm.mixture.density import LOG_2PI
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.transform import freed, freed_alike
 
 if TYPE_CHECKING:
     from cgmm.types import Array
 
-LOG_2PI = float(np.log(2 * np.pi))
-
 
 def log_weights(parameters: Parameters) -> Array:
     """log π_c (k,), of weights that sum to one exactly; −inf of none."""
     with np.errstate(divide="ignore"):
-        return np.log(parameters.weights / parameters.weights.sum())
+        return np.log(parameters.unit_weights)
 
 
 def log_overlaps(f: Parameters, g: Parameters) -> Array:
@@ -132,7 +131,7 @@ def wasserstein(f: Parameters, g: Parameters) -> float:
     costs = _wasserstein_components(f, g)
     ones = np.ones((1, f.k)), np.ones((1, g.k))
     sums = vstack([kron(eye_array(f.k), ones[1]), kron(ones[0], eye_array(g.k))]).tocsr()
-    margins = np.concatenate([f.weights / f.weights.sum(), g.weights / g.weights.sum()])
+    margins = np.concatenate([f.unit_weights, g.unit_weights])
     scale = costs.max() or 1.0
     found = linprog(costs.ravel() / scale, A_eq=sums[:-1], b_eq=margins[:-1], method="highs")
     if not found.success:

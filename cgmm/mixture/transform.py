@@ -95,12 +95,12 @@ def mix(mixtures: Sequence[Parameters], weights: Array) -> Parameters:
 
 def mean(parameters: Parameters) -> Array:
     """Σ_c π_c μ_c, (d,)."""
-    return np.einsum("c,cj->j", parameters.weights / parameters.weights.sum(), parameters.means)
+    return np.einsum("c,cj->j", parameters.unit_weights, parameters.means)
 
 
 def covariance(parameters: Parameters) -> Array:
     """Σ_c π_c (Σ_c + (μ_c − m)(μ_c − m)ᵀ), m the mean; (d,d)."""
-    weights = parameters.weights / parameters.weights.sum()
+    weights = parameters.unit_weights
     away = parameters.means - mean(parameters)
     own = parameters.family.expand(parameters.covariances, parameters.k, parameters.d)
     return np.einsum("c,cij->ij", weights, own) + np.einsum("c,ci,cj->ij", weights, away, away)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgmm.mixture.density import LOG_2PI
 from cgmm.mixture.transform import freed
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _newton(weights: Array, means: Array, deviations: Array, x: Array, target: A
         logs = np.log(weights) + log_ndtr(z)
         top = logs.max(axis=1, keepdims=True)
         log_F = top[:, 0] + np.log(np.exp(logs - top).sum(axis=1))
-        logs = np.log(weights / deviations) - 0.5 * z**2 - 0.5 * np.log(2 * np.pi)
+        logs = np.log(weights / deviations) - 0.5 * z**2 - 0.5 * LOG_2PI
         slope = np.exp(logs - log_F[:, None]).sum(axis=1)
         gap = np.log(target) - log_F
         return gap / slope, gap
@@ -82,7 +83,7 @@ def box_probabilities(parameters: Parameters, lower: Array, upper: Array, accura
     by SciPy, to that absolute accuracy; it is seeded, so the same boxes give the same bits.
     """
     own = freed(parameters)
-    weights = own.weights / own.weights.sum()
+    weights = own.unit_weights
     if own.d == 1 or not own.family.correlated:
         deviations = np.sqrt(own.family.variances(own.covariances, own.k, own.d))
         each = [_between(own.means[c], deviations[c], lower, upper).prod(axis=1) for c in range(own.k)]

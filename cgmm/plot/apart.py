@@ -46,7 +46,7 @@ def directions(model: Mixture) -> Array:
 
 def farthest_apart(parameters: Parameters) -> Array:
     """See ``directions``."""
-    weights, d = parameters.weights / parameters.weights.sum(), parameters.d
+    weights, d = parameters.unit_weights, parameters.d
     if d < 2:
         raise ValueError("a projection needs two features, and the model has 1: call cgmm.plot.density")
     covariances = parameters.family.expand(parameters.covariances, parameters.k, d)
@@ -70,7 +70,7 @@ def farthest_apart(parameters: Parameters) -> Array:
 
 def distinct(parameters: Parameters, most: int) -> Labels:
     """At most so many features, those in which the means differ most for their variance, in their order."""
-    weights, k, d = parameters.weights / parameters.weights.sum(), parameters.k, parameters.d
+    weights, k, d = parameters.unit_weights, parameters.k, parameters.d
     between = weights @ (parameters.means - weights @ parameters.means) ** 2
     within = weights @ parameters.family.variances(parameters.covariances, k, d)
     order = np.argsort(-between / (between + within), kind="stable")

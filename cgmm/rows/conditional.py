@@ -11,7 +11,6 @@ from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.mixture import univariate
 from cgmm.mixture.conditioning import Conditioning
-from cgmm.mixture.features import others_than
 from cgmm.mixture.transform import conditional, marginal
 from cgmm.once import once
 from cgmm.rows.impute import drawn
@@ -112,7 +111,9 @@ class Conditionals(Generic[T]):
 
     def of(self, features: Labels) -> Conditionals[T]:
         """The distributions of some of the features, the columns (m,) of the mixture's, given the same."""
-        return replace(self, features=features)
+        found = replace(self, features=features)
+        vars(found)["weights"] = self.weights  # they follow from what is given alone
+        return found
 
     def __getitem__(self, i: int) -> T:
         """The mixture of row i."""
@@ -292,17 +293,3 @@ def check_probabilities(name: str, value: object) -> Array:
     if not ((found >= 0) & (found <= 1)).all():
         raise ValueError(f"{name} must lie between 0 and 1")
     return found
-
-
-def conditionals(
-    parameters: Parameters,
-    values: Rows,
-    given: Labels,
-    names: Names | None,
-    n_threads: int | None,
-    make: Maker[T],
-    random_state: Seed = None,
-) -> Conditionals[T]:
-    """The distributions of all other features when those given (p,) have values (n,p), NaN where one is missing."""
-    others = others_than(given, parameters.d)
-    return Conditionals(parameters, values, given, others, names, n_threads, make, random_state)

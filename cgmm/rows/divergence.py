@@ -9,6 +9,7 @@ import numpy as np
 from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.mixture import products, transform
+from cgmm.mixture.density import LOG_2PI
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,10 +52,10 @@ def entropy(f: Parameters, draws: Draws) -> Estimate:
     e^{−D(f_a‖f_b)}) (Hershey and Olsen 2007), or the normal distribution's of the same covariance.
     """
     (logs,) = draws.log_densities(f, f)
-    own, weights = products.entropies(f), f.weights / f.weights.sum()
+    own, weights = products.entropies(f), f.unit_weights
     whole = np.linalg.slogdet(transform.covariance(f))[1]
-    lower = max(-_log_products(f, f), weights @ own)
-    upper = min(-_log_variational(f, f), 0.5 * (f.d * (1 + products.LOG_2PI) + whole))
+    lower = max(-_log_products(f, f), float(weights @ own))
+    upper = min(-_log_variational(f, f), 0.5 * (f.d * (1 + LOG_2PI) + whole))
     return Estimate(-float(logs.mean()), _error(logs), float(lower), float(upper))
 
 

@@ -8,18 +8,18 @@ covariances, and for one feature, that is another constant; see docs/bayesian.md
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cgmm.mixture.laws import Wishart
-from cgmm.mixture.parameters import Parameters
-from cgmm.mixture.posterior import LOG_2_PI
+from cgmm.mixture.posterior import Expected
 from cgmm.mixture.statistics import frozen
 from cgmm.once import once
 
 if TYPE_CHECKING:
     from cgmm.mixture.laws import WeightLaw
+    from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.posterior import Belief, Posterior
     from cgmm.mixture.rules import Repair, Rules
     from cgmm.mixture.statistics import SufficientStatistics
@@ -31,7 +31,7 @@ ADDED = 10 * float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True, eq=False)
-class Believed(Parameters):
+class Believed(Expected):
     """The attributes of a model as it is now, or those that an M-step has made.
 
     law : of the weights;  concentration : (k,), or (2,k) of sticks;  mean_precision : (k,)
@@ -44,8 +44,6 @@ class Believed(Parameters):
     mean_precision: Array
     degrees: Array
     belief: Belief | None = None
-
-    needs_rows: ClassVar = False
 
     def __reduce__(self) -> tuple[Any, ...]:
         own = self.law, self.concentration, self.mean_precision, self.degrees, self.belief
@@ -64,17 +62,10 @@ class Believed(Parameters):
         )
 
     @property
-    def compiled(self) -> bool:
-        return False
-
-    @property
     def log_weights(self) -> Array:
         """(k,) what a component adds to the log-density of its mean and covariance."""
         dets = WISHART.expected_log_det(np.atleast_1d(self.degrees), self.d)
         return self.law.expected_logs(self.concentration) + 0.5 * (dets - self.d / self.mean_precision)
-
-    def log_norms(self, log_det: Array) -> Array:
-        return self.log_weights + log_det - 0.5 * self.d * LOG_2_PI
 
     @once
     def log_partition(self) -> float:
@@ -87,9 +78,7 @@ class Believed(Parameters):
     def objective(self, statistics: SufficientStatistics, rules: Rules, after: Parameters) -> float:
         """scikit-learn's bound: H(r) + ln Z(after)."""
         assert isinstance(after, Believed)
-        expected = (statistics.n_k * self.density.log_norm).sum()
-        expected -= 0.5 * (self.precisions * statistics.second).sum()
-        return float(statistics.log_likelihood - expected + after.log_partition)
+        return self.entropy(statistics) + after.log_partition
 
     def maximise(
         self, statistics: SufficientStatistics, rules: Rules, iteration: int = 0
