@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Up to this `reach`, float32 rows keep the digits of their log-densities: its root times their rounding is 1e-4.
 MOST_FLOAT32 = 1e6
+# Beyond this size of a float32 value, or of what is taken from it, the sum of a block's squares may overflow.
+LARGEST_SINGLE = 1e15
 # Beyond this `reach`, rounding may take more of a log-density of float64 rows than a part in 1e11.
 MOST_EXACT = 1e10
 # The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.
@@ -232,8 +234,8 @@ class Parameters:
 
     @property
     def needs_double(self) -> bool:
-        """Whether float32 would lose log-densities."""
-        return self.reach > MOST_FLOAT32
+        """Whether float32 would lose log-densities, or the moments of rows about the means overflow."""
+        return self.reach > MOST_FLOAT32 or not _kernels.all_within(self.means, LARGEST_SINGLE, 1)
 
     @property
     def log_weights(self) -> Array:

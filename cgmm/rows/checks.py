@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgmm import _kernels
+from cgmm.mixture.parameters import LARGEST_SINGLE
 from cgmm.rows import sampling
 from cgmm.rows.part import Part
 from cgmm.validation import check_array, first_not_within
@@ -17,8 +18,6 @@ from cgmm.validation import check_array, first_not_within
 if TYPE_CHECKING:
     from cgmm.types import Array, Labels, Partition, Rows
 
-# Beyond this size of a float32 value the sum of a block's squares may overflow: such rows are computed in float64.
-LARGEST_SINGLE = 1e15
 # Where a float32 column holds nothing larger, the squares of its values underflow: such rows are computed in float64.
 SMALLEST_SINGLE = 1e-15
 LARGEST_HARMLESS = 1e100  # A value in a row of weight zero: beyond it sums may not be numbers, zero times it or not.

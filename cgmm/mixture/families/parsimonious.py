@@ -126,6 +126,8 @@ class Parsimonious(Family):
 
     def agree(self, covariances: Array) -> bool:
         """Covariances of the family are those of highest likelihood for scatters that equal them."""
+        if (covariances == covariances[:1]).all():
+            return True
         d = covariances.shape[-1]
         found = self.hold(covariances.copy(), np.full(d, matrices.TINY), 0.0).covariances
         full = self.expand(np.abs(found - covariances), len(found), d)
