@@ -14,6 +14,10 @@ from hypothesis.extra import numpy as hnp
 from cgmm import Prior
 
 FAMILIES = ("full", "tied", "diag", "spherical")
+OTHERS = ("EII", "EEI", "VEI", "EVI", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV")  # of two features or more
+RADIAL = ("spherical", "EII", "E", "V")
+DIAGONAL = ("diag", "EEI", "VEI", "EVI", *RADIAL)
+SHARED = ("tied", "E", *OTHERS)  # those whose components have something in common
 NAMES = ("weights", "means", "covariances")
 NASTY = np.array(
     [0.0, -0.0, 1.0, -1.0, 1 / 3, 1 + 2.0**-52, 1e16, 5e-324, -1e-310, 2.3e-308, 1e-150, 1e150, -1e150, 1e-30, 1e30]
@@ -140,7 +144,7 @@ PRIORS = {  # function (d, family) → prior
 
 
 def _scale(d, family, size):
-    return size if family in ("diag", "spherical") else size * np.eye(d)
+    return size if family in DIAGONAL else size * np.eye(d)
 
 
 class Fit(NamedTuple):
@@ -150,6 +154,7 @@ class Fit(NamedTuple):
     fixed : names, kept in all components (fixed_every 1) or by masks in every so many-th
     labels : kind of responsibilities_init, or None;  stop : iteration at which a callback ends it, or None
     missing : share of the values that are not there, none of them in the first row
+    known : share of the rows whose component is told to `fit`;  noise : whether there is a noise component
     """
 
     rows: Rows = Rows()
@@ -169,6 +174,8 @@ class Fit(NamedTuple):
     missing: float = 0.0
     stop: int | None = None
     warm: bool = False
+    known: float = 0.0
+    noise: bool = False
 
     def rng(self):
         return np.random.default_rng([self.rows.seed, self.k])
@@ -185,10 +192,17 @@ class Fit(NamedTuple):
     def row_weights(self):
         return WEIGHTS[self.sample_weight](self.rng(), self.rows.n)
 
+    def component_labels(self):
+        """The components of the rows that are told, −1 of the others; None where none is told."""
+        if not self.known:
+            return None
+        rng = self.rng()
+        return np.where(rng.random(self.rows.n) < self.known, rng.integers(0, self.k, self.rows.n), -1)
+
     def masks(self):
         """Which components of each name are fixed, (k,) of bool."""
         mask = np.arange(self.k) % self.fixed_every == 0
-        if self.family == "tied":
+        if self.family in SHARED:
             return {name: np.ones(self.k, bool) if name == "covariances" else mask for name in self.fixed}
         return dict.fromkeys(self.fixed, mask)
 
@@ -208,13 +222,16 @@ class Fit(NamedTuple):
             "random_state": self.rows.seed,
             **dict(self.arguments),
         }
+        if self.noise:
+            found["noise_component"] = "uniform"
         if self.weights is not None:
             found["weights_init"] = self._some("weights", start_weights(self.weights, k, rng))
         if self.means is not None:
             found["means_init"] = self._some("means", start_means(self.means, X, k, rng))
         if self.precisions is not None:
             precisions = start_precisions(self.precisions, X, k, self.family, rng)
-            found["precisions_init"] = precisions if self.family == "tied" else self._some("covariances", precisions)
+            shared = self.family in SHARED
+            found["precisions_init"] = precisions if shared else self._some("covariances", precisions)
         if self.labels is not None:
             function = STARTS[self.labels]
             found["responsibilities_init"] = function(X, k, np.random.RandomState(self.rows.seed))
@@ -258,9 +275,9 @@ def start_precisions(kind, X, k, family, rng):
     else:
         sizes = {"unit": 1.0, "large": 1e12, "small": 1e-12, "huge": 1e200, "tiny": 1e-200, "correlated": 1.0}
         diagonal = np.full((k, d), sizes[kind])
-    if family == "spherical":
+    if family in RADIAL:
         return diagonal[:, 0].copy()
-    if family == "diag":
+    if family in DIAGONAL:
         return diagonal
     correlation = np.full((d, d), 0.99) + 0.01 * np.eye(d) if kind == "correlated" else np.eye(d)
     root = np.sqrt(diagonal)
@@ -306,7 +323,8 @@ def maybe(strategy, of=4):
 
 
 @st.composite
-def fits(draw):
+def fits(draw, labels=True, noise=True):
+    """Any fit; without known components, or without noise, where a verb knows none."""
     data = draw(rows())
     k = draw(st.integers(1, min(8, data.n)))
     fixed = draw(maybe(st.lists(st.sampled_from(NAMES), unique=True, min_size=1)))
@@ -316,7 +334,7 @@ def fits(draw):
     return Fit(
         data,
         k,
-        family=draw(st.sampled_from(FAMILIES)),
+        family=draw(st.sampled_from((*FAMILIES, *FAMILIES, *(OTHERS if data.d > 1 else ("E", "V"))))),
         arguments=tuple(arguments.items()),
         start=draw(st.sampled_from(tuple(STARTS))),
         sample_weight=draw(st.sampled_from(("none", "none", *WEIGHTS))),
@@ -335,6 +353,8 @@ def fits(draw):
         missing=draw(st.sampled_from([0.0, 0.0, 0.0, 0.1, 0.5, 0.95])),
         stop=draw(maybe(st.integers(1, 10))),
         warm=draw(st.booleans()),
+        known=draw(st.sampled_from([0.0, 0.0, 0.0, 0.2, 1.0])) if labels else 0.0,
+        noise=draw(st.sampled_from([False, False, False, True])) if noise else False,
     )
 
 

@@ -15,11 +15,11 @@ FAMILIES = ("full", "tied", "diag", "spherical")
 def expand(covariances, covariance_type, k, d):
     """Covariances of any family as k full matrices, (k, d, d)."""
     covariances = np.asarray(covariances, dtype=np.float64)
-    if covariance_type == "full":
-        return covariances
     if covariance_type == "tied":
         return np.array([covariances for c in range(k)])
-    if covariance_type == "diag":
+    if covariances.ndim == 3:
+        return covariances
+    if covariances.ndim == 2:
         return np.array([np.diag(covariances[c]) for c in range(k)])
     return np.array([covariances[c] * np.eye(d) for c in range(k)])
 
