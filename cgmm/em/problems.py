@@ -11,10 +11,10 @@ from cgmm.em.settings import NOISE, ROUNDING
 from cgmm.em.stage import STARVED
 from cgmm.mixture import matrices
 from cgmm.mixture.floor import RELATIVE, SHARE, SMALLEST, rounding_of_means
-from cgmm.mixture.parameters import MOST_EXACT, MOST_FLOAT32
+from cgmm.mixture.parameters import LARGEST_SINGLE, MOST_EXACT, MOST_FLOAT32
 from cgmm.mixture.statistics import EMPTY
 from cgmm.rows import sampling
-from cgmm.rows.checks import LARGEST_SINGLE, SCALE_ROWS, SMALLEST_SINGLE
+from cgmm.rows.checks import SCALE_ROWS, SMALLEST_SINGLE
 from cgmm.rows.floor import QUARTILES, SAMPLE
 from cgmm.rows.k_means import LARGEST_AS_IT_IS, MOST_MOVES, MOVED
 from cgmm.rows.pruning import PRUNED_ROWS
