@@ -258,3 +258,17 @@ def test_what_the_lower_bound_does_along_scikit_learns_iterates(family):
     ).fit(X)
     assert np.diff(ours.lower_bounds_).min() >= 0
     assert np.abs(ours.means_ - theirs.means_).max() > 0.01
+
+
+@kinds
+@pytest.mark.parametrize("weight", [1e-290, 1e-100, 1.0, 1e100, 1e230, 1e288])
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore::cgmm.DegenerateWarning")
+def test_row_weights_of_all_sizes_leave_a_bound(kind, weight):
+    """And what is predicted is a number, though weights of components may be zero."""
+    X = clusters(60, 2, 3)
+    w = weight * 10.0 ** np.linspace(-160, 0, 60)
+    model = BayesianGMM(3, weight_concentration_prior_type=kind, weight_concentration_prior=1e-9).fit(
+        X, sample_weight=w
+    )
+    assert np.isfinite(model.lower_bounds_).all()
+    assert np.isfinite(model.log_predictive(X)).all()

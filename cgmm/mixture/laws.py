@@ -10,9 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from cgmm.mixture.density import LOG_2PI
+
 if TYPE_CHECKING:
     from cgmm.types import Array
 
+
+# From this size of both arguments on, what Stirling's formula leaves out of ln B(a, b), 1 / 12a, is less than rounding.
+STIRLING = 1e20
 
 # Weights
 
@@ -111,9 +116,7 @@ class DirichletProcess(NamedTuple):
 
     def log_partition(self, concentration: Array) -> float:
         """Σ_c ln B(1 + n_c, γ + Σ_{l>c} n_l)."""
-        from scipy.special import betaln  # slow to import
-
-        return float(betaln(*concentration).sum())
+        return float(_log_beta(*concentration).sum())
 
 
 WEIGHT_LAWS: dict[str, type[Dirichlet] | type[DirichletProcess]] = {
@@ -215,4 +218,15 @@ def _log_gamma(values: Array) -> Array:
     from scipy.special import gammaln  # slow to import
 
     found: Array = gammaln(values)
+    return found
+
+
+def _log_beta(a: Array, b: Array) -> Array:
+    """ln B(a, b), of large arguments by Stirling's formula, where SciPy's is no number."""
+    from scipy.special import betaln  # slow to import
+
+    large = np.minimum(a, b) >= STIRLING
+    found: Array = betaln(np.where(large, 1.0, a), np.where(large, 1.0, b))
+    a, b = a[large], b[large]
+    found[large] = 0.5 * (LOG_2PI - np.log(a + b)) - (a - 0.5) * np.log1p(b / a) - (b - 0.5) * np.log1p(a / b)
     return found

@@ -40,7 +40,8 @@ def _of_features(posterior: Posterior, X: Rows, features: Labels, n_threads: int
     wider = (1.0 + 1.0 / posterior.mean_precision) * counts
     degrees = law.student(counts, posterior.d)
     joints = _apart(posterior, features) if law.apart else [_together(posterior, features)]
-    logs = np.tile(np.log(posterior.weights), (len(X), 1))
+    with np.errstate(divide="ignore"):  # of a weight that is zero
+        logs = np.tile(np.log(posterior.weights), (len(X), 1))
     for joint in joints:
         logs += joint.log_densities(X, wider, degrees, n_threads)
     top = logs.max(axis=1)
