@@ -12,7 +12,9 @@ from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning
 from cgmm.fit import batches, fitting, report
 from cgmm.fit.batches import Solver
 from cgmm.fit.ledger import Ledger, Outcome
+from cgmm.fit.posteriors import Posteriors
 from cgmm.fit.state import State
+from cgmm.mixture.posterior import Belief
 from cgmm.rows.evaluation import criteria_of
 
 if TYPE_CHECKING:
@@ -48,7 +50,7 @@ class Run:
         """skip : a problem that cannot be fitted is noted, and no error"""
         largest = task.requests[-1]
         self.problems, self.task, self.skip = problems, task, skip
-        self.ledger = Ledger(len(problems), largest.k, largest.family, task.requests)
+        self.ledger = _ledger_of(len(problems), largest, task.requests)
         self.notes = Notes(problems, largest.on_degenerate)
 
     def steps(self) -> Iterator[tuple[int, int]]:
@@ -116,6 +118,13 @@ class Run:
         self.notes.take(i, best)
 
 
+def _ledger_of(m: int, largest: Request, requests: Sequence[Request]) -> Ledger:
+    """The ledger of what is to be fitted to m problems."""
+    if largest.beliefs is None:
+        return Ledger(m, largest.k, largest.family, requests)
+    return Posteriors(m, largest.k, largest.family, largest.beliefs.kind, requests)
+
+
 def _fitted(problems: Problems, i: int, task: Task, asked: Request, d: int | None) -> Outcome:
     """The fit of one number of components."""
     try:
@@ -130,10 +139,13 @@ def _fitted(problems: Problems, i: int, task: Task, asked: Request, d: int | Non
 
 def _outcome_of(search: Search, names: Names | None, certainty: bool) -> Outcome:
     fit, settings = search.best, search.settings
+    state, told = State.of(search, names), tuple(report.faults(fit, settings, names))
+    if isinstance(search.problem.target, Belief):  # the lower bound tells how good it is
+        return Outcome(state=state, told=told)
     return Outcome(
-        state=State.of(search, names),
+        state=state,
         criteria=criteria_of(search.problem.data, fit.parameters, settings.n_threads, certainty),
-        told=tuple(report.faults(fit, settings, names)),
+        told=told,
         leans=search.leans(fit.parameters),
     )
 
