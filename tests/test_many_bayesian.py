@@ -11,6 +11,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from cgmm import GMM, BayesianFits, BayesianGMM, Fits, fit_many
+from cgmm.fit.many import Task, side_by_side
+from cgmm.rows.problems import problems_of
 from gaps import gappy
 from many import UNWARNED, problems_like, weights_like
 from posteriors import FITTED
@@ -249,3 +251,16 @@ def test_the_model_stays_as_it_is(capsys):
     fit_many(problems_like(60, 2, 2, m=2), [1, 2], model=model)
     assert model.get_params() == before and not hasattr(model, "weights_")
     assert capsys.readouterr().out == ""
+
+
+def test_an_error_ends_the_fits_that_run_beside_it():
+    """As Ctrl-C does: those that run end after their iteration, and the others never begin."""
+    endless = {"max_iter": 10**9, "tol": 0, "n_threads": 3}
+    problems = [clusters(90, 2, 2), np.zeros((1, 2)), *(clusters(200, 2, 3, seed=i) for i in range(12))]
+    task = Task([believed(**endless)._asks()], "lower_bound", [0] * len(problems))
+    found = side_by_side(problems_of(problems, None, False, None), range(1, len(problems)), task, 2, 3)
+    i, outcome = next(found)
+    assert i == 1 and "n_samples=1" in str(outcome.error)
+    found.close()  # and not after a thousand million iterations
+    with pytest.raises(StopIteration):
+        next(found)
