@@ -4,6 +4,7 @@ from cgmm.command import signals  # isort: skip  # before NumPy: Ctrl-C meanwhil
 from cgmm import waiting  # isort: skip  # before any other loads the kernels, and OpenMP with them
 from cgmm import plot
 from cgmm.bayesian import BayesianGMM
+from cgmm.bayesian_fits import BayesianFits
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
@@ -21,6 +22,7 @@ from cgmm.tables import Table, table
 del signals, waiting
 __all__ = [
     "GMM",
+    "BayesianFits",
     "BayesianGMM",
     "ConvergenceWarning",
     "DegenerateError",

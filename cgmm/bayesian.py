@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from cgmm import errors
 from cgmm.distribution import Distribution
 from cgmm.em.stage import Fit
 from cgmm.fit.request import bayesian_request_of
 from cgmm.fit.state import State
-from cgmm.fitted import reads
+from cgmm.fitted import part, reads
 from cgmm.gmm import GMM
 from cgmm.learner import Learner
 from cgmm.mixture.posterior import Posterior
@@ -35,6 +36,17 @@ if TYPE_CHECKING:
         Starts,
     )
 
+ASSIGNED = (
+    "its weights_, means_ or covariances_ were assigned, which makes it the mixture of these: nothing is believed of "
+    "it until the next fit"
+)
+# What GMM has and a posterior has not, and what to do instead.
+ABSENT = {
+    "partial_fit": "a step of stepwise EM is one of a point, not of a posterior. Fit blocks of rows, a file or a Dask "
+    "collection (docs/large-data.md), or a GMM by partial_fit",
+    **dict.fromkeys(("bic", "aic", "icl"), "lower_bound_ compares its fits, whatever their size, family and prior"),
+    "to_sklearn": "use prune(point=True).to_sklearn()",
+}
 LIVES = 1.0  # A component lives if the rows that belong to it weigh at least as much as one row.
 
 
@@ -139,7 +151,9 @@ class BayesianGMM(Distribution[GMM], Learner):
 
     Notes
     -----
-    Fitted arrays are float64 and read-only. As a distribution (``sample``, ``marginal``, ``condition``, ``level`` and
+    Fitted arrays are float64 and read-only. ``weights_``, ``means_`` and one of ``covariances_``, ``precisions_`` and
+    ``precisions_cholesky_`` can be assigned, as in ``GMM``: the model is then the mixture of these, of which nothing is
+    believed until the next fit. As a distribution (``sample``, ``marginal``, ``condition``, ``level`` and
     all verbs of docs/distribution.md) it is the mixture of ``weights_``, ``means_`` and ``covariances_``, and what is
     made of it is a GMM.
 
@@ -211,6 +225,11 @@ class BayesianGMM(Distribution[GMM], Learner):
         self.checkpoint = checkpoint
         self.checkpoint_interval = checkpoint_interval
 
+    weights_: Array = part("weights")
+    means_: Array = part("means")
+    covariances_: Array = part("covariances")
+    precisions_: Array = part("precisions")
+    precisions_cholesky_: Array = part("precisions_cholesky")
     weight_concentration_: Array | tuple[Array, Array] = reads(lambda self: _apart(self._posterior.concentration))
     mean_precision_: Array = reads(lambda self: self._posterior.mean_precision)
     degrees_of_freedom_: Array | float = reads(lambda self: _plain(self._posterior.degrees))
@@ -220,7 +239,22 @@ class BayesianGMM(Distribution[GMM], Learner):
     degrees_of_freedom_prior_: float = reads(lambda self: self._posterior.belief.degrees)
     covariance_prior_: Array | float = reads(lambda self: _plain(self._posterior.belief.covariance))
     n_effective_: int = reads(lambda self: int(np.count_nonzero(self._posterior.masses >= LIVES)))
-    _posterior: Posterior = reads(lambda self: self._parameters)
+
+    @property
+    def _posterior(self) -> Posterior:
+        """What is believed; NotFittedError if parts have been assigned since."""
+        found = self._parameters
+        if not isinstance(found, Posterior):
+            raise errors.not_fitted(self, ASSIGNED)
+        return found
+
+    if not TYPE_CHECKING:  # a type checker is to find what there is not
+
+        def __getattr__(self, name: str) -> Any:
+            """AttributeError of what GMM has and this has not, which says why; or that of a property."""
+            if name not in ABSENT:
+                return super().__getattribute__(name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {ABSENT[name]}")
 
     def score_samples(self, X: ArrayLike) -> Array:
         """What is expected of the logarithms of each row's densities, ln Σ_c exp E ln π_c N(x | μ_c, Λ_c⁻¹), for rows X
@@ -241,6 +275,7 @@ class BayesianGMM(Distribution[GMM], Learner):
         distributions (Bishop 2006, 10.81; docs/bayesian.md), whose integral is one. It tells how surprising a row is,
         and compares with ``GMM.score_samples``. With missing="marginal", of what is observed of a row.
         """
+        assert self._posterior
         return self._evaluations(X).log_predictive()
 
     def _made(self, parameters: Parameters, names: Names | None = None) -> GMM:
@@ -255,11 +290,15 @@ class BayesianGMM(Distribution[GMM], Learner):
 
     def _estimate_log_weights(self) -> Array:
         """E ln π_c (k,), under the name that scikit-learn's users know."""
-        posterior = self._posterior
+        posterior = self._parameters
+        if not isinstance(posterior, Posterior):
+            return super()._estimate_log_weights()
         return posterior.belief.weights.expected_logs(posterior.concentration)
 
     def _estimate_log_prob(self, X: ArrayLike) -> Array:
         """E ln N(x_i | μ_c, Λ_c⁻¹) (n,k), under that name."""
+        if not isinstance(self._parameters, Posterior):
+            return super()._estimate_log_prob(X)
         return self._estimate_weighted_log_prob(X) - self._estimate_log_weights()
 
     def prune(self, least: float = LIVES, *, point: bool = False) -> BayesianGMM | GMM:

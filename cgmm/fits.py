@@ -5,14 +5,15 @@ from __future__ import annotations
 import copy
 import operator
 import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
 from cgmm import errors, fits_file, protocol
 from cgmm.gmm import GMM
-from cgmm.rows.evaluation import Asked
+from cgmm.rows.evaluation import Asked, Evaluations
 from cgmm.rows.open import open_rows
 from cgmm.rows.problems import Grouped, problems_of
 from cgmm.validation import check_missing, check_threads
@@ -23,52 +24,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cgmm.fit.ledger import Ledger
+    from cgmm.learner import Learner
     from cgmm.rows.problems import Problems, Titles
     from cgmm.types import Array, ArrayLike, Labels, Mask, Names, Output
 
-NOTHING = {"labels": -1, "responsibilities": np.nan, "log_likelihood": np.nan}  # Of a row whose problem has no fit.
+M = TypeVar("M", bound="Learner")  # The estimator of which each fit is one.
 
 
-class Fits:
-    """The mixtures of m problems: what ``cgmm.fit_many`` has found.
+class ManyFits(Generic[M]):
+    """The fits of m problems, whatever of a mixture they have learnt: see Fits."""
 
-    ``fits[i]`` is the i-th as a fitted GMM, ``fits.of(label)`` that of a group or of a named column, and ``len(fits)``
-    is m. The arrays are read-only. With a sequence of numbers of components, k is the largest; a problem that has fewer
-    has weights of zero, and means and covariances that are NaN, for the rest. All is NaN of a problem without a fit.
+    _class: ClassVar[type[Any]]  # M
+    _told: ClassVar[tuple[str, ...]]  # The columns of to_frame.
+    _believed: ClassVar[bool]  # Whether each fit is a posterior.
+    labels: NDArray[Any]
 
-    Attributes
-    ----------
-    labels : ndarray (m,)
-        The groups, sorted; the names of the columns; or 0 … m − 1.
-    weights : ndarray (m, k)
-    means : ndarray (m, k, d)
-    covariances : ndarray
-        (m, k, d, d) full, (m, d, d) tied, (m, k, d) diag, (m, k) spherical.
-    log_likelihood : ndarray (m,)
-        Of all rows of the problem (nats), under the fitted parameters.
-    aic, bic : ndarray (m,)
-        Smaller is better.
-    converged : ndarray (m,) of bool
-    n_iter : ndarray (m,) of int
-        Iterations of EM.
-    n_components : ndarray (m,) of int
-        Of the fit that was chosen; 0 where there is none.
-    errors : dict
-        From the index of each problem that has no fit to the reason.
-    warnings : dict
-        From an index to what ``GMM.fit`` would have warned of, a tuple of str, where there is something to tell.
-    """
-
-    def __init__(self, ledger: Ledger, titles: Titles, model: GMM, seeds: Sequence[int]) -> None:
+    def __init__(self, ledger: Ledger, titles: Titles, model: M, seeds: Sequence[int]) -> None:
         """model : of the arguments of all fits;  seeds : random_state of each"""
         self._ledger, self._titles, self._model, self._seeds = ledger, titles, model, seeds
         self.labels = titles.labels
         self.weights: Array = ledger.weights
         self.means: Array = ledger.means
         self.covariances: Array = ledger.covariances
-        self.log_likelihood: Array = ledger.log_likelihood
-        self.aic: Array = ledger.aic
-        self.bic: Array = ledger.bic
         self.converged: Mask = ledger.converged
         self.n_iter: Labels = ledger.n_iter
         self.n_components: Labels = ledger.n_components
@@ -78,8 +55,8 @@ class Fits:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> GMM:
-        """The fitted GMM of a problem: what ``GMM(…, random_state=seed).fit(X_i)`` gives, bit for bit.
+    def __getitem__(self, index: int) -> M:
+        """The fitted model of a problem: what ``fit`` of one with its seed gives, bit for bit.
 
         Raises
         ------
@@ -95,14 +72,14 @@ class Fits:
         if i in self.errors:
             raise ValueError(f"{self._titles.told(i)} has no fit: {self.errors[i]}")
         model = copy.copy(self._model)
-        model.n_components, model.random_state = int(self.n_components[i]), self._seeds[i]
+        model.set_params(n_components=int(self.n_components[i]), random_state=self._seeds[i])
         return model._with(self._ledger.state(i))
 
-    def __iter__(self) -> Iterator[GMM]:
+    def __iter__(self) -> Iterator[M]:
         return (self[i] for i in range(len(self)))
 
-    def of(self, label: Any) -> GMM:
-        """The fitted GMM of a group, or of a column, by its label; KeyError if there is none."""
+    def of(self, label: Any) -> M:
+        """The fitted model of a group, or of a column, by its label; KeyError if there is none."""
         return self[self._index_of(label)]
 
     def predict(self, X: ArrayLike, *, groups: ArrayLike | None = None, columns: bool = False) -> Any:
@@ -125,18 +102,20 @@ class Fits:
         ValueError, TypeError
             X or groups cannot be used.
         """
-        return self._evaluate("labels", X, groups, columns)
+        return self._evaluate(partial(_evaluated, "labels"), -1, X, groups, columns)
 
     def predict_proba(self, X: ArrayLike, *, groups: ArrayLike | None = None, columns: bool = False) -> Any:
         """The probability of each component given each row; as ``predict``, with one more axis (…, k).
 
         Zero for components that a problem does not have, NaN where it has no fit.
         """
-        return self._evaluate("responsibilities", X, groups, columns)
+        k = self.weights.shape[1]
+        return self._evaluate(partial(_responsibilities, k), np.full(k, np.nan), X, groups, columns)
 
     def score_samples(self, X: ArrayLike, *, groups: ArrayLike | None = None, columns: bool = False) -> Any:
-        """The log-likelihood (nats) of each row; as ``predict``, NaN where its problem has no fit."""
-        return self._evaluate("log_likelihood", X, groups, columns)
+        """The log-likelihood (nats) of each row, as the fit of its problem has it; as ``predict``, NaN where there is
+        none."""
+        return self._evaluate(partial(_evaluated, "log_likelihood"), np.nan, X, groups, columns)
 
     def to_frame(self, components: bool = False) -> Any:
         """A pandas.DataFrame: a row for each problem, or with ``components=True`` for each component of each.
@@ -156,8 +135,7 @@ class Fits:
 
         index = pd.Index(self.labels, name=self._titles.kind)
         if not components:
-            names = ("n_components", "log_likelihood", "aic", "bic", "converged", "n_iter")
-            told = {name: getattr(self, name) for name in names}
+            told = {name: getattr(self, name) for name in self._told}
             if self.errors:
                 told["error"] = np.array([self.errors.get(i, "") for i in range(len(self))], dtype=object)
             return pd.DataFrame(told, index=index)
@@ -205,8 +183,8 @@ class Fits:
         ValueError
             It is damaged, not of fits, or of a newer version; the message names the file and the fault.
         """
-        saved = fits_file.load(path)
-        model = GMM._of_file(saved.settings, saved.ledger.family, saved.ledger.k)
+        saved = fits_file.load(path, cls._believed)
+        model = cls._class._of_file(saved.settings, saved.ledger.family, saved.ledger.k)
         return cls(saved.ledger, saved.titles, model, saved.seeds)
 
     def __repr__(self) -> str:
@@ -215,7 +193,7 @@ class Fits:
         sizes = f"{k[0]} to {k[-1]} components" if len(k) > 1 else f"{k[0]} components" if k else "no fit"
         told = [f"{m} problems", sizes, f"{self._ledger.d} features", f"{int(self.converged.sum())} converged"]
         told += [f"{repaired} with warnings"] * bool(repaired) + [f"{failed} without a fit"] * bool(failed)
-        return f"Fits({', '.join(told)})"
+        return f"{type(self).__name__}({', '.join(told)})"
 
     def _index_of(self, label: Any) -> int:
         found = np.flatnonzero(self.labels == label)
@@ -229,29 +207,27 @@ class Fits:
         told = range(self._ledger.d) if names is None else names
         return [""] if len(told) == 1 else [f"_{name}" for name in told]
 
-    def _evaluate(self, what: Output, X: Any, groups: Any, columns: bool) -> Any:
+    def _evaluate(self, ask: Callable[[Evaluations], Any], nothing: Any, X: Any, groups: Any, columns: bool) -> Any:
+        """What is asked of the rows of each problem beside its mixture; `nothing` of each row where there is no fit."""
         problems = problems_of(X, groups, columns)
         n_threads, gaps = check_threads(self._model.n_threads), check_missing(self._model.missing)
         told: dict[str, None] = {}
-        found = []
+        found: list[NDArray[Any]] = []
         for at, i in enumerate(self._indices(problems)):
             rows = problems.part(at).rows
             if i in self.errors:
-                found.append(self._nothing(what, len(rows)))
+                found.append(np.full((len(rows), *np.shape(nothing)), nothing))
                 continue
             own = protocol.feature_names(rows)
             try:
                 told[protocol.check_feature_names(problems.names_of(at, own), self._ledger.names[i]) or ""] = None
-                found.append(self._evaluated(what, rows, Asked(self._ledger.parameters(i), own, n_threads, gaps)))
+                asked = Asked(self._ledger.parameters(i), own, n_threads, gaps)
+                found.append(np.asarray(ask(open_rows(rows, None, gaps).evaluations(asked))))
             except (ValueError, TypeError) as error:
                 raise type(error)(f"{problems.titles.told(at)}: {error}") from error
         for text in filter(None, told):
             errors.warn(text, UserWarning)
         return problems.gather(found)
-
-    def _nothing(self, what: Output, n: int) -> NDArray[Any]:
-        """What there is to say of n rows whose problem has no fit."""
-        return np.full((n, self.weights.shape[1]) if what == "responsibilities" else n, NOTHING[what])
 
     def _indices(self, problems: Problems) -> list[int]:
         """The fit that each of some problems belongs to."""
@@ -268,10 +244,52 @@ class Fits:
             raise ValueError(f"X has {len(problems)} problems, and {len(self)} were fitted")
         return list(range(len(self)))
 
-    def _evaluated(self, what: Output, rows: Any, asked: Asked) -> NDArray[Any]:
-        """The values of the rows of one problem under its mixture, with a column for each of k components."""
-        k = self.weights.shape[1]
-        found = open_rows(rows, None, asked.gaps).evaluations(asked).evaluate(what)
-        if what == "responsibilities" and found.shape[1] < k:
-            found = np.pad(found, ((0, 0), (0, k - found.shape[1])))
-        return np.asarray(found)
+
+class Fits(ManyFits[GMM]):
+    """The mixtures of m problems: what ``cgmm.fit_many`` has found.
+
+    ``fits[i]`` is the i-th as a fitted GMM, ``fits.of(label)`` that of a group or of a named column, and ``len(fits)``
+    is m. The arrays are read-only. With a sequence of numbers of components, k is the largest; a problem that has fewer
+    has weights of zero, and means and covariances that are NaN, for the rest. All is NaN of a problem without a fit.
+
+    Attributes
+    ----------
+    labels : ndarray (m,)
+        The groups, sorted; the names of the columns; or 0 … m − 1.
+    weights : ndarray (m, k)
+    means : ndarray (m, k, d)
+    covariances : ndarray
+        (m, k, d, d) full, (m, d, d) tied, (m, k, d) diag, (m, k) spherical.
+    log_likelihood : ndarray (m,)
+        Of all rows of the problem (nats), under the fitted parameters.
+    aic, bic : ndarray (m,)
+        Smaller is better.
+    converged : ndarray (m,) of bool
+    n_iter : ndarray (m,) of int
+        Iterations of EM.
+    n_components : ndarray (m,) of int
+        Of the fit that was chosen; 0 where there is none.
+    errors : dict
+        From the index of each problem that has no fit to the reason.
+    warnings : dict
+        From an index to what ``GMM.fit`` would have warned of, a tuple of str, where there is something to tell.
+    """
+
+    _class, _believed = GMM, False
+    _told = ("n_components", "log_likelihood", "aic", "bic", "converged", "n_iter")
+
+    def __init__(self, ledger: Ledger, titles: Titles, model: GMM, seeds: Sequence[int]) -> None:
+        super().__init__(ledger, titles, model, seeds)
+        self.log_likelihood: Array = ledger.log_likelihood
+        self.aic: Array = ledger.aic
+        self.bic: Array = ledger.bic
+
+
+def _evaluated(what: Output, evaluations: Evaluations) -> Any:
+    return evaluations.evaluate(what)
+
+
+def _responsibilities(k: int, evaluations: Evaluations) -> Any:
+    """Of each row, with a column for each of k components."""
+    found = evaluations.evaluate("responsibilities")
+    return np.pad(found, ((0, 0), (0, k - found.shape[1]))) if found.shape[1] < k else found

@@ -7,9 +7,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cgmm.fit.ledger import COUNTS, NUMBERS, OF_COMPONENTS, Ledger
+from cgmm.fit.ledger import Ledger
+from cgmm.fit.posteriors import Posteriors
 from cgmm.mixture.families import FAMILIES
-from cgmm.persistence import FITS, checked_parameters, names_of, naming_damage, plain, read, settings_of, write
+from cgmm.mixture.laws import PRECISION_LAWS, WEIGHT_LAWS
+from cgmm.persistence import (
+    FITS,
+    check_believed,
+    checked_parameters,
+    names_of,
+    naming_damage,
+    plain,
+    read,
+    settings_of,
+    write,
+)
 from cgmm.rows.problems import KINDS, Titles
 from cgmm.validation import check_choice, check_seed
 
@@ -18,8 +30,8 @@ if TYPE_CHECKING:
 
     from cgmm.types import Array, Names
 
-VERSION = 1
-ARRAYS = (*OF_COMPONENTS, *NUMBERS, *COUNTS, "least", "converged", "history", "labels")
+VERSION, OF_POINTS = 2, 1  # who does not know of posteriors is to refuse them
+BESIDE = ("history", "labels")  # Arrays that are none of a ledger's.
 
 
 class Saved(NamedTuple):
@@ -34,13 +46,13 @@ class Saved(NamedTuple):
 def save(path: str | os.PathLike[str], saved: Saved) -> None:
     """Write fits to path, atomically; ValueError if the labels of their problems are Python objects but no texts."""
     ledger, (kind, labels, names) = saved.ledger, saved.titles
-    arrays: dict[str, Any] = {name: getattr(ledger, name) for name in ARRAYS if hasattr(ledger, name)}
+    arrays: dict[str, Any] = {name: getattr(ledger, name) for name in ledger.arrays}
     arrays["n_k"] = np.where([[ledger.remembers(i)] for i in range(len(labels))], ledger.n_k, np.nan)
     arrays["history"] = np.concatenate(ledger.history)
     arrays["labels"] = _plain_labels(labels)
     header = {
         "format": FITS,
-        "version": VERSION,
+        "version": VERSION if isinstance(ledger, Posteriors) else OF_POINTS,
         "covariance_type": ledger.family.name,
         "kind": kind,
         "objects": labels.dtype.hasobject,
@@ -51,13 +63,21 @@ def save(path: str | os.PathLike[str], saved: Saved) -> None:
         "errors": list(ledger.errors.items()),
         "warnings": list(ledger.told.items()),
     }
+    if isinstance(ledger, Posteriors):
+        header["belief"] = ledger.kind
     write(path, header, arrays)
 
 
-def load(path: str | os.PathLike[str]) -> Saved:
-    """What `save` wrote; ValueError names the file and what is wrong with it."""
+def load(path: str | os.PathLike[str], believed: bool) -> Saved:
+    """What `save` wrote of posteriors, or of mixtures; ValueError names the file and what is wrong with it."""
     with naming_damage(path, "the fits of many problems") as file:
-        header, arrays = read(file, FITS, VERSION, lambda _: ARRAYS)
+        header, arrays = read(file, FITS, VERSION, _needed)
+        if ("belief" in header) != believed:
+            raise ValueError(
+                "it holds mixtures, not posteriors: use Fits.load"
+                if believed
+                else "it holds posteriors: use BayesianFits.load"
+            )
         settings = settings_of(header)
         ledger = _ledger(header, arrays)
         titles = _titles(header, arrays["labels"], ledger)
@@ -67,15 +87,29 @@ def load(path: str | os.PathLike[str]) -> Saved:
         return Saved(ledger, titles, seeds, settings)
 
 
-def _ledger(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ledger:
+def _needed(header: Mapping[str, Any]) -> tuple[str, ...]:
+    """The arrays that a file with this header has."""
+    return (*(Posteriors if "belief" in header else Ledger).arrays, *BESIDE)
+
+
+def _empty(header: Mapping[str, Any], m: int, k: int) -> Ledger:
+    """A ledger for what a file with this header holds."""
     family = check_choice("covariance_type", header.get("covariance_type"), FAMILIES)
+    if "belief" not in header:
+        return Ledger(m, k, family)
+    check_choice("covariance_type", family.name, PRECISION_LAWS)
+    check_choice("belief", header["belief"], WEIGHT_LAWS)
+    return Posteriors(m, k, family, header["belief"])
+
+
+def _ledger(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Ledger:
     means = arrays["means"]
     if means.ndim != 3 or not means.shape[0] or not means.shape[1]:
         raise ValueError(f"means has shape {means.shape}")
     m, k, d = means.shape
-    ledger = Ledger(m, k, family)
+    ledger = _empty(header, m, k)
     ledger.make_room(d)
-    for name in (name for name in ARRAYS if hasattr(ledger, name) and name != "history"):
+    for name in ledger.arrays:
         own, found = getattr(ledger, name), arrays[name]
         if found.shape != own.shape or not np.can_cast(found.dtype, own.dtype, "same_kind"):
             raise ValueError(f"{name} has shape {found.shape} and type {found.dtype}, not {own.shape}, {own.dtype}")
@@ -106,6 +140,8 @@ def _check_fit(ledger: Ledger, i: int) -> None:
     weights, n_k, *others = ledger.of(i, int(ledger.n_components[i]))
     try:
         checked_parameters(ledger.family, weights, *others)
+        if isinstance(ledger, Posteriors):
+            check_believed(ledger.belief(i), ledger.masses[i, : len(weights)], ledger.d)
     except ValueError as error:
         raise ValueError(f"problem {i}: {error}") from None
     if not (np.isnan(n_k).all() or ((n_k >= 0).all() and n_k.any() and (ledger.least[i] > 0).all())):

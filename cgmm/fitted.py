@@ -244,7 +244,7 @@ class Fitted(Estimator):
         family = check_choice("covariance_type", self.covariance_type, FAMILIES)
         state = vars(self).get("_state")
         if isinstance(state, State):
-            state = Assigned(Parts.of(state.fit.parameters.normals), state.names)
+            state = Assigned(Parts.of(state.fit.parameters.point.normals), state.names)
         elif not isinstance(state, Assigned):
             state = Assigned()
         self._state = state.with_part(name, value, family)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cgmm.em.stepwise import Memory
     from cgmm.fit.request import Request
     from cgmm.mixture.families import Family
+    from cgmm.persistence import Loaded
     from cgmm.types import ArrayLike, Labels, OnDegenerate
 
 
@@ -116,9 +117,15 @@ class Learner(Fitted):
             It is damaged, not cgmm's, of a newer version, or holds another kind of model; the message names the file
             and the fault.
         """
-        parameters, lower_bounds, converged, names, memory, settings = persistence.load(path, cls._kind)
-        model = cls._of_file(settings, parameters.family, parameters.k)
-        return model._with(State(Fit(parameters, lower_bounds, converged), names, memory=memory))
+        return cls._of_loaded(persistence.load(path, cls._kind))
+
+    @classmethod
+    def _of_loaded(cls, loaded: Loaded) -> Self:
+        """The model that a file holds."""
+        parameters = loaded.parameters
+        model = cls._of_file(loaded.settings, parameters.family, parameters.k)
+        fit = Fit(parameters, loaded.lower_bounds, loaded.converged)
+        return model._with(State(fit, loaded.names, memory=loaded.memory))
 
     @classmethod
     def _of_file(cls, settings: Mapping[str, Any], family: Family, k: int) -> Self:

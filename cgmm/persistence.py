@@ -7,7 +7,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -37,7 +37,7 @@ BOX = tuple(f"noise_{name}" for name in Box._fields)
 ORTHONORMAL = 1e-6  # Inner products of a box's axes are those of unit vectors to this: rounding leaves far less.
 TOLD = ("seen", "iterations", "batches")
 LARGEST_EXPONENT = 1200  # Of a stream's sums of weights: no double's is as far from zero.
-POSTERIOR = "BayesianGMM"  # The kind of model that has a posterior.
+BAYESIAN = "BayesianGMM"  # The kind of model that may have a posterior.
 BELIEF = ("mean", "covariance")
 STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
 
@@ -70,6 +70,8 @@ def save(
         "precisions_cholesky": parameters.precisions_cholesky,
         "lower_bounds": lower_bounds,
     }
+    if kind == BAYESIAN:
+        header["belief"] = None  # of parts that were assigned nothing is believed
     if isinstance(parameters, Posterior):
         told = parameters.belief.told()
         header["belief"] = {name: value for name, value in told.items() if not isinstance(value, np.ndarray)}
@@ -87,32 +89,48 @@ def save(
     write(path, header, arrays)
 
 
-def load(
-    path: str | os.PathLike[str] | BinaryIO, kind: str
-) -> tuple[Parameters, Array, bool, Names | None, Memory | None, dict[str, Any]]:
-    """Parameters, history, converged, feature names, what is remembered of the rows and settings of a file.
+class Loaded(NamedTuple):
+    """What a file holds: the kind of model, its parameters, history, feature names, what is remembered of the rows, and
+    the arguments that it was made with."""
 
-    ValueError names the file and what is wrong with it, also if it is of another kind of model.
+    kind: str
+    parameters: Parameters
+    lower_bounds: Array
+    converged: bool
+    names: Names | None
+    memory: Memory | None
+    settings: dict[str, Any]
+
+
+def load(path: str | os.PathLike[str] | BinaryIO, *kinds: str) -> Loaded:
+    """What a file holds.
+
+    ValueError names the file and what is wrong with it, also if it is of none of the kinds of model that are asked for.
     """
     with naming_damage(path, "a cgmm model") as file:
         header, arrays = read(file, MODEL, VERSION, _needed)
         found = header.get("model", "GMM")  # files of older versions lack it
-        if found != kind:
-            raise ValueError(f"it holds a {found}, not a {kind}: load it with {found}.load")
+        if found not in kinds:
+            raise ValueError(f"it holds a {found}, not a {' or '.join(kinds)}: load it with {found}.load")
         parameters = _parameters(header, arrays)
-        if kind == POSTERIOR:
+        if _is_believed(header):
             parameters = _believed(header, arrays, parameters)
         converged = _converged(header)
         settings = settings_of(header)
         names = names_of(header.get("feature_names"), parameters.d)
         memory = _memory(header, arrays, parameters)
-        return parameters, arrays["lower_bounds"], converged, names, memory, settings
+        return Loaded(found, parameters, arrays["lower_bounds"], converged, names, memory, settings)
 
 
 def _needed(header: Mapping[str, Any]) -> tuple[str, ...]:
     """The arrays that a file with this header has."""
     names = ARRAYS + (STREAM if "stream" in header else ()) + (BOX if header.get("noise", {}).get("box") else ())
-    return names + (("masses", *(f"belief_{name}" for name in BELIEF)) if header.get("model") == POSTERIOR else ())
+    return names + (("masses", *(f"belief_{name}" for name in BELIEF)) if _is_believed(header) else ())
+
+
+def _is_believed(header: Mapping[str, Any]) -> bool:
+    """Whether a file with this header holds a posterior."""
+    return header.get("model") == BAYESIAN and header["belief"] is not None
 
 
 def write(path: str | os.PathLike[str] | BinaryIO, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
@@ -228,9 +246,13 @@ def read(
 
 def _other_format(header: object, format: str) -> str:
     """What is wrong with a header that is not of the format that is looked for."""
-    found = header.get("format") if isinstance(header, dict) else None
-    others = {MODEL: "it holds one model: use GMM.load", FITS: "it holds the fits of many problems: use Fits.load"}
-    return others.get(str(found), "its header is not cgmm's")
+    told = header if isinstance(header, dict) else {}
+    fits = "BayesianFits" if "belief" in told else "Fits"
+    others = {
+        MODEL: f"it holds one model: use {told.get('model', 'GMM')}.load",
+        FITS: f"it holds the fits of many problems: use {fits}.load",
+    }
+    return others.get(str(told.get("format")), "its header is not cgmm's")
 
 
 def _parameters(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> Parameters:
@@ -278,26 +300,35 @@ def _noise(header: Mapping[str, Any], arrays: Mapping[str, Array], d: int) -> No
 def _believed(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Parameters:
     """The posterior that the parameters are of."""
     told = header["belief"]
-    family, k, d = parameters.family, parameters.k, parameters.d
-    check_choice("covariance_type", family.name, PRECISION_LAWS)
-    masses = check_start_array("masses", arrays["masses"], (k,))
-    if (masses < 0).any():
-        raise ValueError("masses must not be negative")
-    degrees = check_positive("its header's degrees", told["degrees"])
-    if not degrees > d - 1:
-        raise ValueError(f"its header's degrees are {degrees}, of {d} features")
-    belief = Belief.of_told(
-        family,
-        k=k,
-        kind=told["kind"],
-        concentration=check_positive("its header's concentration", told["concentration"]),
-        mean_precision=check_positive("its header's mean_precision", told["mean_precision"]),
-        mean=check_start_array("belief_mean", arrays["belief_mean"], (d,)),
-        degrees=degrees,
-        covariance=check_scale("belief_covariance", arrays["belief_covariance"], family, d),
-        rows=check_real("its header's rows", told["rows"]),
+    check_choice("covariance_type", parameters.family.name, PRECISION_LAWS)
+    mean, covariance, masses = (
+        check_start_array(name, arrays[name], arrays[name].shape)
+        for name in ("belief_mean", "belief_covariance", "masses")
     )
+    belief = Belief.of_told(
+        parameters.family,
+        k=parameters.k,
+        mean=mean,
+        covariance=covariance,
+        **{name: told[name] for name in ("kind", "concentration", "mean_precision", "degrees", "rows")},
+    )
+    check_believed(belief, masses, parameters.d)
     return belief.of(masses, parameters.values)
+
+
+def check_believed(belief: Belief, masses: Array, d: int) -> None:
+    """ValueError or TypeError if a file's belief of d features, and the masses (k,) of its posterior's components, can
+    be none."""
+    told = belief.told()
+    for name in ("concentration", "mean_precision", "degrees"):
+        check_positive(f"{name} of its prior", told[name])
+    check_real("rows of its prior", belief.rows)
+    check_start_array("belief_mean", belief.mean, (d,))
+    check_scale("belief_covariance", belief.covariance, belief.family, d)
+    if not belief.degrees > d - 1:
+        raise ValueError(f"degrees of its prior are {belief.degrees}, of {d} features")
+    if (check_start_array("masses", masses, (belief.k,)) < 0).any():
+        raise ValueError("masses must not be negative")
 
 
 def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Memory | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 import numpy as np
 
 from cgmm import errors, protocol
+from cgmm.bayesian import BayesianGMM
 from cgmm.config import threads
 from cgmm.errors import InvalidParameterError
 from cgmm.gmm import GMM
@@ -179,7 +180,8 @@ class GMMRegressor(Estimator):
         [2.5]
         """
         if not isinstance(mixture, GMM):
-            raise TypeError(f"mixture must be a GMM, not {type(mixture).__name__}")
+            remedy = ": its prune(point=True) is one" if isinstance(mixture, BayesianGMM) else ""
+            raise TypeError(f"mixture must be a GMM, not {type(mixture).__name__}{remedy}")
         names, d = mixture._fitted().names, mixture._mixture.d
         columns = columns_of(targets, names, d)
         if not len(columns):

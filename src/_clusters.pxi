@@ -66,14 +66,14 @@ cdef Py_ssize_t trials_of(Py_ssize_t k) noexcept nogil:
 cdef Py_ssize_t carve_clusters(Clusters *of, double *memory) noexcept nogil:
     """OUT what `of` points to in its memory. Returns how many doubles that has."""
     cdef Py_ssize_t d = of.work.d, most = max(of.k, of.trials)
-    cdef double *free = memory
+    cdef Free free = Free(memory, 0)
     of.parameters = <char *> carve(&free, parameters_size(&of.work) // sizeof(double))
     of.sums = carve(&free, of.work.sums.size)
     of.centres, of.moved, of.middle = carve(&free, of.k * d), carve(&free, of.k * d), carve(&free, d)
     of.candidates, of.scratch = carve(&free, of.trials * d), carve(&free, most * d)
     of.ones, of.zeros, of.values = carve(&free, most), carve(&free, most), carve(&free, most)
     of.running, of.drawn = carve(&free, CGMM_CHUNK_ROWS), <Py_ssize_t *> carve(&free, of.trials)
-    return free - memory
+    return free.taken
 
 
 cdef int open_clusters(Clusters *of, Py_ssize_t k, Py_ssize_t d, int n_threads) except -1 nogil:

@@ -43,14 +43,20 @@ cdef int remember(History *history, double value) except -1 nogil:
     return 0
 
 
-cdef double *carve(double **free, Py_ssize_t count) noexcept nogil:
-    """The next `count` doubles of a memory. IN/OUT free: where it goes on."""
-    cdef double *taken = free[0]
-    free[0] += count
-    return taken
+cdef struct Free:
+    # What is left of a memory, of which so many doubles are taken; to find out how many it needs, that is NULL.
+    double *memory
+    Py_ssize_t taken
 
 
-cdef Parameters carve_parameters(double **free, Py_ssize_t k, Py_ssize_t d, Py_ssize_t size) noexcept nogil:
+cdef double *carve(Free *free, Py_ssize_t count) noexcept nogil:
+    """The next `count` doubles of a memory. IN/OUT free."""
+    cdef Py_ssize_t start = free.taken
+    free.taken += count
+    return free.memory + start if free.memory != NULL else NULL    # nothing is added to NULL, whose sums are undefined
+
+
+cdef Parameters carve_parameters(Free *free, Py_ssize_t k, Py_ssize_t d, Py_ssize_t size) noexcept nogil:
     """Memory for parameters whose covariances are `size` doubles. IN/OUT free."""
     return Parameters(carve(free, k), carve(free, k * d), carve(free, size), carve(free, size))
 
@@ -97,7 +103,7 @@ cdef Moment moment_of(Family family) noexcept nogil:
 cdef Py_ssize_t carve_em(Em *em, double *memory) noexcept nogil:
     """OUT what em points to in its memory. Returns how many doubles that has; to find out, memory may be NULL."""
     cdef Py_ssize_t k = em.k, d = em.d
-    cdef double *free = memory
+    cdef Free free = Free(memory, 0)
     em.roots.doubles = carve(&free, em.roots.at_once * em.roots.size if em.family == VVV or em.family == EEE else 0)
     carve(&free, parameters_size(&em.work) // sizeof(double))
     em.sums = carve(&free, em.work.sums.size)
@@ -110,7 +116,7 @@ cdef Py_ssize_t carve_em(Em *em, double *memory) noexcept nogil:
     em.own_centre, em.most, em.scratch = carve(&free, d), carve(&free, d), carve(&free, max(2 * d, k * (k + d)))
     em.order = <Py_ssize_t *> carve(&free, k * d)
     em.held = <unsigned char *> carve(&free, (k + 7) // 8)
-    return free - memory
+    return free.taken
 
 
 cdef int open_em(Em *em, Family family, Py_ssize_t k, Py_ssize_t d, int n_threads) except -1 nogil:

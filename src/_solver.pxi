@@ -85,7 +85,7 @@ cdef int open_solver(Solver *solver, const Task *task, int n_threads) except -1 
     """OUT solver, which is zeros before."""
     cdef Py_ssize_t d = task.d, size
     cdef Work *whole = &solver.whole
-    cdef double *free
+    cdef Free free
     open_em(&solver.em, task.family, task.k, d, n_threads)
     open_clusters(&solver.clusters, task.k, d, n_threads)
     whole.kernels = TARGETS[TARGET].f64
@@ -98,7 +98,7 @@ cdef int open_solver(Solver *solver, const Task *task, int n_threads) except -1 
         with gil:
             raise MemoryError("no memory to solve problems")
     solver.whole_parameters = solver.memory
-    free = <double *> (solver.memory + parameters_size(whole))
+    free = Free(<double *> (solver.memory + parameters_size(whole)), 0)
     solver.whole_sums, solver.least = carve(&free, whole.sums.size), carve(&free, d)
     solver.middle, solver.second = carve(&free, d), carve(&free, d * d)
     return 0

@@ -353,10 +353,10 @@ def test_families_that_have_no_conjugate_prior_are_not_offered(monkeypatch):
         ("belief_covariance", -np.eye(2), "belief_covariance should be symmetric, positive-definite"),
         ("belief_covariance", None, "it lacks belief_covariance"),
         ("belief", None, "'belief'"),
-        ("belief", {"kind": "unknown"}, "degrees"),
-        ("degrees", 0.5, "degrees are 0.5, of 2 features"),
+        ("belief", {"kind": "unknown"}, "concentration"),
+        ("degrees", 0.5, "degrees of its prior are 0.5, of 2 features"),
         ("kind", "unknown", "weight_concentration_prior_type must be one of"),
-        ("concentration", -1.0, "its header's concentration"),
+        ("concentration", -1.0, "concentration of its prior"),
     ],
 )
 def test_a_file_that_is_no_posterior_is_refused(name, value, message, tmp_path):

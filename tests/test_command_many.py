@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
-from cgmm import Fits, fit_many
+from cgmm import BayesianFits, BayesianGMM, Fits, fit_many
 from problems import clusters
 
 N = 90
@@ -141,3 +141,20 @@ def test_labels_in_quotes_and_among_spaces(tmp_path, done):
     found = read(done("fit-many", path, "-k", 2, "--by", "kind"))
     fits = fit_many(FRAME, 2, groups=[f"{label}, {label}" for label in SPECIES], **DEFAULTS)
     assert_same_values(found, expected_table(fits))
+
+
+@pytest.mark.filterwarnings("ignore:.*did not converge")
+def test_posteriors(tmp_path, done, run):
+    path = written(tmp_path / "rows.csv")
+    options = ["--bayesian", "--weight-concentration-prior", 0.1]
+    printed = done("fit-many", path, "-k", 4, "--each-column", *options, "-o", tmp_path / "fits.npz")
+    model = BayesianGMM(4, weight_concentration_prior=0.1, **DEFAULTS)
+    expected, kept = fit_many(FRAME, columns=True, model=model), BayesianFits.load(tmp_path / "fits.npz")
+    assert_array_equal(kept.means, expected.means)
+    assert_array_equal(kept.mean_precision, expected.mean_precision)
+    parts = expected.to_frame(components=True)
+    told = expected.to_frame().loc[parts.index.get_level_values(0), ["lower_bound", "n_effective", "converged"]]
+    table = parts.assign(**{name: told[name].to_numpy() for name in told}).reset_index()
+    assert_same_values(read(printed), table)
+    code, _, errors = run("fit-many", path, "-k", 4, "--each-column", *options, "--criterion", "aic")
+    assert code == 2 and "--criterion is not for --bayesian" in errors

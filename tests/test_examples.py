@@ -295,3 +295,18 @@ def test_noise_is_kept_out_of_the_clusters(example, told):
         assert abs(weight - script.NOISE / len(X)) < 0.02 and found > 0.9 and error < 0.2
     assert numbers("no noise component")[0][2] > 3
     assert_array_equal(models["and some known rows"].predict(script.CENTRES), range(3))
+
+
+def test_the_numbers_of_a_census_are_told_by_their_modes(example, told):
+    """Of each what the network sees is enough to know it again, but for the few that are clipped."""
+    script = example("census")
+    numbers, choices = script.census(3000)
+    fits = script.fit(numbers)
+    parts = script.encoded(fits, numbers, np.random.default_rng(0))
+    ((clipped,),) = told(script.report, fits, parts, numbers, choices)("columns for the network;")
+    assert clipped < 0.1
+    seen = script.matrix(parts, choices)
+    assert seen.shape == (3000, sum(1 + len(modes) for _, _, modes in parts) + 8)
+    ones = seen.sum(axis=1) - sum(within for within, _, _ in parts)
+    assert_allclose(ones, len(parts) + len(script.CHOICES), rtol=1e-14)  # a mode, or a choice, each
+    assert np.abs(script.decoded(fits, parts) - numbers).max() < 0.1 * numbers.std(axis=0).max()

@@ -249,10 +249,11 @@ def test_verbs_refuse_other_problems():
 
 def test_the_arguments_are_those_of_gmm():
     ours, theirs = (inspect.signature(of).parameters for of in (fit_many, GMM))
-    own = {"X", "groups", "columns", "sample_weight", "criterion", "on_error"}
+    own = {"X", "model", "groups", "columns", "sample_weight", "criterion", "on_error"}
     assert set(ours) - own == set(theirs) - OF_ONE - OF_STREAMS - OF_NOISE
     other = {name for name in set(ours) & set(theirs) if ours[name].default != theirs[name].default}
-    assert other == {"reg_covar"} and ours["reg_covar"].default == "relative"
+    assert other == {"reg_covar", "n_components"}  # a model has a number of its own, and without one None is 1
+    assert ours["reg_covar"].default == "relative" and ours["n_components"].default is None
 
 
 def test_progress(capsys):

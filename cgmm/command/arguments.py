@@ -14,6 +14,7 @@ from cgmm.fit.request import RELATIVE, STOPS
 from cgmm.fit.starts import METHODS
 from cgmm.mixture.criteria import CRITERIA
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.laws import WEIGHT_LAWS
 from cgmm.selection import COMPARED
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
@@ -66,12 +67,14 @@ def parser() -> ArgumentParser:
         "data.csv -k 3 -o model.npz",
         "data.csv -k 3 --covariance diag --columns length,width --weights count -o model.npz",
         "rows.npy -k 20 --n-init 10 --seed 1 -o model.npz",
+        "data.csv -k 10 --bayesian -o posterior.npz",
         "- -k 3 < data.csv",
     )
     fit.add_argument("data", metavar="DATA")
     fit.add_argument("-k", "--components", type=_count(1), required=True, metavar="K", help="number of components")
     fit.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
     _add_learning(fit)
+    _add_beliefs(fit)
 
     select = command(
         verbs.select,
@@ -111,13 +114,12 @@ def parser() -> ArgumentParser:
     )
     fit_many.add_argument("--each-column", action="store_true", help="each column is fitted by itself")
     fit_many.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
-    fit_many.add_argument(
-        "--criterion", choices=CRITERIA, default="bic", help="of several numbers the smallest wins (default: bic)"
-    )
+    fit_many.add_argument("--criterion", choices=CRITERIA, help="of several numbers the smallest wins (default: bic)")
     fit_many.add_argument(
         "--skip", action="store_true", help="what cannot be fitted is a row with its error, not the end of all"
     )
-    _add_learning(fit_many, "file of the fits, .npz, for cgmm.Fits.load")
+    _add_learning(fit_many, "file of the fits, .npz, for cgmm.Fits.load, or BayesianFits.load")
+    _add_beliefs(fit_many)
 
     predict = command(
         verbs.predict,
@@ -141,7 +143,8 @@ def parser() -> ArgumentParser:
     score = command(
         verbs.score,
         "the log-likelihood of each row, in nats",
-        f"{DATA}\n\n{VALUES}\nTheir mean is told on standard error.",
+        f"{DATA}\n\n{VALUES}\nTheir mean is told on standard error. Of a posterior, which fit --bayesian\n"
+        "saved, it is the logarithm of the predictive density.",
         "model.npz data.csv -o scores.npy",
         "model.npz data.csv --mean",
     )
@@ -220,6 +223,33 @@ def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz
     learning.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
     learning.add_argument("--verbose", action="store_true", help="tell on standard error how the fit goes")
     _add_weights(_add_reading(command))
+
+
+def _add_beliefs(command: ArgumentParser) -> None:
+    beliefs = command.add_argument_group("variational Bayes")
+    beliefs.add_argument(
+        "--bayesian",
+        action="store_true",
+        help="learn a posterior, as cgmm.BayesianGMM; of several numbers of components the largest lower bound wins",
+    )
+    beliefs.add_argument(
+        "--weight-concentration-prior-type",
+        choices=WEIGHT_LAWS,
+        metavar="KIND",
+        help="what is believed of weights: dirichlet_process (default) or dirichlet_distribution",
+    )
+    beliefs.add_argument(
+        "--weight-concentration-prior", type=float, metavar="NUMBER", help="the smaller, the fewer components live"
+    )
+    beliefs.add_argument(
+        "--mean-precision-prior", type=float, metavar="ROWS", help="that the prior of a mean counts for (default: 1)"
+    )
+    beliefs.add_argument(
+        "--degrees-of-freedom-prior",
+        type=float,
+        metavar="ROWS",
+        help="that the prior of a covariance counts for (default: the number of features)",
+    )
 
 
 def _add_applying(command: ArgumentParser) -> ArgumentGroup:

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cgmm.bayesian_fits import BayesianFits
+
 if TYPE_CHECKING:
     from cgmm.fits import Fits
 
-OF_PROBLEM = ("log_likelihood", "bic", "converged")
+# What a row tells of its problem.
+OF_MIXTURE = ("log_likelihood", "bic", "converged")
+OF_POSTERIOR = ("lower_bound", "n_effective", "converged")
 
 
 class Found(NamedTuple):
     """Fits, and the column that they are of, if they are of the groups of one."""
 
-    fits: Fits
+    fits: Fits | BayesianFits
     column: object = None
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        return OF_POSTERIOR if isinstance(self.fits, BayesianFits) else OF_MIXTURE
 
 
 def table(found: Sequence[Found], by: str | None, each_column: bool) -> tuple[list[str], Iterator[list[Any]]]:
@@ -24,7 +32,7 @@ def table(found: Sequence[Found], by: str | None, each_column: bool) -> tuple[li
     by : what groups are called, if problems are groups;  each_column : problems are columns
     """
     names = [] if by is None else [by]
-    names += ["column"] * each_column + ["component", *found[0].fits._components()[2], *OF_PROBLEM]
+    names += ["column"] * each_column + ["component", *found[0].fits._components()[2], *found[0].told]
     names += ["error"] * any(one.fits.errors for one in found)
     both = by is not None and each_column
     return names, (row for one in found for row in _rows(one, len(names), both))
@@ -39,7 +47,7 @@ def _rows(one: Found, width: int, both: bool) -> Iterator[list[Any]]:
         begun = [label, column] if both else [label]
         if i in fits.errors:
             yield [*begun, *[""] * (width - len(begun) - 1), fits.errors[i]]
-        ended = [getattr(fits, name)[i].item() for name in OF_PROBLEM]
+        ended = [getattr(fits, name)[i].item() for name in one.told]
         for _, *numbers in lines[at : at + int(fits.n_components[i])]:
             yield [*begun, *numbers, *ended, *[""] * (width - len(begun) - len(numbers) - len(ended))]
         at += int(fits.n_components[i])

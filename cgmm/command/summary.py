@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgmm.bayesian import BayesianGMM
 from cgmm.command.output import can_show
 from cgmm.mixture.families import FAMILIES
 
@@ -14,33 +15,48 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from cgmm.gmm import GMM
+    from cgmm.mixture.criteria import Sums
     from cgmm.tables import Table
     from cgmm.types import Array, ArrayLike
 
 MOST_FEATURES, MOST_COMPONENTS = 8, 30  # That a table of components shows: more would not fit a terminal.
 
 
-def of_fit(model: GMM, X: ArrayLike | Table, sample_weight: Array | None, seconds: float) -> str:
+def of_fit(model: GMM | BayesianGMM, X: ArrayLike | Table, sample_weight: Array | None, seconds: float) -> str:
     """A model, and how well it explains the rows X from which it was learned in so many seconds."""
     sums = model._evaluations(X, sample_weight).sums()
-    weight, criteria = sums.total_weight, sums.criteria()
+    weight = sums.total_weight
     weighted = f", of weight {weight:.6g}" * (weight != sums.n)
     rows = {"rows": f"{sums.n}{weighted}"}
-    criteria = {
-        "log-likelihood": f"{criteria.log_likelihood:.8g} ({criteria.log_likelihood / weight:.6g} a row)",
+    facts = rows | _facts(model) | _goodness(model, sums) | {"seconds": f"{seconds:.3g}"}
+    return _lines(facts) + "\n\n" + _components(model)
+
+
+def _goodness(model: GMM | BayesianGMM, sums: Sums) -> dict[str, str]:
+    """How well a model explains the rows of which these are the sums."""
+    if isinstance(model, BayesianGMM):
+        return _bound(model)
+    criteria = sums.criteria()
+    return {
+        "log-likelihood": f"{criteria.log_likelihood:.8g} ({criteria.log_likelihood / sums.total_weight:.6g} a row)",
         "BIC": f"{criteria.bic:.8g}",
-        "seconds": f"{seconds:.3g}",
     }
-    return _lines(rows | _facts(model) | criteria) + "\n\n" + _components(model)
 
 
-def as_text(model: GMM) -> str:
+def _bound(model: BayesianGMM) -> dict[str, str]:
+    return {"lower bound": f"{model.lower_bound_:.8g}"} if model.n_iter_ else {}
+
+
+def as_text(model: GMM | BayesianGMM) -> str:
     """What a model is."""
-    history = {"log-likelihood": f"{model.lower_bound_:.6g} a row"} if model.n_iter_ else {}
+    if isinstance(model, BayesianGMM):
+        history = _bound(model)
+    else:
+        history = {"log-likelihood": f"{model.lower_bound_:.6g} a row"} if model.n_iter_ else {}
     return _lines(_facts(model) | history) + "\n\n" + _components(model)
 
 
-def as_json(model: GMM) -> str:
+def as_json(model: GMM | BayesianGMM) -> str:
     """All that a model is; numbers are read back exactly, and names that the terminal cannot show are escaped."""
     names = feature_names(model)
     facts = {
@@ -55,27 +71,41 @@ def as_json(model: GMM) -> str:
         "weights": model.weights_.tolist(),
         "means": model.means_.tolist(),
         "covariances": model.covariances_.tolist(),
+        **(_beliefs(model) if isinstance(model, BayesianGMM) else {}),
     }
     text = json.dumps(facts, indent=2, ensure_ascii=False)
     return text if can_show(text) else json.dumps(facts, indent=2)
 
 
-def feature_names(model: GMM) -> list[str] | None:
+def _beliefs(model: BayesianGMM) -> dict[str, object]:
+    """What a posterior has besides; nothing if its parts were assigned."""
+    names = ("n_effective", "weight_concentration", "mean_precision", "degrees_of_freedom")
+    found = {name: getattr(model, f"{name}_", None) for name in names}
+    return {name: np.asarray(value).tolist() for name, value in found.items() if value is not None}
+
+
+def feature_names(model: GMM | BayesianGMM) -> list[str] | None:
     """Those of the features, if a model knows them."""
     return list(getattr(model, "feature_names_in_", ())) or None
 
 
-def _facts(model: GMM) -> dict[str, str]:
+def _facts(model: GMM | BayesianGMM) -> dict[str, str]:
     k, d, names = model.n_components, model.n_features_in_, feature_names(model)
     more = (", …" if can_show("…") else ", ...") * (d > MOST_FEATURES)
     told = "" if names is None else f" ({', '.join(map(_on_a_line, names[:MOST_FEATURES]))}{more})"
     ended = "converged" if model.converged_ else "did not converge"
     return {
-        "components": f"{k}, {model.covariance_type}",
+        "components": f"{k}, {model.covariance_type}{_living(model)}",
         "features": f"{d}{told}",
         "parameters": f"{model._n_parameters()}",
         "fit": f"{ended} in {model.n_iter_} iterations" if model.n_iter_ else "none: the parameters were given",
     }
+
+
+def _living(model: GMM | BayesianGMM) -> str:
+    """How many components of a posterior live."""
+    living = getattr(model, "n_effective_", None) if isinstance(model, BayesianGMM) else None
+    return "" if living is None else f"; {living} live"
 
 
 def _on_a_line(name: str) -> str:
@@ -87,7 +117,7 @@ def _lines(facts: Mapping[str, str]) -> str:
     return "\n".join(f"{name:{width}}{value}" for name, value in facts.items())
 
 
-def _components(model: GMM) -> str:
+def _components(model: GMM | BayesianGMM) -> str:
     """A table: the weight of each component, and mean ± standard deviation of each feature."""
     shape = k, d = model.means_.shape
     deviations = np.sqrt(FAMILIES[model.covariance_type].variances(model.covariances_, *shape))

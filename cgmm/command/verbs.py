@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgmm import many, selection
+from cgmm import many, persistence, selection
+from cgmm.bayesian import BayesianGMM
 from cgmm.command import problems, progress, summary
 from cgmm.command.output import STANDARD_OUTPUT, show, show_table, write_rows
 from cgmm.errors import InvalidParameterError
@@ -24,20 +25,33 @@ from cgmm.plot import style
 from cgmm.tables import Block, Frame, Table, gather, open_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
 
     from cgmm.tables.readers import Reader
     from cgmm.types import Array, Rows
 
+    Model: TypeAlias = GMM | BayesianGMM
+
 MOST_VALUES = 1 << 23  # Responsibilities that are held at once: 64 MiB of them.
 LARGE = 1 << 28  # Bytes of a file: a fit reads a larger one anew in each pass, and holds a smaller one in memory.
+MODELS: Mapping[str, type[Model]] = {"GMM": GMM, "BayesianGMM": BayesianGMM}  # By the names of their kinds in files.
+# Options of a fit that are for variational Bayes only, and those that are not for it, by the names of arguments.
+OF_BELIEFS = (
+    "weight_concentration_prior_type",
+    "weight_concentration_prior",
+    "mean_precision_prior",
+    "degrees_of_freedom_prior",
+)
+OF_POINTS = ("stop", "accelerate", "prior", "criterion")
 MOST_DRAWN = 100_000  # Rows in a picture, at most: of more, a sample is drawn.
 
 
 def fit(args: Namespace) -> None:
     """Fit a mixture, print what it is, save it."""
     X, weights = _learned_from(args)
-    model = GMM(args.components, covariance_type=args.covariance, verbose=2 * args.verbose, **_settings(args))
+    kind = BayesianGMM if args.bayesian else GMM
+    model = kind(args.components, covariance_type=args.covariance, verbose=2 * args.verbose, **_settings(args))
     start = perf_counter()
     with progress.iterations() as callback, contextlib.redirect_stdout(sys.stderr):
         model.set_params(callback=callback)
@@ -84,14 +98,17 @@ def fit_many(args: Namespace) -> None:
 
 def _fits(args: Namespace, table: Table, data: Block) -> list[problems.Found]:
     """The fits of each group, of each column, or of each column in each group."""
+    settings: dict[str, Any] = {"covariance_type": args.covariance, **_settings(args)}
+    if args.bayesian:
+        settings = {"model": BayesianGMM(**settings)}
+    elif args.criterion is not None:
+        settings["criterion"] = args.criterion
     arguments: dict[str, Any] = {
         "n_components": args.components,
-        "covariance_type": args.covariance,
-        "criterion": args.criterion,
         "sample_weight": data.weights,
         "on_error": "skip" if args.skip else "raise",
         "verbose": 2 if args.verbose else int(progress.possible()),
-        **_settings(args),
+        **settings,
     }
     if args.by is None:
         return [problems.Found(many.fit_many(_framed(data.rows, table.names), columns=True, **arguments))]
@@ -126,13 +143,16 @@ def responsibilities(args: Namespace) -> None:
 
 
 def score(args: Namespace) -> None:
-    """Write the log-likelihood of each row, and tell their mean."""
+    """Write the log-likelihood of each row, or of a posterior its predictive one, and tell their mean."""
     model, table = _applied_to(args)
+    told, of = "log_likelihood", model.score_samples
+    if isinstance(model, BayesianGMM):
+        told, of = "log_predictive", model.log_predictive
     sums: list[tuple[float, float]] = []
 
     def values() -> Iterator[Any]:
         for block in _watched(args, table):
-            found = model.score_samples(_named(model, block.rows))
+            found = of(_named(model, block.rows))
             sums.append(_weighted(found, block.weights))
             yield found
 
@@ -140,27 +160,28 @@ def score(args: Namespace) -> None:
         for _ in values():
             pass
     else:
-        _write(args, table, ["log_likelihood"], values())
+        _write(args, table, [told], values())
     total, weight = map(math.fsum, zip(*sums, strict=True)) if sums else (0.0, 0.0)
     if not weight:
         raise ValueError(f"{table.path} has no rows" + (" of positive weight" if sums else ""))
     if args.mean:
         show(f"{total / weight}")
     else:
-        print(f"mean log-likelihood of a row: {total / weight:.10g}", file=sys.stderr)
+        name = "log-likelihood" if told == "log_likelihood" else "predictive log-density"
+        print(f"mean {name} of a row: {total / weight:.10g}", file=sys.stderr)
 
 
 def sample(args: Namespace) -> None:
     """Write rows drawn from the mixture, ordered by component."""
     _check_output(args)
-    model = GMM.load(args.model)
+    model = _load(args.model)
     rows, _ = model.set_params(random_state=args.seed).sample(args.rows)
     write_rows(args.output, summary.feature_names(model), [rows])
 
 
 def info(args: Namespace) -> None:
     """Print what a model is."""
-    model = GMM.load(args.model)
+    model = _load(args.model)
     show(summary.as_json(model) if args.json else summary.as_text(model))
 
 
@@ -194,10 +215,16 @@ def _learned_from(args: Namespace) -> tuple[Any, Array | None]:
     return _framed(data.rows, table.names), data.weights
 
 
-def _applied_to(args: Namespace) -> tuple[GMM, Table]:
+def _load(path: str) -> Model:
+    """The model of a file, of whatever kind."""
+    loaded = persistence.load(path, *MODELS)
+    return MODELS[loaded.kind]._of_loaded(loaded)
+
+
+def _applied_to(args: Namespace) -> tuple[Model, Table]:
     """A saved model, and the table to which it is applied: its own columns, if both know their names."""
     _check_output(args)
-    model, reader = GMM.load(args.model).set_params(n_threads=args.threads), _reader(args)
+    model, reader = _load(args.model).set_params(n_threads=args.threads), _reader(args)
     columns = args.columns
     if columns is None and reader.names is not None:
         columns = summary.feature_names(model)
@@ -215,7 +242,7 @@ def _reader(args: Namespace) -> Reader:
 
 
 def _settings(args: Namespace) -> dict[str, Any]:
-    """The arguments of GMM that fit and select share, but for those that are left to its defaults."""
+    """The arguments of a model that fit and select share, but for those that are left to its defaults."""
     names = {
         "n_init": args.n_init,
         "tol": args.tol,
@@ -229,6 +256,12 @@ def _settings(args: Namespace) -> dict[str, Any]:
         "random_state": args.seed,
         "n_threads": args.threads,
     }
+    bayesian = vars(args).get("bayesian", False)
+    for name in OF_POINTS if bayesian else OF_BELIEFS:
+        if vars(args).get(name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise InvalidParameterError(f"{option} is not for --bayesian" if bayesian else f"{option} needs --bayesian")
+    names |= {name: vars(args)[name] for name in OF_BELIEFS if bayesian}
     return {name: value for name, value in names.items() if value is not None}
 
 
@@ -236,7 +269,7 @@ def _framed(rows: Rows, names: Sequence[str] | None) -> Any:
     return rows if names is None else Frame(rows, names)
 
 
-def _named(model: GMM, rows: Rows) -> Any:
+def _named(model: Model, rows: Rows) -> Any:
     """Rows under the names that a model gives to its features."""
     return _framed(rows, summary.feature_names(model))
 
@@ -271,7 +304,7 @@ def _write(args: Namespace, table: Table, names: Sequence[str], blocks: Iterable
     write_rows(args.output, None if table.names is None else names, blocks)
 
 
-def _conclude(args: Namespace, model: GMM, X: Any, weights: Array | None, seconds: float) -> None:
+def _conclude(args: Namespace, model: Model, X: Any, weights: Array | None, seconds: float) -> None:
     """Save what was fitted, and tell what it is."""
     if args.output is not None:
         model.save(args.output)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from cgmm.mixture.rules import Rules
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from cgmm.em.settings import Settings
     from cgmm.fit.request import Request
     from cgmm.mixture.criteria import Criteria
     from cgmm.mixture.families import Family
@@ -30,7 +31,7 @@ OF_COMPONENTS = ("weights", "n_k", "means", "covariances", "root")  # (m, …), 
 class Outcome(NamedTuple):
     """What became of a problem.
 
-    state, criteria : of its fit, or None where there is none
+    state : of its fit, or None where there is none;  criteria : of that, or None of a posterior
     told : what GMM.fit would have warned of;  leans : whether reg_covar is much of a variance
     error : why there is no fit
     """
@@ -46,7 +47,9 @@ class Outcome(NamedTuple):
         degenerate, or would be without reg_covar, only if there is no other."""
         if self.state is None:
             return True, 0, np.inf
-        return False, bool(self.state.fit.degenerate) + self.leans, getattr(self.criteria, criterion)
+        fit = self.state.fit
+        value = -fit.lower_bound if self.criteria is None else getattr(self.criteria, criterion)
+        return False, bool(fit.degenerate) + self.leans, value
 
 
 class Ledger:
@@ -62,6 +65,7 @@ class Ledger:
     errors, told : of a problem's index: why it has no fit, and what GMM.fit would have warned of
     """
 
+    arrays: ClassVar[tuple[str, ...]] = (*OF_COMPONENTS, *NUMBERS, *COUNTS, "least", "converged")  # all but the history
     log_likelihood: Array
     aic: Array
     bic: Array
@@ -111,7 +115,7 @@ class Ledger:
 
     def enter(self, i: int, found: Outcome) -> None:
         """What became of the i-th problem."""
-        if found.state is None or found.criteria is None:
+        if found.state is None:
             self.errors[i] = str(found.error)
             return
         state, fit, parameters = found.state, found.state.fit, found.state.fit.parameters
@@ -124,7 +128,8 @@ class Ledger:
         for own, value in zip(self.of(i, parameters.k), values, strict=True):
             if value is not None:
                 own[...] = value
-        self.log_likelihood[i], self.aic[i], self.bic[i], _ = found.criteria
+        if found.criteria is not None:
+            self.log_likelihood[i], self.aic[i], self.bic[i], _ = found.criteria
         self.converged[i], self.n_iter[i], self.n_components[i] = fit.converged, state.n_iter, parameters.k
         self.exponent[i], self.passes[i], self.eps[i] = fit.exponent, state.passes, state.eps
         self.least[i], self.reg_covar[i] = rules.floor(parameters.d), rules.reg_covar
@@ -169,7 +174,7 @@ class Ledger:
             names=self.names[i],
             restarts=(Restart(self._kind, fit.lower_bound, len(history), converged, True, history),),
             passes=int(self.passes[i]),
-            settings=settings._replace(rules=self._rules(i, settings.rules)),
+            settings=self._settled(i, settings),
             eps=float(self.eps[i]),
         )
 
@@ -198,6 +203,10 @@ class Ledger:
             least=self.least[i],
             eps=float(self.eps[i]),
         )
+
+    def _settled(self, i: int, settings: Settings) -> Settings:
+        """The settings of the i-th fit, once its rows are known."""
+        return settings._replace(rules=self._rules(i, settings.rules))
 
     def _rules(self, i: int, rules: Rules) -> Rules:
         return rules._replace(least=self.least[i], reg_covar=float(self.reg_covar[i]))

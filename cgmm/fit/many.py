@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cgmm import errors
+from cgmm.config import threads
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning
 from cgmm.fit import batches, fitting, report
 from cgmm.fit.batches import Solver
 from cgmm.fit.ledger import Ledger, Outcome
+from cgmm.fit.posteriors import Posteriors
 from cgmm.fit.state import State
+from cgmm.mixture.posterior import Belief
 from cgmm.rows.evaluation import criteria_of
 
 if TYPE_CHECKING:
@@ -48,7 +54,7 @@ class Run:
         """skip : a problem that cannot be fitted is noted, and no error"""
         largest = task.requests[-1]
         self.problems, self.task, self.skip = problems, task, skip
-        self.ledger = Ledger(len(problems), largest.k, largest.family, task.requests)
+        self.ledger = _ledger_of(len(problems), largest, task.requests)
         self.notes = Notes(problems, largest.on_degenerate)
 
     def steps(self) -> Iterator[tuple[int, int]]:
@@ -64,9 +70,20 @@ class Run:
                 self._together(problems, batch, solvers)
                 yield problems[-1], len(problems)
             return
-        for i in range(done, m):
+        n_threads = threads(self.task.requests[-1].n_threads)
+        beside = (m - done) // n_threads * n_threads if n_threads > 1 and self._is_python() else 0
+        for i, found in side_by_side(self.problems, range(done, done + beside), self.task, self.ledger.d, n_threads):
+            self._enter(i, found)
+            yield i, 1
+        for i in range(done + beside, m):
             self._alone(i)
             yield i, 1
+
+    def _is_python(self) -> bool:
+        """Whether each iteration of a fit is Python's, which one thread makes while another is in a pass; and no
+        function of a user's is called."""
+        asked = self.task.requests[-1]
+        return asked.beliefs is not None and not asked.given.function
 
     def _solvers(self) -> list[Solver]:
         """One for each number of components; none if the compiled core does not know what is asked for."""
@@ -109,11 +126,54 @@ class Run:
         _, at, best = min(ranked, key=lambda one: one[:2])
         if best is None:
             self._take(solved[at], np.array([row]), np.array([i]))
-            return
+        else:
+            self._enter(i, best)
+
+    def _enter(self, i: int, best: Outcome) -> None:
+        """The best fit of one problem, or why there is none."""
         if best.state is None and best.error is not None and not self.skip:
             raise failure(self.problems, i, best.error) from best.error
         self.ledger.enter(i, best)
         self.notes.take(i, best)
+
+
+def _ledger_of(m: int, largest: Request, requests: Sequence[Request]) -> Ledger:
+    """The ledger of what is to be fitted to m problems."""
+    if largest.beliefs is None:
+        return Ledger(m, largest.k, largest.family, requests)
+    return Posteriors(m, largest.k, largest.family, largest.beliefs.kind, requests)
+
+
+def side_by_side(problems: Problems, which: range, task: Task, d: int, n_threads: int) -> Iterator[tuple[int, Outcome]]:
+    """What becomes of some problems, so many of them at a time, each by one thread: in their order, and the bits of
+    problems that are fitted one after the other by all threads.
+
+    Whoever leaves before the end, as Ctrl-C does, waits for no more than an iteration of each fit.
+    """
+    if not which:
+        return
+    left = Event()
+    requests = [_by_one_thread(asked, left) for asked in task.requests]
+    find = partial(_best, problems, task._replace(requests=requests), d)
+    with ThreadPoolExecutor(n_threads, "cgmm") as pool:
+        try:
+            yield from zip(which, pool.map(find, which), strict=True)
+        finally:
+            left.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _by_one_thread(asked: Request, left: Event) -> Request:
+    """The same fit by one thread, which ends once nobody waits for it."""
+    rules = asked.settings.rules._replace(n_threads=1)
+    watching = asked.watching._replace(callback=lambda _: left.is_set())
+    return asked._replace(settings=asked.settings._replace(rules=rules), watching=watching)
+
+
+def _best(problems: Problems, task: Task, d: int, i: int) -> Outcome:
+    """The fit of the best number of components."""
+    found = [_fitted(problems, i, task, asked, d) for asked in task.requests]
+    return min(found, key=lambda one: one.rank(task.criterion))
 
 
 def _fitted(problems: Problems, i: int, task: Task, asked: Request, d: int | None) -> Outcome:
@@ -130,10 +190,13 @@ def _fitted(problems: Problems, i: int, task: Task, asked: Request, d: int | Non
 
 def _outcome_of(search: Search, names: Names | None, certainty: bool) -> Outcome:
     fit, settings = search.best, search.settings
+    state, told = State.of(search, names), tuple(report.faults(fit, settings, names))
+    if isinstance(search.problem.target, Belief):  # the lower bound tells how good it is
+        return Outcome(state=state, told=told)
     return Outcome(
-        state=State.of(search, names),
+        state=state,
         criteria=criteria_of(search.problem.data, fit.parameters, settings.n_threads, certainty),
-        told=tuple(report.faults(fit, settings, names)),
+        told=told,
         leans=search.leans(fit.parameters),
     )
 
