@@ -4,6 +4,7 @@ from cgmm.command import signals  # isort: skip  # before NumPy: Ctrl-C meanwhil
 from cgmm import waiting  # isort: skip  # before any other loads the kernels, and OpenMP with them
 from cgmm import plot
 from cgmm.bayesian import BayesianGMM
+from cgmm.classification import GMMClassifier
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
@@ -26,6 +27,7 @@ __all__ = [
     "DegenerateError",
     "DegenerateWarning",
     "Fits",
+    "GMMClassifier",
     "GMMRegressor",
     "KMeansResult",
     "NotFittedError",

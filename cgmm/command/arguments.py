@@ -7,6 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, R
 from argparse import _ArgumentGroup as ArgumentGroup
 from collections.abc import Callable
 
+from cgmm.classification import CRITERIA as CHOICES
 from cgmm.command import verbs
 from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.config import VERSION
@@ -25,6 +26,9 @@ DATA = """\
 DATA is text (CSV, TSV, cells separated by semicolons or spaces; gzip may have
 packed it), npy, npz or Parquet: its first bytes tell. "-" is standard input,
 text or npy. In text, empty lines and lines that begin with # are no rows."""
+CLASSIFY = """\
+What is learnt predicts the classes of other rows by "cgmm predict", and their
+probabilities by "cgmm responsibilities"."""
 TABLE = """\
 A table goes to standard output, with a row for each component of each fit:
 its weight, the mean and the variance of each feature, and the log-likelihood,
@@ -94,6 +98,38 @@ def parser() -> ArgumentParser:
     select.add_argument("--criterion", choices=CRITERIA, default="bic", help="the smallest wins (default: bic)")
     _add_learning(select)
 
+    classify = command(
+        verbs.classify,
+        "learn to tell classes apart, by a mixture of each",
+        f"{DATA}\n\n{CLASSIFY}",
+        "data.csv --by species -o model.npz",
+        "data.csv --by species --covariance EEE,VEV,VVV -o model.npz",
+        "data.csv --by species -k 1-4 --unlabelled '?' -o model.npz",
+    )
+    classify.add_argument("data", metavar="DATA")
+    classify.add_argument("--by", metavar="COLUMN", required=True, help="the column of the classes, texts or numbers")
+    classify.add_argument(
+        "-k",
+        "--components",
+        type=_counts,
+        default="1",
+        metavar="RANGE",
+        help="numbers of components of a class (default: 1)",
+    )
+    classify.add_argument(
+        "--covariance", type=_families, default=("full",), metavar="LIST", help="covariance families (default: full)"
+    )
+    classify.add_argument(
+        "--shared",
+        action=BooleanOptionalAction,
+        help="whether classes are the components of one mixture (default: if -k is 1)",
+    )
+    classify.add_argument(
+        "--criterion", choices=CHOICES, default="bic", help="of several the smallest wins, or cross-validation's best"
+    )
+    classify.add_argument("--unlabelled", metavar="LABEL", help="the label of rows whose class is not known")
+    _add_learning(classify, stops=False)
+
     fit_many = command(
         verbs.fit_many,
         "fit a mixture to each group of rows, or to each column",
@@ -121,7 +157,7 @@ def parser() -> ArgumentParser:
 
     predict = command(
         verbs.predict,
-        "the most probable component of each row",
+        "the most probable component, or class, of each row",
         f"{DATA}\n\n{VALUES}",
         "model.npz data.csv",
         "model.npz data.csv -o labels.csv",
@@ -132,7 +168,7 @@ def parser() -> ArgumentParser:
 
     responsibilities = command(
         verbs.responsibilities,
-        "the probability of each component given each row",
+        "the probability of each component, or class, given each row",
         f"{DATA}\n\n{VALUES}",
         "model.npz data.csv -o probabilities.csv",
     )
@@ -187,17 +223,20 @@ def parser() -> ArgumentParser:
     return whole
 
 
-def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz") -> None:
+def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz", stops: bool = True) -> None:
+    """What all fits ask; stops : whether it can be said what --tol bounds."""
     command.add_argument("-o", "--output", type=_file, metavar="MODEL", help=saved)
     learning = command.add_argument_group("how it is fitted")
     learning.add_argument("--n-init", type=_starts, metavar="N", help="starts, or auto; the best is kept")
     learning.add_argument("--seed", type=_count(0), default=0, help="the same seed, the same model (default: 0)")
     learning.add_argument("--tol", type=float, help="converged when the log-likelihood of a row changes by less")
-    learning.add_argument(
-        "--stop",
-        choices=STOPS,
-        help="what --tol bounds: the change in an iteration (default), or also what is estimated to be left to gain",
-    )
+    if stops:
+        learning.add_argument(
+            "--stop",
+            choices=STOPS,
+            help="what --tol bounds: the change in an iteration (default), or also what is estimated to be left to "
+            "gain",
+        )
     learning.add_argument(
         "--accelerate", action=BooleanOptionalAction, help="jump ahead along EM's steps where it crawls (default: no)"
     )
@@ -223,7 +262,7 @@ def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz
 
 
 def _add_applying(command: ArgumentParser) -> ArgumentGroup:
-    command.add_argument("model", metavar="MODEL", help="file that fit or select wrote")
+    command.add_argument("model", metavar="MODEL", help="file that fit, select or classify wrote")
     command.add_argument("data", metavar="DATA")
     _add_rows_output(command)
     command.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)

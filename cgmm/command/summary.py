@@ -13,6 +13,7 @@ from cgmm.mixture.families import FAMILIES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cgmm.classification import GMMClassifier
     from cgmm.gmm import GMM
     from cgmm.tables import Table
     from cgmm.types import Array, ArrayLike
@@ -31,13 +32,13 @@ def of_fit(model: GMM, X: ArrayLike | Table, sample_weight: Array | None, second
         "BIC": f"{criteria.bic:.8g}",
         "seconds": f"{seconds:.3g}",
     }
-    return _lines(rows | _facts(model) | criteria) + "\n\n" + _components(model)
+    return lines_of(rows | _facts(model) | criteria) + "\n\n" + _components(model)
 
 
 def as_text(model: GMM) -> str:
     """What a model is."""
     history = {"log-likelihood": f"{model.lower_bound_:.6g} a row"} if model.n_iter_ else {}
-    return _lines(_facts(model) | history) + "\n\n" + _components(model)
+    return lines_of(_facts(model) | history) + "\n\n" + _components(model)
 
 
 def as_json(model: GMM) -> str:
@@ -60,7 +61,12 @@ def as_json(model: GMM) -> str:
     return text if can_show(text) else json.dumps(facts, indent=2)
 
 
-def feature_names(model: GMM) -> list[str] | None:
+def components(model: GMM) -> list[str]:
+    """What the components are called."""
+    return [f"component_{c}" for c in range(model.n_components)]
+
+
+def feature_names(model: GMM | GMMClassifier) -> list[str] | None:
     """Those of the features, if a model knows them."""
     return list(getattr(model, "feature_names_in_", ())) or None
 
@@ -68,7 +74,7 @@ def feature_names(model: GMM) -> list[str] | None:
 def _facts(model: GMM) -> dict[str, str]:
     k, d, names = model.n_components, model.n_features_in_, feature_names(model)
     more = (", …" if can_show("…") else ", ...") * (d > MOST_FEATURES)
-    told = "" if names is None else f" ({', '.join(map(_on_a_line, names[:MOST_FEATURES]))}{more})"
+    told = "" if names is None else f" ({', '.join(map(on_a_line, names[:MOST_FEATURES]))}{more})"
     ended = "converged" if model.converged_ else "did not converge"
     return {
         "components": f"{k}, {model.covariance_type}",
@@ -78,11 +84,11 @@ def _facts(model: GMM) -> dict[str, str]:
     }
 
 
-def _on_a_line(name: str) -> str:
+def on_a_line(name: str) -> str:
     return " ".join(name.split())
 
 
-def _lines(facts: Mapping[str, str]) -> str:
+def lines_of(facts: Mapping[str, str]) -> str:
     width = max(map(len, facts)) + 2
     return "\n".join(f"{name:{width}}{value}" for name, value in facts.items())
 
@@ -92,7 +98,7 @@ def _components(model: GMM) -> str:
     shape = k, d = model.means_.shape
     deviations = np.sqrt(FAMILIES[model.covariance_type].variances(model.covariances_, *shape))
     names = feature_names(model) or [f"feature {j}" for j in range(d)]
-    head = ["component", "weight", *map(_on_a_line, names[:MOST_FEATURES])]
+    head = ["component", "weight", *map(on_a_line, names[:MOST_FEATURES])]
     lines, sign = [head], "±" if can_show("±") else "+-"
     for c in range(min(k, MOST_COMPONENTS)):
         values = zip(model.means_[c, :MOST_FEATURES], deviations[c], strict=False)
@@ -102,9 +108,9 @@ def _components(model: GMM) -> str:
         more.append(f"{d - MOST_FEATURES} features")
     if k > MOST_COMPONENTS:
         more.append(f"{k - MOST_COMPONENTS} components")
-    return _aligned(lines) + (f"\nand {' and '.join(more)} more" if more else "")
+    return aligned(lines) + (f"\nand {' and '.join(more)} more" if more else "")
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
+def aligned(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.rjust, line, widths)) for line in lines)

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgmm import many, selection
-from cgmm.command import problems, progress, summary
+from cgmm.classification import GMMClassifier
+from cgmm.command import classes, problems, progress, summary
 from cgmm.command.output import STANDARD_OUTPUT, show, show_table, write_rows
 from cgmm.errors import InvalidParameterError
 from cgmm.files import check_writable, write_whole
 from cgmm.gmm import GMM
+from cgmm.persistence import CLASSES, format_of
 from cgmm.plot import style
 from cgmm.tables import Block, Frame, Table, gather, open_reader
 
@@ -65,6 +67,30 @@ def select(args: Namespace) -> None:
     _conclude(args, found.best, X, weights, seconds)
 
 
+def classify(args: Namespace) -> None:
+    """Fit the densities of classes, print how well they tell them apart, save the classifier."""
+    _check_output(args)
+    table = Table(_reader(args), args.columns, args.weights, args.missing, args.by)
+    data = gather(table, progress.watched(table.blocks()))
+    rows, labels = data.rows[:, :-1], table.labels(data.rows[:, -1])
+    X = _framed(rows, None if table.names is None else table.names[:-1])
+    model = GMMClassifier(
+        args.components,
+        args.covariance,
+        args.shared,
+        criterion=args.criterion,
+        unlabelled=classes.label(args.unlabelled, labels),
+        **_settings(args),
+    )
+    start = perf_counter()
+    with contextlib.redirect_stdout(sys.stderr):
+        model.fit(X, labels, data.weights)
+    seconds = perf_counter() - start
+    if args.output is not None:
+        model.save(args.output)
+    show(classes.of_fit(model, X, labels, data.weights, seconds))
+
+
 def fit_many(args: Namespace) -> None:
     """Fit a mixture to the rows of each group, or to each column, print a table of all components, save the fits."""
     if args.by is None and not args.each_column:
@@ -106,28 +132,30 @@ def _fits(args: Namespace, table: Table, data: Block) -> list[problems.Found]:
 
 
 def predict(args: Namespace) -> None:
-    """Write the label of each row."""
+    """Write the label of each row: its most probable component, or class."""
     model, table = _applied_to(args)
-    _write(args, table, ["label"], (model.predict(_named(model, block.rows)) for block in _watched(args, table)))
+    found = (model.predict(_named(model, block.rows)) for block in _watched(args, table))
+    _write(args, table, ["label"], (labels.astype(str) if labels.dtype.hasobject else labels for labels in found))
 
 
 def responsibilities(args: Namespace) -> None:
-    """Write the responsibilities of each row."""
+    """Write the responsibilities of each row, or the probabilities of classes."""
     model, table = _applied_to(args)
-    k = model.n_components
-    step = max(1, MOST_VALUES // k)
+    names = classes.names(model) if isinstance(model, GMMClassifier) else summary.components(model)
+    step = max(1, MOST_VALUES // model.mixture_.n_components if isinstance(model, GMMClassifier) else len(names))
 
     def values() -> Iterator[Any]:
         for block in _watched(args, table):
             for start in range(0, len(block.rows), step):
                 yield model.predict_proba(_named(model, block.rows[start : start + step]))
 
-    _write(args, table, [f"component_{c}" for c in range(k)], values())
+    _write(args, table, names, values())
 
 
 def score(args: Namespace) -> None:
     """Write the log-likelihood of each row, and tell their mean."""
-    model, table = _applied_to(args)
+    found, table = _applied_to(args)
+    model = _mixture(found)
     sums: list[tuple[float, float]] = []
 
     def values() -> Iterator[Any]:
@@ -153,22 +181,24 @@ def score(args: Namespace) -> None:
 def sample(args: Namespace) -> None:
     """Write rows drawn from the mixture, ordered by component."""
     _check_output(args)
-    model = GMM.load(args.model)
+    model = _mixture(_loaded(args))
     rows, _ = model.set_params(random_state=args.seed).sample(args.rows)
     write_rows(args.output, summary.feature_names(model), [rows])
 
 
 def info(args: Namespace) -> None:
     """Print what a model is."""
-    model = GMM.load(args.model)
-    show(summary.as_json(model) if args.json else summary.as_text(model))
+    model = _loaded(args)
+    told = classes if isinstance(model, GMMClassifier) else summary
+    show(told.as_json(model) if args.json else told.as_text(model))
 
 
 def plot(args: Namespace) -> None:
     """Draw the model and the rows."""
     pyplot = style.pyplot()
     pyplot.switch_backend("Agg")
-    model, table = _applied_to(args)
+    found, table = _applied_to(args)
+    model = _mixture(found)
     rows = _some(table, np.random.default_rng(args.seed))
     if np.isnan(rows).any():
         rows = model.impute(_named(model, rows))
@@ -194,10 +224,20 @@ def _learned_from(args: Namespace) -> tuple[Any, Array | None]:
     return _framed(data.rows, table.names), data.weights
 
 
-def _applied_to(args: Namespace) -> tuple[GMM, Table]:
+def _loaded(args: Namespace) -> GMM | GMMClassifier:
+    """A saved mixture, or classifier."""
+    return GMMClassifier.load(args.model) if format_of(args.model) == CLASSES else GMM.load(args.model)
+
+
+def _mixture(model: GMM | GMMClassifier) -> GMM:
+    """The mixture that a model is, or that of all classes together."""
+    return model.mixture_ if isinstance(model, GMMClassifier) else model
+
+
+def _applied_to(args: Namespace) -> tuple[GMM | GMMClassifier, Table]:
     """A saved model, and the table to which it is applied: its own columns, if both know their names."""
     _check_output(args)
-    model, reader = GMM.load(args.model).set_params(n_threads=args.threads), _reader(args)
+    model, reader = _loaded(args).set_params(n_threads=args.threads), _reader(args)
     columns = args.columns
     if columns is None and reader.names is not None:
         columns = summary.feature_names(model)
@@ -219,7 +259,7 @@ def _settings(args: Namespace) -> dict[str, Any]:
     names = {
         "n_init": args.n_init,
         "tol": args.tol,
-        "stop": args.stop,
+        "stop": vars(args).get("stop"),
         "accelerate": args.accelerate,
         "max_iter": args.max_iter,
         "reg_covar": args.reg_covar,
@@ -236,7 +276,7 @@ def _framed(rows: Rows, names: Sequence[str] | None) -> Any:
     return rows if names is None else Frame(rows, names)
 
 
-def _named(model: GMM, rows: Rows) -> Any:
+def _named(model: GMM | GMMClassifier, rows: Rows) -> Any:
     """Rows under the names that a model gives to its features."""
     return _framed(rows, summary.feature_names(model))
 
