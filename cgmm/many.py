@@ -32,6 +32,7 @@ def fit_many(
     groups: ArrayLike | None = None,
     columns: bool = False,
     sample_weight: ArrayLike | Sequence[ArrayLike | None] | None = None,
+    labels: ArrayLike | Sequence[ArrayLike | None] | None = None,
     criterion: Literal["bic", "aic", "icl"] = "bic",
     on_error: Literal["raise", "skip"] = "raise",
     covariance_type: CovarianceType = "full",
@@ -73,6 +74,9 @@ def fit_many(
     sample_weight : array-like or list, optional
         Row weights: a list of (n_i,), or None, for each problem of a list; (m, n), or (n,) for all, of an array
         (m, n, d); (n,) of rows with groups; (n,) for all problems, or (n, m), of columns.
+    labels : array-like or list, optional
+        The component to which a row of a problem is known to belong, −1 where it is not known, as of ``GMM.fit``; of
+        the same shapes as sample_weight. Such problems are fitted one by one, not in batches.
     criterion : {"bic", "aic", "icl"}, default="bic"
         By which a number of components is chosen; among those without a component that is degenerate, or would be
         without reg_covar, if there are, as in ``cgmm.select``.
@@ -151,7 +155,7 @@ on_degenerate, missing, n_threads, stop, accelerate
         stop=stop,
         accelerate=accelerate,
     )
-    problems = problems_of(X, groups, columns, sample_weight)
+    problems = problems_of(X, groups, columns, sample_weight, labels)
     seeds = _seeds(random_state, len(problems))
     requests = [request_of(GMM(**{**model.get_params(deep=False), "n_components": k})) for k in sizes]
     run = many.Run(problems, Task(requests, criterion, seeds), skip=on_error == "skip")

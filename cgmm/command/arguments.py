@@ -76,6 +76,7 @@ def parser() -> ArgumentParser:
     fit.add_argument("-k", "--components", type=_count(1), required=True, metavar="K", help="number of components")
     fit.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
     _add_learning(fit)
+    _add_labels(fit)
 
     select = command(
         verbs.select,
@@ -97,6 +98,7 @@ def parser() -> ArgumentParser:
     )
     select.add_argument("--criterion", choices=CRITERIA, default="bic", help="the smallest wins (default: bic)")
     _add_learning(select)
+    _add_labels(select)
 
     classify = command(
         verbs.classify,
@@ -296,6 +298,14 @@ def _add_reading(command: ArgumentParser) -> ArgumentGroup:
 
 def _add_weights(reading: ArgumentGroup) -> None:
     reading.add_argument("--weights", metavar="COLUMN", help="column of row weights, by name or number")
+
+
+def _add_labels(command: ArgumentParser) -> None:
+    command.add_argument(
+        "--labels",
+        metavar="COLUMN",
+        help="column of the components that rows are known to belong to, from 0, or -1 where it is not known",
+    )
 
 
 def _count(least: int) -> Callable[[str], int]:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cgmm.tables.readers import Reader
-    from cgmm.types import Array, Rows
+    from cgmm.types import Array, Labels, Rows
 
 MOST_VALUES = 1 << 23  # Responsibilities that are held at once: 64 MiB of them.
 LARGE = 1 << 28  # Bytes of a file: a fit reads a larger one anew in each pass, and holds a smaller one in memory.
@@ -38,19 +38,19 @@ MOST_DRAWN = 100_000  # Rows in a picture, at most: of more, a sample is drawn.
 
 def fit(args: Namespace) -> None:
     """Fit a mixture, print what it is, save it."""
-    X, weights = _learned_from(args)
+    X, weights, labels = _learned_from(args)
     model = GMM(args.components, covariance_type=args.covariance, verbose=2 * args.verbose, **_settings(args))
     start = perf_counter()
     with progress.iterations() as callback, contextlib.redirect_stdout(sys.stderr):
         model.set_params(callback=callback)
-        model.fit(X, sample_weight=weights)
+        model.fit(X, sample_weight=weights, labels=labels)
     seconds = perf_counter() - start
     _conclude(args, model.set_params(verbose=0, callback=None), X, weights, seconds)
 
 
 def select(args: Namespace) -> None:
     """Fit mixtures of several sizes and families, print how they compare, save the best."""
-    X, weights = _learned_from(args)
+    X, weights, labels = _learned_from(args)
     start = perf_counter()
     with contextlib.redirect_stdout(sys.stderr):
         found = selection.select(
@@ -59,6 +59,7 @@ def select(args: Namespace) -> None:
             args.covariance,
             criterion=args.criterion,
             sample_weight=weights,
+            labels=labels,
             verbose=2 if args.verbose else int(progress.possible()),
             **_settings(args),
         )
@@ -213,15 +214,25 @@ def plot(args: Namespace) -> None:
         pyplot.close(drawn)
 
 
-def _learned_from(args: Namespace) -> tuple[Any, Array | None]:
-    """All rows and weights of a fit; or, if they are large and quickly read anew, the table that has both."""
+def _learned_from(args: Namespace) -> tuple[Any, Array | None, Labels | None]:
+    """All rows, weights and known components of a fit; or, if they are large and quickly read anew, the table that has
+    rows and weights."""
     _check_output(args)
     reader = _reader(args)
-    table = Table(reader, args.columns, args.weights, args.missing)
-    if reader.binary and not reader.once and os.path.getsize(args.data) > LARGE:
-        return table, None
+    table = Table(reader, args.columns, args.weights, args.missing, args.labels)
+    if args.labels is None and reader.binary and not reader.once and os.path.getsize(args.data) > LARGE:
+        return table, None, None
     data = gather(table, progress.watched(table.blocks()))
-    return _framed(data.rows, table.names), data.weights
+    if args.labels is None:
+        return _framed(data.rows, table.names), data.weights, None
+    labels = table.labels(data.rows[:, -1])
+    if labels.dtype.kind not in "iuf":
+        raise InvalidParameterError(
+            f"--labels {args.labels} must be a column of component numbers, from 0, or -1 where one is not known; "
+            "with a column of texts, 'cgmm classify' learns to tell classes apart"
+        )
+    names = None if table.names is None else table.names[:-1]
+    return _framed(data.rows[:, :-1], names), data.weights, labels
 
 
 def _loaded(args: Namespace) -> GMM | GMMClassifier:
