@@ -5,6 +5,7 @@ from cgmm import waiting  # isort: skip  # before any other loads the kernels, a
 from cgmm import plot
 from cgmm.bayesian import BayesianGMM
 from cgmm.bayesian_fits import BayesianFits
+from cgmm.classification import GMMClassifier
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
@@ -28,6 +29,7 @@ __all__ = [
     "DegenerateError",
     "DegenerateWarning",
     "Fits",
+    "GMMClassifier",
     "GMMRegressor",
     "KMeansResult",
     "NotFittedError",

@@ -52,6 +52,10 @@ class ConvergenceWarning(Kin, UserWarning):
     """The fit ended at max_iter before the log-likelihood settled."""
 
 
+class DataConversionWarning(Kin, UserWarning):
+    """What was handed over has another shape than is asked for, and is taken for what it must be."""
+
+
 class DegenerateWarning(UserWarning):
     """A component could not be estimated from the data and was repaired."""
 

@@ -75,6 +75,14 @@ class Fitted(Estimator):
         """The probability that each row of X (n,d) belongs to the noise component; (n,), zero without one."""
         return self._evaluations(X).evaluate("noise")
 
+    def uncertainty(self, X: ArrayLike) -> Array:
+        """The probability that a row of X (n,d) is not of its most probable component, 1 − max_c r_ic; (n,).
+
+        Zero: the row is surely of the component that ``predict`` gives; 1 − 1/k: each is as probable. With a noise
+        component that one counts, too.
+        """
+        return self._evaluations(X).values(Evaluation.uncertainty, np.empty(0))
+
     def score_samples(self, X: ArrayLike) -> Array:
         """The log-likelihood (nats) of each row of X (n,d); (n,)."""
         return self._evaluations(X).evaluate("log_likelihood")
@@ -293,7 +301,7 @@ class Fitted(Estimator):
     def _asked(self, state: State, gaps: bool = False) -> Asked:
         """The mixture of a state, as rows are put beside it."""
         gaps = check_missing(self.missing) or gaps
-        return Asked(state.fit.parameters, state.names, check_threads(self.n_threads), gaps)
+        return Asked(state.fit.parameters, state.names, check_threads(self.n_threads), gaps, type(self).__name__)
 
     def _with(self, state: State) -> Self:
         """Itself, of that state."""

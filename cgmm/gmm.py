@@ -361,7 +361,13 @@ class GMM(Distribution["GMM"], Learner):
         """
         return exchange.to_sklearn(self._fitted(), self.get_params(deep=False))
 
-    def partial_fit(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        labels: ArrayLike | None = None,
+    ) -> Self:
         """Learn from a batch of rows, or from each of a stream's, by one step of stepwise EM.
 
         It goes on from the last call, from ``fit``, or from given parameters. Without them the first rows are
@@ -375,6 +381,9 @@ class GMM(Distribution["GMM"], Learner):
         y : ignored
         sample_weight : array-like of shape (n,), optional
             Non-negative row weights: weight 2 is the row twice.
+        labels : array-like of shape (n,), optional
+            The component to which a row is known to belong, −1 where it is not known, as of ``fit``. Blocks of rows
+            bring their own, as there.
 
         Returns
         -------
@@ -384,7 +393,7 @@ class GMM(Distribution["GMM"], Learner):
         Raises
         ------
         ValueError, TypeError
-            X, sample_weight or a parameter cannot be used, or the last fit was of another kind of mixture.
+            X, sample_weight, labels or a parameter cannot be used, or the last fit was of another kind of mixture.
 
         Warns
         -----
@@ -393,7 +402,7 @@ class GMM(Distribution["GMM"], Learner):
         """
         last = self._learnt()
         asked = request_of(self)
-        state = partial.partial_fit(asked, X, sample_weight, last)
+        state = partial.partial_fit(asked, X, sample_weight, last, labels)
         partial.warn_of_new(asked, state, last)
         self._state = state
         return self

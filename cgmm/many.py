@@ -40,6 +40,7 @@ def fit_many(
     groups: ArrayLike | None = None,
     columns: bool = False,
     sample_weight: ArrayLike | Sequence[ArrayLike | None] | None = None,
+    labels: ArrayLike | Sequence[ArrayLike | None] | None = None,
     criterion: Literal["bic", "aic", "icl"] = "bic",
     on_error: Literal["raise", "skip"] = "raise",
     covariance_type: CovarianceType = "full",
@@ -72,6 +73,7 @@ def fit_many(
     groups: ArrayLike | None = None,
     columns: bool = False,
     sample_weight: ArrayLike | Sequence[ArrayLike | None] | None = None,
+    labels: ArrayLike | Sequence[ArrayLike | None] | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     random_state: Seed | Sequence[int] = None,
     verbose: int = 0,
@@ -86,6 +88,7 @@ def fit_many(
     groups: ArrayLike | None = None,
     columns: bool = False,
     sample_weight: ArrayLike | Sequence[ArrayLike | None] | None = None,
+    labels: ArrayLike | Sequence[ArrayLike | None] | None = None,
     criterion: Literal["bic", "aic", "icl"] = "bic",
     on_error: Literal["raise", "skip"] = "raise",
     covariance_type: CovarianceType = "full",
@@ -131,6 +134,9 @@ def fit_many(
     sample_weight : array-like or list, optional
         Row weights: a list of (n_i,), or None, for each problem of a list; (m, n), or (n,) for all, of an array
         (m, n, d); (n,) of rows with groups; (n,) for all problems, or (n, m), of columns.
+    labels : array-like or list, optional
+        The component to which a row of a problem is known to belong, −1 where it is not known, as of ``GMM.fit``; of
+        the same shapes as sample_weight. Such problems are fitted one by one, not in batches.
     criterion : {"bic", "aic", "icl"}, default="bic"
         By which a number of components is chosen; among those without a component that is degenerate, or would be
         without reg_covar, if there are, as in ``cgmm.select``.
@@ -218,7 +224,7 @@ on_degenerate, missing, n_threads, stop, accelerate
         asks = _posterior(model, arguments | {"criterion": criterion})
         sizes = check_counts("n_components", asks.n_components if n_components is None else n_components)
         criterion, random_state = LOWER_BOUND, model.random_state if random_state is None else random_state
-    problems = problems_of(X, groups, columns, sample_weight)
+    problems = problems_of(X, groups, columns, sample_weight, labels)
     seeds, settings = _seeds(random_state, len(problems)), asks.get_params(deep=False)
     requests = [type(asks)(**settings | {"n_components": k, "random_state": None})._asks() for k in sizes]
     run = many.Run(problems, Task(requests, criterion, seeds), skip=on_error == "skip")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.families import Family
     from cgmm.types import Array, Names
 
-MODEL, FITS = "cgmm", "cgmm fits"  # Formats: of one model, and of many.
+MODEL, FITS, CLASSES = "cgmm", "cgmm fits", "cgmm classes"  # Formats: of one model, of many fits, of a classifier.
 VERSION, WITHOUT_NOISE = 2, 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky", "lower_bounds")
 BOX = tuple(f"noise_{name}" for name in Box._fields)
@@ -81,6 +81,7 @@ def save(
         header["stream"] = {"exponent": sums.exponent, "eps": memory.eps} | {
             name: getattr(memory, name) for name in TOLD
         }
+        header["stream"] |= {"noise": sums.noise} if sums.noise else {}
         arrays |= dict(zip(STREAM, (sums.n_k, sums.first, sums.second, sums.shift, memory.least), strict=True))
     noise = parameters.noise
     if noise is not None:
@@ -244,6 +245,18 @@ def read(
         return header, {name: archive[name] for name in names}
 
 
+def format_of(path: str | os.PathLike[str]) -> str | None:
+    """The format that a file says it is of; None if nothing of cgmm's can be read there, which loading it tells."""
+    try:
+        with open(path, "rb") as file, Archive(file) as archive:
+            header = json.loads(archive["header"].item())
+            return str(header["format"])
+    except MemoryError:
+        raise
+    except Exception:  # whatever zipfile, NumPy and json make of a file that is no such archive, or is damaged
+        return None
+
+
 def _other_format(header: object, format: str) -> str:
     """What is wrong with a header that is not of the format that is looked for."""
     told = header if isinstance(header, dict) else {}
@@ -251,6 +264,7 @@ def _other_format(header: object, format: str) -> str:
     others = {
         MODEL: f"it holds one model: use {told.get('model', 'GMM')}.load",
         FITS: f"it holds the fits of many problems: use {fits}.load",
+        CLASSES: "it holds a classifier: use GMMClassifier.load",
     }
     return others.get(str(told.get("format")), "its header is not cgmm's")
 
@@ -345,16 +359,18 @@ def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: 
     told["seen"] = check_real("its header's seen", told["seen"])
     for name in ("iterations", "batches"):
         check_count(f"its header's {name}", told[name], 0)
+    noise = check_real("its header's noise", header["stream"].get("noise", 0.0))
     exponent = check_count("its header's exponent", header["stream"]["exponent"], -LARGEST_EXPONENT, LARGEST_EXPONENT)
     statistics = SufficientStatistics(
         n_k=n_k,
         first=first,
         second=second,
         log_likelihood=np.nan,
-        total_weight=float(n_k.sum()),
+        total_weight=float(n_k.sum()) + noise,
         shift=shift,
         moment=family.moment,
         exponent=exponent,
+        noise=noise,
     )
     eps = check_real("its header's eps", header["stream"].get("eps", FLOAT32))
     return Memory(statistics, least=least, eps=eps, **told)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
     from cgmm.mixture.prior import Prior
+    from cgmm.rows.data import Data
     from cgmm.types import (
         Array,
         ArrayLike,
@@ -153,6 +154,7 @@ def select(
     criterion: Literal["bic", "aic", "icl"] = "bic",
     n_init: Starts = 10,
     sample_weight: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
     random_state: Seed = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
@@ -187,6 +189,10 @@ def select(
         Starts of each candidate.
     sample_weight : array-like of shape (n,), optional
         Row weights, which count rows.
+    labels : array-like of shape (n,), optional
+        The component to which a row is known to belong, −1 where it is not known, as of ``GMM.fit``: numbers of
+        components must be larger than each label. Criteria are then of what is known: a labelled row counts with
+        log(π_c N(x | μ_c, Σ_c)) of its component.
     random_state, tol, max_iter, stop, accelerate, init_params, prior, missing, noise_component, n_threads
         As of GMM; the defaults of tol and max_iter are closer, for criteria of fits that have not converged cannot be
         compared.
@@ -205,7 +211,7 @@ def select(
         X, sample_weight or an argument cannot be used; nothing was fitted.
     """
     check_choice("criterion", criterion, CRITERIA)
-    sizes, families = check_counts("n_components", n_components), _families(covariance_types)
+    sizes, families = check_counts("n_components", n_components), check_families("covariance_types", covariance_types)
     arguments: dict[str, Any] = {
         "n_init": n_init,
         "random_state": check_seed(random_state),
@@ -221,7 +227,8 @@ def select(
         "n_threads": n_threads,
     }
     asked = request_of(GMM(sizes[0], covariance_type=families[0], **arguments))
-    prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator())
+    prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator(), labels)
+    _check_labels(prepared.data, sizes)
     check_enough_rows(prepared.data.n, prepared.data.counted, sizes[-1], "n_components")
     if prepared.data.d == 1:
         families = _of_one_feature(families)
@@ -258,18 +265,25 @@ def _searches(
         start = perf_counter()
         asked = request_of(model)
         search = fitting.search(asked, prepared, asked.generator(), share=shared, sound=True)
-        if found and search.problem.k == found[-1][1].problem.k + 1:
+        if found and search.problem.k == found[-1][1].problem.k + 1 and not search.problem.data.labelled:
             search.split_of(found[-1][1].best.parameters)
         found.append((model, search, perf_counter() - start))
         progress.step(f"{model.covariance_type} {model.n_components}")
     more: Search | None = None
     for at, (model, search, seconds) in reversed(list(enumerate(found))):
         start = perf_counter()
-        if search.problem.k > 1:
+        if search.problem.k > 1 and not search.problem.data.labelled:  # whose components have their numbers
             search.merger_of(more.best.parameters if more and more.problem.k == search.problem.k + 1 else None)
         found[at] = model, search, seconds + perf_counter() - start
         more = search
     return found
+
+
+def _check_labels(data: Data, sizes: list[int]) -> None:
+    """That each number of components has all that are known; ValueError names the least that has."""
+    largest = max(data.place.known(), default=-1)
+    if largest >= sizes[0]:
+        raise ValueError(f"labels name component {largest}: n_components must be from {largest + 1} on, not {sizes[0]}")
 
 
 def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Prepared) -> Candidate:
@@ -315,10 +329,11 @@ class _Shared:
         return remembered
 
 
-def _families(covariance_types: Any) -> list[Any]:
-    given = [covariance_types] if isinstance(covariance_types, str) else list(covariance_types)
-    for name in given:
-        check_choice("covariance_types", name, FAMILIES)
-    if not given:
-        raise InvalidParameterError(f"covariance_types must name at least one of {list(FAMILIES)}")
-    return list(dict.fromkeys(given))
+def check_families(argument: str, given: Any) -> list[Any]:
+    """Names of different families, of one or of several; ValueError names the argument that has none, or another."""
+    names = [given] if isinstance(given, str) else list(given)
+    for name in names:
+        check_choice(argument, name, FAMILIES)
+    if not names:
+        raise InvalidParameterError(f"{argument} must name at least one of {list(FAMILIES)}")
+    return list(dict.fromkeys(names))

@@ -478,8 +478,6 @@ def test_rows_that_fill_no_box_are_refused():
 
 def test_what_does_not_go_with_it_says_so():
     X, own = scattered()
-    with pytest.raises(ValueError, match="partial_fit knows no noise component"):
-        GMM(3, noise_component="uniform").partial_fit(X)
     with pytest.raises(ValueError, match="is a density of whole rows"):
         GMM(3, noise_component=1e-3, missing="marginal").fit(gappy(X, 0.1))
     given = GMM(3, noise_component=1e-3, missing="marginal", random_state=0).fit(X)

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, R
 from argparse import _ArgumentGroup as ArgumentGroup
 from collections.abc import Callable
 
+from cgmm.classification import CRITERIA as CHOICES
 from cgmm.command import verbs
 from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.config import VERSION
@@ -26,6 +27,9 @@ DATA = """\
 DATA is text (CSV, TSV, cells separated by semicolons or spaces; gzip may have
 packed it), npy, npz or Parquet: its first bytes tell. "-" is standard input,
 text or npy. In text, empty lines and lines that begin with # are no rows."""
+CLASSIFY = """\
+What is learnt predicts the classes of other rows by "cgmm predict", and their
+probabilities by "cgmm responsibilities"."""
 TABLE = """\
 A table goes to standard output, with a row for each component of each fit:
 its weight, the mean and the variance of each feature, and the log-likelihood,
@@ -75,6 +79,7 @@ def parser() -> ArgumentParser:
     fit.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
     _add_learning(fit)
     _add_beliefs(fit)
+    _add_labels(fit)
 
     select = command(
         verbs.select,
@@ -96,6 +101,39 @@ def parser() -> ArgumentParser:
     )
     select.add_argument("--criterion", choices=CRITERIA, default="bic", help="the smallest wins (default: bic)")
     _add_learning(select)
+    _add_labels(select)
+
+    classify = command(
+        verbs.classify,
+        "learn to tell classes apart, by a mixture of each",
+        f"{DATA}\n\n{CLASSIFY}",
+        "data.csv --by species -o model.npz",
+        "data.csv --by species --covariance EEE,VEV,VVV -o model.npz",
+        "data.csv --by species -k 1-4 --unlabelled '?' -o model.npz",
+    )
+    classify.add_argument("data", metavar="DATA")
+    classify.add_argument("--by", metavar="COLUMN", required=True, help="the column of the classes, texts or numbers")
+    classify.add_argument(
+        "-k",
+        "--components",
+        type=_counts,
+        default="1",
+        metavar="RANGE",
+        help="numbers of components of a class (default: 1)",
+    )
+    classify.add_argument(
+        "--covariance", type=_families, default=("full",), metavar="LIST", help="covariance families (default: full)"
+    )
+    classify.add_argument(
+        "--shared",
+        action=BooleanOptionalAction,
+        help="whether classes are the components of one mixture (default: if -k is 1)",
+    )
+    classify.add_argument(
+        "--criterion", choices=CHOICES, default="bic", help="of several the smallest wins, or cross-validation's best"
+    )
+    classify.add_argument("--unlabelled", metavar="LABEL", help="the label of rows whose class is not known")
+    _add_learning(classify, stops=False)
 
     fit_many = command(
         verbs.fit_many,
@@ -123,7 +161,7 @@ def parser() -> ArgumentParser:
 
     predict = command(
         verbs.predict,
-        "the most probable component of each row",
+        "the most probable component, or class, of each row",
         f"{DATA}\n\n{VALUES}",
         "model.npz data.csv",
         "model.npz data.csv -o labels.csv",
@@ -134,7 +172,7 @@ def parser() -> ArgumentParser:
 
     responsibilities = command(
         verbs.responsibilities,
-        "the probability of each component given each row",
+        "the probability of each component, or class, given each row",
         f"{DATA}\n\n{VALUES}",
         "model.npz data.csv -o probabilities.csv",
     )
@@ -190,17 +228,20 @@ def parser() -> ArgumentParser:
     return whole
 
 
-def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz") -> None:
+def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz", stops: bool = True) -> None:
+    """What all fits ask; stops : whether it can be said what --tol bounds."""
     command.add_argument("-o", "--output", type=_file, metavar="MODEL", help=saved)
     learning = command.add_argument_group("how it is fitted")
     learning.add_argument("--n-init", type=_starts, metavar="N", help="starts, or auto; the best is kept")
     learning.add_argument("--seed", type=_count(0), default=0, help="the same seed, the same model (default: 0)")
     learning.add_argument("--tol", type=float, help="converged when the log-likelihood of a row changes by less")
-    learning.add_argument(
-        "--stop",
-        choices=STOPS,
-        help="what --tol bounds: the change in an iteration (default), or also what is estimated to be left to gain",
-    )
+    if stops:
+        learning.add_argument(
+            "--stop",
+            choices=STOPS,
+            help="what --tol bounds: the change in an iteration (default), or also what is estimated to be left to "
+            "gain",
+        )
     learning.add_argument(
         "--accelerate", action=BooleanOptionalAction, help="jump ahead along EM's steps where it crawls (default: no)"
     )
@@ -253,7 +294,7 @@ def _add_beliefs(command: ArgumentParser) -> None:
 
 
 def _add_applying(command: ArgumentParser) -> ArgumentGroup:
-    command.add_argument("model", metavar="MODEL", help="file that fit or select wrote")
+    command.add_argument("model", metavar="MODEL", help="file that fit, select or classify wrote")
     command.add_argument("data", metavar="DATA")
     _add_rows_output(command)
     command.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
@@ -287,6 +328,14 @@ def _add_reading(command: ArgumentParser) -> ArgumentGroup:
 
 def _add_weights(reading: ArgumentGroup) -> None:
     reading.add_argument("--weights", metavar="COLUMN", help="column of row weights, by name or number")
+
+
+def _add_labels(command: ArgumentParser) -> None:
+    command.add_argument(
+        "--labels",
+        metavar="COLUMN",
+        help="column of the components that rows are known to belong to, from 0, or -1 where it is not known",
+    )
 
 
 def _count(least: int) -> Callable[[str], int]:

@@ -41,6 +41,7 @@ def write_rows(path: str, names: Sequence[str] | None, blocks: Iterable[NDArray[
 
     A file whose name ends in .npy is NumPy's; any other is text, with tabs if its name ends in .tsv and commas
     otherwise, numbers with as many digits as they need to be read back exactly, and the names, if any, above them.
+    Blocks may also hold texts.
     """
     if path == STANDARD_OUTPUT:
         with naming_output(STANDARD_OUTPUT_NAME):
@@ -76,7 +77,17 @@ def write_text(
         step = max(1, NUMBERS_AT_A_TIME // table.shape[1])
         for start in range(0, len(table), step):
             rows = table[start : start + step].tolist()
-            file.write("".join(delimiter.join(map(repr, row)) + "\n" for row in rows).encode())
+            if table.dtype.kind == "U":
+                file.write(_texts(rows, delimiter).encode())
+            else:
+                file.write("".join(delimiter.join(map(repr, row)) + "\n" for row in rows).encode())
+
+
+def _texts(rows: Sequence[Sequence[str]], delimiter: str) -> str:
+    """Rows of texts, quoted where they hold what stands between cells."""
+    text = io.StringIO()
+    csv.writer(text, delimiter=delimiter, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def write_npy(file: BinaryIO, blocks: Iterable[NDArray[Any]]) -> None:

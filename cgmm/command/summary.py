@@ -14,6 +14,7 @@ from cgmm.mixture.families import FAMILIES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from cgmm.classification import GMMClassifier
     from cgmm.gmm import GMM
     from cgmm.mixture.criteria import Sums
     from cgmm.tables import Table
@@ -29,7 +30,7 @@ def of_fit(model: GMM | BayesianGMM, X: ArrayLike | Table, sample_weight: Array 
     weighted = f", of weight {weight:.6g}" * (weight != sums.n)
     rows = {"rows": f"{sums.n}{weighted}"}
     facts = rows | _facts(model) | _goodness(model, sums) | {"seconds": f"{seconds:.3g}"}
-    return _lines(facts) + "\n\n" + _components(model)
+    return lines_of(facts) + "\n\n" + _components(model)
 
 
 def _goodness(model: GMM | BayesianGMM, sums: Sums) -> dict[str, str]:
@@ -53,7 +54,7 @@ def as_text(model: GMM | BayesianGMM) -> str:
         history = _bound(model)
     else:
         history = {"log-likelihood": f"{model.lower_bound_:.6g} a row"} if model.n_iter_ else {}
-    return _lines(_facts(model) | history) + "\n\n" + _components(model)
+    return lines_of(_facts(model) | history) + "\n\n" + _components(model)
 
 
 def as_json(model: GMM | BayesianGMM) -> str:
@@ -84,7 +85,12 @@ def _beliefs(model: BayesianGMM) -> dict[str, object]:
     return {name: np.asarray(value).tolist() for name, value in found.items() if value is not None}
 
 
-def feature_names(model: GMM | BayesianGMM) -> list[str] | None:
+def components(model: GMM | BayesianGMM) -> list[str]:
+    """What the components are called."""
+    return [f"component_{c}" for c in range(model.n_components)]
+
+
+def feature_names(model: GMM | BayesianGMM | GMMClassifier) -> list[str] | None:
     """Those of the features, if a model knows them."""
     return list(getattr(model, "feature_names_in_", ())) or None
 
@@ -92,7 +98,7 @@ def feature_names(model: GMM | BayesianGMM) -> list[str] | None:
 def _facts(model: GMM | BayesianGMM) -> dict[str, str]:
     k, d, names = model.n_components, model.n_features_in_, feature_names(model)
     more = (", …" if can_show("…") else ", ...") * (d > MOST_FEATURES)
-    told = "" if names is None else f" ({', '.join(map(_on_a_line, names[:MOST_FEATURES]))}{more})"
+    told = "" if names is None else f" ({', '.join(map(on_a_line, names[:MOST_FEATURES]))}{more})"
     ended = "converged" if model.converged_ else "did not converge"
     return {
         "components": f"{k}, {model.covariance_type}{_living(model)}",
@@ -108,11 +114,11 @@ def _living(model: GMM | BayesianGMM) -> str:
     return "" if living is None else f"; {living} live"
 
 
-def _on_a_line(name: str) -> str:
+def on_a_line(name: str) -> str:
     return " ".join(name.split())
 
 
-def _lines(facts: Mapping[str, str]) -> str:
+def lines_of(facts: Mapping[str, str]) -> str:
     width = max(map(len, facts)) + 2
     return "\n".join(f"{name:{width}}{value}" for name, value in facts.items())
 
@@ -122,7 +128,7 @@ def _components(model: GMM | BayesianGMM) -> str:
     shape = k, d = model.means_.shape
     deviations = np.sqrt(FAMILIES[model.covariance_type].variances(model.covariances_, *shape))
     names = feature_names(model) or [f"feature {j}" for j in range(d)]
-    head = ["component", "weight", *map(_on_a_line, names[:MOST_FEATURES])]
+    head = ["component", "weight", *map(on_a_line, names[:MOST_FEATURES])]
     lines, sign = [head], "±" if can_show("±") else "+-"
     for c in range(min(k, MOST_COMPONENTS)):
         values = zip(model.means_[c, :MOST_FEATURES], deviations[c], strict=False)
@@ -132,9 +138,9 @@ def _components(model: GMM | BayesianGMM) -> str:
         more.append(f"{d - MOST_FEATURES} features")
     if k > MOST_COMPONENTS:
         more.append(f"{k - MOST_COMPONENTS} components")
-    return _aligned(lines) + (f"\nand {' and '.join(more)} more" if more else "")
+    return aligned(lines) + (f"\nand {' and '.join(more)} more" if more else "")
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
+def aligned(lines: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join("  ".join(map(str.rjust, line, widths)) for line in lines)

@@ -16,7 +16,8 @@ import numpy as np
 
 from cgmm import many, persistence, selection
 from cgmm.bayesian import BayesianGMM
-from cgmm.command import problems, progress, summary
+from cgmm.classification import GMMClassifier
+from cgmm.command import classes, problems, progress, summary
 from cgmm.command.output import STANDARD_OUTPUT, show, show_table, write_rows
 from cgmm.errors import InvalidParameterError
 from cgmm.files import check_writable, write_whole
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from cgmm.tables.readers import Reader
-    from cgmm.types import Array, Rows
+    from cgmm.types import Array, Labels, Rows
 
     Model: TypeAlias = GMM | BayesianGMM
 
@@ -49,20 +50,20 @@ MOST_DRAWN = 100_000  # Rows in a picture, at most: of more, a sample is drawn.
 
 def fit(args: Namespace) -> None:
     """Fit a mixture, print what it is, save it."""
-    X, weights = _learned_from(args)
+    X, weights, labels = _learned_from(args)
     kind = BayesianGMM if args.bayesian else GMM
     model = kind(args.components, covariance_type=args.covariance, verbose=2 * args.verbose, **_settings(args))
     start = perf_counter()
     with progress.iterations() as callback, contextlib.redirect_stdout(sys.stderr):
         model.set_params(callback=callback)
-        model.fit(X, sample_weight=weights)
+        model.fit(X, sample_weight=weights, labels=labels)
     seconds = perf_counter() - start
     _conclude(args, model.set_params(verbose=0, callback=None), X, weights, seconds)
 
 
 def select(args: Namespace) -> None:
     """Fit mixtures of several sizes and families, print how they compare, save the best."""
-    X, weights = _learned_from(args)
+    X, weights, labels = _learned_from(args)
     start = perf_counter()
     with contextlib.redirect_stdout(sys.stderr):
         found = selection.select(
@@ -71,12 +72,37 @@ def select(args: Namespace) -> None:
             args.covariance,
             criterion=args.criterion,
             sample_weight=weights,
+            labels=labels,
             verbose=2 if args.verbose else int(progress.possible()),
             **_settings(args),
         )
     seconds = perf_counter() - start
     show(f"{found}\n")
     _conclude(args, found.best, X, weights, seconds)
+
+
+def classify(args: Namespace) -> None:
+    """Fit the densities of classes, print how well they tell them apart, save the classifier."""
+    _check_output(args)
+    table = Table(_reader(args), args.columns, args.weights, args.missing, args.by)
+    data = gather(table, progress.watched(table.blocks()))
+    rows, labels = data.rows[:, :-1], table.labels(data.rows[:, -1])
+    X = _framed(rows, None if table.names is None else table.names[:-1])
+    model = GMMClassifier(
+        args.components,
+        args.covariance,
+        args.shared,
+        criterion=args.criterion,
+        unlabelled=classes.label(args.unlabelled, labels),
+        **_settings(args),
+    )
+    start = perf_counter()
+    with contextlib.redirect_stdout(sys.stderr):
+        model.fit(X, labels, data.weights)
+    seconds = perf_counter() - start
+    if args.output is not None:
+        model.save(args.output)
+    show(classes.of_fit(model, X, labels, data.weights, seconds))
 
 
 def fit_many(args: Namespace) -> None:
@@ -123,28 +149,30 @@ def _fits(args: Namespace, table: Table, data: Block) -> list[problems.Found]:
 
 
 def predict(args: Namespace) -> None:
-    """Write the label of each row."""
+    """Write the label of each row: its most probable component, or class."""
     model, table = _applied_to(args)
-    _write(args, table, ["label"], (model.predict(_named(model, block.rows)) for block in _watched(args, table)))
+    found = (model.predict(_named(model, block.rows)) for block in _watched(args, table))
+    _write(args, table, ["label"], (labels.astype(str) if labels.dtype.hasobject else labels for labels in found))
 
 
 def responsibilities(args: Namespace) -> None:
-    """Write the responsibilities of each row."""
+    """Write the responsibilities of each row, or the probabilities of classes."""
     model, table = _applied_to(args)
-    k = model.n_components
-    step = max(1, MOST_VALUES // k)
+    names = classes.names(model) if isinstance(model, GMMClassifier) else summary.components(model)
+    step = max(1, MOST_VALUES // model.mixture_.n_components if isinstance(model, GMMClassifier) else len(names))
 
     def values() -> Iterator[Any]:
         for block in _watched(args, table):
             for start in range(0, len(block.rows), step):
                 yield model.predict_proba(_named(model, block.rows[start : start + step]))
 
-    _write(args, table, [f"component_{c}" for c in range(k)], values())
+    _write(args, table, names, values())
 
 
 def score(args: Namespace) -> None:
     """Write the log-likelihood of each row, or of a posterior its predictive one, and tell their mean."""
-    model, table = _applied_to(args)
+    found, table = _applied_to(args)
+    model = _mixture(found)
     told, of = "log_likelihood", model.score_samples
     if isinstance(model, BayesianGMM):
         told, of = "log_predictive", model.log_predictive
@@ -174,7 +202,7 @@ def score(args: Namespace) -> None:
 def sample(args: Namespace) -> None:
     """Write rows drawn from the mixture, ordered by component."""
     _check_output(args)
-    model = _load(args.model)
+    model = _mixture(_load(args.model))
     rows, _ = model.set_params(random_state=args.seed).sample(args.rows)
     write_rows(args.output, summary.feature_names(model), [rows])
 
@@ -182,14 +210,16 @@ def sample(args: Namespace) -> None:
 def info(args: Namespace) -> None:
     """Print what a model is."""
     model = _load(args.model)
-    show(summary.as_json(model) if args.json else summary.as_text(model))
+    told = classes if isinstance(model, GMMClassifier) else summary
+    show(told.as_json(model) if args.json else told.as_text(model))
 
 
 def plot(args: Namespace) -> None:
     """Draw the model and the rows."""
     pyplot = style.pyplot()
     pyplot.switch_backend("Agg")
-    model, table = _applied_to(args)
+    found, table = _applied_to(args)
+    model = _mixture(found)
     rows = _some(table, np.random.default_rng(args.seed))
     if np.isnan(rows).any():
         rows = model.impute(_named(model, rows))
@@ -204,24 +234,41 @@ def plot(args: Namespace) -> None:
         pyplot.close(drawn)
 
 
-def _learned_from(args: Namespace) -> tuple[Any, Array | None]:
-    """All rows and weights of a fit; or, if they are large and quickly read anew, the table that has both."""
+def _learned_from(args: Namespace) -> tuple[Any, Array | None, Labels | None]:
+    """All rows, weights and known components of a fit; or, if they are large and quickly read anew, the table that has
+    rows and weights."""
     _check_output(args)
     reader = _reader(args)
-    table = Table(reader, args.columns, args.weights, args.missing)
-    if reader.binary and not reader.once and os.path.getsize(args.data) > LARGE:
-        return table, None
+    table = Table(reader, args.columns, args.weights, args.missing, args.labels)
+    if args.labels is None and reader.binary and not reader.once and os.path.getsize(args.data) > LARGE:
+        return table, None, None
     data = gather(table, progress.watched(table.blocks()))
-    return _framed(data.rows, table.names), data.weights
+    if args.labels is None:
+        return _framed(data.rows, table.names), data.weights, None
+    labels = table.labels(data.rows[:, -1])
+    if labels.dtype.kind not in "iuf":
+        raise InvalidParameterError(
+            f"--labels {args.labels} must be a column of component numbers, from 0, or -1 where one is not known; "
+            "with a column of texts, 'cgmm classify' learns to tell classes apart"
+        )
+    names = None if table.names is None else table.names[:-1]
+    return _framed(data.rows[:, :-1], names), data.weights, labels
 
 
-def _load(path: str) -> Model:
+def _load(path: str) -> Model | GMMClassifier:
     """The model of a file, of whatever kind."""
+    if persistence.format_of(path) == persistence.CLASSES:
+        return GMMClassifier.load(path)
     loaded = persistence.load(path, *MODELS)
     return MODELS[loaded.kind]._of_loaded(loaded)
 
 
-def _applied_to(args: Namespace) -> tuple[Model, Table]:
+def _mixture(model: Model | GMMClassifier) -> Model:
+    """The mixture that a model is, or that of all classes together."""
+    return model.mixture_ if isinstance(model, GMMClassifier) else model
+
+
+def _applied_to(args: Namespace) -> tuple[Model | GMMClassifier, Table]:
     """A saved model, and the table to which it is applied: its own columns, if both know their names."""
     _check_output(args)
     model, reader = _load(args.model).set_params(n_threads=args.threads), _reader(args)
@@ -246,7 +293,7 @@ def _settings(args: Namespace) -> dict[str, Any]:
     names = {
         "n_init": args.n_init,
         "tol": args.tol,
-        "stop": args.stop,
+        "stop": vars(args).get("stop"),
         "accelerate": args.accelerate,
         "max_iter": args.max_iter,
         "reg_covar": args.reg_covar,
@@ -269,7 +316,7 @@ def _framed(rows: Rows, names: Sequence[str] | None) -> Any:
     return rows if names is None else Frame(rows, names)
 
 
-def _named(model: Model, rows: Rows) -> Any:
+def _named(model: Model | GMMClassifier, rows: Rows) -> Any:
     """Rows under the names that a model gives to its features."""
     return _framed(rows, summary.feature_names(model))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,8 +126,8 @@ class Probability(Fitted):
         if self.missing == "error":
             logs = self._evaluations(X, state=self._as_mixture()).evaluate("log_likelihood")
             return logs < self.level(1 - share, n_samples=n, random_state=seed)
-        blocks = self._evaluations(X, state=self._as_mixture()).blocks
-        return np.concatenate([anomalous(block, share, n, seed) for block in blocks])
+        of = partial(anomalous, share=share, n=n, seed=seed)
+        return self._evaluations(X, state=self._as_mixture()).values(of, np.empty(0, dtype=bool))
 
     def cdf(self, X: ArrayLike, lower: ArrayLike | None = None, *, accuracy: float = 1e-6) -> Array:
         """The probability of each box lower < x ≤ X.

@@ -119,7 +119,7 @@ def step(
     parameters, repairs = parameters.maximise(memory.statistics, settings.rules, memory.steps)
     repairs = [repair for repair in repairs if repair.cause == SINGULAR]
     starved = (memory.statistics.n_k < STARVED * memory.row).nonzero()[0].tolist()
-    if starved and settings.rules.free:
+    if starved and settings.rules.free and len(starved) < parameters.k:  # or else all rows are noise
         memory, parameters, begun = _begin_again(memory, parameters, batch, settings, starved)
         repairs, starved = repairs + begun, starved[len(begun) :]
     repairs += [Repair(memory.steps, c, EMPTIED) for c in starved]
@@ -137,7 +137,7 @@ def _mixed(memory: Memory, found: SufficientStatistics, rates: Rates) -> Memory:
     total = math.ldexp(remembered, -exponent)
     found = found.normalised()  # a weight that is hardly a number has no quotient
     old = memory.statistics.normalised().moved_to(found.shift)
-    old = old.times(math.exp(-passed) * total / float(old.n_k.sum()))
+    old = old.times(math.exp(-passed) * total / (float(old.n_k.sum()) + old.noise))
     new = found.times(-math.expm1(-passed) * total / found.total_weight)
     both = replace(old, exponent=exponent) + replace(new, exponent=exponent)
     return memory._replace(statistics=both, seen=seen, batches=memory.batches + 1)

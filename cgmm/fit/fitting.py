@@ -59,11 +59,11 @@ def prepare(
     first_pass = FirstPass(partial(_key_of, rng), partial(starts.sample_size, k))
     opened = open_rows(X, sample_weight, asked.gaps, again=True, labels=labels)
     data, names = opened.data(first_pass, asked.n_threads)
-    return Prepared(data, names, least_variances(data), _noise(asked, data))
+    return Prepared(data, names, least_variances(data), noise_of(asked, data))
 
 
-def _noise(asked: Request, data: Data) -> Noise | None:
-    """The noise component that a request asks for."""
+def noise_of(asked: Request, data: Data) -> Noise | None:
+    """The noise component that a request asks for, where it begins, of these rows."""
     if asked.noise is None:
         return None
     if isinstance(asked.noise, str):

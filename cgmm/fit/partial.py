@@ -15,7 +15,7 @@ from cgmm.fit.state import Gathered, State
 from cgmm.mixture.checks import check_continues, check_features
 from cgmm.mixture.floor import EPS
 from cgmm.mixture.rules import EMPTIED, SINGULAR
-from cgmm.rows.checks import check_columns
+from cgmm.rows.checks import check_columns, check_components, lacking
 from cgmm.rows.floor import least_variances
 from cgmm.rows.open import open_stream
 from cgmm.rows.opened import check_names
@@ -30,17 +30,25 @@ if TYPE_CHECKING:
 # values for each free parameter.
 LEARNING_ROWS = 1000
 ROWS_PER_PARAMETER = 10
-NO_NOISE = "partial_fit knows no noise component: the box that holds all rows of a stream is not known. Use fit."
 GROWTH = 2  # A stream's gathered rows are fitted anew when they are so many times those of the last start.
 HISTORY = 1000  # Log-likelihoods of batches that are kept, at most.
 
 
-def partial_fit(asked: Request, X: Any, sample_weight: Any, last: State | Gathered | None) -> State | Gathered:
-    """What is known after these rows, or blocks of rows."""
-    if asked.noise is not None or (isinstance(last, State) and last.fit.parameters.noise is not None):
-        raise ValueError(NO_NOISE)
+def partial_fit(
+    asked: Request, X: Any, sample_weight: Any, last: State | Gathered | None, labels: Any = None
+) -> State | Gathered:
+    """What is known after these rows, or blocks of rows.
+
+    labels : the components of rows, −1 where they are not known, or None
+    """
+    if isinstance(last, State) and (asked.noise is None) != (last.fit.parameters.noise is None):
+        has = "no" if asked.noise is not None else "a"
+        raise ValueError(
+            f"noise_component is {asked.noise!r}, and the mixture that partial_fit goes on from has {has} noise "
+            "component: one begins with the first rows, so start anew"
+        )
     learner, known = Learner(asked), last
-    opened = open_stream(X, sample_weight, asked.gaps)
+    opened = open_stream(X, sample_weight, asked.gaps, labels)
     for names, batch in opened.batches(_features(last), asked.n_threads or 1):
         if known is last and last is not None:
             check_names(names, last.names)
@@ -89,6 +97,7 @@ class Learner:
         """What is known after a batch: by a start from all rows that came, or once these are enough by a step."""
         d = batch.part.rows.shape[1]
         check_features(self.asked.family, d)
+        check_components(batch.known(), self.asked.k)
         rates = self.rates(d)
         if isinstance(known, State):
             check_continues("partial_fit", known.fit.parameters, self.asked.family, self.asked.k, d)
@@ -112,7 +121,7 @@ class Learner:
             return self._checked(self._start(whole, names))
         if before is None:
             whole = replace(whole, part=whole.part.copied())  # the caller's may change
-        if n >= max(GROWTH * fitted, self.asked.k) and whole.shows_all:
+        if n >= max(GROWTH * fitted, self.asked.k) and whole.shows_all and not lacking(whole.known(), self.asked.k):
             return self._start(whole, names)._replace(gathered=Gathered(whole, names, n))
         gathered = Gathered(whole, names, fitted)
         return known._replace(gathered=gathered) if isinstance(known, State) else gathered
@@ -120,7 +129,9 @@ class Learner:
     def _start(self, batch: Batch, names: Names | None) -> State:
         check_columns(batch.part._replace(weights=None))
         data = batch.data()
-        found = fitting.search(self.asked, Prepared(data, names, least_variances(data)), self.asked.generator())
+        asked = self.asked
+        prepared = Prepared(data, names, least_variances(data), fitting.noise_of(asked, data))
+        found = fitting.search(asked, prepared, asked.generator())
         state = State.of(found, names)
         return state._replace(fit=replace(state.fit, converged=False))
 

@@ -116,7 +116,11 @@ class Parameters:
 
         n_k : (k,) the weight of each component, as multiples of 2^exponent
         """
-        return statistics_of(self.family, self.values, n_k, rules, exponent)
+        found = statistics_of(self.family, self.values, n_k, rules, exponent)
+        if self.noise is None:
+            return found
+        mass = float(found.n_k.sum()) * self.noise.weight / self.noise.rest
+        return replace(found, noise=mass, total_weight=found.total_weight + mass)
 
     def taken(self, components: Labels) -> Parameters:
         """The same components in another order."""

@@ -45,10 +45,19 @@ def check_observed(
 
 
 def check_part(
-    given: Part, n_features: int | None, n_threads: int, gaps: bool, of: int | None = None, some: bool = True
+    given: Part,
+    n_features: int | None,
+    n_threads: int,
+    gaps: bool,
+    of: int | None = None,
+    some: bool = True,
+    name: str = "GMM",
 ) -> tuple[Part, bool]:
-    """Rows and weights of a user, `some` of these positive; and whether no value that counts is missing."""
-    X = _check_table(given.rows, n_features, gaps)
+    """Rows and weights of a user, `some` of these positive; and whether no value that counts is missing.
+
+    name : of the class of the estimator that expects n_features
+    """
+    X = _check_table(given.rows, n_features, gaps, name)
     weights = check_weights(given.weights, len(X), some)
     X, complete = _check_values(harmless(X, weights, gaps), n_threads, of, gaps)
     return Part(X, weights, check_labels(given.labels, len(X))), complete
@@ -88,7 +97,7 @@ def filled(X: Any) -> Any:
     return np.ma.filled(X if X.dtype.kind == "f" else X.astype(np.float64), np.nan)
 
 
-def _check_table(X: Any, n_features: int | None, gaps: bool = False) -> Rows:
+def _check_table(X: Any, n_features: int | None, gaps: bool = False, name: str = "GMM") -> Rows:
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
     X = check_array("X", filled(X) if gaps else X)
@@ -105,7 +114,7 @@ def _check_table(X: Any, n_features: int | None, gaps: bool = False) -> Rows:
     if d == 0:
         raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     if n_features is not None:
-        check_features(d, n_features)
+        check_features(d, n_features, name)
     return X
 
 
@@ -200,18 +209,28 @@ def check_labels(labels: object, n: int) -> Labels | None:
 
 def check_known(known: Counter[int], k: int) -> None:
     """That rows of positive weight, so many of each label, can be rows of k components, none of which is empty."""
+    check_components(known, k)
+    missing = lacking(known, k)
+    if missing:
+        raise ValueError(
+            f"every row of positive weight has a label, and none has label {missing[0]}: no row is left for component "
+            f"{missing[0]} of n_components={k}"
+        )
+
+
+def check_components(known: Counter[int], k: int) -> None:
+    """That rows, so many of each label, can be rows of k components."""
     largest = max(known, default=-1)
     if largest >= k:
         raise ValueError(
             f"labels must be from 0 to {k - 1}, or -1, for n_components={k}, but {known[largest]} rows have label "
             f"{largest}"
         )
-    lacking = [c for c in range(k) if not known[c]]
-    if known and not known[-1] and lacking:
-        raise ValueError(
-            f"every row of positive weight has a label, and none has label {lacking[0]}: no row is left for component "
-            f"{lacking[0]} of n_components={k}"
-        )
+
+
+def lacking(known: Counter[int], k: int) -> list[int]:
+    """The components to which no row can belong, of rows so many of which have each label."""
+    return [c for c in range(k) if not known[c]] if known and not known[-1] else []
 
 
 def of_order_one(weights: Array | None) -> tuple[Array | None, int]:

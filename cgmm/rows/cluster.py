@@ -6,6 +6,7 @@ import operator
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial, reduce
+from operator import methodcaller
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -268,22 +269,26 @@ class Lazy(Evaluations):
     """Evaluations of the chunks of a Dask collection; values of rows stay there until somebody computes them."""
 
     def __init__(self, chunks: Chunks, asked: Asked) -> None:
-        check_features(chunks.d, asked.parameters.d)
+        check_features(chunks.d, asked.parameters.d, asked.name)
         self.chunks, self.k = chunks, asked.parameters.k
         asked = asked._replace(n_threads=asked.n_threads or 1)  # of each task
         self.of = partial(evaluation, asked=asked, some=False)
 
     def evaluate(self, what: Answer) -> Any:
         """A Dask array, chunked as the rows are."""
-        meta, array = _no_values(what, self.k), self.chunks.array
+        return self.values(methodcaller("evaluate", what), _no_values(what, self.k))
+
+    def values(self, of: Callable[[Evaluation], Any], none: Any) -> Any:
+        """A Dask array, chunked as the rows are."""
+        array = self.chunks.array
         return array.map_blocks(
             _values,
             of=one_value(self.of),
-            what=what,
-            none=meta,
-            meta=meta,
-            chunks=(array.chunks[0], *meta.shape[1:]),
-            drop_axis=list(range(meta.ndim, 2)),
+            value=one_value(of),
+            none=none,
+            meta=none,
+            chunks=(array.chunks[0], *none.shape[1:]),
+            drop_axis=list(range(none.ndim, 2)),
         )
 
     def impute(self, rng: np.random.Generator | None, single: bool = False) -> Rows:
@@ -310,11 +315,17 @@ def _no_values(what: Answer, k: int) -> Any:
     }[what]
 
 
-def _values(rows: Any, of: Callable[[Part], Evaluation], what: Answer, none: Any, block_id: tuple[int, ...]) -> Any:
+def _values(
+    rows: Any,
+    of: Callable[[Part], Evaluation],
+    value: Callable[[Evaluation], Any],
+    none: Any,
+    block_id: tuple[int, ...],
+) -> Any:
     if not len(rows):
         return none
     with naming_block(block_id[0], kind="chunk"):
-        return of(Part(rows)).evaluate(what)
+        return value(of(Part(rows)))
 
 
 class Collection:
@@ -333,9 +344,9 @@ class Collection:
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
         chunks = self._chunks()
-        check_names(chunks.names, asked.names)
+        check_names(chunks.names, asked.names, asked.name)
         return Lazy(chunks, asked)
 
     def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
         """All rows in memory, as one batch."""
-        return AtHand(self.X, self.sample_weight, self.gaps).batches(d, n_threads)
+        return AtHand(self.X, self.sample_weight, self.gaps, self.labels).batches(d, n_threads)

@@ -35,12 +35,14 @@ class Asked(NamedTuple):
 
     names : of the features that it was fitted to, or None
     n_threads : checked;  gaps : whether NaN is a missing value
+    name : of the class of the estimator that asks, in messages
     """
 
     parameters: Parameters
     names: Names | None = None
     n_threads: int | None = None
     gaps: bool = False
+    name: str = "GMM"
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,28 @@ class Evaluation:
         return self._noise() if what == "noise" else self.data.evaluate(self.parameters, what, self.n_threads)
 
     def certainty(self) -> Array:
-        """The probability (n,) of the most probable component of each row, which may be the noise."""
-        found = self.evaluate("responsibilities").max(axis=1)
-        return found if self.parameters.noise is None else np.maximum(found, self._noise())
+        """The probability (n,) of the most probable component of each row, which may be the noise; 1 if it is known."""
+        found, labels = self.evaluate("responsibilities").max(axis=1), self.data.part.labels
+        if self.parameters.noise is not None:
+            found = np.maximum(found, self._noise())
+        return found if labels is None else np.where(labels < 0, found, 1.0)
+
+    def uncertainty(self) -> Array:
+        """The probability (n,) that each row is of another than its most probable component."""
+        return joined([1.0 - part.certainty() for part in self.parts()])
+
+    def _log_likelihoods(self) -> Array:
+        """log p(x_i) of each row, or log π_c N(x_i | μ_c, Σ_c) if it is known to be of component c; (n,)."""
+        if self.data.part.labels is None:
+            found: Array = self.evaluate("log_likelihood")
+            return found
+        return np.concatenate([part._of_known() for part in self.parts()])
+
+    def _of_known(self) -> Array:
+        """The same of so few rows that the values of all components fit into memory."""
+        labels, logs = self.data.part.labels, self.evaluate("log_densities")
+        assert labels is not None  # it is asked for where components are known
+        return np.where(labels < 0, self.evaluate("log_likelihood"), logs[np.arange(len(logs)), labels])
 
     def _noise(self) -> Array:
         """The probability (n,) of the noise."""
@@ -76,16 +97,17 @@ class Evaluation:
         """The posterior predictive log-density of each row."""
         assert isinstance(self.parameters, Posterior)
         posterior = self.parameters
-        return _joined([log_predictive(posterior, part.data.part.rows, self.n_threads) for part in self.parts()])
+        return joined([log_predictive(posterior, part.data.part.rows, self.n_threads) for part in self.parts()])
 
     def taken(self, which: Any) -> Evaluation:
         """Of some of the rows: indices or a mask."""
         return replace(self, data=self.data.take(which))
 
     def sums(self, certainty: bool = False) -> Sums:
-        """Sums over the rows; without `certainty`, log_certainty is zero."""
+        """Sums over the rows; without `certainty`, log_certainty is zero. A row whose component is known counts for it
+        alone."""
         return Sums(
-            log_likelihood=self._sum(self.evaluate("log_likelihood")),
+            log_likelihood=self._sum(self._log_likelihoods()),
             number=self._sum(np.ones(self.data.n)),
             log_certainty=self._log_certainty() if certainty else 0.0,
             exponent=self.data.exponent,
@@ -116,11 +138,15 @@ class Evaluations:
 
     def evaluate(self, what: Answer) -> Any:
         """A value for each row."""
-        return _joined([block.evaluate(what) for block in self.blocks])
+        return joined([block.evaluate(what) for block in self.blocks])
+
+    def values(self, of: Callable[[Evaluation], Any], none: Any) -> Any:
+        """What a function says of the rows of each block; none : what it says of no rows."""
+        return joined([of(block) for block in self.blocks])
 
     def log_predictive(self) -> Array:
         """The posterior predictive log-density of each row."""
-        return _joined([block.log_predictive() for block in self.blocks])
+        return joined([block.log_predictive() for block in self.blocks])
 
     def only(self) -> Evaluation:
         """That of rows at hand, which are one block."""
@@ -131,7 +157,7 @@ class Evaluations:
         """The rows without gaps, float32 if `single`: conditional means, or, from rng, draws."""
         parts = (part for block in self.blocks for part in block.parts())
         found = (impute(part.parameters, part.data.part.rows, rng, part.n_threads) for part in parts)
-        return _joined([_single(values) if single else values for values in found])
+        return joined([_single(values) if single else values for values in found])
 
     def total(self, of: Callable[[Evaluation], T]) -> T:
         """Σ of(block)."""
@@ -165,7 +191,7 @@ def _single(values: Rows) -> Rows:
     return values.clip(-LARGEST_FLOAT32, LARGEST_FLOAT32).astype(np.float32)
 
 
-def _joined(values: list[Any]) -> Any:
+def joined(values: list[Any]) -> Any:
     """Those of all blocks."""
     if not values:
         raise ValueError(NO_ROWS)

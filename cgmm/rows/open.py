@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cgmm.rows.opened import AtHand, InBlocks
-from cgmm.rows.sources import BRING_WEIGHTS, Iterated, check_lasting, is_dask, source_of
+from cgmm.rows.sources import BRING_LABELS, BRING_WEIGHTS, Iterated, check_lasting, is_dask, source_of
 
 if TYPE_CHECKING:
     from cgmm.rows.opened import Opened
@@ -25,10 +25,12 @@ def open_rows(X: Any, sample_weight: Any = None, gaps: bool = False, again: bool
     return AtHand(X, sample_weight, gaps, labels) if source is None else InBlocks(source, gaps)
 
 
-def open_stream(X: Any, sample_weight: Any = None, gaps: bool = False) -> Opened:
+def open_stream(X: Any, sample_weight: Any = None, gaps: bool = False, labels: Any = None) -> Opened:
     """The same for rows that are read once: an iterator of blocks will do."""
     if not isinstance(X, Iterator):
-        return open_rows(X, sample_weight, gaps)
+        return open_rows(X, sample_weight, gaps, labels=labels)
     if sample_weight is not None:
         raise TypeError(BRING_WEIGHTS)
+    if labels is not None:
+        raise TypeError(BRING_LABELS)
     return InBlocks(Iterated(lambda: X), gaps)

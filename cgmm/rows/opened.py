@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -16,7 +17,7 @@ from cgmm.rows.data import Complete, Data
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.gapped import Gapped
 from cgmm.rows.part import Part, joined
-from cgmm.rows.place import InMemory
+from cgmm.rows.place import InMemory, by_label
 from cgmm.rows.reading import agreed, count_of, names_of, naming_block, read
 from cgmm.rows.streams import Streamed
 
@@ -51,11 +52,18 @@ class Batch:
     def data(self) -> Data:
         return data_of(self.part, self.complete)
 
+    def known(self) -> Counter[int]:
+        """How many rows are known to be of each component, −1: of an unknown one; empty if none is known."""
+        return by_label(self.part)
+
     def and_then(self, other: Batch) -> Batch:
-        """Both as one, in memory of its own; rows without weights count one each where others have some."""
+        """Both as one, in memory of its own; rows without weights count one each where others have some, and rows
+        without labels are of unknown components where others are known."""
         parts = [self.part, other.part]
         if any(part.weights is not None for part in parts):
             parts = [part if part.weights is not None else _counting_one(part) for part in parts]
+        if any(part.labels is not None for part in parts):
+            parts = [part if part.labels is not None else _unlabelled(part) for part in parts]
         return Batch(joined(parts), self.complete and other.complete)
 
 
@@ -96,7 +104,7 @@ class AtHand:
         return data, names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
-        check_names(self.names, asked.names)
+        check_names(self.names, asked.names, asked.name)
         return Evaluations([evaluation(self.part, asked, some)])
 
     def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
@@ -148,15 +156,18 @@ class _BlockByBlock:
 def evaluation(given: Part, asked: Asked, some: bool = True) -> Evaluation:
     """Rows that a user gives, checked, in a type that the parameters can be evaluated in."""
     parameters, n_threads = asked.parameters, threads(asked.n_threads)
-    data = _checked(given, asked.gaps, parameters.d, n_threads, some)
+    data = _checked(given, asked.gaps, parameters.d, n_threads, some, asked.name)
     if data.dtype == np.float32 and parameters.needs_double:
         data = data.widened()
     return Evaluation(data, parameters, n_threads)
 
 
-def check_names(names: Names | None, fitted: Names | None) -> None:
-    """ValueError where the names of features are others than those of the fit; a warning where one has none."""
-    warning = protocol.check_feature_names(names, fitted)
+def check_names(names: Names | None, fitted: Names | None, name: str = "GMM") -> None:
+    """ValueError where the names of features are others than those of the fit; a warning where one has none.
+
+    name : of the class of the fitted estimator
+    """
+    warning = protocol.check_feature_names(names, fitted, name)
     if warning:
         warn(warning, UserWarning)
 
@@ -181,9 +192,11 @@ def data_at(place: Place, complete: bool) -> Data:
     return data
 
 
-def _checked(given: Part, gaps: bool, n_features: int | None, n_threads: int, some: bool = True) -> Data:
+def _checked(
+    given: Part, gaps: bool, n_features: int | None, n_threads: int, some: bool = True, name: str = "GMM"
+) -> Data:
     """Rows and weights of a user, `some` of them positive. Where nothing is missing they are as without `gaps`."""
-    return data_of(*check_part(given, n_features, n_threads, gaps, some=some))
+    return data_of(*check_part(given, n_features, n_threads, gaps, some=some, name=name))
 
 
 def _batch(given: Part, gaps: bool, d: int | None, n_threads: int, some: bool = True) -> Batch:
@@ -191,6 +204,10 @@ def _batch(given: Part, gaps: bool, d: int | None, n_threads: int, some: bool = 
     if part.rows.dtype == np.float32 and has_small_column(part.rows):
         part = part.of_type(np.dtype(np.float64))
     return Batch(part.positive(), complete)
+
+
+def _unlabelled(part: Part) -> Part:
+    return part._replace(labels=np.full(len(part.rows), -1, dtype=np.intp))
 
 
 def _counting_one(part: Part) -> Part:

@@ -57,7 +57,7 @@ class Problems(ABC):
 
     @abstractmethod
     def part(self, i: int) -> Part:
-        """The rows of one problem, (n_i, d), and their weights or None."""
+        """The rows of one problem, (n_i, d), their weights or None, and their known components or None."""
 
     def names_of(self, i: int, own: Names | None) -> Names | None:
         """The names of a problem's features, if its rows alone tell `own`."""
@@ -71,44 +71,47 @@ class Problems(ABC):
 class Listed(Problems):
     """A list of arrays."""
 
-    def __init__(self, X: Sequence[Any], sample_weight: Any) -> None:
+    def __init__(self, X: Sequence[Any], sample_weight: Any, labels: Any = None) -> None:
         self.X, self.titles = X, Titles("problem", np.arange(len(X)))
-        self.weights = _listed_weights(sample_weight, len(X))
+        self.weights = _listed("sample_weight", "weights", sample_weight, len(X))
+        self.labels = _listed("labels", "labels", labels, len(X))
 
     def part(self, i: int) -> Part:
-        return Part(self.X[i], None if self.weights is None else self.weights[i])
+        return Part(self.X[i], _of(self.weights, i), _of(self.labels, i))
 
     def gather(self, values: Sequence[Any]) -> Any:
         return list(values)
 
 
 class Stacked(Problems):
-    """An array (m, n, d); weights (n,) for all, or (m, n)."""
+    """An array (m, n, d); weights, and labels, (n,) for all, or (m, n)."""
 
-    def __init__(self, X: Any, sample_weight: Any) -> None:
+    def __init__(self, X: Any, sample_weight: Any, labels: Any = None) -> None:
         self.X, self.titles = X, Titles("problem", np.arange(len(X)))
-        self.weights = _weights_of_each(sample_weight, (len(X), X.shape[1]))
+        self.weights = _of_each("sample_weight", sample_weight, (len(X), X.shape[1]))
+        self.labels = _of_each("labels", labels, (len(X), X.shape[1]))
 
     def part(self, i: int) -> Part:
-        return Part(self.X[i], None if self.weights is None else self.weights[i])
+        return Part(self.X[i], _of(self.weights, i), _of(self.labels, i))
 
     def gather(self, values: Sequence[Any]) -> Any:
         return np.stack(values)
 
 
 class Columns(Problems):
-    """The columns of a matrix (n, m), each a problem of one feature; weights (n,) for all, or (n, m)."""
+    """The columns of a matrix (n, m), each a problem of one feature; weights, and labels, (n,) for all, or (n, m)."""
 
-    def __init__(self, X: Any, sample_weight: Any) -> None:
+    def __init__(self, X: Any, sample_weight: Any, labels: Any = None) -> None:
         names = protocol.feature_names(X)
         self.X = _matrix(X, "columns=True")
         unnamed = Titles("problem", np.arange(self.X.shape[1]))
         self.titles = unnamed if names is None else Titles("column", names)
-        weights = _weights_of_each(sample_weight, self.X.shape, of="rows")
-        self.weights = None if weights is None else weights.T
+        given = (("sample_weight", sample_weight), ("labels", labels))
+        found = (_of_each(name, values, self.X.shape, of="rows") for name, values in given)
+        self.weights, self.labels = (None if values is None else values.T for values in found)
 
     def part(self, i: int) -> Part:
-        return Part(self.X[:, i : i + 1], None if self.weights is None else self.weights[i])
+        return Part(self.X[:, i : i + 1], _of(self.weights, i), _of(self.labels, i))
 
     def names_of(self, i: int, own: Names | None) -> Names | None:
         return None if self.titles.kind == "problem" else self.titles.labels[i : i + 1]
@@ -120,15 +123,16 @@ class Columns(Problems):
 class Grouped(Problems):
     """Rows (n, d), each of which belongs to a group; the groups in the order of their labels."""
 
-    def __init__(self, X: Any, groups: Any, sample_weight: Any) -> None:
+    def __init__(self, X: Any, groups: Any, sample_weight: Any, labels: Any = None) -> None:
         names = protocol.feature_names(X)
         self.X = _matrix(X, "groups")
         n = len(self.X)
-        labels, member = _members(groups, n)
-        self.titles = Titles("group", labels, names)
+        distinct, member = _members(groups, n)
+        self.titles = Titles("group", distinct, names)
         self.order = np.argsort(member, kind="stable")
-        self.ends = np.concatenate([[0], np.bincount(member, minlength=len(labels)).cumsum()])
-        self.weights = _weights_of_each(sample_weight, (n,), of="rows")
+        self.ends = np.concatenate([[0], np.bincount(member, minlength=len(distinct)).cumsum()])
+        self.weights = _of_each("sample_weight", sample_weight, (n,), of="rows")
+        self.labels = _of_each("labels", labels, (n,), of="rows")
 
     def rows(self, i: int) -> Labels:
         """Which rows belong to a group."""
@@ -136,13 +140,15 @@ class Grouped(Problems):
 
     def part(self, i: int) -> Part:
         rows = self.rows(i)
-        return Part(self.X[rows], None if self.weights is None else self.weights[rows])
+        return Part(self.X[rows], _of(self.weights, rows), _of(self.labels, rows))
 
     def gather(self, values: Sequence[Any]) -> Any:
         return np.concatenate(values)[np.argsort(self.order)]
 
 
-def problems_of(X: Any, groups: Any = None, columns: bool = False, sample_weight: Any = None) -> Problems:
+def problems_of(
+    X: Any, groups: Any = None, columns: bool = False, sample_weight: Any = None, labels: Any = None
+) -> Problems:
     """The problems that a user hands over; ValueError or TypeError says what cannot be taken apart."""
     if check_flag("columns", columns) and groups is not None:
         raise InvalidParameterError("give groups or columns=True, not both: a problem is a group of rows, or a column")
@@ -151,19 +157,19 @@ def problems_of(X: Any, groups: Any = None, columns: bool = False, sample_weight
     if isinstance(X, str | os.PathLike):
         raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}: read the file, or use cgmm fit-many on the command line")
     if columns:
-        return Columns(X, sample_weight)
+        return Columns(X, sample_weight, labels)
     if groups is not None:
-        return Grouped(X, groups, sample_weight)
+        return Grouped(X, groups, sample_weight, labels)
     if hasattr(X, "shape") or hasattr(X, "__array__"):
-        return _stacked(X, sample_weight)
+        return _stacked(X, sample_weight, labels)
     if not isinstance(X, Sequence):
         raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}")
     if not len(X):
         raise ValueError("X is an empty list: there is no problem to fit")
-    return Listed(X, sample_weight)
+    return Listed(X, sample_weight, labels)
 
 
-def _stacked(X: Any, sample_weight: Any) -> Problems:
+def _stacked(X: Any, sample_weight: Any, labels: Any) -> Problems:
     array = X if isinstance(X, np.ndarray) else check_array("X", X)
     if array.ndim != 3:
         raise ValueError(
@@ -172,7 +178,7 @@ def _stacked(X: Any, sample_weight: Any) -> Problems:
         )
     if not len(array):
         raise ValueError(f"X has shape {array.shape}: there is no problem to fit")
-    return Stacked(check_array("X", array), sample_weight)
+    return Stacked(check_array("X", array), sample_weight, labels)
 
 
 def _matrix(X: Any, asked: str) -> Any:
@@ -201,23 +207,29 @@ def _members(groups: Any, n: int) -> tuple[Any, Labels]:
     return distinct, member
 
 
-def _listed_weights(sample_weight: Any, m: int) -> Sequence[Any] | None:
-    if sample_weight is None:
+def _listed(name: str, told: str, values: Any, m: int) -> Sequence[Any] | None:
+    """What goes with the rows of each problem of a list, as the argument of that name has it."""
+    if values is None:
         return None
-    weights = sample_weight if hasattr(sample_weight, "__len__") and not isinstance(sample_weight, str) else ()
-    if len(weights) != m:
-        raise ValueError(f"sample_weight must be a list of {m}, the weights of each problem or None, as X is one")
-    return weights
+    found = values if hasattr(values, "__len__") and not isinstance(values, str) else ()
+    if len(found) != m:
+        raise ValueError(f"{name} must be a list of {m}, the {told} of each problem or None, as X is one")
+    return found
 
 
-def _weights_of_each(sample_weight: Any, shape: tuple[int, ...], of: str = "problems") -> Any:
-    """Weights of the shape of the rows, or None; if all problems share those of the rows, a view."""
-    if sample_weight is None:
+def _of_each(name: str, values: Any, shape: tuple[int, ...], of: str = "problems") -> Any:
+    """Values of the shape of the rows, or None; if all problems share those of the rows, a view."""
+    if values is None:
         return None
-    weights = check_array("sample_weight", sample_weight)
+    found = check_array(name, values)
     shared = shape[:1] if of == "rows" else shape[1:]
-    if weights.shape == shape:
-        return weights
-    if weights.shape != shared:
-        raise ValueError(f"sample_weight must have shape {shared}, or {shape}, not {weights.shape}")
-    return np.broadcast_to(weights[:, np.newaxis] if of == "rows" and len(shape) > 1 else weights, shape)
+    if found.shape == shape:
+        return found
+    if found.shape != shared:
+        raise ValueError(f"{name} must have shape {shared}, or {shape}, not {found.shape}")
+    return np.broadcast_to(found[:, np.newaxis] if of == "rows" and len(shape) > 1 else found, shape)
+
+
+def _of(values: Any, which: Any) -> Any:
+    """Those of a problem, if there are any."""
+    return None if values is None else values[which]

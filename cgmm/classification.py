@@ -1,0 +1,457 @@
+"""Discriminant analysis by mixtures: each class has a density, and the most probable class is predicted."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+
+import numpy as np
+
+from cgmm import errors, protocol
+from cgmm.classes import file, fitting
+from cgmm.classes.classified import Classified
+from cgmm.classes.fitting import Found, Given, Wanted
+from cgmm.classes.known import check_classes, check_priors, known_classes
+from cgmm.config import threads
+from cgmm.errors import InvalidParameterError
+from cgmm.gmm import GMM
+from cgmm.protocol import Estimator
+from cgmm.rows.checks import check_observed, check_weights
+from cgmm.selection import check_families
+from cgmm.validation import (
+    check_choice,
+    check_counts,
+    check_flag,
+    check_missing,
+    check_real,
+    check_seed,
+    check_threads,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from cgmm.classes.choosing import Candidate
+    from cgmm.mixture.prior import Prior
+    from cgmm.types import (
+        Array,
+        ArrayLike,
+        CovarianceType,
+        Init,
+        Mask,
+        Missing,
+        Names,
+        OnDegenerate,
+        Seed,
+        Starts,
+    )
+
+CRITERIA = {name: name for name in ("bic", "cv")}
+# Arguments that a classifier hands on to its mixtures as they are.
+HANDED_ON = (
+    "tol",
+    "reg_covar",
+    "max_iter",
+    "n_init",
+    "init_params",
+    "prior",
+    "on_degenerate",
+    "missing",
+    "n_threads",
+    "accelerate",
+)
+
+
+class GMMClassifier(Estimator):
+    """Discriminant analysis by mixtures: a density of each class, and the class that is most probable given a row.
+
+    With one component a class, the classes are the components of one mixture, whose family says what they share
+    (Bensmail and Celeux 1996): "EEE" is linear discriminant analysis, "VVV" quadratic, and twelve others lie between or
+    beside them. With more, each class has a mixture of its own, so it may consist of several clusters and have any
+    shape (Hastie and Tibshirani 1996; Fraley and Raftery 2002). See docs/classification.md.
+
+    Parameters
+    ----------
+    n_components : int or iterable of int, default=1
+        Components of each class; of several numbers the best is chosen for each class by itself.
+    covariance_type : str or collection of str, default="full"
+        A family, by any name that GMM takes; the best of several is chosen: for all classes together if they are the
+        components of one mixture, or else for each class by itself.
+    shared : bool, optional
+        Whether the classes are the components of one mixture, which needs n_components=1. Default: if that is so.
+    criterion : {"bic", "cv"}, default="bic"
+        By which a number or a family is chosen. "cv": five-fold cross-validation, of the probability of the right class
+        where the classes are the components of one mixture, and of the density of the class's rows where not.
+    priors : array-like of shape (C,) or mapping of class to float, optional
+        The probability of each class, in the order of ``classes_``. Default: its share of the rows of a fit.
+    unlabelled : object, optional
+        The label in y of rows whose class is not known, such as -1, or NaN: they count for all classes, each by its
+        probability. Default: the class of each row is known.
+    tol, reg_covar, max_iter, n_init, init_params, random_state, prior, on_degenerate, n_threads, accelerate
+        As of GMM. The default of reg_covar is "relative"; several starts, n_init, are for classes of several
+        components.
+    missing : {"error", "marginal"}, default="error"
+        What NaN is in X: an error, or a value that was not observed. Then a fit counts what is observed, and a
+        prediction is that given what is observed of the row.
+
+    Attributes
+    ----------
+    classes_ : ndarray (C,)
+        The labels of the classes, ascending.
+    priors_ : ndarray (C,)
+        Their probabilities.
+    mixture_ : GMM
+        Of all classes together: its components are those of the first class, then those of the second, and so on.
+    component_classes_ : ndarray (K,)
+        The label of the class to which each component of ``mixture_`` belongs.
+    mixtures_ : tuple of GMM
+        The density of each class.
+    candidates_ : tuple
+        What families and numbers were chosen from, with (label, covariance_type, n_components, value): of each class,
+        or, with label None, of all. Empty if there was no choice.
+    n_iter_ : int
+        EM iterations of the fit, of the class that took most.
+    converged_ : bool
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Only there after a fit on a data frame.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cgmm import GMMClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.vstack([rng.normal(0, 1, (100, 2)), rng.normal(4, 2, (100, 2))])
+    >>> y = np.repeat(["near", "far"], 100)
+    >>> model = GMMClassifier().fit(X, y)
+    >>> model.predict([[0.0, 0.0], [5.0, 5.0]]).tolist()
+    ['near', 'far']
+    >>> model.predict_proba([[0.0, 0.0], [5.0, 5.0]]).round(2).tolist()
+    [[0.01, 0.99], [1.0, 0.0]]
+    >>> model.anomalies([[0.0, 0.0], [50.0, 5.0]]).tolist()
+    [False, True]
+    """
+
+    _kind = "GMMClassifier"
+
+    def __init__(
+        self,
+        n_components: int | Iterable[int] = 1,
+        covariance_type: CovarianceType | Collection[CovarianceType] = "full",
+        shared: bool | None = None,
+        *,
+        criterion: Literal["bic", "cv"] = "bic",
+        priors: ArrayLike | Mapping[Any, float] | None = None,
+        unlabelled: object = None,
+        tol: float = 1e-4,
+        reg_covar: float | Literal["relative"] = "relative",
+        max_iter: int = 1000,
+        n_init: Starts = 3,
+        init_params: Init = "kmeans",
+        random_state: Seed = None,
+        prior: Prior | Literal["default"] | None = None,
+        on_degenerate: OnDegenerate = "warn",
+        missing: Missing = "error",
+        n_threads: int | None = None,
+        accelerate: bool = False,
+    ) -> None:
+        self.n_components = n_components
+        self.covariance_type = covariance_type
+        self.shared = shared
+        self.criterion = criterion
+        self.priors = priors
+        self.unlabelled = unlabelled
+        self.tol = tol
+        self.reg_covar = reg_covar
+        self.max_iter = max_iter
+        self.n_init = n_init
+        self.init_params = init_params
+        self.random_state = random_state
+        self.prior = prior
+        self.on_degenerate = on_degenerate
+        self.missing = missing
+        self.n_threads = n_threads
+        self.accelerate = accelerate
+
+    @classmethod
+    def from_mixtures(
+        cls,
+        mixtures: GMM | Sequence[GMM],
+        classes: ArrayLike | None = None,
+        priors: ArrayLike | Mapping[Any, float] | None = None,
+    ) -> Self:
+        """A classifier of mixtures that are there: of given parameters, or fitted to rows that are not in memory.
+
+        Parameters
+        ----------
+        mixtures : GMM, or sequence of C of them
+            One mixture whose components are the classes, as ``GMM.fit(X, labels=…)`` makes it; or one for each class.
+        classes : array-like of shape (C,), optional
+            Their labels, which differ. Default: 0 to C − 1.
+        priors : array-like of shape (C,) or mapping of class to float, optional
+            Their probabilities. Default: the weights of the one mixture, or all alike.
+
+        Returns
+        -------
+        GMMClassifier
+
+        Raises
+        ------
+        ValueError, TypeError
+            The mixtures are not of the same features, or something is not of C classes.
+
+        Examples
+        --------
+        >>> from cgmm import GMM, GMMClassifier
+        >>> low, high = (GMM.from_parameters([1.0], [[mean]], [[[1.0]]]) for mean in (0.0, 4.0))
+        >>> GMMClassifier.from_mixtures([low, high], ["low", "high"], [0.9, 0.1]).predict([[1.9], [3.0]]).tolist()
+        ['low', 'high']
+        """
+        each = [mixtures] if isinstance(mixtures, GMM) else list(mixtures)
+        for mixture in each:
+            if not isinstance(mixture, GMM):
+                raise TypeError(f"mixtures must be of class GMM, not {type(mixture).__name__}")
+        if len({mixture._mixture.d for mixture in each}) != 1:
+            raise ValueError("mixtures must be at least one, and all of the same number of features")
+        shared = isinstance(mixtures, GMM)
+        count = each[0]._mixture.k if shared else len(each)
+        labels = np.arange(count) if classes is None else np.asarray(classes)
+        if labels.shape != (count,):
+            raise ValueError(f"classes must name each of the {count} classes, and has the shape {labels.shape}")
+        order = np.argsort(labels, kind="stable")
+        if len(np.unique(labels)) != count:
+            raise ValueError("classes must differ from each other")
+        own = check_priors(priors, labels)
+        kept = {name: getattr(each[0], name) for name in (*HANDED_ON, "random_state")}
+        if shared:
+            model = cls(covariance_type=each[0]._mixture.family.name, **kept)
+            ordered = each[0]._made(each[0]._mixture.taken(order), each[0]._fitted().names)
+            classified = Classified.of_components(labels[order], ordered, None if own is None else own[order])
+        else:
+            model = cls([mixture._mixture.k for mixture in each], each[0]._mixture.family.name, False, **kept)
+            own = np.full(count, 1 / count) if own is None else own
+            classified = Classified.of_mixtures(labels[order], [each[g] for g in order], own[order])
+        model._found = Found(classified, (), 0, True)
+        return model
+
+    # Learning
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Fit the densities of the classes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows in memory, or of a mapped file; for others see ``from_mixtures``.
+        y : array-like of shape (n,)
+            The class of each row: labels of any type that can be sorted.
+        sample_weight : array-like of shape (n,), optional
+            Non-negative row weights: weight 2 is the row twice.
+
+        Returns
+        -------
+        GMMClassifier
+            self, changed only when the fit succeeded.
+
+        Raises
+        ------
+        ValueError, TypeError
+            X, y, sample_weight or an argument cannot be used; the message says which and why.
+
+        Warns
+        -----
+        ConvergenceWarning, DegenerateWarning
+            As of GMM, of a class that is named.
+        """
+        wanted, gaps = self._wanted(), check_missing(self.missing)
+        if y is None:
+            check_classes(y, 0)
+        names = protocol.feature_names(X)
+        rows, _ = check_observed(X, None, threads(check_threads(self.n_threads)), gaps)
+        weights = check_weights(sample_weight, len(rows))
+        known = known_classes(y, len(rows), weights, self.unlabelled)
+        given = Given(rows, weights, known, check_priors(self.priors, known.classes), names)
+        self._found = fitting.fit(wanted, given if weights is None or weights.all() else given.some(weights > 0))
+        return self
+
+    def _wanted(self) -> Wanted:
+        """The arguments, checked."""
+        sizes = check_counts("n_components", self.n_components)
+        shared = sizes == [1] if self.shared is None else check_flag("shared", self.shared)
+        if shared and sizes != [1]:
+            raise InvalidParameterError(
+                f"shared=True makes each class one component, and n_components is {self.n_components!r}: give "
+                "n_components=1, or shared=False for a mixture of each class"
+            )
+        families = check_families("covariance_type", self.covariance_type)
+        seed = check_seed(self.random_state)
+        arguments = {name: getattr(self, name) for name in HANDED_ON} | {"random_state": seed}
+        criterion = check_choice("criterion", self.criterion, CRITERIA)
+        check_real("tol", self.tol)
+        return Wanted(shared, sizes, families, criterion, seed, arguments)
+
+    # Predicting
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each row of X (n,d), wherever its rows are; labels (n,)."""
+        return self._classified().labels(X)
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """The probability of each class given each row of X (n,d), π_g p(x | g) / Σ_h π_h p(x | h); (n,C)."""
+        return self._classified().probabilities(X)
+
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """The logarithms of ``predict_proba``, which are numbers where the probabilities are rounded to zero; (n,C)."""
+        return self._classified().log_probabilities(X)
+
+    def decision_log_density(self, X: ArrayLike) -> Array:
+        """log π_g p(x | g) in nats of each class g and row of X (n,d); (n,C). The class of the largest is predicted."""
+        return self._classified().log_densities(X)
+
+    def uncertainty(self, X: ArrayLike) -> Array:
+        """The probability that the predicted class of each row of X (n,d) is not the right one; (n,)."""
+        return self._classified().uncertainty(X)
+
+    def anomalies(self, X: ArrayLike, share: float = 0.01, *, n_samples: int = 100_000, random_state: Seed = 0) -> Mask:
+        """Which rows of X (n,d) belong to none of the classes: they are unlikely in each.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        share : float in [0, 1], default=0.01
+            A row is marked where the density of each class is lower than at all but that share of the class's own
+            draws: so of rows of a class no more than that share is marked.
+        n_samples, random_state
+            As for ``GMM.level``; where a class has one component its level is exact.
+
+        Returns
+        -------
+        ndarray of bool (n,)
+
+        Examples
+        --------
+        >>> from cgmm import GMM, GMMClassifier
+        >>> mixture = GMM.from_parameters([0.5, 0.5], [[0.0], [9.0]], [1.0, 4.0], "spherical")
+        >>> GMMClassifier.from_mixtures(mixture).anomalies([[0.0], [3.5], [5.0], [20.0]]).tolist()
+        [False, True, False, True]
+        """
+        return self._classified().anomalies(X, share, n_samples=n_samples, random_state=random_state)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The share of the rows of X (n,d) whose class is predicted rightly; with weights (n,), of their weight."""
+        predicted = self.predict(X)
+        right = predicted == check_classes(y, len(predicted))
+        weights = check_weights(sample_weight, len(predicted))
+        return float(np.average(right, weights=weights))
+
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Bayesian information criterion of X (n,d), smaller is better: −2 Σ_i w_i log p(x_i) + p log Σ_i w_i.
+
+        The density is that of all classes together, and p counts the free parameters of their densities but not the
+        priors, as in mclust, whose BIC has the other sign.
+        """
+        sums = self.mixture_._evaluations(X, sample_weight).sums()
+        sums = sums.times_power_of_two(sums.exponent)
+        return -2.0 * sums.log_likelihood + self._classified().n_parameters * float(np.log(sums.number))
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
+
+        path may also be a file that is open for writing bytes, such as an io.BytesIO. The file is a versioned npz
+        archive without pickle. Of the constructor's arguments it keeps those that JSON can hold.
+
+        Raises
+        ------
+        ValueError
+            The labels of the classes are Python objects that are no texts.
+        """
+        file.save(path, self._kind, self._found_or_error(), self.get_params(deep=False))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | BinaryIO) -> Self:
+        """The model of a file that ``save`` wrote, or of one that is open for reading; it predicts bit-identically.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is damaged, not cgmm's, of a newer version, or holds another kind of model; the message names the file
+            and the fault.
+        """
+        saved = file.load(path, cls._kind)
+        known = cls._defaults()
+        model = cls(**{name: value for name, value in saved.settings.items() if name in known})
+        model._found = saved.found(model.missing, model.n_threads, model.random_state)
+        return model
+
+    # What was learnt
+
+    def _found_or_error(self) -> Found:
+        found = vars(self).get("_found")
+        if isinstance(found, Found):
+            return found
+        raise errors.not_fitted(self)
+
+    def _classified(self) -> Classified:
+        """What was learnt, asked with the arguments that decide how rows are read as they are now."""
+        found = self._found_or_error().classified
+        return found.read_by(missing=self.missing, n_threads=self.n_threads)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return isinstance(vars(self).get("_found"), Found)
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        return self._found_or_error().classified.classes
+
+    @property
+    def priors_(self) -> Array:
+        return self._found_or_error().classified.priors
+
+    @property
+    def mixture_(self) -> GMM:
+        return self._found_or_error().classified.mixture
+
+    @property
+    def mixtures_(self) -> tuple[GMM, ...]:
+        return self._found_or_error().classified.each
+
+    @property
+    def component_classes_(self) -> NDArray[Any]:
+        classified = self._found_or_error().classified
+        return classified.classes[classified.owners]
+
+    @property
+    def candidates_(self) -> tuple[Candidate, ...]:
+        return self._found_or_error().candidates
+
+    @property
+    def n_iter_(self) -> int:
+        return self._found_or_error().n_iter
+
+    @property
+    def converged_(self) -> bool:
+        return self._found_or_error().converged
+
+    @property
+    def n_features_in_(self) -> int:
+        return self._found_or_error().classified.mixture.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> Names:
+        return protocol.seen_names(self._found_or_error().classified.names)
+
+    def __sklearn_tags__(self) -> Any:
+        from sklearn.base import BaseEstimator, ClassifierMixin
+
+        class Classifier(ClassifierMixin, BaseEstimator):
+            pass
+
+        tags = Classifier().__sklearn_tags__()
+        tags.input_tags.allow_nan = self.missing == "marginal"
+        return tags
