@@ -7,15 +7,6 @@ cdef enum:
     # once a block. Not tuned yet.
     BOXED_GROUPS = 8
 
-    # Components that raise the floors of a block are at most so many: rows that lie together have few.
-    MOST_GUESSES = 16
-
-    # A guess as good as the best, to so many nats, is good enough: it adds few components to those within the margin.
-    GOOD_GUESS = 8
-
-    # One row in so many says where a chunk is cut in space: four for each leaf, in a whole chunk.
-    CUT_SHARE = 8
-
     # A multiply-add for a group takes so many quarters of what one takes in a dense pass, whose sums over lanes are of
     # more rows. By timings of five mixtures, of which none was slower where this counts less than dense work.
     GROUP_QUARTERS = 7
@@ -41,24 +32,20 @@ cdef void lay_out_boxed(Work *work) noexcept nogil:
     while work.chunk < MOST_CHUNK and FEW_CHUNKS * work.chunk <= max(work.n, work.stands_for):
         work.chunk *= 2
     boxed.index = claim(scratch, work.chunk * sizeof(Py_ssize_t))
-    boxed.leaves = 1
-    while boxed.leaves * group < work.chunk:
-        boxed.leaves *= 2
+    boxed.leaves = leaves_of(work.chunk, group)
     boxed.leaf = claim(scratch, work.chunk * sizeof(Py_ssize_t))
-    boxed.keys = claim(scratch, work.chunk * sizeof(double))
+    boxed.keys = claim(scratch, (work.chunk + CUT_SHARE - 1) // CUT_SHARE * sizeof(double))
     boxed.axes = claim(scratch, boxed.leaves * sizeof(Py_ssize_t))
     boxed.values = claim(scratch, boxed.leaves * sizeof(double))
     boxed.ends = claim(scratch, boxed.leaves * sizeof(Py_ssize_t))
     boxed.hint = claim(scratch, sizeof(Py_ssize_t))
     boxed.middle = claim(scratch, d * real)
     boxed.half = claim(scratch, d * real)
-    boxed.tops = claim(scratch, CGMM_BOXES * real)
-    boxed.floor = claim(scratch, work.block * real)
+    boxed.tops = claim(scratch, boxed.boxes * CGMM_BOXES * real)
+    boxed.set_tops = claim(scratch, CGMM_BOXES * real)
+    boxed.seen = claim(scratch, boxed.boxes * sizeof(Py_ssize_t))
     boxed.found = claim(scratch, (k + 63) // 64 * 8)
     boxed.numbers = claim(scratch, k * sizeof(Py_ssize_t))
-    boxed.means = claim(scratch, k * d * real)
-    boxed.factor = claim(scratch, k * max(d, cgmm_factor_size(d)) * real)
-    boxed.log_norm = claim(scratch, k * real)
     boxed.panels = claim(scratch, work.block * cgmm_pad4(k) * real)
     boxed.lists = claim(scratch, work.block // group * k * sizeof(Py_ssize_t))
     boxed.counts = claim(scratch, work.block // group * sizeof(Py_ssize_t))
@@ -67,128 +54,65 @@ cdef void lay_out_boxed(Work *work) noexcept nogil:
     work.run_chunk = boxed_chunk
 
 
-cdef double real_at(const Work *work, const char *values, Py_ssize_t i) noexcept nogil:
-    """The i-th of some REAL values."""
-    if work.kernels.itemsize == sizeof(double):
-        return (<const double *> values)[i]
-    return <double> (<const float *> values)[i]
-
-
-cdef void densities_of_some(const Work *work, Py_ssize_t rows, Py_ssize_t count, char *memory) noexcept nogil:
-    """OUT memory: logd, a panel of `count` features: the log-densities of some components. IN memory: panel;
-    numbers (count,). SCRATCH means, factor, log_norm, z."""
-    cdef const Boxed *boxed = &work.boxed
-    cdef cgmm_mixture some = cgmm_mixture(work.mixture.form, work.d, count, memory + boxed.means,
-                                          memory + boxed.factor, memory + boxed.log_norm, NULL)
-    work.kernels.choose(&work.mixture, <const Py_ssize_t *> (memory + boxed.numbers), count, memory + boxed.means,
-                        memory + boxed.factor, memory + boxed.log_norm)
-    work.kernels.densities(memory + work.scratch.panel, rows, &some, memory + work.dense.z, memory + work.scratch.logd)
-
-
-cdef unsigned tops_of_box(const Work *work, Py_ssize_t box, double least, char *memory) noexcept nogil:
-    """OUT memory: tops, of the components of a box; returns which are at least so large. IN memory: middle, half."""
+cdef unsigned look_into(const Work *work, Py_ssize_t box, char *memory, double *floor) noexcept nogil:
+    """The components of a box that may come within the margin of a floor, which they may raise, anywhere in a box of
+    rows: a bit for each. IN memory: middle, half. OUT tops."""
     cdef const Boxed *boxed = &work.boxed
     return work.kernels.tops(boxed.inner + box * boxed.inner_bytes, work.d, work.mixture.form == CGMM_TRIANGULAR,
-                             memory + boxed.middle, memory + boxed.half, least, memory + boxed.tops)
+                             memory + boxed.middle, memory + boxed.half, floor[0] - boxed.margin,
+                             memory + boxed.tops + box * CGMM_BOXES * work.kernels.itemsize, floor)
 
 
-cdef unsigned tops_of_set(const Work *work, Py_ssize_t start, double least, char *memory) noexcept nogil:
-    """Which of the boxes of a set, whose first is start, may hold a component that reaches so much. IN memory: middle,
-    half. SCRATCH tops."""
+cdef unsigned look_at_set(const Work *work, Py_ssize_t start, double floor, char *memory) noexcept nogil:
+    """Which of the boxes of a set, whose first is start, may hold such a component. IN memory: middle, half. SCRATCH
+    set_tops."""
     cdef const Boxed *boxed = &work.boxed
     cdef unsigned found = work.kernels.tops(boxed.outer + start // CGMM_BOXES * boxed.outer_bytes, work.d, False,
-                                            memory + boxed.middle, memory + boxed.half, least, memory + boxed.tops)
+                                            memory + boxed.middle, memory + boxed.half, floor - boxed.margin,
+                                            memory + boxed.set_tops, NULL)
     if boxed.boxes - start < CGMM_BOXES:
         found &= (<unsigned> 1 << (boxed.boxes - start)) - 1
     return found
 
 
-cdef void best_of_box(const Work *work, Py_ssize_t box, char *memory, double *best, Py_ssize_t *found) noexcept nogil:
-    """IN/OUT best, found: the largest log-density, and of which component, with those of a box. IN as best_at."""
-    cdef unsigned above = tops_of_box(work, box, best[0], memory)
-    cdef Py_ssize_t q
-    cdef double top
-    while above:
-        q = __builtin_ctzll(above)
-        above &= above - 1
-        top = real_at(work, memory + work.boxed.tops, q)
-        if top > best[0]:
-            best[0], found[0] = top, box * CGMM_BOXES + q
+cdef Py_ssize_t list_components(const Work *work, char *memory, Py_ssize_t *looked) noexcept nogil:
+    """OUT memory: numbers (count,), the components that may matter anywhere in a box. IN memory: middle, half; IN/OUT
+    hint, the box of components into which to look first. SCRATCH found, tops, seen; looked += sets of CGMM_BOXES that
+    were looked at. Returns count.
 
-
-cdef Py_ssize_t best_at(const Work *work, Py_ssize_t hint, double least, char *memory,
-                        Py_ssize_t *looked) noexcept nogil:
-    """Where in boxed.order the component is whose log-density is the largest at a point, −1 if none is larger than so
-    much. The box of the hint, one such place or −1, is looked into first. IN memory: middle, the point; half, zeros.
-    SCRATCH tops; looked += sets of CGMM_BOXES that were looked at."""
-    cdef Py_ssize_t start = 0, box, found = -1
-    cdef double best = least
-    cdef unsigned promising
-    if hint >= 0:
-        best_of_box(work, hint // CGMM_BOXES, memory, &best, &found)
-        looked[0] += 1
-    while start < work.boxed.boxes:
-        promising = tops_of_set(work, start, best, memory)
-        looked[0] += 1
-        while promising:
-            box = start + __builtin_ctzll(promising)
-            promising &= promising - 1
-            best_of_box(work, box, memory, &best, &found)
-            looked[0] += 1
-        start += CGMM_BOXES
-    return found
-
-
-cdef Py_ssize_t find_floors(const Work *work, Py_ssize_t rows, char *memory, double *lowest, Py_ssize_t *hint,
-                            Py_ssize_t *looked) noexcept nogil:
-    """OUT lowest, what the log-density of a component reaches that matters to any row of a block. IN memory: panel;
-    middle, half: of the box around it; OUT they are lost. IN/OUT hint, as best_at. SCRATCH floor and
-    others. Returns how many components' densities it took."""
-    cdef const Boxed *boxed = &work.boxed
-    cdef const cgmm_kernels *kernels = work.kernels
-    cdef Py_ssize_t real = kernels.itemsize, guesses = 0, i, c, place
-    cdef Py_ssize_t *numbers = <Py_ssize_t *> (memory + boxed.numbers)
-    cdef char *floor = memory + boxed.floor
-    cdef double nothing = -1e300 if real == sizeof(double) else -1e37, top
-    for i in range(kernels.group):
-        kernels.convert(&nothing, 1, NULL, 1, floor + i * real)
-    memset(memory + boxed.half, 0, work.d * real)
-    place = best_at(work, hint[0], nothing, memory, looked)
-    while place >= 0 and guesses < MOST_GUESSES:
-        hint[0], c = place, boxed.order[place]
-        numbers[0] = c
-        densities_of_some(work, rows, 1, memory)
-        top = real_at(work, <const char *> work.mixture.log_norm, c)
-        i = kernels.raise_floor(rows, memory + work.scratch.logd, top, boxed.margin, floor)
-        lowest[0] = real_at(work, floor, i)
-        guesses += 1
-        kernels.box(memory + work.scratch.panel, i, i + 1, work.d, memory + boxed.middle, memory + boxed.half)
-        memset(memory + boxed.half, 0, work.d * real)
-        place = best_at(work, place, lowest[0] + boxed.margin + GOOD_GUESS, memory, looked)
-    return guesses
-
-
-cdef Py_ssize_t list_components(const Work *work, double lowest, char *memory, Py_ssize_t *looked) noexcept nogil:
-    """OUT memory: numbers (count,), the components that may reach a floor in a box. IN memory: middle, half.
-    SCRATCH found, tops; looked += as best_at. Returns count."""
+    The floor is raised on the way. At the end those are listed that come near the last one.
+    """
     cdef const Boxed *boxed = &work.boxed
     cdef unsigned long long *found = <unsigned long long *> (memory + boxed.found)
-    cdef Py_ssize_t start = 0, box, c
+    cdef Py_ssize_t *seen = <Py_ssize_t *> (memory + boxed.seen)
+    cdef Py_ssize_t *hint = <Py_ssize_t *> (memory + boxed.hint)
+    cdef Py_ssize_t start = 0, count = 0, box, q, c
     cdef unsigned promising, near
-    memset(found, 0, (work.k + 63) // 64 * 8)
+    cdef double floor = -1e300 if work.kernels.itemsize == sizeof(double) else -1e37, before
+    look_into(work, hint[0], memory, &floor)
     while start < boxed.boxes:
-        promising = tops_of_set(work, start, lowest, memory)
+        promising = look_at_set(work, start, floor, memory)
         looked[0] += 1
         while promising:
             box = start + __builtin_ctzll(promising)
             promising &= promising - 1
-            near = tops_of_box(work, box, lowest, memory)
-            looked[0] += 1
-            while near:
-                c = boxed.order[box * CGMM_BOXES + __builtin_ctzll(near)]
-                near &= near - 1
-                found[c >> 6] |= <unsigned long long> 1 << (c & 63)
+            before = floor
+            look_into(work, box, memory, &floor)
+            if floor > before:
+                hint[0] = box
+            seen[count] = box
+            count += 1
         start += CGMM_BOXES
+    looked[0] += count + 1
+    memset(found, 0, (work.k + 63) // 64 * 8)
+    for q in range(count):
+        box = seen[q]
+        near = work.kernels.reaching(memory + boxed.tops + box * CGMM_BOXES * work.kernels.itemsize,
+                                     floor - boxed.margin)
+        while near:
+            c = boxed.order[box * CGMM_BOXES + __builtin_ctzll(near)]
+            near &= near - 1
+            found[c >> 6] |= <unsigned long long> 1 << (c & 63)
     return list_bits(found, work.k, <Py_ssize_t *> (memory + boxed.numbers))
 
 
@@ -209,18 +133,15 @@ cdef void pack_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index,
 cdef Py_ssize_t find_components(const Work *work, Py_ssize_t rows, char *memory, double *sums) noexcept nogil:
     """OUT memory: numbers (count,), the components that matter to a group of rows; logd, a panel of them. IN memory:
     panel, of the group. SCRATCH the rest of boxed. Returns count."""
-    cdef Py_ssize_t looked = 0, guesses, near
-    cdef double lowest = 0.0
+    cdef Py_ssize_t looked = 0, near
+    cdef Py_ssize_t *numbers = <Py_ssize_t *> (memory + work.boxed.numbers)
     surround(work, rows, memory)
-    guesses = find_floors(work, rows, memory, &lowest, <Py_ssize_t *> (memory + work.boxed.hint), &looked)
-    surround(work, rows, memory)
-    near = list_components(work, lowest, memory, &looked)
-    densities_of_some(work, rows, near, memory)
+    near = list_components(work, memory, &looked)
+    work.kernels.densities_of(memory + work.scratch.panel, &work.mixture, numbers, near, memory + work.scratch.logd)
     sums[SUM_OF_WORK] += <double> (GROUP_QUARTERS * work.kernels.group
-                                   * dense_work(work.mixture.form, NONE, work.d, near + guesses) // 4
+                                   * dense_work(work.mixture.form, NONE, work.d, near) // 4
                                    + looked * CGMM_BOXES * work.d * (work.d + 4) + space_work(work.d) * rows)
-    return work.kernels.keep(near, memory + work.boxed.floor, memory + work.scratch.logd,
-                             <Py_ssize_t *> (memory + work.boxed.numbers))
+    return work.kernels.keep(near, work.boxed.margin, work.boxed.highest, memory + work.scratch.logd, numbers)
 
 
 cdef void add_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index, Py_ssize_t group, Py_ssize_t count,
@@ -329,22 +250,21 @@ cdef Py_ssize_t space_work(Py_ssize_t d) noexcept nogil:
 
 
 cdef void order_rows(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory) noexcept nogil:
-    """OUT memory: index, rows start … start + rows in an order in which neighbours stand together: by the leaves of a
-    tree that some of them grow. SCRATCH leaf, keys, axes, values, ends."""
+    """OUT memory: index, rows start … start + rows of the order that is given; or, in an order of their own, those of
+    the chunk that begins there. SCRATCH leaf, keys, axes, values, ends."""
     cdef const Boxed *boxed = &work.boxed
     cdef Py_ssize_t *index = <Py_ssize_t *> (memory + boxed.index)
-    cdef Py_ssize_t *leaf = <Py_ssize_t *> (memory + boxed.leaf)
-    cdef Py_ssize_t *axes = <Py_ssize_t *> (memory + boxed.axes)
-    cdef double *values = <double *> (memory + boxed.values)
-    cdef Py_ssize_t some = (rows + CUT_SHARE - 1) // CUT_SHARE, i
+    cdef Py_ssize_t i
     cdef Coordinates points = Coordinates(work.X, work.row_stride, work.column_stride, work.d,
                                           work.kernels.itemsize == sizeof(float), boxed.scale)
-    for i in range(some):
-        index[i] = start + i * CUT_SHARE
-    grow_cuts(&points, index, some, 1, boxed.leaves, axes, values, <double *> (memory + boxed.keys))
+    cdef Leaves leaves = Leaves(boxed.leaves, <Py_ssize_t *> (memory + boxed.axes), <double *> (memory + boxed.values),
+                                <double *> (memory + boxed.keys), <Py_ssize_t *> (memory + boxed.leaf),
+                                <Py_ssize_t *> (memory + boxed.ends))
+    if boxed.rows == NULL:
+        sort_into_leaves(&points, start, rows, &leaves, index, 1)
+        return
     for i in range(rows):
-        leaf[i] = leaf_of(&points, start + i, boxed.leaves, axes, values)
-    sort_by_label(leaf, rows, boxed.leaves, start, <Py_ssize_t *> (memory + boxed.ends), index)
+        index[i] = boxed.rows[start + i]
 
 
 cdef void boxed_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
@@ -355,7 +275,7 @@ cdef void boxed_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *
     cdef OfBlock of_block = boxed_values if work.moment in (NONE, RADIAL) else boxed_block
     memset(sums, 0, work.sums.size * sizeof(double))
     order_rows(work, start, rows, memory)
-    (<Py_ssize_t *> (memory + work.boxed.hint))[0] = -1
+    (<Py_ssize_t *> (memory + work.boxed.hint))[0] = 0
     while i < rows:
         of_block(work, min(work.block, rows - i), index + i, memory, sums)
         i += work.block

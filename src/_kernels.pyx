@@ -184,6 +184,7 @@ include "_partition.pxi"
 include "_maximise.pxi"
 include "_iterations.pxi"
 include "_clusters.pxi"
+include "_seeding.pxi"
 include "_solver.pxi"
 include "_checks.pxi"
 include "_problems.pxi"
@@ -191,10 +192,10 @@ include "_problems.pxi"
 PART = MOST_CHUNK    # rows: no chunk crosses its multiples
 
 
-def evaluate(X, density, output, int n_threads=1, guide=None):
+def evaluate(X, density, output, int n_threads=1, guide=None, order=None):
     """A value for each row of X: "log_likelihood" (n,), "responsibilities" or "log_densities" (n,k) float64,
-    "labels" (n,) intp. With a guide, as expectation; log_densities are never left out."""
-    cdef _Pass work = _Pass(X, density, None, None, output, None if output == "log_densities" else guide)
+    "labels" (n,) intp. With a guide and an order, as expectation; log_densities are never left out."""
+    cdef _Pass work = _Pass(X, density, None, None, output, None if output == "log_densities" else guide, order=order)
     cdef double[::1] out
     cdef Py_ssize_t[::1] labels
     cdef Py_ssize_t n = work.work.n, k = work.work.k

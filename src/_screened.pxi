@@ -154,7 +154,8 @@ def least_share(density, moment, bint boxed=False):
     return (space_work(d) if boxed else ordering_work(form, d, k)) / <double> dense_work(form, moments, d, k)
 
 
-def share_of_work(X, density, moment, guide, Py_ssize_t stands_for):
-    """The share of the dense work that a pass with this guide does over as many rows as X stands for."""
-    cdef _Pass work = _Pass(X, density, None, moment, None, guide, stands_for)
+def share_of_work(X, density, moment, guide, Py_ssize_t stands_for, order=None):
+    """The share of the dense work that a pass with this guide does over as many rows as X stands for; order as that
+    of an Expectation."""
+    cdef _Pass work = _Pass(X, density, None, moment, None, guide, stands_for, order=order)
     return work.share(work.run(1), work.work.n)

@@ -61,10 +61,13 @@ class Pruning(NamedTuple):
         sample: Sample,
         moment: Moment | None,
         possible: bool = True,
+        neighbours: Sample | None = None,
     ) -> tuple[AnyGuide | None, Self]:
         """The guide of the next pass over n rows of that type, or None for a dense one; and what is known then.
 
         moment : what the pass accumulates, None if it evaluates
+        neighbours : a sample of rows of which each few lie together, as in the order in which a pass in boxes is
+            given all; None: it is given none
         """
         now = type(self)(self.iteration + 1, self.pays)
         if not possible or n < PRUNED_ROWS or os.environ.get("CGMM_PRUNE") == "0" or not _may_gain(parameters, moment):
@@ -77,8 +80,11 @@ class Pruning(NamedTuple):
         guide = boxes_of(parameters, dtype) if boxed else guide_of(parameters, dtype)
         if not now.pays:
             share = PROBE_SHARE_IN_BOXES if boxed else PROBE_SHARE
-            rows = sample(min(max(PROBE_LEAST, n // share), PROBE_MOST))
-            now = now._replace(pays=_kernels.share_of_work(rows, parameters.density, moment, guide, n) < WORTH)
+            count = min(max(PROBE_LEAST, n // share), PROBE_MOST)
+            nearby = neighbours if boxed else None
+            rows = sample(count) if nearby is None else nearby(count)
+            order = None if nearby is None else np.arange(len(rows), dtype=np.int32)
+            now = now._replace(pays=_kernels.share_of_work(rows, parameters.density, moment, guide, n, order) < WORTH)
         return (guide if now.pays else None), now
 
     def observed(self, share: float, n_k: Array, needed: Mask | None) -> tuple[Self, bool]:
@@ -112,9 +118,11 @@ def _in_boxes(parameters: Parameters) -> bool:
     return few and parameters.k >= LEAST_BOXED and density.whitener is None
 
 
-def guide_by_itself(parameters: Parameters, n: int, dtype: RowType, sample: Sample) -> AnyGuide | None:
+def guide_by_itself(
+    parameters: Parameters, n: int, dtype: RowType, sample: Sample, neighbours: Sample
+) -> AnyGuide | None:
     """The guide of a single pass that evaluates n rows, or None for a dense one."""
-    return Pruning().guide(parameters, n, dtype, sample, None)[0]
+    return Pruning().guide(parameters, n, dtype, sample, None, neighbours=neighbours)[0]
 
 
 class Guide(NamedTuple):
