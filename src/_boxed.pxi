@@ -39,9 +39,10 @@ cdef void lay_out_boxed(Work *work) noexcept nogil:
     boxed.values = claim(scratch, boxed.leaves * sizeof(double))
     boxed.ends = claim(scratch, boxed.leaves * sizeof(Py_ssize_t))
     boxed.hint = claim(scratch, sizeof(Py_ssize_t))
-    boxed.middle = claim(scratch, d * real)
-    boxed.half = claim(scratch, d * real)
+    boxed.around = claim(scratch, (work.block // group + 1) * 2 * d * real)
     boxed.tops = claim(scratch, boxed.boxes * CGMM_BOXES * real)
+    boxed.near = claim(scratch, boxed.boxes * boxed.inner_bytes)
+    boxed.near_numbers = claim(scratch, k * sizeof(Py_ssize_t))
     boxed.set_tops = claim(scratch, CGMM_BOXES * real)
     boxed.seen = claim(scratch, boxed.boxes * sizeof(Py_ssize_t))
     boxed.found = claim(scratch, (k + 63) // 64 * 8)
@@ -54,74 +55,168 @@ cdef void lay_out_boxed(Work *work) noexcept nogil:
     work.run_chunk = boxed_chunk
 
 
-cdef unsigned look_into(const Work *work, Py_ssize_t box, char *memory, double *floor) noexcept nogil:
-    """The components of a box that may come within the margin of a floor, which they may raise, anywhere in a box of
-    rows: a bit for each. IN memory: middle, half. OUT tops."""
-    cdef const Boxed *boxed = &work.boxed
-    return work.kernels.tops(boxed.inner + box * boxed.inner_bytes, work.d, work.mixture.form == CGMM_TRIANGULAR,
-                             memory + boxed.middle, memory + boxed.half, floor[0] - boxed.margin,
-                             memory + boxed.tops + box * CGMM_BOXES * work.kernels.itemsize, floor)
+cdef double floor_of(const Work *work, double sure) noexcept nogil:
+    """What the log-density of a component must reach to matter where another's is nowhere less than so much."""
+    cdef double norm = min(max(2 * (work.boxed.highest - sure), 0.0), 1e300)
+    return sure - work.boxed.margin - log1p(norm)
 
 
-cdef unsigned look_at_set(const Work *work, Py_ssize_t start, double floor, char *memory) noexcept nogil:
-    """Which of the boxes of a set, whose first is start, may hold such a component. IN memory: middle, half. SCRATCH
-    set_tops."""
+cdef unsigned look_into(const Work *work, const char *components, const char *box, double *sure,
+                        char *tops) noexcept nogil:
+    """Which of CGMM_BOXES components may matter anywhere in a box of rows: a bit for each. IN box, REAL (2,d): middle,
+    half; IN/OUT sure: see tops. OUT tops."""
+    return work.kernels.tops(components, work.d, work.mixture.form == CGMM_TRIANGULAR, box,
+                             box + work.d * work.kernels.itemsize, floor_of(work, sure[0]), tops, sure)
+
+
+cdef unsigned look_at_set(const Work *work, Py_ssize_t start, const char *box, double sure, char *tops) noexcept nogil:
+    """Which of the boxes of a set, whose first is start, may hold such a component. IN box, sure as look_into. SCRATCH
+    tops."""
     cdef const Boxed *boxed = &work.boxed
-    cdef unsigned found = work.kernels.tops(boxed.outer + start // CGMM_BOXES * boxed.outer_bytes, work.d, False,
-                                            memory + boxed.middle, memory + boxed.half, floor - boxed.margin,
-                                            memory + boxed.set_tops, NULL)
+    cdef unsigned found = work.kernels.tops(boxed.outer + start // CGMM_BOXES * boxed.outer_bytes, work.d, False, box,
+                                            box + work.d * work.kernels.itemsize, floor_of(work, sure), tops, NULL)
     if boxed.boxes - start < CGMM_BOXES:
         found &= (<unsigned> 1 << (boxed.boxes - start)) - 1
     return found
 
 
-cdef Py_ssize_t list_components(const Work *work, char *memory, Py_ssize_t *looked) noexcept nogil:
-    """OUT memory: numbers (count,), the components that may matter anywhere in a box. IN memory: middle, half; IN/OUT
-    hint, the box of components into which to look first. SCRATCH found, tops, seen; looked += sets of CGMM_BOXES that
-    were looked at. Returns count.
+cdef void surround(const Work *work, Py_ssize_t count, char *memory) noexcept nogil:
+    """OUT memory: around, the boxes of each group of a block and, past the last, that of all. IN memory: panel."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef Py_ssize_t group = kernels.group, real = kernels.itemsize, d = work.d, i = 0, groups = 0, g, j
+    cdef const char *panel = memory + work.scratch.panel
+    cdef char *box = memory + work.boxed.around
+    cdef char *all_rows = box + 2 * d * real * ((count + group - 1) // group)
+    while i < count:
+        kernels.box(panel, 0, min(group, count - i), d, box, box + d * real)
+        if i == 0:
+            memcpy(all_rows, box, 2 * d * real)
+        for j in range(d):
+            if real == sizeof(double):
+                (<double *> all_rows)[j] = min((<double *> all_rows)[j], (<double *> box)[j])
+                (<double *> all_rows)[d + j] = max((<double *> all_rows)[d + j], (<double *> box)[d + j])
+            else:
+                (<float *> all_rows)[j] = min((<float *> all_rows)[j], (<float *> box)[j])
+                (<float *> all_rows)[d + j] = max((<float *> all_rows)[d + j], (<float *> box)[d + j])
+        kernels.halve(d, box, box + d * real)
+        panel += group * cgmm_pad4(d) * real
+        box += 2 * d * real
+        i += group
+    kernels.halve(d, all_rows, all_rows + d * real)
 
-    The floor is raised on the way. At the end those are listed that come near the last one.
-    """
+
+cdef double least_sure(const Work *work, Py_ssize_t groups, char *memory, Py_ssize_t *looked) noexcept nogil:
+    """What some component reaches at each row of a block. IN memory: around, hint. SCRATCH tops."""
+    cdef const Boxed *boxed = &work.boxed
+    cdef const char *near = boxed.inner + (<Py_ssize_t *> (memory + boxed.hint))[0] * boxed.inner_bytes
+    cdef double nothing = -1e300 if work.kernels.itemsize == sizeof(double) else -1e37, least = INFINITY, sure
+    cdef Py_ssize_t g
+    for g in range(groups):
+        sure = nothing
+        look_into(work, near, memory + boxed.around + 2 * work.d * work.kernels.itemsize * g, &sure,
+                  memory + boxed.tops)
+        least = min(least, sure)
+    looked[0] += groups
+    return least
+
+
+cdef Py_ssize_t list_reaching(const Work *work, const Py_ssize_t *seen, Py_ssize_t count, double least,
+                              char *memory) noexcept nogil:
+    """OUT memory: numbers (number,), the components of some boxes, seen (count,), that reach so much. IN memory: tops
+    of these. SCRATCH found. Returns number."""
     cdef const Boxed *boxed = &work.boxed
     cdef unsigned long long *found = <unsigned long long *> (memory + boxed.found)
-    cdef Py_ssize_t *seen = <Py_ssize_t *> (memory + boxed.seen)
-    cdef Py_ssize_t *hint = <Py_ssize_t *> (memory + boxed.hint)
-    cdef Py_ssize_t start = 0, count = 0, box, q, c
-    cdef unsigned promising, near
-    cdef double floor = -1e300 if work.kernels.itemsize == sizeof(double) else -1e37, before
-    look_into(work, hint[0], memory, &floor)
-    while start < boxed.boxes:
-        promising = look_at_set(work, start, floor, memory)
-        looked[0] += 1
-        while promising:
-            box = start + __builtin_ctzll(promising)
-            promising &= promising - 1
-            before = floor
-            look_into(work, box, memory, &floor)
-            if floor > before:
-                hint[0] = box
-            seen[count] = box
-            count += 1
-        start += CGMM_BOXES
-    looked[0] += count + 1
+    cdef Py_ssize_t q, c
+    cdef unsigned near
     memset(found, 0, (work.k + 63) // 64 * 8)
     for q in range(count):
-        box = seen[q]
-        near = work.kernels.reaching(memory + boxed.tops + box * CGMM_BOXES * work.kernels.itemsize,
-                                     floor - boxed.margin)
+        near = work.kernels.reaching(memory + boxed.tops + q * CGMM_BOXES * work.kernels.itemsize, least)
         while near:
-            c = boxed.order[box * CGMM_BOXES + __builtin_ctzll(near)]
+            c = boxed.order[seen[q] * CGMM_BOXES + __builtin_ctzll(near)]
             near &= near - 1
             found[c >> 6] |= <unsigned long long> 1 << (c & 63)
     return list_bits(found, work.k, <Py_ssize_t *> (memory + boxed.numbers))
 
 
-cdef void surround(const Work *work, Py_ssize_t rows, char *memory) noexcept nogil:
-    """OUT memory: middle, half: of the box around rows. IN memory: panel."""
-    cdef char *middle = memory + work.boxed.middle
-    cdef char *half = memory + work.boxed.half
-    work.kernels.box(memory + work.scratch.panel, 0, rows, work.d, middle, half)
-    work.kernels.halve(work.d, middle, half)
+cdef Py_ssize_t near_block(const Work *work, Py_ssize_t groups, char *memory, Py_ssize_t *looked) noexcept nogil:
+    """OUT memory: near_numbers (count,), the components that may matter to any row of a block. IN memory: around;
+    IN/OUT hint, the box of components in which the best of the last block was. SCRATCH numbers, seen, tops, found;
+    looked += sets of CGMM_BOXES that were looked at. Returns count."""
+    cdef const Boxed *boxed = &work.boxed
+    cdef Py_ssize_t *seen = <Py_ssize_t *> (memory + boxed.seen)
+    cdef Py_ssize_t *hint = <Py_ssize_t *> (memory + boxed.hint)
+    cdef Py_ssize_t real = work.kernels.itemsize, start = 0, count = 0, box
+    cdef const char *all_rows = memory + boxed.around + 2 * work.d * real * groups
+    cdef double nothing = -1e300 if real == sizeof(double) else -1e37, own, best = nothing
+    cdef double sure = least_sure(work, groups, memory, looked)
+    cdef unsigned promising
+    while start < boxed.boxes:
+        promising = look_at_set(work, start, all_rows, sure, memory + boxed.set_tops)
+        looked[0] += 1
+        while promising:
+            box = start + __builtin_ctzll(promising)
+            promising &= promising - 1
+            own = nothing
+            look_into(work, boxed.inner + box * boxed.inner_bytes, all_rows, &own,
+                      memory + boxed.tops + count * CGMM_BOXES * real)
+            if own > best:
+                best, hint[0] = own, box
+            sure = max(sure, own)
+            seen[count] = box
+            count += 1
+        start += CGMM_BOXES
+    looked[0] += count
+    count = list_reaching(work, seen, count, floor_of(work, sure), memory)
+    memcpy(memory + boxed.near_numbers, memory + boxed.numbers, count * sizeof(Py_ssize_t))
+    gather_near(work, count, memory)
+    return count
+
+
+cdef void gather_near(const Work *work, Py_ssize_t count, char *memory) noexcept nogil:
+    """OUT memory: near, as boxed.inner, of the near_numbers (count,)."""
+    cdef const Boxed *boxed = &work.boxed
+    cdef const Py_ssize_t *numbers = <const Py_ssize_t *> (memory + boxed.near_numbers)
+    cdef Py_ssize_t real = work.kernels.itemsize, values = boxed.inner_bytes // (CGMM_BOXES * real), q, place, v, c
+    cdef const char *source
+    cdef char *to
+    for q in range((count + CGMM_BOXES - 1) // CGMM_BOXES * CGMM_BOXES):
+        c = numbers[min(q, count - 1)]
+        place = boxed.places[c]
+        source = boxed.inner + place // CGMM_BOXES * boxed.inner_bytes + place % CGMM_BOXES * real
+        to = memory + boxed.near + q // CGMM_BOXES * boxed.inner_bytes + q % CGMM_BOXES * real
+        if real == sizeof(double):
+            for v in range(values):
+                (<double *> to)[v * CGMM_BOXES] = (<const double *> source)[v * CGMM_BOXES]
+        else:
+            for v in range(values):
+                (<float *> to)[v * CGMM_BOXES] = (<const float *> source)[v * CGMM_BOXES]
+
+
+cdef Py_ssize_t list_near(const Work *work, Py_ssize_t near, Py_ssize_t group, char *memory,
+                          Py_ssize_t *looked) noexcept nogil:
+    """OUT memory: numbers (count,), those of the components that are near a block that may matter to any row of a
+    group. IN memory: near, near_numbers (near,), around. SCRATCH tops; looked as near_block. Returns count."""
+    cdef const Boxed *boxed = &work.boxed
+    cdef const Py_ssize_t *from_numbers = <const Py_ssize_t *> (memory + boxed.near_numbers)
+    cdef Py_ssize_t *numbers = <Py_ssize_t *> (memory + boxed.numbers)
+    cdef Py_ssize_t real = work.kernels.itemsize, sets = (near + CGMM_BOXES - 1) // CGMM_BOXES, count = 0, q
+    cdef const char *box = memory + boxed.around + 2 * work.d * real * group
+    cdef double sure = -1e300 if real == sizeof(double) else -1e37, least
+    cdef unsigned found
+    for q in range(sets):
+        work.kernels.tops(memory + boxed.near + q * boxed.inner_bytes, work.d, work.mixture.form == CGMM_TRIANGULAR,
+                          box, box + work.d * real, 0.0, memory + boxed.tops + q * CGMM_BOXES * real, &sure)
+    looked[0] += sets
+    least = floor_of(work, sure)
+    for q in range(sets):
+        found = work.kernels.reaching(memory + boxed.tops + q * CGMM_BOXES * real, least)
+        if q == sets - 1 and near % CGMM_BOXES:
+            found &= (<unsigned> 1 << near % CGMM_BOXES) - 1
+        while found:
+            numbers[count] = from_numbers[q * CGMM_BOXES + __builtin_ctzll(found)]
+            found &= found - 1
+            count += 1
+    return count
 
 
 cdef void pack_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index, char *memory) noexcept nogil:
@@ -130,18 +225,29 @@ cdef void pack_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index,
                       memory + work.scratch.panel)
 
 
-cdef Py_ssize_t find_components(const Work *work, Py_ssize_t rows, char *memory, double *sums) noexcept nogil:
-    """OUT memory: numbers (count,), the components that matter to a group of rows; logd, a panel of them. IN memory:
-    panel, of the group. SCRATCH the rest of boxed. Returns count."""
-    cdef Py_ssize_t looked = 0, near
+cdef Py_ssize_t prepare_block(const Work *work, Py_ssize_t count, const Py_ssize_t *index, char *memory,
+                              double *sums) noexcept nogil:
+    """OUT memory: panel, of the rows of an index (count,); around; near, near_numbers (near,). Returns near."""
+    cdef Py_ssize_t group = work.kernels.group, looked = 0, near
+    pack_group(work, count, index, memory)
+    surround(work, count, memory)
+    near = near_block(work, (count + group - 1) // group, memory, &looked)
+    sums[SUM_OF_WORK] += <double> (looked * CGMM_BOXES * work.d * (work.d + 4) + space_work(work.d) * count)
+    return near
+
+
+cdef Py_ssize_t find_components(const Work *work, Py_ssize_t near, Py_ssize_t group, const char *panel, char *memory,
+                                double *sums) noexcept nogil:
+    """OUT memory: numbers (count,), the components that matter to a group of a block, whose panel is given; logd, a
+    panel of them. IN as prepare_block leaves it. Returns count."""
+    cdef Py_ssize_t looked = 0, some
     cdef Py_ssize_t *numbers = <Py_ssize_t *> (memory + work.boxed.numbers)
-    surround(work, rows, memory)
-    near = list_components(work, memory, &looked)
-    work.kernels.densities_of(memory + work.scratch.panel, &work.mixture, numbers, near, memory + work.scratch.logd)
+    some = list_near(work, near, group, memory, &looked)
+    work.kernels.densities_of(panel, &work.mixture, numbers, some, memory + work.scratch.logd)
     sums[SUM_OF_WORK] += <double> (GROUP_QUARTERS * work.kernels.group
-                                   * dense_work(work.mixture.form, NONE, work.d, near) // 4
-                                   + looked * CGMM_BOXES * work.d * (work.d + 4) + space_work(work.d) * rows)
-    return work.kernels.keep(near, work.boxed.margin, work.boxed.highest, memory + work.scratch.logd, numbers)
+                                   * dense_work(work.mixture.form, NONE, work.d, some) // 4
+                                   + looked * CGMM_BOXES * work.d * (work.d + 4))
+    return work.kernels.keep(some, work.boxed.margin, work.boxed.highest, memory + work.scratch.logd, numbers)
 
 
 cdef void add_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index, Py_ssize_t group, Py_ssize_t count,
@@ -210,19 +316,20 @@ cdef void boxed_block(const Work *work, Py_ssize_t count, const Py_ssize_t *inde
     index; sums (sums.size,) += them."""
     cdef const Boxed *boxed = &work.boxed
     cdef Py_ssize_t group = work.kernels.group, i = 0, groups = 0, active
+    cdef Py_ssize_t near = prepare_block(work, count, index, memory, sums)
+    cdef const char *rows_of_group = memory + work.scratch.panel
     cdef char *panel = memory + boxed.panels
     cdef Rows rows
     while i < count:
-        pack_group(work, min(group, count - i), index + i, memory)
-        active = find_components(work, min(group, count - i), memory, sums)
+        active = find_components(work, near, groups, rows_of_group, memory, sums)
         add_group(work, min(group, count - i), index + i, groups, active, panel, memory, sums)
         sums[SUM_OF_WORK] += <double> (GROUP_QUARTERS * group * active * moment_work(work.moment, work.d) // 4)
         panel += cgmm_pad4(active) * group * work.kernels.itemsize
+        rows_of_group += group * cgmm_pad4(work.d) * work.kernels.itemsize
         groups += 1
         i += group
     active = join_lists(work, groups, memory)
     spread_panels(work, groups, active, memory)
-    pack_group(work, count, index, memory)
     rows = Rows(0, count, index, active, <const Py_ssize_t *> (memory + boxed.numbers),
                 <const unsigned char *> (memory + boxed.present))
     add_moments(work, &rows, memory, sums)
@@ -232,15 +339,17 @@ cdef void boxed_values(const Work *work, Py_ssize_t count, const Py_ssize_t *ind
                        double *sums) noexcept nogil:
     """Rows of the index (count,), a group at a time: a value for each, or the statistics of moment RADIAL, which need
     the densities beside the responsibilities. SCRATCH memory but for its index; IN/OUT as use_densities."""
-    cdef Py_ssize_t group = work.kernels.group, i = 0, active
+    cdef Py_ssize_t group = work.kernels.group, i = 0, groups = 0, active
+    cdef Py_ssize_t near = prepare_block(work, count, index, memory, sums)
     cdef Rows rows
     while i < count:
         pack_group(work, min(group, count - i), index + i, memory)
-        active = find_components(work, min(group, count - i), memory, sums)
+        active = find_components(work, near, groups, memory + work.scratch.panel, memory, sums)
         rows = Rows(0, min(group, count - i), index + i, active, <const Py_ssize_t *> (memory + work.boxed.numbers),
                     NULL)
         sums[SUM_OF_WORK] += <double> (GROUP_QUARTERS * group * active * moment_work(work.moment, work.d) // 4)
         use_densities(work, &rows, memory, sums)
+        groups += 1
         i += group
 
 

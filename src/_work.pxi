@@ -110,6 +110,7 @@ cdef struct Boxed:
     double margin            # as Screened's
     Py_ssize_t boxes         # of the components
     const Py_ssize_t *order  # (boxes·CGMM_BOXES,)
+    const Py_ssize_t *places # (k,): where in the order each component is
     const char *inner        # REAL [boxes][values][CGMM_BOXES]: see tops
     const char *outer        # REAL [sets][values][CGMM_BOXES], not triangular
     Py_ssize_t inner_bytes   # of a box
@@ -124,10 +125,11 @@ cdef struct Boxed:
     Py_ssize_t values        # double (leaves,)
     Py_ssize_t ends          # Py_ssize_t (leaves,)
     double highest           # no log_norm of a component is larger
-    Py_ssize_t hint          # Py_ssize_t (1,): the box of components in which the last group's floor was found
-    Py_ssize_t middle        # REAL (d,)
-    Py_ssize_t half          # REAL (d,)
+    Py_ssize_t hint          # Py_ssize_t (1,): the box of components in which the best of the last block was
+    Py_ssize_t around        # REAL (groups+1,2,d): middle and half of a box around each group, and around all
     Py_ssize_t tops          # REAL (boxes,CGMM_BOXES)
+    Py_ssize_t near          # as inner, of the components that may matter to a block
+    Py_ssize_t near_numbers  # Py_ssize_t (k,): which they are
     Py_ssize_t set_tops      # REAL (CGMM_BOXES,)
     Py_ssize_t seen          # Py_ssize_t (boxes,): those that were looked into
     Py_ssize_t found         # a bit for each component

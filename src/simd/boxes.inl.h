@@ -58,12 +58,12 @@ static void NAME(halve)(ptrdiff_t d, void *low_, void *high_) {
 
 static inline V NAME(size)(V x) { return VMAX(x, -x); }
 
-/* The bits of what reaches `least`; if `sure` (known to the compiler), also *floor, the largest over components of what
- * each reaches everywhere in the box, less log(1 + its squared norm): it is raised. */
+/* The bits of what reaches `least`; if `sure` (known to the compiler), also *most, the largest over components of what
+ * each reaches everywhere in the box: it is raised. */
 static inline __attribute__((always_inline)) unsigned NAME(tops_of)(const REAL *mean, ptrdiff_t d, const int triangular,
                                                                     const int sure, const REAL *middle,
                                                                     const REAL *half, REAL least, REAL *tops,
-                                                                    double *floor) {
+                                                                    double *most) {
     const REAL *width = mean + d * CGMM_BOXES, *log_norm = width + d * CGMM_BOXES, *P = log_norm + CGMM_BOXES;
     unsigned found = 0;
     V best = ZERO - BIG;
@@ -83,32 +83,29 @@ static inline __attribute__((always_inline)) unsigned NAME(tops_of)(const REAL *
         const V top = LOAD(log_norm + at) - (REAL)0.5 * VMIN(sum, ZERO + BIG);
         STORE(tops + at, top);
         found |= VBITS(top - least) << at;
-        if (sure) {
-            far = VMIN(far, ZERO + BIG);
-            best = VMAX(LOAD(log_norm + at) - (REAL)0.5 * far - NAME(log)(far + 1), best);
-        }
+        if (sure) best = VMAX(LOAD(log_norm + at) - (REAL)0.5 * VMIN(far, ZERO + BIG), best);
     }
     if (sure) {
         REAL lanes[LANES_IN_VECTOR];
         memcpy(lanes, &best, sizeof best);
-        for (ptrdiff_t l = 0; l < W; l++) *floor = lanes[l] > *floor ? (double)lanes[l] : *floor;
+        for (ptrdiff_t l = 0; l < W; l++) *most = lanes[l] > *most ? (double)lanes[l] : *most;
     }
     return found;
 }
 
 static unsigned NAME(tops)(const void *components, ptrdiff_t d, int triangular, const void *middle, const void *half,
-                           double least_, void *tops, double *floor) {
+                           double least_, void *tops, double *most) {
     const REAL least = (REAL)least_;
-#define TOPS(d, triangular, sure) NAME(tops_of)(components, d, triangular, sure, middle, half, least, tops, floor)
+#define TOPS(d, triangular, sure) NAME(tops_of)(components, d, triangular, sure, middle, half, least, tops, most)
 #define TOPS_OF(d) \
     case d: return TOPS(d, 1, 1); \
     case -d: return TOPS(d, 0, 0);
-    switch (triangular && floor ? d : triangular || floor ? 0 : -d) {
+    switch (triangular && most ? d : triangular || most ? 0 : -d) {
         TOPS_OF(1) TOPS_OF(2) TOPS_OF(3) TOPS_OF(4)
     default: break;
     }
 #undef TOPS_OF
-    if (floor) return triangular ? TOPS(d, 1, 1) : TOPS(d, 0, 1);
+    if (most) return triangular ? TOPS(d, 1, 1) : TOPS(d, 0, 1);
     return triangular ? TOPS(d, 1, 0) : TOPS(d, 0, 0);
 #undef TOPS
 }

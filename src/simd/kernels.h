@@ -110,13 +110,13 @@ typedef struct cgmm_kernels {
     /* OUT tops REAL (CGMM_BOXES,): no log-density of a component is larger anywhere in the box whose middle and half
      * width are given, REAL (d,). IN components: REAL [values][CGMM_BOXES], the values being means (d), half widths (d)
      * by which a mean may be elsewhere, log_norm, and, row by row, P's lower triangle, or if not triangular its
-     * diagonal: of each of so many components. IN/OUT floor, or NULL: raised to what one of the components reaches
-     * everywhere in the box, its log-density less log(1 + |P (x − μ)|²).
+     * diagonal: of each of so many components. IN/OUT sure, or NULL: raised to what the log-density of one of the
+     * components is everywhere in the box at least.
      * Returns which of the tops, bit l of the l-th, are at least so large.
      * |P (x − μ)|² is between Σ_i max(0, |P (middle − μ)|_i − Σ_j |P_ij| half_j)² and the same with a sum for the
      * difference. */
     unsigned (*tops)(const void *components, ptrdiff_t d, int triangular, const void *middle, const void *half,
-                     double least, void *tops, double *floor);
+                     double least, void *tops, double *sure);
 
     /* Which of such tops are at least so large. */
     unsigned (*reaching)(const void *tops, double least);
