@@ -8,13 +8,15 @@ cdef enum:
     BOXED_GROUPS = 8
 
     # A multiply-add for a group takes so many quarters of what one takes in a dense pass, whose sums over lanes are of
-    # more rows. By timings of five mixtures, of which none was slower where this counts less than dense work.
-    GROUP_QUARTERS = 7
+    # more rows. By timings of eleven mixtures of 64 to 256 components and 1 to 8 features, and of three larger ones.
+    GROUP_QUARTERS = 6
 
-    # What ordering a row costs beside a dense pass, in multiply-adds of that pass, by a few timings: for each row, and
-    # for each of its features.
-    SPACE_WORK = 400
-    SPACE_WORK_PER_FEATURE = 50
+    # What a row costs beside that, in multiply-adds of a dense pass, by the same timings: for each row, and for each of
+    # its features. Where a chunk finds an order of its own, also:
+    SPACE_WORK = 100
+    SPACE_WORK_PER_FEATURE = 15
+    ORDERING_WORK = 300
+    ORDERING_WORK_PER_FEATURE = 35
 
 
 ctypedef void (*OfBlock)(const Work *, Py_ssize_t, const Py_ssize_t *, char *, double *) noexcept nogil
@@ -228,11 +230,13 @@ cdef void pack_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index,
 cdef Py_ssize_t prepare_block(const Work *work, Py_ssize_t count, const Py_ssize_t *index, char *memory,
                               double *sums) noexcept nogil:
     """OUT memory: panel, of the rows of an index (count,); around; near, near_numbers (near,). Returns near."""
+    cdef const Boxed *boxed = &work.boxed
     cdef Py_ssize_t group = work.kernels.group, looked = 0, near
     pack_group(work, count, index, memory)
     surround(work, count, memory)
     near = near_block(work, (count + group - 1) // group, memory, &looked)
-    sums[SUM_OF_WORK] += <double> (looked * CGMM_BOXES * work.d * (work.d + 4) + space_work(work.d) * count)
+    sums[SUM_OF_WORK] += <double> (looked * CGMM_BOXES * work.d * (work.d + 4)
+                                   + space_work(work.d, boxed.rows != NULL) * count)
     return near
 
 
@@ -353,9 +357,11 @@ cdef void boxed_values(const Work *work, Py_ssize_t count, const Py_ssize_t *ind
         i += group
 
 
-cdef Py_ssize_t space_work(Py_ssize_t d) noexcept nogil:
-    """What ordering the rows of a boxed pass costs for each, in multiply-adds."""
-    return SPACE_WORK + SPACE_WORK_PER_FEATURE * d
+cdef Py_ssize_t space_work(Py_ssize_t d, bint ordered) noexcept nogil:
+    """What a row of a boxed pass costs, in multiply-adds, beside its densities and moments."""
+    if ordered:
+        return SPACE_WORK + SPACE_WORK_PER_FEATURE * d
+    return SPACE_WORK + ORDERING_WORK + (SPACE_WORK_PER_FEATURE + ORDERING_WORK_PER_FEATURE) * d
 
 
 cdef void order_rows(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory) noexcept nogil:

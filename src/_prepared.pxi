@@ -250,7 +250,8 @@ cdef class _Pass:
             to.rows = <const int *> address(order)
         places = np.empty(k, dtype=np.intp)
         places[boxes.order[:k]] = np.arange(k)
-        self.arrays = [order, boxes.order, _aligned(boxes.inner, single), _aligned(boxes.outer, single), boxes.scale, places]
+        self.arrays = [order, boxes.order, _aligned(boxes.inner, single), _aligned(boxes.outer, single), boxes.scale,
+                       places]
         to.places = <const Py_ssize_t *> address(places)
         to.order = <const Py_ssize_t *> address(boxes.order)
         to.inner, to.outer = <const char *> address(self.arrays[2]), <const char *> address(self.arrays[3])

@@ -151,7 +151,7 @@ def least_share(density, moment, bint boxed=False):
     cdef cgmm_form form = FORMS[density.form]
     cdef Moment moments = NONE if moment is None else MOMENTS[moment]
     cdef Py_ssize_t k = density.means.shape[0], d = density.means.shape[1]
-    return (space_work(d) if boxed else ordering_work(form, d, k)) / <double> dense_work(form, moments, d, k)
+    return (space_work(d, True) if boxed else ordering_work(form, d, k)) / <double> dense_work(form, moments, d, k)
 
 
 def share_of_work(X, density, moment, guide, Py_ssize_t stands_for, order=None):

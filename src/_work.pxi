@@ -110,7 +110,7 @@ cdef struct Boxed:
     double margin            # as Screened's
     Py_ssize_t boxes         # of the components
     const Py_ssize_t *order  # (boxes·CGMM_BOXES,)
-    const Py_ssize_t *places # (k,): where in the order each component is
+    const Py_ssize_t *places  # (k,): where in the order each component is
     const char *inner        # REAL [boxes][values][CGMM_BOXES]: see tops
     const char *outer        # REAL [sets][values][CGMM_BOXES], not triangular
     Py_ssize_t inner_bytes   # of a box
