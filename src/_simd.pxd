@@ -3,6 +3,7 @@ cdef extern from "simd/kernels.h" nogil:
     enum: CGMM_MAX_TARGETS
     enum: CGMM_CHUNK_ROWS
     enum: CGMM_GUIDE
+    enum: CGMM_GUIDE_VALUES
     enum: CGMM_ROOT_BLOCK
     enum: CGMM_BOXES
     enum: CGMM_NEARBY
@@ -54,7 +55,7 @@ cdef extern from "simd/kernels.h" nogil:
         Py_ssize_t (*keep)(Py_ssize_t, double, double, void *, Py_ssize_t *) noexcept nogil
         void (*project)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
         Py_ssize_t (*screen)(const void *, Py_ssize_t, const cgmm_mixture *, const void *, const cgmm_mixture *,
-                             double, const Py_ssize_t *, void *, void *, void *, void *, Py_ssize_t *,
+                             const void *, double, const Py_ssize_t *, void *, void *, void *, void *, Py_ssize_t *,
                              unsigned char *, Py_ssize_t *) noexcept nogil
         double (*softmax)(Py_ssize_t, Py_ssize_t, const void *, void *, void *, void *) noexcept nogil
         void (*rescale)(Py_ssize_t, Py_ssize_t, const void *, const void *, void *) noexcept nogil

@@ -139,12 +139,13 @@ typedef struct cgmm_kernels {
     /* The log-densities of the components that matter to a block: a component is left out of a vector when
      * its density cannot come within e^−margin of another's for any row; see docs/pruning.md.
      * IN panel, mixture; images as project gives them, and marginal: the triangular mixture of the components'
-     * images, of CGMM_GUIDE features, with the log_norm of mixture; guess (rows,): a likely component of each row,
+     * images, of CGMM_GUIDE features, with the log_norm of mixture; boxes: REAL
+     * [k / CGMM_BOXES, rounded up][CGMM_GUIDE_VALUES][CGMM_BOXES], the same as tops takes it, the last repeated; guess (rows,): a likely component of each row,
      * rows of one guess together. OUT active (count of k): the components that matter to any vector, ascending; logd
      * (panel, count features): −huge where left out; present [count][vectors]: 1 where not, which has room for k of
      * them; work += multiply-adds for a row of a vector. SCRATCH floor (block), z (group's panel), found (k × block). Returns count. */
     ptrdiff_t (*screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const void *images,
-                        const cgmm_mixture *marginal, double margin, const ptrdiff_t *guess, void *floor, void *z,
+                        const cgmm_mixture *marginal, const void *boxes, double margin, const ptrdiff_t *guess, void *floor, void *z,
                         void *found, void *logd, ptrdiff_t *active, unsigned char *present, ptrdiff_t *work);
 
     /* Log-sum-exp of each row. IN/OUT logd → exp(logd − max). IN row_weights REAL, 0 past the last row.
@@ -263,6 +264,7 @@ static inline ptrdiff_t cgmm_factor_size(ptrdiff_t d) {
 #define CGMM_BOXES 16 /* boxes that are looked at at once: a multiple of every target's lanes */
 #define CGMM_NEARBY 32 /* rows in a block that a seed of k-means is near to or not: a multiple of 8 */
 #define CGMM_GUIDE 8 /* dimensions of a guide: enough to tell components apart, few enough to cost little */
+#define CGMM_GUIDE_VALUES (2 * CGMM_GUIDE + 1 + CGMM_GUIDE * (CGMM_GUIDE + 1) / 2) /* see tops */
 
 /* Rows in a block: a multiple of every target's group; as many as keep a panel within L1 or, for large d, L2: the more
  * there are, the less do sums over lanes cost. */
