@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, TypeAlias, overload
 
 from numpy.typing import DTypeLike
 
-from cgmm.types import Array, CovarianceType, Form, Labels, Mask, Moment, Rows
+from cgmm.types import Array, CovarianceType, Form, Labels, Mask, Moment, Order, Rows
 
 class _Density(Protocol):  # cgmm.mixture.density.Density
     @property
@@ -79,7 +79,12 @@ def all_within(X: Rows, bound: float, n_threads: int = 1) -> bool: ...
 class Expectation:
     def __init__(self, density: _Density, moment: Moment, guide: _Guide | _Boxes | None, n: int) -> None: ...
     def add(
-        self, X: Rows, row_weights: Array | None = None, n_threads: int = 1, known: Labels | None = None
+        self,
+        X: Rows,
+        row_weights: Array | None = None,
+        n_threads: int = 1,
+        known: Labels | None = None,
+        order: Order | None = None,
     ) -> None: ...
     def result(self) -> tuple[tuple[Any, ...], float]: ...
 
@@ -91,6 +96,7 @@ def expectation(
     n_threads: int = 1,
     guide: _Guide | _Boxes | None = None,
     known: Labels | None = None,
+    order: Order | None = None,
 ) -> tuple[tuple[Any, ...], float]: ...
 def expectation_of_groups(
     X: Rows,
@@ -118,16 +124,32 @@ def regress(
 ) -> Array: ...
 def least_share(density: _Density, moment: Moment | None, boxed: bool = False) -> float: ...
 def order_in_space(points: Array, size: int) -> Labels: ...
+def order_of_rows(X: Rows, scale: Array, n_threads: int = 1) -> Order: ...
 def share_of_work(
-    X: Rows, density: _Density, moment: Moment | None, guide: _Guide | _Boxes, stands_for: int
+    X: Rows,
+    density: _Density,
+    moment: Moment | None,
+    guide: _Guide | _Boxes,
+    stands_for: int,
+    order: Order | None = None,
 ) -> float: ...
 @overload
 def evaluate(
-    X: Rows, density: _Density, output: Literal["labels"], n_threads: int = 1, guide: _Guide | _Boxes | None = None
+    X: Rows,
+    density: _Density,
+    output: Literal["labels"],
+    n_threads: int = 1,
+    guide: _Guide | _Boxes | None = None,
+    order: Order | None = None,
 ) -> Labels: ...
 @overload
 def evaluate(
-    X: Rows, density: _Density, output: _Reals, n_threads: int = 1, guide: _Guide | _Boxes | None = None
+    X: Rows,
+    density: _Density,
+    output: _Reals,
+    n_threads: int = 1,
+    guide: _Guide | _Boxes | None = None,
+    order: Order | None = None,
 ) -> Array: ...
 def assign(
     X: Rows,

@@ -40,5 +40,6 @@ Form: TypeAlias = Literal["triangular", "diagonal", "isotropic", "masked"]  # of
 # What a pass that evaluates leaves; "log_densities" are log π_c N(x | μ_c, Σ_c).
 Output: TypeAlias = Literal["log_likelihood", "responsibilities", "log_densities", "labels"]
 Answer: TypeAlias = Output | Literal["noise"]  # what a mixture says of each row
+Order: TypeAlias = NDArray[np.int32]
 Components: TypeAlias = Labels | list[int]
 Partition: TypeAlias = Labels | Array  # labels (n,) or responsibilities (n,k)

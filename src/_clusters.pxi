@@ -1,4 +1,5 @@
-# k-means, nogil: seeds by k-means++, and Lloyd's iterations, on the passes of _k_means.pxi. Part of _kernels.pyx.
+# k-means, nogil: Lloyd's iterations, on the passes of _k_means.pxi, and what these and seeds work with. Part of
+# _kernels.pyx.
 
 
 cdef extern from "Python.h":
@@ -18,10 +19,10 @@ cdef enum:
 cdef double WORTH = 0.5
 
 
-cdef int look_up(Py_ssize_t *done, const Work *work) except -1 nogil:
-    """After a pass: KeyboardInterrupt if it is time to look and Ctrl-C was pressed. IN/OUT done: work since the last
-    look."""
-    done[0] += work_of_rows(work, work.n)
+cdef int look_up(Py_ssize_t *done, Py_ssize_t work) except -1 nogil:
+    """After so much work: KeyboardInterrupt if it is time to look and Ctrl-C was pressed. IN/OUT done: work since the
+    last look."""
+    done[0] += work
     if done[0] > LOOK_WORK:
         done[0] = 0
         with gil:
@@ -164,7 +165,7 @@ cdef int add_up(Clusters *of) except -1 nogil:
     """The pass that is laid out. OUT of.sums."""
     memset(of.sums, 0, of.work.sums.size * sizeof(double))
     run(&of.work, of.n_threads, &of.kept, of.sums)
-    return look_up(&of.done, &of.work)
+    return look_up(&of.done, work_of_rows(&of.work, of.work.n))
 
 
 cdef void take_row(const Work *work, Py_ssize_t i, double *row) noexcept nogil:
@@ -175,106 +176,6 @@ cdef void take_row(const Work *work, Py_ssize_t i, double *row) noexcept nogil:
     for j in range(work.d):
         row[j] = (<const float *> value)[0] if single else (<const double *> value)[0]
         value += work.column_stride
-
-
-# Seeds
-
-
-cdef Py_ssize_t first_above(const double *ascending, Py_ssize_t count, double value) noexcept nogil:
-    """The index of the first number above a value, of (count,); the last if there is none."""
-    cdef Py_ssize_t low = 0, high = count - 1, middle
-    while low < high:
-        middle = (low + high) // 2
-        if ascending[middle] > value:
-            high = middle
-        else:
-            low = middle + 1
-    return low
-
-
-cdef void run_up(const Clusters *of, const double *values, Py_ssize_t chunk) noexcept nogil:
-    """OUT of.running: the running sum of w · value over the rows of a chunk. IN values (n,), or NULL: ones."""
-    cdef Py_ssize_t start = chunk * CGMM_CHUNK_ROWS, rows = min(<Py_ssize_t> CGMM_CHUNK_ROWS, of.work.n - start), i
-    cdef const double *w = of.work.row_weights
-    cdef double total = 0.0
-    if w == NULL and values == NULL:
-        for i in range(rows):
-            of.running[i] = i + 1
-        return
-    for i in range(rows):
-        if w == NULL:
-            total += values[start + i]
-        else:
-            total += w[start + i] if values == NULL else w[start + i] * values[start + i]
-        of.running[i] = total
-
-
-cdef void draw(const Clusters *of, const double *values, const double *sums, Py_ssize_t step, Py_ssize_t count,
-               const double *uniforms) noexcept nogil:
-    """OUT of.drawn (count,): rows, each drawn in proportion to w · value by a uniform number. IN values as run_up;
-    their sums over chunks, `step` apart; uniforms (count,)."""
-    cdef Py_ssize_t n = of.work.n, chunks = (n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS, q, chunk, rows, last = -1
-    cdef double whole = 0.0, target, before, reach
-    for chunk in range(chunks):
-        whole += sums[chunk * step]
-    for q in range(count):
-        target = uniforms[q] * whole
-        reach, chunk = sums[0], 0
-        while chunk < chunks - 1 and not reach > target:
-            chunk += 1
-            reach += sums[chunk * step]
-        target = max(target - (reach - sums[chunk * step]), 0.0)
-        if chunk != last:
-            run_up(of, values, chunk)
-            last = chunk
-        rows = min(<Py_ssize_t> CGMM_CHUNK_ROWS, n - chunk * CGMM_CHUNK_ROWS)
-        # By rounding, the target may be past the last row.
-        target = min(target, nextafter(of.running[rows - 1], 0.0))
-        of.drawn[q] = chunk * CGMM_CHUNK_ROWS + first_above(of.running, rows, target)
-
-
-cdef Py_ssize_t best_of(const Clusters *of, Py_ssize_t count) noexcept nogil:
-    """Which of `count` candidates leaves the smallest sum of distances. IN of.chunk_sums (chunks,count)."""
-    cdef Py_ssize_t chunks = of.work.chunks, c, chunk, best = 0
-    cdef double total, least = INFINITY
-    for c in range(count):
-        total = 0.0
-        for chunk in range(chunks):
-            total += of.chunk_sums[chunk * count + c]
-        if total < least:
-            best, least = c, total
-    return best
-
-
-cdef int seed(Clusters *of, const double *uniforms) except -1 nogil:
-    """OUT of.centres: greedy k-means++ seeds, each the best of a few rows drawn in proportion to w · distance². IN
-    uniforms (1 + (k − 1) · trials,). SCRATCH closest, distances, chunk_sums."""
-    cdef Py_ssize_t n = of.work.n, d = of.work.d, chunks = (n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS
-    cdef Py_ssize_t chosen = 0, count = 1, best, q, chunk
-    for q in range(n):
-        of.closest[q] = INFINITY
-    for chunk in range(chunks):
-        run_up(of, NULL, chunk)
-        of.chunk_sums[chunk] = of.running[min(<Py_ssize_t> CGMM_CHUNK_ROWS, n - chunk * CGMM_CHUNK_ROWS) - 1]
-    draw(of, NULL, of.chunk_sums, 1, 1, uniforms)
-    uniforms += 1
-    while True:
-        for q in range(count):
-            take_row(&of.work, of.drawn[q], of.candidates + q * d)
-        middle_of(count, d, of.candidates, of.values, of.middle)
-        set_centres(of, CLOSER, count, of.candidates)
-        memset(of.chunk_sums, 0, chunks * count * sizeof(double))
-        of.work.closer = Closer(of.closest, of.distances, of.chunk_sums)
-        add_up(of)
-        best = best_of(of, count)
-        memcpy(of.centres + chosen * d, of.candidates + best * d, d * sizeof(double))
-        chosen += 1
-        if chosen == of.k:
-            return 0
-        memcpy(of.closest, of.distances + best * n, n * sizeof(double))
-        draw(of, of.closest, of.chunk_sums + best, count, of.trials, uniforms)
-        uniforms += of.trials
-        count = of.trials
 
 
 # Lloyd's iterations

@@ -14,7 +14,7 @@ from cython.parallel cimport prange
 from cpython.object cimport PyObject
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from libc.float cimport DBL_EPSILON, DBL_MAX, DBL_MIN, FLT_EPSILON
-from libc.math cimport INFINITY, M_PI, ceil, fabs, frexp, isfinite, ldexp, log, log2, nextafter, pow, sqrt
+from libc.math cimport INFINITY, M_PI, ceil, fabs, frexp, isfinite, ldexp, log, log1p, log2, nextafter, pow, sqrt
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
@@ -184,6 +184,7 @@ include "_partition.pxi"
 include "_maximise.pxi"
 include "_iterations.pxi"
 include "_clusters.pxi"
+include "_seeding.pxi"
 include "_solver.pxi"
 include "_checks.pxi"
 include "_problems.pxi"
@@ -191,10 +192,10 @@ include "_problems.pxi"
 PART = MOST_CHUNK    # rows: no chunk crosses its multiples
 
 
-def evaluate(X, density, output, int n_threads=1, guide=None):
+def evaluate(X, density, output, int n_threads=1, guide=None, order=None):
     """A value for each row of X: "log_likelihood" (n,), "responsibilities" or "log_densities" (n,k) float64,
-    "labels" (n,) intp. With a guide, as expectation; log_densities are never left out."""
-    cdef _Pass work = _Pass(X, density, None, None, output, None if output == "log_densities" else guide)
+    "labels" (n,) intp. With a guide and an order, as expectation; log_densities are never left out."""
+    cdef _Pass work = _Pass(X, density, None, None, output, None if output == "log_densities" else guide, order=order)
     cdef double[::1] out
     cdef Py_ssize_t[::1] labels
     cdef Py_ssize_t n = work.work.n, k = work.work.k

@@ -27,6 +27,9 @@ cdef enum:
     # How many points say along which axis a set of them is the widest: enough to be nearly right, and any axis will do.
     WIDTH_SAMPLE = 64
 
+    # One point in so many says where many are cut in space: four for each leaf.
+    CUT_SHARE = 8
+
 
 cdef double coordinate(const Coordinates *points, Py_ssize_t i, Py_ssize_t j) noexcept nogil:
     cdef const char *at = points.start + i * points.row_stride + j * points.column_stride
@@ -116,6 +119,71 @@ cdef Py_ssize_t leaf_of(const Coordinates *points, Py_ssize_t i, Py_ssize_t leav
     while node < leaves:
         node = 2 * node + (coordinate(points, i, axes[node]) >= values[node])
     return node - leaves
+
+
+cdef struct Leaves:
+    # A tree that cuts space, by some points, and its scratch: as many points are on either side of each cut.
+    Py_ssize_t count       # of the leaves, a power of two
+    Py_ssize_t *axes       # (count,), and where along them a node is cut
+    double *values         # (count,)
+    double *keys           # (points,)
+    Py_ssize_t *leaf       # (points,): of each
+    Py_ssize_t *ends       # (count,): where the points of each leaf end in their order
+
+
+cdef Py_ssize_t leaves_of(Py_ssize_t points, Py_ssize_t size) noexcept nogil:
+    """How many leaves are of no more than so many points."""
+    cdef Py_ssize_t leaves = 1
+    while leaves * size < points:
+        leaves *= 2
+    return leaves
+
+
+cdef void sort_into_leaves(const Coordinates *points, Py_ssize_t start, Py_ssize_t count, Leaves *of, Py_ssize_t *index,
+                           int n_threads) noexcept nogil:
+    """OUT index (count,): points start … start + count in the order of the leaves that one in CUT_SHARE of them
+    grows, and in their own within a leaf. SCRATCH of."""
+    cdef Py_ssize_t some = (count + CUT_SHARE - 1) // CUT_SHARE, i
+    for i in range(some):
+        index[i] = start + i * CUT_SHARE
+    grow_cuts(points, index, some, 1, of.count, of.axes, of.values, of.keys)
+    if n_threads == 1:
+        for i in range(count):
+            of.leaf[i] = leaf_of(points, start + i, of.count, of.axes, of.values)
+    else:
+        for i in prange(count, schedule="static", num_threads=n_threads):
+            of.leaf[i] = leaf_of(points, start + i, of.count, of.axes, of.values)
+    sort_by_label(of.leaf, count, of.count, start, of.ends, index)
+
+
+def order_of_rows(X, const double[::1] scale, int n_threads=1):
+    """Rows of X (n,d) in an order in which each few lie together, int32 (n,). scale (d,): the unit in which the width
+    of a feature counts, inverted."""
+    cdef Work work
+    memset(&work, 0, sizeof(Work))
+    bind(&work, X)
+    cdef Py_ssize_t n = work.n, i, leaves = leaves_of(n, work.kernels.group)
+    cdef Coordinates points = Coordinates(work.X, work.row_stride, work.column_stride, work.d,
+                                          work.kernels.itemsize == sizeof(float), &scale[0])
+    if scale.shape[0] != work.d:
+        raise ValueError("scale must be (d,)")
+    if n > 2147483647:
+        raise ValueError(f"{n} rows are too many to be ordered")
+    order, index, leaf = np.empty(n, dtype=np.int32), np.empty(n, dtype=np.intp), np.empty(n, dtype=np.intp)
+    if not n:
+        return order
+    nodes = np.empty((2, leaves), dtype=np.intp)
+    values, keys = np.empty(leaves), np.empty((n + CUT_SHARE - 1) // CUT_SHARE)
+    cdef Py_ssize_t[:, ::1] at = nodes
+    cdef Leaves of = Leaves(leaves, &at[0, 0], <double *> address(values), <double *> address(keys),
+                            <Py_ssize_t *> address(leaf), &at[1, 0])
+    cdef Py_ssize_t *found = <Py_ssize_t *> address(index)
+    cdef int[::1] to = order
+    with nogil:
+        sort_into_leaves(&points, 0, n, &of, found, n_threads)
+        for i in range(n):
+            to[i] = <int> found[i]
+    return order
 
 
 def order_in_space(const double[:, ::1] points, Py_ssize_t size):

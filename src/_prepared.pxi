@@ -110,7 +110,7 @@ cdef class _Pass:
     cdef list arrays
 
     def __cinit__(self, X, density, row_weights=None, moment=None, output=None, guide=None,
-                  Py_ssize_t stands_for=0, groups=None, Kind kind=DENSE, known=None):
+                  Py_ssize_t stands_for=0, groups=None, Kind kind=DENSE, known=None, order=None):
         cdef Work *work = &self.work
         cdef const double[:, ::1] means = density.means
         cdef const double[::1] log_norm = density.log_norm
@@ -174,7 +174,7 @@ cdef class _Pass:
             raise ValueError(f"a pass with a guide cannot add up {moment} moments")
         if hasattr(guide, "inner"):
             self.kind = BOXED
-            self.set_boxes(guide)
+            self.set_boxes(guide, order)
         elif guide is not None:
             self.kind = SCREENED
             self.set_guide(guide)
@@ -221,6 +221,13 @@ cdef class _Pass:
         factor = np.empty(k * cgmm_factor_size(CGMM_GUIDE), dtype=dtype)
         kernels.pack_factor(k, CGMM_GUIDE, &roots[0, 0, 0], address(factor))
         self.arrays = [packed, images, factor, np.ones(k, dtype=dtype), np.zeros(k, dtype=dtype)]
+        rows, columns = np.tril_indices(CGMM_GUIDE)
+        values = np.concatenate([images, np.zeros((k, CGMM_GUIDE)), self.density.log_norm[:, np.newaxis],
+                                 guide.roots[:, rows, columns]], axis=1)
+        boxes = (k + CGMM_BOXES - 1) // CGMM_BOXES
+        values = values[np.minimum(np.arange(boxes * CGMM_BOXES), k - 1)].reshape(boxes, CGMM_BOXES, -1)
+        self.arrays.append(_aligned(values.transpose(0, 2, 1), work.kernels.itemsize == sizeof(float)))
+        to.boxes = address(self.arrays[5])
         to.guide = address(packed)
         to.nearest = cgmm_mixture(CGMM_ISOTROPIC, CGMM_GUIDE, k, address(images), address(self.arrays[3]),
                                   address(self.arrays[4]), NULL)
@@ -228,8 +235,8 @@ cdef class _Pass:
                                    work.mixture.log_norm, NULL)
         to.margin = 1.0 if work.output == LABELS else kernels.negligible
 
-    cdef set_boxes(self, boxes):
-        """Prepare a BOXED pass; boxes as cgmm.rows.boxes.Boxes."""
+    cdef set_boxes(self, boxes, order):
+        """Prepare a BOXED pass; boxes as cgmm.rows.boxes.Boxes, order as order_of_rows, or None."""
         cdef Work *work = &self.work
         cdef Boxed *to = &work.boxed
         cdef Py_ssize_t d = work.d, k = work.k, real = work.kernels.itemsize
@@ -243,12 +250,23 @@ cdef class _Pass:
                 or boxes.inner.shape != (to.boxes, 2 * d + 1 + factor, CGMM_BOXES)
                 or boxes.outer.shape != (sets, 3 * d + 1, CGMM_BOXES)):
             raise ValueError(f"the boxes do not fit {k} components")
-        self.arrays = [boxes.order, _aligned(boxes.inner, single), _aligned(boxes.outer, single), boxes.scale]
+        if order is not None and (order.dtype != np.int32 or order.shape != (work.n,)):
+            raise ValueError("an order of rows must be int32 (n,)")
+        to.rows = NULL
+        if order is not None and work.n:
+            to.rows = <const int *> address(order)
+        places = np.empty(k, dtype=np.intp)
+        places[boxes.order[:k]] = np.arange(k)
+        self.arrays = [order, boxes.order, _aligned(boxes.inner, single), _aligned(boxes.outer, single), boxes.scale,
+                       places]
+        to.places = <const Py_ssize_t *> address(places)
         to.order = <const Py_ssize_t *> address(boxes.order)
-        to.inner, to.outer = <const char *> address(self.arrays[1]), <const char *> address(self.arrays[2])
+        to.inner, to.outer = <const char *> address(self.arrays[2]), <const char *> address(self.arrays[3])
         to.inner_bytes, to.outer_bytes = boxes.inner[0].size * real, boxes.outer[0].size * real
         to.scale = <const double *> address(boxes.scale)
         to.margin = 1.0 if work.output == LABELS else work.kernels.negligible
+        norms = self.density.log_norm[np.isfinite(self.density.log_norm)]
+        to.highest = norms.max() + 1e-6 * np.abs(norms).max() if len(norms) else 0.0    # of float, rounded up
 
     cdef set_groups(self, groups):
         """Prepare a PIECES pass; groups as cgmm.rows.patterns.Groups."""

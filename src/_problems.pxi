@@ -44,7 +44,7 @@ cdef int iterate(Solver *solver, const Task *task, const Until *until) except -1
         if step(em) != ORDINARY:
             return -2
         converged = finish_step(em, until)
-        look_up(&done, &em.work)
+        look_up(&done, work_of_rows(&em.work, em.work.n))
         if not done and any_failed(solver.failures):
             return -2
     return converged

@@ -111,7 +111,7 @@ cdef void screened_block(const Work *work, Py_ssize_t start, Py_ssize_t count, c
     kernels.pack(work.X, work.row_stride, work.column_stride, index, count, work.d, work.centre, panel)
     white = whitened(work, count, memory)
     kernels.project(panel, count, work.d, at.guide, memory + at.images)
-    active = kernels.screen(white, count, &work.mixture, memory + at.images, &at.marginal, at.margin, guess,
+    active = kernels.screen(white, count, &work.mixture, memory + at.images, &at.marginal, at.boxes, at.margin, guess,
                             memory + at.floor, memory + work.dense.z, memory + at.found, memory + work.scratch.logd,
                             components, present, &looked)
     rows = Rows(start, count, index, active, components, present)
@@ -151,10 +151,11 @@ def least_share(density, moment, bint boxed=False):
     cdef cgmm_form form = FORMS[density.form]
     cdef Moment moments = NONE if moment is None else MOMENTS[moment]
     cdef Py_ssize_t k = density.means.shape[0], d = density.means.shape[1]
-    return (space_work(d) if boxed else ordering_work(form, d, k)) / <double> dense_work(form, moments, d, k)
+    return (space_work(d, True) if boxed else ordering_work(form, d, k)) / <double> dense_work(form, moments, d, k)
 
 
-def share_of_work(X, density, moment, guide, Py_ssize_t stands_for):
-    """The share of the dense work that a pass with this guide does over as many rows as X stands for."""
-    cdef _Pass work = _Pass(X, density, None, moment, None, guide, stands_for)
+def share_of_work(X, density, moment, guide, Py_ssize_t stands_for, order=None):
+    """The share of the dense work that a pass with this guide does over as many rows as X stands for; order as that
+    of an Expectation."""
+    cdef _Pass work = _Pass(X, density, None, moment, None, guide, stands_for, order=order)
     return work.share(work.run(1), work.work.n)

@@ -3,8 +3,10 @@ cdef extern from "simd/kernels.h" nogil:
     enum: CGMM_MAX_TARGETS
     enum: CGMM_CHUNK_ROWS
     enum: CGMM_GUIDE
+    enum: CGMM_GUIDE_VALUES
     enum: CGMM_ROOT_BLOCK
     enum: CGMM_BOXES
+    enum: CGMM_NEARBY
 
     ctypedef enum cgmm_form:
         CGMM_TRIANGULAR
@@ -44,14 +46,16 @@ cdef extern from "simd/kernels.h" nogil:
         void (*densities)(const void *, Py_ssize_t, const cgmm_mixture *, void *, void *) noexcept nogil
         void (*box)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, void *, void *) noexcept nogil
         unsigned (*near)(const void *, Py_ssize_t, const void *, const void *, const void *) noexcept nogil
-        unsigned (*tops)(const void *, Py_ssize_t, int, const void *, const void *, double, void *) noexcept nogil
+        unsigned (*tops)(const void *, Py_ssize_t, int, const void *, const void *, double, void *,
+                         double *) noexcept nogil
+        unsigned (*reaching)(const void *, double) noexcept nogil
         void (*halve)(Py_ssize_t, void *, void *) noexcept nogil
-        Py_ssize_t (*raise_floor)(Py_ssize_t, const void *, double, double, void *) noexcept nogil
-        void (*choose)(const cgmm_mixture *, const Py_ssize_t *, Py_ssize_t, void *, void *, void *) noexcept nogil
-        Py_ssize_t (*keep)(Py_ssize_t, const void *, void *, Py_ssize_t *) noexcept nogil
+        void (*densities_of)(const void *, const cgmm_mixture *, const Py_ssize_t *, Py_ssize_t,
+                             void *) noexcept nogil
+        Py_ssize_t (*keep)(Py_ssize_t, double, double, void *, Py_ssize_t *) noexcept nogil
         void (*project)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
         Py_ssize_t (*screen)(const void *, Py_ssize_t, const cgmm_mixture *, const void *, const cgmm_mixture *,
-                             double, const Py_ssize_t *, void *, void *, void *, void *, Py_ssize_t *,
+                             const void *, double, const Py_ssize_t *, void *, void *, void *, void *, Py_ssize_t *,
                              unsigned char *, Py_ssize_t *) noexcept nogil
         double (*softmax)(Py_ssize_t, Py_ssize_t, const void *, void *, void *, void *) noexcept nogil
         void (*rescale)(Py_ssize_t, Py_ssize_t, const void *, const void *, void *) noexcept nogil
@@ -72,6 +76,9 @@ cdef extern from "simd/kernels.h" nogil:
         void (*argmax)(Py_ssize_t, Py_ssize_t, const void *, void *, Py_ssize_t *) noexcept nogil
         void (*closer)(Py_ssize_t, Py_ssize_t, const void *, const double *, const double *, Py_ssize_t,
                        Py_ssize_t, double *, double *) noexcept nogil
+        double (*add_closest)(Py_ssize_t, const double *, const double *) noexcept nogil
+        double (*nearer)(const double *, Py_ssize_t, const double *, const void *, const double *, const double *,
+                         double *) noexcept nogil
         void (*moments_hard)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
                              const double *, const Py_ssize_t *, const void *, double *,
                              double *) noexcept nogil

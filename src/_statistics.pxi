@@ -96,10 +96,11 @@ cdef class Expectation:
     def __init__(self, density, moment, guide, Py_ssize_t n):
         self.density, self.moment, self.guide, self.n = density, moment, guide, n
 
-    def add(self, X, row_weights=None, int n_threads=1, known=None):
+    def add(self, X, row_weights=None, int n_threads=1, known=None, order=None):
         """Rows X (m,d) float32 or float64, any strides; row_weights (m,) float64 or None; known (m,) intp, the
-        component that each belongs to, −1 where it is not known, or None."""
-        self.last = _Pass(X, self.density, row_weights, self.moment, None, self.guide, self.n, known=known)
+        component that each belongs to, −1 where it is not known, or None; order as order_of_rows, or None, for a guide
+        of boxes."""
+        self.last = _Pass(X, self.density, row_weights, self.moment, None, self.guide, self.n, known=known, order=order)
         if self.flat is None:
             self.flat = np.zeros(self.last.work.sums.size)
         self.last.run(n_threads, self.flat)
@@ -125,8 +126,8 @@ cdef class Expectation:
         return found, self.last.share(self.flat, self.rows)
 
 
-def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=None, known=None):
+def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=None, known=None, order=None):
     """The result of an Expectation over rows that are all at hand."""
     cdef Expectation whole = Expectation(density, moment, guide, len(X))
-    whole.add(X, row_weights, n_threads, known)
+    whole.add(X, row_weights, n_threads, known, order)
     return whole.result()

@@ -95,6 +95,7 @@ cdef struct Screened:
     const void *guide       # REAL, see project
     cgmm_mixture nearest    # the images of the means, to guess by
     cgmm_mixture marginal   # the images of the components, to leave them out by
+    const void *boxes       # the same in boxes, see screen
     Py_ssize_t images       # panel of CGMM_GUIDE features
     Py_ssize_t floor        # REAL (block,)
     Py_ssize_t found        # REAL (k,block)
@@ -110,11 +111,13 @@ cdef struct Boxed:
     double margin            # as Screened's
     Py_ssize_t boxes         # of the components
     const Py_ssize_t *order  # (boxes·CGMM_BOXES,)
+    const Py_ssize_t *places  # (k,): where in the order each component is
     const char *inner        # REAL [boxes][values][CGMM_BOXES]: see tops
     const char *outer        # REAL [sets][values][CGMM_BOXES], not triangular
     Py_ssize_t inner_bytes   # of a box
     Py_ssize_t outer_bytes   # of a set
     const double *scale      # (d,)
+    const int *rows          # (n,): all rows in an order in which each few lie together, or NULL: chunks find their own
     Py_ssize_t index         # Py_ssize_t (chunk,): rows that lie together
     Py_ssize_t leaves        # of the tree that orders a chunk
     Py_ssize_t leaf          # Py_ssize_t (chunk,): of each row
@@ -122,16 +125,16 @@ cdef struct Boxed:
     Py_ssize_t axes          # Py_ssize_t (leaves,)
     Py_ssize_t values        # double (leaves,)
     Py_ssize_t ends          # Py_ssize_t (leaves,)
-    Py_ssize_t hint          # Py_ssize_t (1,): where in the order the last group's best component is, or −1
-    Py_ssize_t middle        # REAL (d,)
-    Py_ssize_t half          # REAL (d,)
-    Py_ssize_t tops          # REAL (CGMM_BOXES,)
-    Py_ssize_t floor         # REAL (block,)
+    double highest           # no log_norm of a component is larger
+    Py_ssize_t hint          # Py_ssize_t (1,): the box of components in which the best of the last block was
+    Py_ssize_t around        # REAL (groups+1,2,d): middle and half of a box around each group, and around all
+    Py_ssize_t tops          # REAL (boxes,CGMM_BOXES)
+    Py_ssize_t near          # as inner, of the components that may matter to a block
+    Py_ssize_t near_numbers  # Py_ssize_t (k,): which they are
+    Py_ssize_t set_tops      # REAL (CGMM_BOXES,)
+    Py_ssize_t seen          # Py_ssize_t (boxes,): those that were looked into
     Py_ssize_t found         # a bit for each component
     Py_ssize_t numbers       # Py_ssize_t (k,): those that matter to a block
-    Py_ssize_t means         # REAL (k,d): theirs
-    Py_ssize_t factor        # Factor or scale: theirs
-    Py_ssize_t log_norm      # REAL (k,): theirs
     Py_ssize_t panels        # REAL: a panel of one group after the other, of the responsibilities that matter to it
     Py_ssize_t lists         # Py_ssize_t [groups][k]: which they are
     Py_ssize_t counts        # Py_ssize_t (groups,): how many

@@ -14,7 +14,7 @@ from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
 from cgmm.rows import pruning
-from cgmm.rows.boxes import Boxes, boxes_of, least_scales
+from cgmm.rows.boxes import Boxes, boxes_of, in_space, least_scales
 from problems import data_of
 
 BOXED = ("full", "diag", "spherical")
@@ -45,9 +45,10 @@ def rows_about(means, n, rng):
     stretch=st.sampled_from([0.0, 0.3, 3.0]),
     magnitude=st.integers(0, 6),
     weighted=st.booleans(),
+    ordered=st.booleans(),
     seed=st.integers(0, 2**32 - 1),
 )
-def test_boxed_is_dense(family, kind, n, d, k, spread, stretch, magnitude, weighted, seed):
+def test_boxed_is_dense(family, kind, n, d, k, spread, stretch, magnitude, weighted, ordered, seed):
     """Whatever the data: the log-likelihood to 1e-12, and what a component is made of to 1e-10, as any pruned pass."""
     rng = np.random.default_rng(seed)
     means = spread * rng.standard_normal((k, d))
@@ -67,7 +68,8 @@ def test_boxed_is_dense(family, kind, n, d, k, spread, stretch, magnitude, weigh
         X = X * units
     w = rng.uniform(0, 3, n) if weighted else None
     dense, _ = _kernels.expectation(X, p.density, p.family.moment, w)
-    boxed, share = _kernels.expectation(X, p.density, p.family.moment, w, 2, boxes_of(p, X.dtype))
+    order = in_space(X) if ordered else None
+    boxed, share = _kernels.expectation(X, p.density, p.family.moment, w, 2, boxes_of(p, X.dtype), None, order)
     assert share > 0
     assert_allclose(boxed[3], dense[3], rtol=1e-12, atol=1e-12 * n)
     assert_allclose(boxed[4], dense[4], rtol=1e-12)
@@ -89,14 +91,18 @@ def test_every_target_and_type(target, family, d):
     for dtype, tolerance in ((np.float64, 1e-11), (np.float32, 1e-4)):
         rows, boxes = X.astype(dtype), boxes_of(p, dtype)
         dense, _ = _kernels.expectation(rows, p.density, p.family.moment)
-        boxed, _ = _kernels.expectation(rows, p.density, p.family.moment, None, 2, boxes)
+        order = in_space(rows)
+        boxed, _ = _kernels.expectation(rows, p.density, p.family.moment, None, 2, boxes, None, order)
         for a, b in zip(boxed[:4], dense[:4], strict=True):
             assert_allclose(a, b, rtol=tolerance, atol=tolerance * np.abs(b).max())
         for output in "log_likelihood", "responsibilities":
-            found = [_kernels.evaluate(rows, p.density, output, 2, guide) for guide in (boxes, None)]
-            assert_allclose(*found, rtol=tolerance, atol=tolerance)
-        labels = [_kernels.evaluate(rows, p.density, "labels", 2, guide) for guide in (boxes, None)]
-        assert_array_equal(*labels)
+            expected = _kernels.evaluate(rows, p.density, output, 2)
+            for which in (None, order):
+                found = _kernels.evaluate(rows, p.density, output, 2, boxes, which)
+                assert_allclose(found, expected, rtol=tolerance, atol=tolerance)
+        for which in (None, order):
+            labels = [_kernels.evaluate(rows, p.density, "labels", 2, guide, which) for guide in (boxes, None)]
+            assert_array_equal(*labels)
 
 
 @pytest.mark.parametrize("stretch", [0.0, 0.3, 3.0])

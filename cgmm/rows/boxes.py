@@ -10,9 +10,11 @@ from cgmm import _kernels
 
 if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
-    from cgmm.types import Array, Labels, RowType
+    from cgmm.types import Array, Labels, Order, Rows, RowType
 
 SIZE = _kernels.BOXES
+UNIT_ROWS = 1024  # Rows that tell the unit in which a feature's width counts, when rows are put in an order.
+GROUP_ROWS = 64  # No group of rows that share a list of components has more of them on any processor.
 
 
 class Boxes(NamedTuple):
@@ -59,6 +61,24 @@ def boxes_of(parameters: Parameters, dtype: RowType) -> Boxes:
         least[order].reshape(boxes, SIZE, d).min(axis=1),
     )
     return Boxes(order, _packed(inner), _packed(outer), scale)
+
+
+def in_space(X: Rows, n_threads: int = 1) -> Order:
+    """The rows in an order in which each few lie together, int32 (n,). It depends on the rows alone."""
+    some = np.sort(X[:: max(1, len(X) // UNIT_ROWS)].astype(np.float64), axis=0)
+    quarter = len(some) // 4
+    with np.errstate(over="ignore"):
+        widths = some[-1 - quarter] - some[quarter]
+        widths = np.where(widths > 0, widths, some[-1] - some[0])  # more than half of the values are alike
+    usable = (widths > 1e-300) & np.isfinite(widths)
+    return _kernels.order_of_rows(X, 1 / np.where(usable, widths, 1.0), n_threads)
+
+
+def together(X: Rows, order: Order, count: int) -> Rows:
+    """About `count` of the rows, of which each GROUP_ROWS, evenly spread in their order, lie together."""
+    runs = len(order) // GROUP_ROWS
+    some = order[: runs * GROUP_ROWS].reshape(runs, GROUP_ROWS)[:: max(1, len(order) // max(1, count))]
+    return np.ascontiguousarray(X[some.ravel()])
 
 
 def least_scales(parameters: Parameters) -> Array:

@@ -17,6 +17,7 @@ from cgmm import _kernels
 from cgmm.mixture.density import NEGLIGIBLE, distances_to, of_some, that_matter
 from cgmm.once import once
 from cgmm.rows import sampling
+from cgmm.rows.boxes import Boxes
 from cgmm.rows.pruning import Pruning, guide_by_itself
 from cgmm.rows.unlikely import Unlikely, Worst
 
@@ -179,7 +180,11 @@ class Complete(Data):
     ) -> tuple[SufficientStatistics, Pruning]:
         if self.labelled:  # of rows whose component is known that one counts, however far it is
             return self.statistics(parameters, n_threads), pruning
-        guide, pruning = pruning.guide(parameters, self.n, self.dtype, self.spread, parameters.moment, possible)
+        memory = self.place.in_memory
+        neighbours = None if memory is None else partial(memory.neighbours, self.threads(n_threads))
+        guide, pruning = pruning.guide(
+            parameters, self.n, self.dtype, self.spread, parameters.moment, possible, neighbours
+        )
         density, moment = parameters.density, parameters.moment
         if guide is None:
             return self._without_dead(parameters, n_threads), pruning
@@ -207,8 +212,11 @@ class Complete(Data):
         return self.place.sum_of_pieces(_extent_of_piece)
 
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
-        guide = guide_by_itself(parameters, self.n, self.dtype, self.spread)
-        return _kernels.evaluate(self.part.rows, parameters.density, what, n_threads, guide)
+        place = self.place.whole()
+        neighbours = partial(place.neighbours, n_threads)
+        guide = guide_by_itself(parameters, self.n, self.dtype, self.spread, neighbours)
+        order = place.order(n_threads) if isinstance(guide, Boxes) else None
+        return _kernels.evaluate(self.part.rows, parameters.density, what, n_threads, guide, order)
 
     def moments(self) -> tuple[float, Array, Array]:
         return self._moments

@@ -19,6 +19,7 @@ from cgmm.config import threads
 from cgmm.errors import BlockError
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.rows import sampling
+from cgmm.rows.boxes import Boxes, in_space, together
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.density import Density
     from cgmm.rows.part import Part
     from cgmm.rows.pruning import AnyGuide
-    from cgmm.types import Labels, Moment, RowType
+    from cgmm.types import Labels, Moment, Order, Rows, RowType
 
 T = TypeVar("T")  # What adds up.
 
@@ -139,11 +140,16 @@ class Local(Place):
         guide: AnyGuide | None = None,
         known: bool = False,
     ) -> tuple[SufficientStatistics, float]:
-        sums = _kernels.Expectation(density, moment, guide, self.n)
+        sums, n_threads = _kernels.Expectation(density, moment, guide, self.n), self.threads(n_threads)
+        order = self.order(n_threads) if isinstance(guide, Boxes) else None
         for part in self.parts():
-            sums.add(part.rows, part.weights, self.threads(n_threads), part.labels if known else None)
+            sums.add(part.rows, part.weights, n_threads, part.labels if known else None, order)
         found, share = sums.result()
         return SufficientStatistics.of_pass(found, moment, self.exponent), share
+
+    def order(self, n_threads: int) -> Order | None:
+        """The rows in an order in which each few lie together, int32 (n,); None where each pass is to find its own."""
+        return None
 
     def blocks(self) -> Iterator[InMemory]:
         """The parts, each as a place in memory."""
@@ -172,6 +178,18 @@ class InMemory(Local):
         self.part, self.exponent, self.passes = part, exponent, passes or Passes()
         (self.n, self.d), self.dtype = part.rows.shape, part.rows.dtype
         self.labelled = part.labels is not None
+        self._order: Order | None = None
+
+    def order(self, n_threads: int) -> Order | None:
+        """As that of any rows; it is found once."""
+        if self._order is None and self.n < 2**31:
+            self._order = in_space(self.part.rows, n_threads)
+        return self._order
+
+    def neighbours(self, n_threads: int, count: int) -> Rows:
+        """About so many rows, of which each few lie together."""
+        order = self.order(n_threads)
+        return self.part.rows[:count] if order is None else together(self.part.rows, order, count)
 
     def parts(self) -> Iterator[Part]:
         self.passes.begun += 1

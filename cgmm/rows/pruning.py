@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.rows.boxes import Boxes, boxes_of
+from cgmm.rows.boxes import GROUP_ROWS, Boxes, boxes_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -25,9 +25,11 @@ PRUNED_ROWS = 8192  # Rows that a pass has at least if it may be pruned: a short
 # Features, by the form of the density, below which the dense kernels are always the faster ones: measured.
 LEAST_FEATURES = {"triangular": 9, "diagonal": 16, "isotropic": 24}
 # Features up to which components are put into boxes where there are fewer than those, and how many components there are
-# at least. A box says little in a space of many more dimensions; and with fewer components a probe that says no costs
-# more than a twentieth of ten dense passes.
-MOST_BOXED_FEATURES, LEAST_BOXED = 8, 512
+# at least: a box says little in a space of many more dimensions, and few components cost less than to look at boxes.
+MOST_BOXED_FEATURES, LEAST_BOXED = 16, 64
+# Rows are put in an order only where single rows, which the fewest components matter to, show that a pass may do less
+# than this share of the dense work: groups of rows do half as much again, or twice as much.
+WORTH_ALONE = 0.6
 LEAST_COMPONENTS = 4  # Components that a mixture has at least if its passes may be pruned.
 # A probe asks of one row in PROBE_SHARE whether pruning would pay: it costs little beside a pass. It asks of no fewer
 # than PROBE_LEAST, for the answer to be sure, and of no more than PROBE_MOST.
@@ -61,10 +63,13 @@ class Pruning(NamedTuple):
         sample: Sample,
         moment: Moment | None,
         possible: bool = True,
+        neighbours: Sample | None = None,
     ) -> tuple[AnyGuide | None, Self]:
         """The guide of the next pass over n rows of that type, or None for a dense one; and what is known then.
 
         moment : what the pass accumulates, None if it evaluates
+        neighbours : a sample of rows of which each few lie together, as in the order in which a pass in boxes is
+            given all; None: it is given none
         """
         now = type(self)(self.iteration + 1, self.pays)
         if not possible or n < PRUNED_ROWS or os.environ.get("CGMM_PRUNE") == "0" or not _may_gain(parameters, moment):
@@ -77,8 +82,16 @@ class Pruning(NamedTuple):
         guide = boxes_of(parameters, dtype) if boxed else guide_of(parameters, dtype)
         if not now.pays:
             share = PROBE_SHARE_IN_BOXES if boxed else PROBE_SHARE
-            rows = sample(min(max(PROBE_LEAST, n // share), PROBE_MOST))
-            now = now._replace(pays=_kernels.share_of_work(rows, parameters.density, moment, guide, n) < WORTH)
+            count = min(max(PROBE_LEAST, n // share), PROBE_MOST)
+            nearby = neighbours if boxed else None
+            if nearby is not None:
+                alone = np.repeat(sample(count // GROUP_ROWS), GROUP_ROWS, axis=0)
+                if share_in_order(alone, parameters, moment, guide, n) > WORTH_ALONE:
+                    return None, now
+                work = share_in_order(nearby(count), parameters, moment, guide, n)
+            else:
+                work = _kernels.share_of_work(sample(count), parameters.density, moment, guide, n)
+            now = now._replace(pays=work < WORTH)
         return (guide if now.pays else None), now
 
     def observed(self, share: float, n_k: Array, needed: Mask | None) -> tuple[Self, bool]:
@@ -91,6 +104,11 @@ class Pruning(NamedTuple):
         """
         starved = needed is not None and bool(np.any((n_k < STARVED_SHARE * n_k.sum()) & needed))
         return self._replace(pays=self.pays and share < WORTH and not starved), starved
+
+
+def share_in_order(rows: Rows, parameters: Parameters, moment: Moment | None, guide: AnyGuide, n: int) -> float:
+    """The share of the dense work that a pass in boxes does over rows of which each few lie together, part of n."""
+    return _kernels.share_of_work(rows, parameters.density, moment, guide, n, np.arange(len(rows), dtype=np.int32))
 
 
 def _probes(iteration: int, boxed: bool) -> bool:
@@ -112,9 +130,11 @@ def _in_boxes(parameters: Parameters) -> bool:
     return few and parameters.k >= LEAST_BOXED and density.whitener is None
 
 
-def guide_by_itself(parameters: Parameters, n: int, dtype: RowType, sample: Sample) -> AnyGuide | None:
+def guide_by_itself(
+    parameters: Parameters, n: int, dtype: RowType, sample: Sample, neighbours: Sample
+) -> AnyGuide | None:
     """The guide of a single pass that evaluates n rows, or None for a dense one."""
-    return Pruning().guide(parameters, n, dtype, sample, None)[0]
+    return Pruning().guide(parameters, n, dtype, sample, None, neighbours=neighbours)[0]
 
 
 class Guide(NamedTuple):

@@ -46,13 +46,16 @@ static inline void NAME(store_density)(REAL *logd, REAL log_norm, V squared_norm
     STORE(logd, log_norm - (REAL)0.5 * VMIN(squared_norm, ZERO + BIG));
 }
 
-/* One group and all components with d ≤ 8 known to the compiler: rows and whitened rows stay in registers,
- * `step` vectors at a time. */
+/* One group and all components, or `numbers` of them, with d ≤ 8 known to the compiler: rows and whitened rows stay in
+ * registers, `step` vectors at a time. */
 static inline __attribute__((always_inline)) void NAME(triangular_small)(const REAL *x, const ptrdiff_t d,
                                                                          const int step, ptrdiff_t k,
-                                                                         const REAL *mean, const REAL *factor,
-                                                                         const REAL *log_norm, REAL *logd) {
-    for (ptrdiff_t c = 0; c < k; c++, mean += d, logd += G) {
+                                                                         const ptrdiff_t *numbers, const REAL *means,
+                                                                         const REAL *factors, const REAL *log_norm,
+                                                                         REAL *logd) {
+    for (ptrdiff_t q = 0; q < k; q++, logd += G) {
+        const ptrdiff_t c = numbers ? numbers[q] : q;
+        const REAL *mean = means + c * d, *factor = factors + c * (d <= 4 ? 4 * d : 16 + 4 * d);
         for (int v = 0; v < NV; v += step) {
             V norm[NV], z[8][NV];
             for (int s = 0; s < step; s++) norm[s] = ZERO;
@@ -68,7 +71,6 @@ static inline __attribute__((always_inline)) void NAME(triangular_small)(const R
             }
             for (int s = 0; s < step; s++) NAME(store_density)(logd + (v + s) * W, log_norm[c], norm[s]);
         }
-        factor += d <= 4 ? 4 * d : 16 + 4 * d;
     }
 }
 
@@ -80,14 +82,14 @@ static void NAME(triangular)(const void *panel_, ptrdiff_t rows, const cgmm_mixt
         const REAL *x = (const REAL *)panel_ + g * width * G, *mean = mixture->means, *factor = mixture->factor;
         REAL *logd = (REAL *)logd_ + g * cgmm_pad4(k) * G;
         switch (d) {
-        case 1: NAME(triangular_small)(x, 1, NV, k, mean, factor, log_norm, logd); continue;
-        case 2: NAME(triangular_small)(x, 2, NV, k, mean, factor, log_norm, logd); continue;
-        case 3: NAME(triangular_small)(x, 3, NV, k, mean, factor, log_norm, logd); continue;
-        case 4: NAME(triangular_small)(x, 4, NV, k, mean, factor, log_norm, logd); continue;
-        case 5: NAME(triangular_small)(x, 5, NV / 2, k, mean, factor, log_norm, logd); continue;
-        case 6: NAME(triangular_small)(x, 6, NV / 2, k, mean, factor, log_norm, logd); continue;
-        case 7: NAME(triangular_small)(x, 7, NV / 2, k, mean, factor, log_norm, logd); continue;
-        case 8: NAME(triangular_small)(x, 8, NV / 2, k, mean, factor, log_norm, logd); continue;
+        case 1: NAME(triangular_small)(x, 1, NV, k, NULL, mean, factor, log_norm, logd); continue;
+        case 2: NAME(triangular_small)(x, 2, NV, k, NULL, mean, factor, log_norm, logd); continue;
+        case 3: NAME(triangular_small)(x, 3, NV, k, NULL, mean, factor, log_norm, logd); continue;
+        case 4: NAME(triangular_small)(x, 4, NV, k, NULL, mean, factor, log_norm, logd); continue;
+        case 5: NAME(triangular_small)(x, 5, NV / 2, k, NULL, mean, factor, log_norm, logd); continue;
+        case 6: NAME(triangular_small)(x, 6, NV / 2, k, NULL, mean, factor, log_norm, logd); continue;
+        case 7: NAME(triangular_small)(x, 7, NV / 2, k, NULL, mean, factor, log_norm, logd); continue;
+        case 8: NAME(triangular_small)(x, 8, NV / 2, k, NULL, mean, factor, log_norm, logd); continue;
         default: break;
         }
         for (ptrdiff_t c = 0; c < k; c++, mean += d, logd += G) {
@@ -141,6 +143,28 @@ static inline __attribute__((always_inline)) void NAME(axis_form)(const REAL *pa
             NAME(axis_tile)(x, d, 4, isotropic, means + c * d, scale + c * step, log_norm + c, logd + c * G);
         for (; c < k; c++)
             NAME(axis_tile)(x, d, 1, isotropic, means + c * d, scale + c * step, log_norm + c, logd + c * G);
+    }
+}
+
+static void NAME(densities_of)(const void *panel, const cgmm_mixture *mixture, const ptrdiff_t *numbers, ptrdiff_t count,
+                               void *logd_) {
+    const ptrdiff_t d = mixture->d;
+    const int isotropic = mixture->form == CGMM_ISOTROPIC;
+    const REAL *x = panel, *means = mixture->means, *factor = mixture->factor, *log_norm = mixture->log_norm;
+    REAL *logd = logd_;
+#define SMALL(d, step) case d: NAME(triangular_small)(x, d, step, count, numbers, means, factor, log_norm, logd); return;
+    switch (mixture->form == CGMM_TRIANGULAR ? d : 0) {
+        SMALL(1, NV) SMALL(2, NV) SMALL(3, NV) SMALL(4, NV)
+        SMALL(5, NV / 2) SMALL(6, NV / 2) SMALL(7, NV / 2) SMALL(8, NV / 2)
+    default: break;
+    }
+#undef SMALL
+    for (ptrdiff_t q = 0; q < count; q++, logd += G) {
+        const ptrdiff_t c = numbers[q];
+        if (isotropic)
+            NAME(axis_tile)(x, d, 1, 1, means + c * d, factor + c, log_norm + c, logd);
+        else
+            NAME(axis_tile)(x, d, 1, 0, means + c * d, factor + c * d, log_norm + c, logd);
     }
 }
 
@@ -270,4 +294,37 @@ static void NAME(closer)(ptrdiff_t rows, ptrdiff_t k, const void *logd_, const d
         }
         sums[c] += ((total[0] + total[1]) + (total[2] + total[3])) + ((total[4] + total[5]) + (total[6] + total[7]));
     }
+}
+
+static double NAME(add_closest)(ptrdiff_t rows, const double *restrict closest, const double *restrict row_weights) {
+    const ptrdiff_t step = G < 8 ? G : 8; /* as `closer` */
+    double weights[8] = {1, 1, 1, 1, 1, 1, 1, 1}, total[8] = {0};
+    for (ptrdiff_t i = 0; i < rows; i += step) {
+        const ptrdiff_t filled = rows - i < step ? rows - i : step;
+        if (row_weights) memcpy(weights, row_weights + i, sizeof(double) * (size_t)filled);
+        if (filled == step)
+            for (ptrdiff_t l = 0; l < step; l++) total[l] += weights[l] * closest[i + l];
+        else
+            for (ptrdiff_t l = 0; l < filled; l++) total[l] += weights[l] * closest[i + l];
+    }
+    return ((total[0] + total[1]) + (total[2] + total[3])) + ((total[4] + total[5]) + (total[6] + total[7]));
+}
+
+static double NAME(nearer)(const double *restrict rows, ptrdiff_t d, const double *restrict middle, const void *mean_,
+                           const double *restrict closest, const double *restrict weights, double *restrict out) {
+    const REAL *mean = mean_;
+    REAL norm[CGMM_NEARBY] = {0};
+    double gain[8] = {0};
+    for (ptrdiff_t j = 0; j < d; j++, rows += CGMM_NEARBY)
+        for (ptrdiff_t l = 0; l < CGMM_NEARBY; l++) {
+            const REAL z = (REAL)(rows[l] - middle[j]) - mean[j];
+            norm[l] += z * z;
+        }
+    for (ptrdiff_t g = 0; g < CGMM_NEARBY; g += 8)
+        for (ptrdiff_t l = 0; l < 8; l++) {
+            const double distance = norm[g + l] < BIG ? (double)norm[g + l] : (double)BIG;
+            out[g + l] = distance < closest[g + l] ? distance : closest[g + l];
+            gain[l] += (weights ? weights[g + l] : 1) * (closest[g + l] - out[g + l]);
+        }
+    return ((gain[0] + gain[1]) + (gain[2] + gain[3])) + ((gain[4] + gain[5]) + (gain[6] + gain[7]));
 }

@@ -110,26 +110,28 @@ typedef struct cgmm_kernels {
     /* OUT tops REAL (CGMM_BOXES,): no log-density of a component is larger anywhere in the box whose middle and half
      * width are given, REAL (d,). IN components: REAL [values][CGMM_BOXES], the values being means (d), half widths (d)
      * by which a mean may be elsewhere, log_norm, and, row by row, P's lower triangle, or if not triangular its
-     * diagonal: of each of so many components.
+     * diagonal: of each of so many components. IN/OUT sure, or NULL: raised to what the log-density of one of the
+     * components is everywhere in the box at least.
      * Returns which of the tops, bit l of the l-th, are at least so large.
-     * |P (x − μ)|² ≥ Σ_i max(0, |P (middle − μ)|_i − Σ_j |P_ij| half_j)². */
+     * |P (x − μ)|² is between Σ_i max(0, |P (middle − μ)|_i − Σ_j |P_ij| half_j)² and the same with a sum for the
+     * difference. */
     unsigned (*tops)(const void *components, ptrdiff_t d, int triangular, const void *middle, const void *half,
-                     double least, void *tops);
+                     double least, void *tops, double *sure);
+
+    /* Which of such tops are at least so large. */
+    unsigned (*reaching)(const void *tops, double least);
 
     /* IN/OUT low, high REAL (d,) → the middle of a box, and half its width, or by rounding a little more. */
     void (*halve)(ptrdiff_t d, void *low, void *high);
 
-    /* IN/OUT floor REAL (block,) → what a component must reach, beside one of these log-densities, for any row of the
-     * block: see docs/pruning.md. IN logd, a panel of one feature; log_norm. Returns the row whose floor is lowest. */
-    ptrdiff_t (*raise_floor)(ptrdiff_t rows, const void *logd, double log_norm, double margin, void *floor);
+    /* As densities, of one group and some components of a mixture, numbers (count,), not masked. */
+    void (*densities_of)(const void *panel, const cgmm_mixture *mixture, const ptrdiff_t *numbers, ptrdiff_t count,
+                         void *logd);
 
-    /* OUT means, factor, log_norm: those of some components of a mixture, numbers (count,). */
-    void (*choose)(const cgmm_mixture *mixture, const ptrdiff_t *numbers, ptrdiff_t count, void *means, void *factor,
-                   void *log_norm);
-
-    /* Of `count` features of a group of rows, those that reach its floor REAL (group,) anywhere: IN/OUT logd, a panel of
-     * one group, and numbers (count,), which they are, in their order. Returns how many there are. */
-    ptrdiff_t (*keep)(ptrdiff_t count, const void *floor, void *logd, ptrdiff_t *numbers);
+    /* Of `count` features of a group of rows, those that matter to any: IN/OUT logd, a panel of one group, and numbers
+     * (count,), which they are, in their order. One that is e^−margin of a row's largest does not matter to it; see
+     * docs/pruning.md. IN log_norm, no less than any component's. Returns how many there are. */
+    ptrdiff_t (*keep)(ptrdiff_t count, double margin, double log_norm, void *logd, ptrdiff_t *numbers);
 
     /* OUT images (panel, CGMM_GUIDE features) ← guide x. IN panel; guide REAL [CGMM_GUIDE/4][d][4]. */
     void (*project)(const void *panel, ptrdiff_t rows, ptrdiff_t d, const void *guide, void *images);
@@ -137,12 +139,13 @@ typedef struct cgmm_kernels {
     /* The log-densities of the components that matter to a block: a component is left out of a vector when
      * its density cannot come within e^−margin of another's for any row; see docs/pruning.md.
      * IN panel, mixture; images as project gives them, and marginal: the triangular mixture of the components'
-     * images, of CGMM_GUIDE features, with the log_norm of mixture; guess (rows,): a likely component of each row,
+     * images, of CGMM_GUIDE features, with the log_norm of mixture; boxes: REAL
+     * [k / CGMM_BOXES, rounded up][CGMM_GUIDE_VALUES][CGMM_BOXES], the same as tops takes it, the last repeated; guess (rows,): a likely component of each row,
      * rows of one guess together. OUT active (count of k): the components that matter to any vector, ascending; logd
      * (panel, count features): −huge where left out; present [count][vectors]: 1 where not, which has room for k of
      * them; work += multiply-adds for a row of a vector. SCRATCH floor (block), z (group's panel), found (k × block). Returns count. */
     ptrdiff_t (*screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const void *images,
-                        const cgmm_mixture *marginal, double margin, const ptrdiff_t *guess, void *floor, void *z,
+                        const cgmm_mixture *marginal, const void *boxes, double margin, const ptrdiff_t *guess, void *floor, void *z,
                         void *found, void *logd, ptrdiff_t *active, unsigned char *present, ptrdiff_t *work);
 
     /* Log-sum-exp of each row. IN/OUT logd → exp(logd − max). IN row_weights REAL, 0 past the last row.
@@ -201,6 +204,15 @@ typedef struct cgmm_kernels {
     void (*closer)(ptrdiff_t rows, ptrdiff_t k, const void *logd, const double *closest, const double *row_weights,
                    ptrdiff_t start, ptrdiff_t n, double *out, double *sums);
 
+    /* Returns the sum that `closer` would add of such distances, double (rows,), to the bit. */
+    double (*add_closest)(ptrdiff_t rows, const double *closest, const double *row_weights);
+
+    /* What `closer` asks of a candidate, of a block of CGMM_NEARBY rows, double [d][CGMM_NEARBY]: OUT out as there, to
+     * the bit. IN middle (d,), which pack would take for the centre; mean REAL (d,), about it; weights or NULL.
+     * Returns Σ_i weights_i (closest_i − out_i). */
+    double (*nearer)(const double *rows, ptrdiff_t d, const double *middle, const void *mean, const double *closest,
+                     const double *weights, double *out);
+
     /* Moments of hard labels about the centre, from X itself (as pack):
      * n_k (k,) += w_i, first (k,d) += w_i (x_i − centre), for c = label_i. IN row_weights REAL. */
     void (*moments_hard)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
@@ -250,7 +262,9 @@ static inline ptrdiff_t cgmm_factor_size(ptrdiff_t d) {
 #define CGMM_CHUNK_ROWS 1024
 #define CGMM_ROOT_BLOCK 64 /* rows: a multiple of every target's group of doubles */
 #define CGMM_BOXES 16 /* boxes that are looked at at once: a multiple of every target's lanes */
+#define CGMM_NEARBY 32 /* rows in a block that a seed of k-means is near to or not: a multiple of 8 */
 #define CGMM_GUIDE 8 /* dimensions of a guide: enough to tell components apart, few enough to cost little */
+#define CGMM_GUIDE_VALUES (2 * CGMM_GUIDE + 1 + CGMM_GUIDE * (CGMM_GUIDE + 1) / 2) /* see tops */
 
 /* Rows in a block: a multiple of every target's group; as many as keep a panel within L1 or, for large d, L2: the more
  * there are, the less do sums over lanes cost. */

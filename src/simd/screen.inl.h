@@ -17,17 +17,6 @@ static inline int NAME(reaches)(REAL log_norm, V norm, V floor) {
     return VANY(log_norm - (REAL)0.5 * VMIN(norm, ZERO + BIG) - floor);
 }
 
-/* list ← the vectors of which a row may reach its floor with the component of these bounds; how many. */
-static inline ptrdiff_t NAME(candidates)(const REAL *bounds, ptrdiff_t step, ptrdiff_t vectors, const REAL *floor,
-                                         ptrdiff_t *list) {
-    ptrdiff_t count = 0;
-    for (ptrdiff_t u = 0; u < vectors; u++) {
-        list[count] = u;
-        count += VANY(LOAD(bounds + u / NV * step + u % NV * W) - LOAD(floor + u * W));
-    }
-    return count;
-}
-
 /* norm ← |P (x − μ)|² of nv vectors, four rows of P or eight features at a time; 0 as soon as no row of them can
  * reach its floor, else 1. Partial sums only grow. */
 static inline __attribute__((always_inline)) int NAME(norms)(const cgmm_mixture *mixture, ptrdiff_t c,
@@ -104,23 +93,55 @@ static inline __attribute__((always_inline)) void NAME(try)(NAME(findings) *f, p
     }
 }
 
-/* Densities of component c for the vectors of the list that are not known yet. */
-static void NAME(try_all)(NAME(findings) *f, ptrdiff_t c, ptrdiff_t *list, ptrdiff_t count) {
-    ptrdiff_t t = 0, left = 0;
-    for (ptrdiff_t q = 0; q < count; q++) {
-        list[left] = list[q];
-        left += !f->present[c * f->vectors + list[q]];
-    }
-    count = left;
+enum { NAME(known) = 1, NAME(near_by) = 2 }; /* of a component and a vector: what `present` holds meanwhile */
+
+/* Densities of component c for the vectors of the list. */
+static void NAME(try_all)(NAME(findings) *f, ptrdiff_t c, const ptrdiff_t *list, ptrdiff_t count) {
+    ptrdiff_t t = 0;
     for (; t + NV <= count; t += NV) NAME(try)(f, c, list + t, NV);
     for (; t + 2 <= count; t += 2) NAME(try)(f, c, list + t, 2);
     if (t < count) NAME(try)(f, c, list + t, 1);
 }
 
+/* Those of nv vectors of the list that a row's image lets reach its floor, from `kept` on; returns where they end. */
+static inline __attribute__((always_inline)) ptrdiff_t NAME(leave)(const NAME(findings) *f, const cgmm_mixture *marginal,
+                                                                   const REAL *images, ptrdiff_t c, ptrdiff_t *list,
+                                                                   ptrdiff_t at, const int nv, ptrdiff_t kept) {
+    const REAL *x[NV], log_norm = ((const REAL *)marginal->log_norm)[c];
+    V floor[NV], norm[NV];
+    for (int v = 0; v < nv; v++) {
+        x[v] = images + list[at + v] / NV * CGMM_GUIDE * G + list[at + v] % NV * W;
+        floor[v] = LOAD(f->floor + list[at + v] * W);
+    }
+    if (!NAME(norms)(marginal, c, x, nv, floor, f->z, norm, f->work)) return kept;
+    for (int v = 0; v < nv; v++) {
+        const ptrdiff_t u = list[at + v];
+        list[kept] = u;
+        kept += NAME(reaches)(log_norm, norm[v], floor[v]);
+    }
+    return kept;
+}
+
+/* present ← near_by for each component that may reach the floor anywhere in the box around the images of the rows of one
+ * guess, first … last − 1, and the vectors that hold them. */
+static void NAME(bring_near)(NAME(findings) *f, const REAL *images, const REAL *boxes, ptrdiff_t first, ptrdiff_t last) {
+    const ptrdiff_t k = f->mixture->k, begin = first / W, end = (last - 1) / W + 1;
+    REAL low[CGMM_GUIDE], high[CGMM_GUIDE], tops[CGMM_BOXES] __attribute__((aligned(64))), least = BIG;
+    NAME(box)(images, first, last, CGMM_GUIDE, low, high);
+    NAME(halve)(CGMM_GUIDE, low, high);
+    for (ptrdiff_t i = first; i < last; i++) least = f->floor[i] < least ? f->floor[i] : least;
+    for (ptrdiff_t start = 0; start < k; start += CGMM_BOXES, boxes += CGMM_GUIDE_VALUES * CGMM_BOXES) {
+        unsigned found = NAME(tops_of)(boxes, CGMM_GUIDE, 1, 0, low, high, least, tops, NULL);
+        for (ptrdiff_t c = start; found && c < k; c++, found >>= 1)
+            for (ptrdiff_t u = begin; u < end && found & 1; u++) f->present[c * f->vectors + u] |= NAME(near_by);
+    }
+    *f->work += 2 * cgmm_factor_size(CGMM_GUIDE) * (k + CGMM_BOXES - 1) / W;
+}
+
 static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const void *images,
-                              const cgmm_mixture *marginal, double margin, const ptrdiff_t *guess, void *floor_,
-                              void *z, void *found_, void *logd, ptrdiff_t *active, unsigned char *present,
-                              ptrdiff_t *work) {
+                              const cgmm_mixture *marginal, const void *boxes, double margin, const ptrdiff_t *guess,
+                              void *floor_, void *z, void *found_, void *logd, ptrdiff_t *active,
+                              unsigned char *present, ptrdiff_t *work) {
     const ptrdiff_t k = mixture->k, vectors = GROUPS(rows) * NV;
     REAL *floor = floor_, *found = found_;
     ptrdiff_t list[CGMM_BLOCK_ROWS / LANES_IN_VECTOR], count = 0;
@@ -133,11 +154,25 @@ static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixt
         for (ptrdiff_t u = first; u <= (i - 1) / W; u++) list[u - first] = u;
         NAME(try_all)(&f, c, list, (i - 1) / W + 1 - first);
     }
-    NAME(densities)(images, rows, marginal, NULL, logd);
-    *work += k * vectors * cgmm_factor_size(CGMM_GUIDE);
+    for (ptrdiff_t i = 0, first = 0; i < rows; first = i) {
+        while (i < rows && guess[i] == guess[first]) i++;
+        NAME(bring_near)(&f, images, boxes, first, i);
+    }
     for (ptrdiff_t c = 0; c < k; c++) {
-        NAME(try_all)(&f, c, list, NAME(candidates)((REAL *)logd + c * G, cgmm_pad4(k) * G, vectors, floor, list));
-        if (memchr(present + c * vectors, 1, (size_t)vectors)) active[count++] = c;
+        unsigned char *there = present + c * vectors;
+        ptrdiff_t near = 0, kept = 0, t = 0;
+        if (!memchr(there, NAME(near_by), (size_t)vectors) && !memchr(there, NAME(known), (size_t)vectors) &&
+            !memchr(there, NAME(known) | NAME(near_by), (size_t)vectors))
+            continue;
+        for (ptrdiff_t u = 0; u < vectors; u++) {
+            list[near] = u;
+            near += there[u] == NAME(near_by);
+            there[u] &= NAME(known);
+        }
+        for (; t + NV <= near; t += NV) kept = NAME(leave)(&f, marginal, images, c, list, t, NV, kept);
+        for (; t < near; t++) kept = NAME(leave)(&f, marginal, images, c, list, t, 1, kept);
+        NAME(try_all)(&f, c, list, kept);
+        if (memchr(there, NAME(known), (size_t)vectors)) active[count++] = c;
     }
     for (ptrdiff_t q = 0; q < count; q++) memmove(present + q * vectors, present + active[q] * vectors, (size_t)vectors);
     for (ptrdiff_t u = 0; u < vectors; u++) {
