@@ -4,12 +4,14 @@ from cgmm.command import signals  # isort: skip  # before NumPy: Ctrl-C meanwhil
 from cgmm import waiting  # isort: skip  # before any other loads the kernels, and OpenMP with them
 from cgmm import plot
 from cgmm.bayesian import BayesianGMM
+from cgmm.bootstrapped import Bootstrap, bootstrap
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 from cgmm.fits import Fits
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
+from cgmm.likelihood_ratio import LikelihoodRatioTest, likelihood_ratio_test
 from cgmm.many import fit_many
 from cgmm.mixture.prior import Prior
 from cgmm.mixture.statistics import SufficientStatistics
@@ -22,21 +24,25 @@ del signals, waiting
 __all__ = [
     "GMM",
     "BayesianGMM",
+    "Bootstrap",
     "ConvergenceWarning",
     "DegenerateError",
     "DegenerateWarning",
     "Fits",
     "GMMRegressor",
     "KMeansResult",
+    "LikelihoodRatioTest",
     "NotFittedError",
     "Prior",
     "Selection",
     "SufficientStatistics",
     "Table",
     "__version__",
+    "bootstrap",
     "expectation",
     "fit_many",
     "kmeans",
+    "likelihood_ratio_test",
     "maximisation",
     "plot",
     "select",
