@@ -5,6 +5,7 @@ from cgmm import waiting  # isort: skip  # before any other loads the kernels, a
 from cgmm import plot
 from cgmm.bayesian import BayesianGMM
 from cgmm.bootstrapped import Bootstrap, bootstrap
+from cgmm.combined import Combination, combine
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
@@ -25,6 +26,7 @@ __all__ = [
     "GMM",
     "BayesianGMM",
     "Bootstrap",
+    "Combination",
     "ConvergenceWarning",
     "DegenerateError",
     "DegenerateWarning",
@@ -39,6 +41,7 @@ __all__ = [
     "Table",
     "__version__",
     "bootstrap",
+    "combine",
     "expectation",
     "fit_many",
     "kmeans",
