@@ -8,6 +8,7 @@ from cgmm.bootstrapped import Bootstrap, bootstrap
 from cgmm.combined import Combination, combine
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
+from cgmm.directions import Directions, directions
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 from cgmm.fits import Fits
 from cgmm.gmm import GMM
@@ -30,6 +31,7 @@ __all__ = [
     "ConvergenceWarning",
     "DegenerateError",
     "DegenerateWarning",
+    "Directions",
     "Fits",
     "GMMRegressor",
     "KMeansResult",
@@ -42,6 +44,7 @@ __all__ = [
     "__version__",
     "bootstrap",
     "combine",
+    "directions",
     "expectation",
     "fit_many",
     "kmeans",
