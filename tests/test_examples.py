@@ -295,3 +295,17 @@ def test_noise_is_kept_out_of_the_clusters(example, told):
         assert abs(weight - script.NOISE / len(X)) < 0.02 and found > 0.9 and error < 0.2
     assert numbers("no noise component")[0][2] > 3
     assert_array_equal(models["and some known rows"].predict(script.CENTRES), range(3))
+
+
+def test_components_are_merged_into_crescents(example):
+    script = example("clusters")
+    rows, own = script.crescents(400)
+    clusters = script.combined_crescents(rows)
+    assert clusters.model.n_components > 3
+    assert script.agreement(clusters.predict(rows, 2), own) > 0.97
+
+
+def test_a_wreath_has_fourteen_clusters(example):
+    script = example("clusters")
+    found = script.select(script.wreath(600)[0], (13, 14, 15), ("EEV",), n_init=5, random_state=0).best
+    assert (found.n_components, found.covariance_type) == (script.CLUSTERS, "EEV")
