@@ -6,12 +6,16 @@ from cgmm import plot
 from cgmm.bayesian import BayesianGMM
 from cgmm.bayesian_fits import BayesianFits
 from cgmm.classification import GMMClassifier
+from cgmm.bootstrapped import Bootstrap, bootstrap
+from cgmm.combined import Combination, combine
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
+from cgmm.directions import Directions, directions
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
 from cgmm.fits import Fits
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
+from cgmm.likelihood_ratio import LikelihoodRatioTest, likelihood_ratio_test
 from cgmm.many import fit_many
 from cgmm.mixture.prior import Prior
 from cgmm.mixture.statistics import SufficientStatistics
@@ -25,22 +29,30 @@ __all__ = [
     "GMM",
     "BayesianFits",
     "BayesianGMM",
+    "Bootstrap",
+    "Combination",
     "ConvergenceWarning",
     "DegenerateError",
     "DegenerateWarning",
+    "Directions",
     "Fits",
     "GMMClassifier",
     "GMMRegressor",
     "KMeansResult",
+    "LikelihoodRatioTest",
     "NotFittedError",
     "Prior",
     "Selection",
     "SufficientStatistics",
     "Table",
     "__version__",
+    "bootstrap",
+    "combine",
+    "directions",
     "expectation",
     "fit_many",
     "kmeans",
+    "likelihood_ratio_test",
     "maximisation",
     "plot",
     "select",

@@ -229,6 +229,10 @@ class _Solutions(Protocol):  # cgmm.em.problems.Solutions
     @property
     def status(self) -> Array: ...
 
+class _Start(Protocol):  # cgmm.em.problems.Start
+    @property
+    def least(self) -> Array: ...
+
 STATUSES: dict[str, int]
 
 def fit_problems(
@@ -238,6 +242,7 @@ def fit_problems(
     asked: _Task,
     out: _Solutions,
     n_threads: int = 1,
+    start: _Start | None = None,
 ) -> Array | None: ...
 def total_of_rows(values: Array, row_weights: Array | None = None) -> float: ...
 def fma_rate(dtype: DTypeLike, n_threads: int = 1, repeats: int = 20_000_000) -> float: ...

@@ -40,24 +40,24 @@ cdef bint are_moderate(const Problem *rows, const Task *task) noexcept nogil:
     return not single or not has_small_column(rows, task)
 
 
-cdef bint scale_weights(Solver *solver, const Problem *rows) noexcept nogil:
+cdef bint scale_weights(Solver *solver, const Problem *rows, bint some) noexcept nogil:
     """OUT solver.weights, of order one as cgmm.rows.checks.of_order_one has them, and exponent. False where they are
-    not all positive numbers with a finite sum, or one vanishes."""
+    not all positive numbers with a finite sum, or one vanishes; with `some`, not all of them need to be positive."""
     cdef const double *w = rows.row_weights
     cdef double most = 0.0, total = 0.0
     cdef int exponent = 0
     cdef Py_ssize_t i
     for i in range(rows.n):
-        if not 0 < w[i] < INFINITY:
+        if not (0 < w[i] < INFINITY or (some and w[i] == 0)):
             return False
         most = max(most, w[i])
         total += w[i]
-    if not total < INFINITY:
+    if not 0 < total < INFINITY:
         return False
     frexp(most, &exponent)
     for i in range(rows.n):
         solver.weights[i] = ldexp(w[i], -exponent)
-        if not solver.weights[i] > 0:
+        if not solver.weights[i] > 0 and w[i] > 0:
             return False
     solver.exponent = exponent
     return True

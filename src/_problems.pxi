@@ -29,6 +29,22 @@ cdef int start_em(Solver *solver, const Task *task, const double *uniforms) exce
     return 1
 
 
+cdef void start_at(Em *em, const Parameters *given) noexcept nogil:
+    """OUT em.now: given parameters."""
+    memcpy(em.now.weights, given.weights, em.k * sizeof(double))
+    memcpy(em.now.means, given.means, em.k * em.d * sizeof(double))
+    memcpy(em.now.covariances, given.covariances, em.size * sizeof(double))
+    memcpy(em.now.root, given.root, em.size * sizeof(double))
+
+
+cdef bint set_floor(Solver *solver, const Problem *rows, const Given *given, const Task *task) noexcept nogil:
+    """OUT solver.least: given, or that of the rows. False where a feature is flat."""
+    if given.start.weights == NULL:
+        return find_floor(solver, rows, task)
+    memcpy(solver.least, given.least, task.d * sizeof(double))
+    return True
+
+
 cdef bint any_failed(PyObject *failures) noexcept with gil:
     """Whether a thread has failed."""
     return len(<list> failures) > 0
@@ -95,9 +111,10 @@ cdef int put_sums(Solver *solver, double *log_likelihood, double *total_weight) 
     return 0
 
 
-cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, const Task *task, Py_ssize_t i,
-               const Solutions *out) except -1 nogil:
+cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, const Given *given, const Task *task,
+               Py_ssize_t i, const Solutions *out) except -1 nogil:
     """Fit the i-th problem. OUT what its Status is."""
+    cdef bint starts = given.start.weights != NULL
     cdef Em *em = &solver.em
     cdef bint single
     cdef double eps
@@ -111,9 +128,9 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
         return UNFIT_ROWS
     make_room(solver, rows.n)
     solver.exponent = 0
-    if rows.row_weights != NULL and not scale_weights(solver, rows):
+    if rows.row_weights != NULL and not scale_weights(solver, rows, starts):
         return UNFIT_WEIGHTS
-    if not find_floor(solver, rows, task):
+    if not set_floor(solver, rows, given, task):
         return FLAT
     single = rows.kernels.itemsize == sizeof(float)
     eps = FLT_EPSILON if single else DBL_EPSILON
@@ -123,9 +140,12 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
     em.limits = Limits(Floor(solver.least, task.moved * DBL_EPSILON, task.rounded, task.lifted, task.added),
                        max(task.empty, task.starved * sum_over_rows(NULL, em.work.row_weights, rows.n) / rows.n),
                        task.fall, task.reach if single else INFINITY, task.exact)
-    if task.relative:
+    if starts:
+        em.limits.floor.added = given.added
+        start_at(em, &given.start)
+    elif task.relative:
         em.limits.floor.added = relative_added(solver, rows, task)
-    if not start_em(solver, task, uniforms):
+    if not starts and not start_em(solver, task, uniforms):
         return UNUSUAL_START
     em.limits.floor.moved = task.moved * eps
     until.noise *= eps
@@ -226,6 +246,7 @@ cdef struct Batch:
     const Problem *problems
     const double *uniforms
     Py_ssize_t step             # from those of a problem to those of the next
+    const Given *given
     const Task *task
     const Solutions *out
     Py_ssize_t count
@@ -236,8 +257,8 @@ cdef int solve_some(Solver *solver, const Batch *batch, Py_ssize_t first, Py_ssi
     """Fit the problems first … last − 1."""
     cdef Py_ssize_t i
     for i in range(first, last):
-        batch.out.status[i] = solve(solver, batch.problems + i, batch.uniforms + i * batch.step, batch.task, i,
-                                    batch.out)
+        batch.out.status[i] = solve(solver, batch.problems + i, batch.uniforms + i * batch.step, batch.given,
+                                    batch.task, i, batch.out)
     return 0
 
 
@@ -265,18 +286,37 @@ cdef void solve_all(Solver *solvers, int threads, const Batch *batch) noexcept n
         attempt(solvers + omp_get_thread_num(), batch, part * taken, min(part * taken + taken, batch.count))
 
 
-def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, int n_threads=1):
+cdef Given given_of(start, const Task *task) except *:
+    """Where EM starts: a cgmm.em.problems.Start."""
+    cdef Given given
+    cdef Py_ssize_t k = task.k, d = task.d, size = covariances_size(task.family, k, d)
+    memset(&given, 0, sizeof(Given))
+    if start is None:
+        return given
+    for name, each in (("weights", k), ("means", k * d), ("covariances", size), ("root", size), ("least", d)):
+        array = getattr(start, name)
+        if array.size != each or array.dtype != float or not array.flags.c_contiguous:
+            raise ValueError(f"the {name} of a start must be {each} numbers of type float64 in C order")
+    given.start = Parameters(<double *> address(start.weights), <double *> address(start.means),
+                             <double *> address(start.covariances), <double *> address(start.root))
+    given.least, given.added = <double *> address(start.least), start.reg_covar
+    return given
+
+
+def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, int n_threads=1, start=None):
     """Fits of m problems, bit for bit those of cgmm.GMM where they are ordinary.
 
     rows : a sequence of m arrays (n_i,d);  row_weights : of arrays (n_i,), or None, or None for all
     uniforms : (m,·), or (1,·) for all: as many as uniforms_of says;  asked : cgmm.em.problems.Task
     out : cgmm.em.problems.Solutions, into which the results are written: its `status` says which problems are fitted;
     of the others, which are left to Python, there is nothing
+    start : cgmm.em.problems.Start, where all of them start, or None: at clusters of the rows
     Returns the lower bounds of the iterations of a single problem.
     """
     cdef Py_ssize_t m = len(rows), i
     cdef Task task = task_of(asked)
     cdef Solutions found = solutions_of(out, m, &task)
+    cdef Given given = given_of(start, &task)
     cdef int threads = <int> max(1, min(<Py_ssize_t> n_threads, m)), own = n_threads if m == 1 else 1, thread
     if uniforms.shape[0] not in (1, m) or uniforms.shape[1] != uniforms_of(task.k):
         raise ValueError(f"uniforms must be (1 or {m}, {uniforms_of(task.k)})")
@@ -287,8 +327,8 @@ def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, i
     solvers = np.zeros(threads * sizeof(Solver), dtype=np.uint8)
     cdef Problem *each = <Problem *> address(problems)
     cdef Solver *solver = <Solver *> address(solvers)
-    cdef Batch batch = Batch(each, &uniforms[0, 0], 0 if uniforms.shape[0] == 1 else uniforms.shape[1], &task, &found,
-                             m, <PyObject *> failures)
+    cdef Batch batch = Batch(each, &uniforms[0, 0], 0 if uniforms.shape[0] == 1 else uniforms.shape[1], &given, &task,
+                             &found, m, <PyObject *> failures)
     for i in range(m):
         set_problem(each + i, rows[i], None if row_weights is None else row_weights[i], &task)
     try:

@@ -43,6 +43,13 @@ cdef struct Problem:
     const double *row_weights
 
 
+cdef struct Given:
+    # Where EM starts in all problems, and what its M-steps obey, if that is given; no weights: it is not.
+    Parameters start
+    const double *least     # (d,) of the floor
+    double added            # to covariances
+
+
 cdef struct Solutions:
     # As cgmm.em.problems.Solutions: where the results of all problems are.
     unsigned char *status

@@ -300,3 +300,17 @@ def test_the_numbers_of_a_census_are_told_by_their_modes(example, told):
     ones = seen.sum(axis=1) - sum(within for within, _, _ in parts)
     assert_allclose(ones, len(parts) + len(script.CHOICES), rtol=1e-14)  # a mode, or a choice, each
     assert np.abs(script.decoded(fits, parts) - numbers).max() < 0.1 * numbers.std(axis=0).max()
+
+
+def test_components_are_merged_into_crescents(example):
+    script = example("clusters")
+    rows, own = script.crescents(400)
+    clusters = script.combined_crescents(rows)
+    assert clusters.model.n_components > 3
+    assert script.agreement(clusters.predict(rows, 2), own) > 0.97
+
+
+def test_a_wreath_has_fourteen_clusters(example):
+    script = example("clusters")
+    found = script.select(script.wreath(600)[0], (13, 14, 15), ("EEV",), n_init=5, random_state=0).best
+    assert (found.n_components, found.covariance_type) == (script.CLUSTERS, "EEV")

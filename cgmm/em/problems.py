@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from cgmm.em.settings import Settings
     from cgmm.mixture.families import Family
+    from cgmm.mixture.parameters import Parameters
+    from cgmm.mixture.rules import Rules
     from cgmm.types import Array, CovarianceType, Labels, Mask, Rows
 
 # Of so many components, or more features, a problem is so large that it is one for itself; and k-means would leave far
@@ -96,6 +98,26 @@ class Task(NamedTuple):
         )
 
 
+class Start(NamedTuple):
+    """Where EM starts in all problems, instead of at clusters of the rows of each; then a row's weight may be zero.
+
+    weights : (k,);  means : (k,d);  covariances, root : as the family has them
+    least, reg_covar : (d,) and what is added to variances: what M-steps obey, in place of what the rows of each tell
+    """
+
+    weights: Array
+    means: Array
+    covariances: Array
+    root: Array
+    least: Array
+    reg_covar: float
+
+    @classmethod
+    def at(cls, parameters: Parameters, rules: Rules) -> Start:
+        """Those parameters, under rules that are known."""
+        return cls(*parameters.values, rules.floor(parameters.d), rules.reg_covar)
+
+
 class Solutions(NamedTuple):
     """What became of m problems; of those whose status is not zero, nothing, and they are left to Python.
 
@@ -155,9 +177,14 @@ class Solutions(NamedTuple):
         return Solutions(*values)
 
 
+def uniforms_needed(k: int) -> int:
+    """How many uniform numbers a problem takes."""
+    return _kernels.uniforms_of(k)
+
+
 def uniforms(task: Task, rng: np.random.Generator) -> Array:
     """The uniform numbers that a problem takes, as a fit draws them from the generator of its random_state."""
-    return rng.random(_kernels.uniforms_of(task.k))
+    return rng.random(uniforms_needed(task.k))
 
 
 def solve(
@@ -167,10 +194,11 @@ def solve(
     uniforms: Array,
     out: Solutions,
     n_threads: int = 1,
+    start: Start | None = None,
 ) -> Array | None:
-    """Fit problems, as k-means starts of `cgmm.GMM` do, bit for bit.
+    """Fit problems, as k-means starts of `cgmm.GMM` do, or one that continues a fit, bit for bit.
 
     rows : (n_i,d) each;  row_weights : (n_i,) each, the user's, or None;  uniforms : (·,) for all, or (m,·)
     Returns the lower bounds of the iterations of a single problem; of several, which are as many arrays, None.
     """
-    return _kernels.fit_problems(rows, row_weights, np.atleast_2d(uniforms), task, out, n_threads)
+    return _kernels.fit_problems(rows, row_weights, np.atleast_2d(uniforms), task, out, n_threads, start)

@@ -11,7 +11,6 @@ from cgmm.config import threads
 from cgmm.em import problems as compiled
 from cgmm.fit import doubts
 from cgmm.fit.ledger import Ledger
-from cgmm.fit.restarts import LEANING
 from cgmm.mixture.criteria import information
 from cgmm.mixture.parameters import n_parameters_of
 from cgmm.rows.sources import is_dask, source_of
@@ -147,8 +146,7 @@ class Solved:
 
     def leans(self, at: int) -> bool:
         """As Search.leans."""
-        least = self.ledger.family.least_left(self.ledger.root[at])
-        return bool(self.ledger.reg_covar[at] > LEANING * least)
+        return self.ledger.leans(at)
 
     def rank(self, at: int, criterion: str) -> tuple[bool, int, float]:
         """As of Outcome."""

@@ -128,7 +128,7 @@ def search(
     check_enough_rows(data.n, data.counted, asked.k, "n_components")
     check_features(asked.family, data.d)
     check_known(data.place.known(), asked.k)
-    settings, target = _settled(asked, prepared), _target(asked, prepared)
+    settings, target = settled(asked, prepared), _target(asked, prepared)
     if asked.beliefs is not None:
         settings = settings._replace(rows=data.moments()[0])
     reporter = report.Reporter(asked.watching, settings.max_iter)
@@ -145,7 +145,7 @@ def search(
     return found
 
 
-def _settled(asked: Request, prepared: Prepared) -> Settings:
+def settled(asked: Request, prepared: Prepared) -> Settings:
     """The settings once the rows are known: with the floor, and a prior of their scale."""
     data, least, prior = prepared.data, prepared.least, asked.prior
     conjugate = None if prior is None else prior.conjugate(data.moments(), least, asked.family, asked.k)

@@ -8,7 +8,7 @@ import numpy as np
 
 from cgmm.em.stage import Fit
 from cgmm.em.stepwise import Memory
-from cgmm.fit.restarts import Restart
+from cgmm.fit.restarts import LEANING, Restart
 from cgmm.fit.state import State
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
@@ -220,6 +220,10 @@ class Ledger:
     def _has_components(self, name: str) -> bool:
         """Whether an array has an axis of components; tied covariances have none."""
         return self.family.per_component or name not in ("covariances", "root")
+
+    def leans(self, i: int) -> bool:
+        """As Search.leans, of the i-th problem; False where it has no fit."""
+        return bool(self.reg_covar[i] > LEANING * self.family.least_left(self.root[i]))
 
     def variances(self) -> Array:
         """Of each feature in each component, (m,k,d)."""

@@ -5,6 +5,7 @@ itself.
 """
 
 from cgmm.plot.apart import directions
+from cgmm.plot.clusters import entropies, tree
 from cgmm.plot.densities import density
 from cgmm.plot.fits import history, selection
 from cgmm.plot.planes import contours, ellipses, legend, means
@@ -16,6 +17,7 @@ __all__ = [
     "density",
     "directions",
     "ellipses",
+    "entropies",
     "history",
     "legend",
     "means",
@@ -25,5 +27,6 @@ __all__ = [
     "projection",
     "scatter",
     "selection",
+    "tree",
     "uncertainty",
 ]

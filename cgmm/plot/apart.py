@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgmm.mixture.separation import separation
+
 if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
     from cgmm.plot.protocols import Mixture
     from cgmm.types import Array, Labels
 
-FLAT = 1e-12  # A variance below this share of the largest is rounding: there is no spread in that direction.
 # How much the differences of covariances count beside those of means, which are of order one. It is far above rounding
 # and far below any difference of means that is seen, so it decides where means do not. Its square does the same for the
 # principal components, which decide where neither means nor covariances do.
@@ -40,30 +41,23 @@ def directions(model: Mixture) -> Array:
     -------
     ndarray (2, d)
         The mixture has variance 1 along each, and no covariance between them. Pass it as ``features``.
+
+    See Also
+    --------
+    cgmm.directions : All directions in which components differ, and by how much.
     """
     return farthest_apart(model._subject(None, None).parameters)
 
 
 def farthest_apart(parameters: Parameters) -> Array:
     """See ``directions``."""
-    weights, d = parameters.unit_weights, parameters.d
-    if d < 2:
+    if parameters.d < 2:
         raise ValueError("a projection needs two features, and the model has 1: call cgmm.plot.density")
-    covariances = parameters.family.expand(parameters.covariances, parameters.k, d)
-    offsets = parameters.means - weights @ parameters.means
-    within = np.einsum("c,cij->ij", weights, covariances)
-    between = np.einsum("c,ci,cj->ij", weights, offsets, offsets)
-    unit = np.sqrt((within + between).diagonal())
-    unit = np.where(unit > 0, unit, 1.0)
-    values, axes = np.linalg.eigh((within + between) / unit / unit[:, None])
-    values = np.maximum(values, FLAT * values[-1])
-    whiten = (axes / np.sqrt(values)) @ axes.T / unit  # the symmetric root, of the correlations
-    B = whiten @ between @ whiten.T
-    apart = whiten @ (covariances - within) @ whiten.T
-    spread = np.einsum("c,cij->ij", weights, apart @ apart)
-    sought = B + TIE * spread / max(np.trace(spread), 1.0) + TIE**2 * (axes * values) @ axes.T
-    leading = np.linalg.eigh(sought)[1][:, :-3:-1].T @ whiten
-    scaled = leading * unit
+    found = separation(parameters)
+    spread = TIE * found.spread / max(np.trace(found.spread), 1.0)
+    sought = found.between + spread + TIE**2 * (found.axes * found.values) @ found.axes.T
+    leading = np.linalg.eigh(sought)[1][:, :-3:-1].T @ found.whiten
+    scaled = leading * found.unit
     strongest = np.abs(scaled).argmax(axis=1)
     return leading * np.sign(scaled[[0, 1], strongest])[:, None]
 

@@ -71,6 +71,28 @@ class Candidate(Protocol):
     def warnings(self) -> Sequence[str]: ...
 
 
+class Joined(Protocol):
+    """Two clusters, by their components, that become one."""
+
+    @property
+    def first(self) -> tuple[int, ...]: ...
+    @property
+    def second(self) -> tuple[int, ...]: ...
+    @property
+    def entropy(self) -> float: ...
+
+
+class Combined(Protocol):
+    """Components that are merged into clusters: how, and the entropy for each number of clusters from one on."""
+
+    @property
+    def merges(self) -> Sequence[Joined]: ...
+    @property
+    def entropies(self) -> Array: ...
+    @property
+    def n_clusters(self) -> int: ...
+
+
 class Choice(Protocol):
     """A selection: its fits, the criterion, and which fit is the best."""
 
