@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, TypeAlias, overload
 
 from numpy.typing import DTypeLike
 
-from cgmm.types import Array, CovarianceType, Form, Labels, Mask, Moment, Rows
+from cgmm.types import Array, CovarianceType, Form, Labels, Mask, Moment, RowErrors, Rows
 
 class _Density(Protocol):  # cgmm.mixture.density.Density
     @property
@@ -79,7 +79,12 @@ def all_within(X: Rows, bound: float, n_threads: int = 1) -> bool: ...
 class Expectation:
     def __init__(self, density: _Density, moment: Moment, guide: _Guide | _Boxes | None, n: int) -> None: ...
     def add(
-        self, X: Rows, row_weights: Array | None = None, n_threads: int = 1, known: Labels | None = None
+        self,
+        X: Rows,
+        row_weights: Array | None = None,
+        n_threads: int = 1,
+        known: Labels | None = None,
+        errors: RowErrors | None = None,
     ) -> None: ...
     def result(self) -> tuple[tuple[Any, ...], float]: ...
 
@@ -91,7 +96,11 @@ def expectation(
     n_threads: int = 1,
     guide: _Guide | _Boxes | None = None,
     known: Labels | None = None,
+    errors: RowErrors | None = None,
 ) -> tuple[tuple[Any, ...], float]: ...
+def truth(
+    X: Rows, density: _Density, errors: RowErrors, covariances: bool, n_threads: int = 1
+) -> tuple[Array, Array | None]: ...
 def expectation_of_groups(
     X: Rows,
     density: _Density,
@@ -123,11 +132,21 @@ def share_of_work(
 ) -> float: ...
 @overload
 def evaluate(
-    X: Rows, density: _Density, output: Literal["labels"], n_threads: int = 1, guide: _Guide | _Boxes | None = None
+    X: Rows,
+    density: _Density,
+    output: Literal["labels"],
+    n_threads: int = 1,
+    guide: _Guide | _Boxes | None = None,
+    errors: RowErrors | None = None,
 ) -> Labels: ...
 @overload
 def evaluate(
-    X: Rows, density: _Density, output: _Reals, n_threads: int = 1, guide: _Guide | _Boxes | None = None
+    X: Rows,
+    density: _Density,
+    output: _Reals,
+    n_threads: int = 1,
+    guide: _Guide | _Boxes | None = None,
+    errors: RowErrors | None = None,
 ) -> Array: ...
 def assign(
     X: Rows,

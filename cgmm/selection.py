@@ -153,6 +153,7 @@ def select(
     criterion: Literal["bic", "aic", "icl"] = "bic",
     n_init: Starts = 10,
     sample_weight: ArrayLike | None = None,
+    error_covariances: ArrayLike | None = None,
     random_state: Seed = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
@@ -187,6 +188,8 @@ def select(
         Starts of each candidate.
     sample_weight : array-like of shape (n,), optional
         Row weights, which count rows.
+    error_covariances : array-like, optional
+        Of the errors with which rows were measured, as of ``GMM.fit``.
     random_state, tol, max_iter, stop, accelerate, init_params, prior, missing, noise_component, n_threads
         As of GMM; the defaults of tol and max_iter are closer, for criteria of fits that have not converged cannot be
         compared.
@@ -221,7 +224,7 @@ def select(
         "n_threads": n_threads,
     }
     asked = request_of(GMM(sizes[0], covariance_type=families[0], **arguments))
-    prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator())
+    prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator(), errors=error_covariances)
     check_enough_rows(prepared.data.n, prepared.data.counted, sizes[-1], "n_components")
     if prepared.data.d == 1:
         families = _of_one_feature(families)

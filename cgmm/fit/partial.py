@@ -35,12 +35,14 @@ GROWTH = 2  # A stream's gathered rows are fitted anew when they are so many tim
 HISTORY = 1000  # Log-likelihoods of batches that are kept, at most.
 
 
-def partial_fit(asked: Request, X: Any, sample_weight: Any, last: State | Gathered | None) -> State | Gathered:
+def partial_fit(
+    asked: Request, X: Any, sample_weight: Any, last: State | Gathered | None, errors: Any = None
+) -> State | Gathered:
     """What is known after these rows, or blocks of rows."""
     if asked.noise is not None or (isinstance(last, State) and last.fit.parameters.noise is not None):
         raise ValueError(NO_NOISE)
     learner, known = Learner(asked), last
-    opened = open_stream(X, sample_weight, asked.gaps)
+    opened = open_stream(X, sample_weight, asked.gaps, errors)
     for names, batch in opened.batches(_features(last), asked.n_threads or 1):
         if known is last and last is not None:
             check_names(names, last.names)

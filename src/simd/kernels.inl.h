@@ -21,6 +21,8 @@
 
 #include "missing.inl.h"
 
+#include "errors.inl.h"
+
 #include "roots.inl.h"
 
 static double NAME(multiply_add)(ptrdiff_t repeats, double *sink) {
@@ -54,6 +56,10 @@ static const cgmm_kernels NAME(table) = {
     .root_factor = NAME(root_factor),
     .condition = NAME(condition),
     .complete = NAME(complete),
+    .errors_pack = NAME(errors_pack),
+    .errors_densities = NAME(errors_densities),
+    .errors_moments = NAME(errors_moments),
+    .errors_posterior = NAME(errors_posterior),
 #endif
     .pack_factor = NAME(pack_factor),
     .whiten = NAME(whiten),
