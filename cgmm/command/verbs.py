@@ -36,19 +36,19 @@ MOST_DRAWN = 100_000  # Rows in a picture, at most: of more, a sample is drawn.
 
 def fit(args: Namespace) -> None:
     """Fit a mixture, print what it is, save it."""
-    X, weights = _learned_from(args)
+    X, weights, errors = _learned_from(args)
     model = GMM(args.components, covariance_type=args.covariance, verbose=2 * args.verbose, **_settings(args))
     start = perf_counter()
     with progress.iterations() as callback, contextlib.redirect_stdout(sys.stderr):
         model.set_params(callback=callback)
-        model.fit(X, sample_weight=weights)
+        model.fit(X, sample_weight=weights, error_covariances=errors)
     seconds = perf_counter() - start
-    _conclude(args, model.set_params(verbose=0, callback=None), X, weights, seconds)
+    _conclude(args, model.set_params(verbose=0, callback=None), X, weights, errors, seconds)
 
 
 def select(args: Namespace) -> None:
     """Fit mixtures of several sizes and families, print how they compare, save the best."""
-    X, weights = _learned_from(args)
+    X, weights, errors = _learned_from(args)
     start = perf_counter()
     with contextlib.redirect_stdout(sys.stderr):
         found = selection.select(
@@ -57,12 +57,13 @@ def select(args: Namespace) -> None:
             args.covariance,
             criterion=args.criterion,
             sample_weight=weights,
+            error_covariances=errors,
             verbose=2 if args.verbose else int(progress.possible()),
             **_settings(args),
         )
     seconds = perf_counter() - start
     show(f"{found}\n")
-    _conclude(args, found.best, X, weights, seconds)
+    _conclude(args, found.best, X, weights, errors, seconds)
 
 
 def fit_many(args: Namespace) -> None:
@@ -108,7 +109,8 @@ def _fits(args: Namespace, table: Table, data: Block) -> list[problems.Found]:
 def predict(args: Namespace) -> None:
     """Write the label of each row."""
     model, table = _applied_to(args)
-    _write(args, table, ["label"], (model.predict(_named(model, block.rows)) for block in _watched(args, table)))
+    blocks = _watched(args, table)
+    _write(args, table, ["label"], (model.predict(_named(model, block.rows), block.errors) for block in blocks))
 
 
 def responsibilities(args: Namespace) -> None:
@@ -120,7 +122,9 @@ def responsibilities(args: Namespace) -> None:
     def values() -> Iterator[Any]:
         for block in _watched(args, table):
             for start in range(0, len(block.rows), step):
-                yield model.predict_proba(_named(model, block.rows[start : start + step]))
+                some = slice(start, start + step)
+                errors = None if block.errors is None else block.errors[some]
+                yield model.predict_proba(_named(model, block.rows[some]), errors)
 
     _write(args, table, [f"component_{c}" for c in range(k)], values())
 
@@ -132,7 +136,7 @@ def score(args: Namespace) -> None:
 
     def values() -> Iterator[Any]:
         for block in _watched(args, table):
-            found = model.score_samples(_named(model, block.rows))
+            found = model.score_samples(_named(model, block.rows), block.errors)
             sums.append(_weighted(found, block.weights))
             yield found
 
@@ -183,15 +187,15 @@ def plot(args: Namespace) -> None:
         pyplot.close(drawn)
 
 
-def _learned_from(args: Namespace) -> tuple[Any, Array | None]:
-    """All rows and weights of a fit; or, if they are large and quickly read anew, the table that has both."""
+def _learned_from(args: Namespace) -> tuple[Any, Array | None, Rows | None]:
+    """All rows, weights and errors of a fit; or, if they are large and quickly read anew, the table that has all."""
     _check_output(args)
     reader = _reader(args)
-    table = Table(reader, args.columns, args.weights, args.missing)
+    table = Table(reader, args.columns, args.weights, args.missing, errors=args.error_columns)
     if reader.binary and not reader.once and os.path.getsize(args.data) > LARGE:
-        return table, None
+        return table, None, None
     data = gather(table, progress.watched(table.blocks()))
-    return _framed(data.rows, table.names), data.weights
+    return _framed(data.rows, table.names), data.weights, data.errors
 
 
 def _applied_to(args: Namespace) -> tuple[GMM, Table]:
@@ -201,7 +205,8 @@ def _applied_to(args: Namespace) -> tuple[GMM, Table]:
     columns = args.columns
     if columns is None and reader.names is not None:
         columns = summary.feature_names(model)
-    table = Table(reader, columns, getattr(args, "weights", None), model.missing)
+    errors = getattr(args, "error_columns", None)
+    table = Table(reader, columns, getattr(args, "weights", None), model.missing, errors=errors)
     if table.d != model.n_features_in_:
         raise ValueError(
             f"{table.path} has {table.d} columns, but the model {model.n_features_in_} features: "
@@ -271,11 +276,11 @@ def _write(args: Namespace, table: Table, names: Sequence[str], blocks: Iterable
     write_rows(args.output, None if table.names is None else names, blocks)
 
 
-def _conclude(args: Namespace, model: GMM, X: Any, weights: Array | None, seconds: float) -> None:
+def _conclude(args: Namespace, model: GMM, X: Any, weights: Array | None, errors: Rows | None, seconds: float) -> None:
     """Save what was fitted, and tell what it is."""
     if args.output is not None:
         model.save(args.output)
-    show(summary.of_fit(model, X, weights, seconds))
+    show(summary.of_fit(model, X, weights, errors, seconds))
 
 
 def _check_output(args: Namespace) -> None:

@@ -7,6 +7,11 @@
 #define LOWER(i, j) ((i) * ((i) + 1) / 2 + (j))
 #define UNROLL _Pragma("GCC unroll 8")
 #define LOG_2PI 1.8378770664093453
+#define LOG_2 0.6931471805599453
+#ifndef VMANTISSA /* x = mantissa · 2^exponent, 1 ≤ mantissa < 2, of positive normal numbers */
+#define VMANTISSA(x) ((V)(((VI)(x) & 0x000fffffffffffffLL) | 0x3ff0000000000000LL))
+#define VEXPONENT(x) ((V)(((VI)(x) >> 52) + (0x4338000000000000LL - 1023)) - (REAL)0x1.8p52)
+#endif
 
 /* What is known of W rows and a component: matrices as lower triangles, row by row. */
 typedef struct NAME(errors_at) {
@@ -23,8 +28,7 @@ typedef struct NAME(errors_at) {
 static inline __attribute__((always_inline)) V NAME(errors_factor)(const int d, const int diagonal, const REAL *x,
                                                                    const REAL *S, const REAL *mean, const REAL *covariance,
                                                                    const NAME(errors_at) at) {
-    V square = ZERO, logs = ZERO, product = ZERO + (REAL)1;
-    VI exponents = {0};
+    V square = ZERO, logs = ZERO, product = ZERO + (REAL)1, exponents = ZERO;
     UNROLL
     for (int i = 0; i < d; i++) {
         at.z[i] = LOAD(x + i * G) - mean[i];
@@ -55,8 +59,8 @@ static inline __attribute__((always_inline)) V NAME(errors_factor)(const int d, 
         UNROLL
         for (int m = 0; m < d; m++)
             if (m < j) pivot -= at.L[LOWER(j, m)] * at.inverse[LOWER(j, m)];
-        pivot = VMAX(pivot, least);
-        const V over = (REAL)1 / pivot;
+        if (j > 0) pivot = VMAX(pivot, least);
+        const V over = VRECIPROCAL(pivot);
         at.L[LOWER(j, j)] = over;
         UNROLL
         for (int i = 0; i < d; i++)
@@ -70,15 +74,14 @@ static inline __attribute__((always_inline)) V NAME(errors_factor)(const int d, 
                 at.z[i] -= at.L[LOWER(i, j)] * at.z[j];
             }
         square += at.z[j] * at.z[j] * over;
-        const VI exponent = ((VI)pivot >> 52) - 1023; /* log |T| by a single log of the product of mantissas */
-        exponents += exponent;
-        product *= (V)((VI)pivot - (exponent << 52));
+        exponents += VEXPONENT(pivot); /* log |T| by a single log, of the product of mantissas */
+        product *= VMANTISSA(pivot);
         if (j % 512 == 511) { /* before it can overflow */
-            logs += NAME(log)(product);
+            logs += NAME(log_by)(product, 1);
             product = ZERO + (REAL)1;
         }
     }
-    logs += NAME(log)(product) + ((V)(exponents + 0x4338000000000000LL) - (REAL)0x1.8p52) * (REAL)0.6931471805599453;
+    logs += NAME(log_by)(product, 1) + exponents * (REAL)LOG_2;
     return (REAL)-0.5 * (VMIN(square, ZERO + BIG) + logs);
 }
 
@@ -231,24 +234,21 @@ static void NAME(errors_densities_apart)(const REAL *panel, const REAL *errors, 
         for (int v = 0; v < NV; v++)
             for (ptrdiff_t c = 0; c < k; c++) {
                 const REAL *x = panel + g * step + v * W, *S = errors + g * step + v * W;
-                V square = ZERO, logs = ZERO, product = ZERO + (REAL)1, count = ZERO;
-                VI exponents = {0};
+                V square = ZERO, logs = ZERO, product = ZERO + (REAL)1, exponents = ZERO, count = ZERO;
                 for (ptrdiff_t j = 0; j < d; j++) {
                     const V value = LOAD(x + j * G), away = value - means[c * d + j];
                     const VI known = value == value;
                     const V t = SELECT(known, LOAD(S + j * G) + variances[c * d + j], ZERO + (REAL)1);
-                    const VI exponent = ((VI)t >> 52) - 1023;
-                    square += SELECT(known, away * away / t, ZERO);
+                    square += SELECT(known, away * away * VRECIPROCAL(t), ZERO);
                     count += SELECT(known, ZERO + (REAL)1, ZERO);
-                    exponents += exponent;
-                    product *= (V)((VI)t - (exponent << 52));
+                    exponents += VEXPONENT(t);
+                    product *= VMANTISSA(t);
                     if (j % 512 == 511) {
-                        logs += NAME(log)(product);
+                        logs += NAME(log_by)(product, 1);
                         product = ZERO + (REAL)1;
                     }
                 }
-                logs += NAME(log)(product) +
-                        ((V)(exponents + 0x4338000000000000LL) - (REAL)0x1.8p52) * (REAL)0.6931471805599453;
+                logs += NAME(log_by)(product, 1) + exponents * (REAL)LOG_2;
                 STORE(logd + g * r_step + c * G + v * W,
                       log_norm[c] - (REAL)0.5 * (VMIN(square, ZERO + BIG) + logs + count * (REAL)LOG_2PI));
             }
@@ -264,14 +264,16 @@ static void NAME(errors_moments_apart)(const REAL *panel, const REAL *errors, pt
             V mass = ZERO, sum = ZERO, squares = ZERO;
             for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
                 for (int v = 0; v < NV; v++) {
-                    const V weight = LOAD(r + g * r_step + c * G + v * W) * LOAD(row_weights + g * G + v * W);
+                    const V share = LOAD(r + g * r_step + c * G + v * W);
+                    const V weight = share * LOAD(row_weights + g * G + v * W);
+                    mass += weight;
+                    if (!VANY(share - (REAL)CGMM_NOTHING)) continue;
                     const V value = LOAD(panel + g * step + j * G + v * W);
                     const V t = LOAD(errors + g * step + j * G + v * W) + variances[c * d + j];
-                    const V over = SELECT(value == value, (REAL)1 / t, ZERO);
+                    const V over = SELECT(value == value, VRECIPROCAL(t), ZERO);
                     const V u = SELECT(value == value, (value - means[c * d + j]) * over, ZERO);
-                    mass += weight;
                     sum += weight * u;
-                    squares += weight * u * u - weight * over;
+                    squares += weight * (u * u - over);
                 }
             if (j == 0) n_k[c] += NAME(sum)(mass);
             first[c * d + j] += NAME(sum)(sum);
@@ -403,5 +405,8 @@ static void NAME(errors_posterior)(const void *panel_, const void *errors_, int 
 #undef LOWER
 #undef UNROLL
 #undef LOG_2PI
+#undef LOG_2
+#undef VMANTISSA
+#undef VEXPONENT
 #undef ERRORS_AT
 #endif
