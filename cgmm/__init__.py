@@ -5,8 +5,8 @@ from cgmm import waiting  # isort: skip  # before any other loads the kernels, a
 from cgmm import plot
 from cgmm.bayesian import BayesianGMM
 from cgmm.bayesian_fits import BayesianFits
-from cgmm.classification import GMMClassifier
 from cgmm.bootstrapped import Bootstrap, bootstrap
+from cgmm.classification import GMMClassifier
 from cgmm.combined import Combination, combine
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config

@@ -5,7 +5,7 @@ from typing import Any, Literal, Protocol, TypeAlias, overload
 
 from numpy.typing import DTypeLike
 
-from cgmm.types import Array, CovarianceType, Form, Labels, Mask, Moment, Order, Rows
+from cgmm.types import Array, CovarianceType, Form, Labels, Mask, Moment, Order, RowErrors, Rows
 
 class _Density(Protocol):  # cgmm.mixture.density.Density
     @property
@@ -85,6 +85,7 @@ class Expectation:
         n_threads: int = 1,
         known: Labels | None = None,
         order: Order | None = None,
+        errors: RowErrors | None = None,
     ) -> None: ...
     def result(self) -> tuple[tuple[Any, ...], float]: ...
 
@@ -97,7 +98,11 @@ def expectation(
     guide: _Guide | _Boxes | None = None,
     known: Labels | None = None,
     order: Order | None = None,
+    errors: RowErrors | None = None,
 ) -> tuple[tuple[Any, ...], float]: ...
+def truth(
+    X: Rows, density: _Density, errors: RowErrors, covariances: bool, n_threads: int = 1
+) -> tuple[Array, Array | None]: ...
 def expectation_of_groups(
     X: Rows,
     density: _Density,
@@ -141,6 +146,7 @@ def evaluate(
     n_threads: int = 1,
     guide: _Guide | _Boxes | None = None,
     order: Order | None = None,
+    errors: RowErrors | None = None,
 ) -> Labels: ...
 @overload
 def evaluate(
@@ -150,6 +156,7 @@ def evaluate(
     n_threads: int = 1,
     guide: _Guide | _Boxes | None = None,
     order: Order | None = None,
+    errors: RowErrors | None = None,
 ) -> Array: ...
 def assign(
     X: Rows,

@@ -256,17 +256,23 @@ class BayesianGMM(Distribution[GMM], Learner):
                 return super().__getattribute__(name)
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {ABSENT[name]}")
 
-    def score_samples(self, X: ArrayLike) -> Array:
+    def score_samples(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
         """What is expected of the logarithms of each row's densities, ln Σ_c exp E ln π_c N(x | μ_c, Λ_c⁻¹), for rows X
         (n,d); (n,).
 
         That is scikit-learn's, and no logarithm of a density, whose integral would be one: see ``log_predictive``.
         """
-        return super().score_samples(X)
+        return super().score_samples(X, error_covariances)
 
-    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        error_covariances: ArrayLike | None = None,
+    ) -> float:
         """The mean of ``score_samples`` of rows X (n,d); with weights (n,), their mean."""
-        return super().score(X, y, sample_weight)
+        return super().score(X, y, sample_weight, error_covariances)
 
     def log_predictive(self, X: ArrayLike) -> Array:
         """The logarithm of the posterior predictive density of each row of X (n,d), in nats; (n,).

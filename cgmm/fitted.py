@@ -20,6 +20,7 @@ from cgmm.protocol import Estimator, seen_names
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.open import open_rows
 from cgmm.rows.opened import AtHand
+from cgmm.rows.row_errors import blurred
 from cgmm.validation import check_choice, check_count, check_flag, check_missing, check_random_state, check_threads
 
 if TYPE_CHECKING:
@@ -60,36 +61,86 @@ class Fitted(Estimator):
     n_threads: int | None
     _state: State | Gathered | Assigned
 
-    def predict(self, X: ArrayLike) -> Labels:
-        """The most probable component of each row of X (n,d); integers (n,), −1 where it is the noise component."""
-        return self._evaluations(X).evaluate("labels")
+    def predict(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Labels:
+        """The most probable component of each row of X (n,d), which may have errors of measurement as of ``fit``;
+        integers (n,), −1 where it is the noise component."""
+        return self._evaluations(X, errors=error_covariances).evaluate("labels")
 
-    def predict_proba(self, X: ArrayLike) -> Array:
-        """The responsibilities: the probability of each component given each row of X (n,d); (n,k).
+    def predict_proba(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
+        """The responsibilities: the probability of each component given each row of X (n,d), which may have errors of
+        measurement as of ``fit``; (n,k).
 
         With a noise component each row sums to 1 − its noise_probability.
         """
-        return self._evaluations(X).evaluate("responsibilities")
+        return self._evaluations(X, errors=error_covariances).evaluate("responsibilities")
 
     def noise_probability(self, X: ArrayLike) -> Array:
         """The probability that each row of X (n,d) belongs to the noise component; (n,), zero without one."""
         return self._evaluations(X).evaluate("noise")
 
-    def uncertainty(self, X: ArrayLike) -> Array:
-        """The probability that a row of X (n,d) is not of its most probable component, 1 − max_c r_ic; (n,).
+    def uncertainty(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
+        """The probability that a row of X (n,d), which may have errors as of ``fit``, is not of its most probable
+        component, 1 − max_c r_ic; (n,).
 
         Zero: the row is surely of the component that ``predict`` gives; 1 − 1/k: each is as probable. With a noise
         component that one counts, too.
         """
-        return self._evaluations(X).values(Evaluation.uncertainty, np.empty(0))
+        return self._evaluations(X, errors=error_covariances).values(Evaluation.uncertainty, np.empty(0))
 
-    def score_samples(self, X: ArrayLike) -> Array:
-        """The log-likelihood (nats) of each row of X (n,d); (n,)."""
-        return self._evaluations(X).evaluate("log_likelihood")
+    def score_samples(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
+        """The log-likelihood (nats) of each row of X (n,d), which may have errors as of ``fit``; (n,)."""
+        return self._evaluations(X, errors=error_covariances).evaluate("log_likelihood")
 
-    def score(self, X: ArrayLike, y: object = None, sample_weight: ArrayLike | None = None) -> float:
-        """The mean log-likelihood (nats) of a row of X (n,d); with weights (n,), their mean."""
-        return self._evaluations(X, sample_weight).sums().mean_log_likelihood
+    def score(
+        self,
+        X: ArrayLike,
+        y: object = None,
+        sample_weight: ArrayLike | None = None,
+        error_covariances: ArrayLike | None = None,
+    ) -> float:
+        """The mean log-likelihood (nats) of a row of X (n,d), which may have errors of measurement as of ``fit``; with
+        weights (n,), their mean."""
+        return self._evaluations(X, sample_weight, errors=error_covariances).sums().mean_log_likelihood
+
+    def denoise(
+        self, X: ArrayLike, error_covariances: ArrayLike | None = None, *, return_cov: bool = False
+    ) -> Array | tuple[Array, Array]:
+        """What is known of the true values of rows that were measured with errors.
+
+        The true value of a row is distributed as the mixture, and the row normally about it: given the row, it is
+        distributed as a mixture of normal distributions with means b_ic and covariances B_ic (Bovy, Hogg and Roweis
+        2011, equation 16), whose mean and covariance are returned.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows. With ``missing="marginal"`` NaN is a missing value, of which the others tell.
+        error_covariances : array-like
+            Of their errors, as of ``fit``. Blocks bring their own.
+        return_cov : bool, default=False
+
+        Returns
+        -------
+        means : ndarray (n, d)
+            Of the true values: the estimates of least squared error.
+        covariances : ndarray (n, d, d)
+            Of the true values, if return_cov. With a noise component both are those of a row that is no noise.
+
+        Raises
+        ------
+        ValueError, TypeError
+            X or error_covariances cannot be used, or there are none.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[4.0, 0.0], [0.0, 1.0]]])
+        >>> model.denoise([[2.0, 2.0]], [1.0, 1.0]).round(6).tolist()
+        [[1.6, 1.0]]
+        """
+        evaluations = self._evaluations(X, errors=error_covariances, state=self._as_mixture())
+        means, covariances = evaluations.truth(check_flag("return_cov", return_cov))
+        return means if covariances is None else (means, covariances)
 
     def impute(self, X: ArrayLike, *, draws: bool = False, random_state: Seed = None) -> Rows:
         """Fill the gaps of rows; NaN is a missing value here whatever `missing` says.
@@ -112,7 +163,9 @@ class Fitted(Estimator):
         rng = check_random_state(seed) if check_flag("draws", draws) else None
         return self._evaluations(X, gaps=True).impute(rng, single=getattr(X, "dtype", None) == np.float32)
 
-    def sample(self, n_samples: int = 1, random_state: Seed = None) -> tuple[Array, Labels]:
+    def sample(
+        self, n_samples: int = 1, random_state: Seed = None, error_covariances: ArrayLike | None = None
+    ) -> tuple[Array, Labels]:
         """Draw rows from the mixture.
 
         Parameters
@@ -120,6 +173,8 @@ class Fitted(Estimator):
         n_samples : int, default=1
         random_state : None, int, RandomState or Generator
             Of the draws; None: the model's.
+        error_covariances : array-like, optional
+            Draw rows as they are measured with errors of these covariances, as of ``fit``.
 
         Returns
         -------
@@ -135,7 +190,9 @@ class Fitted(Estimator):
         """
         parameters = self._parameters
         n = check_count("Invalid value for 'n_samples': it", n_samples)
-        return parameters.sample(n, check_random_state(self.random_state if random_state is None else random_state))
+        rng = check_random_state(self.random_state if random_state is None else random_state)
+        rows, labels = parameters.sample(n, rng)
+        return (rows, labels) if error_covariances is None else (blurred(rows, error_covariances, rng), labels)
 
     def sorted(self, by: ArrayLike | str | Callable[..., Any] = "means", *, reverse: bool = False) -> Self:
         """The same model with its components in a chosen order; self stays as it is.
@@ -290,13 +347,14 @@ class Fitted(Estimator):
         state: State | None = None,
         some: bool = True,
         gaps: bool = False,
+        errors: Any = None,
     ) -> Evaluations:
         """Rows beside the parameters of that state, or of the last fit.
 
         They may have gaps if the model allows them or `gaps`; `some` of their weights are to be positive.
         """
         asked = self._asked(state or self._fitted(), gaps)
-        return open_rows(X, sample_weight, asked.gaps).evaluations(asked, some)
+        return open_rows(X, sample_weight, asked.gaps, errors=errors).evaluations(asked, some)
 
     def _asked(self, state: State, gaps: bool = False) -> Asked:
         """The mixture of a state, as rows are put beside it."""

@@ -367,6 +367,7 @@ class GMM(Distribution["GMM"], Learner):
         y: object = None,
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
+        error_covariances: ArrayLike | None = None,
     ) -> Self:
         """Learn from a batch of rows, or from each of a stream's, by one step of stepwise EM.
 
@@ -384,6 +385,8 @@ class GMM(Distribution["GMM"], Learner):
         labels : array-like of shape (n,), optional
             The component to which a row is known to belong, −1 where it is not known, as of ``fit``. Blocks of rows
             bring their own, as there.
+        error_covariances : array-like, optional
+            Of the errors of the rows, as of ``fit``; blocks bring their own.
 
         Returns
         -------
@@ -402,28 +405,34 @@ class GMM(Distribution["GMM"], Learner):
         """
         last = self._learnt()
         asked = request_of(self)
-        state = partial.partial_fit(asked, X, sample_weight, last, labels)
+        state = partial.partial_fit(asked, X, sample_weight, last, labels, error_covariances)
         partial.warn_of_new(asked, state, last)
         self._state = state
         return self
 
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def bic(
+        self, X: ArrayLike, sample_weight: ArrayLike | None = None, error_covariances: ArrayLike | None = None
+    ) -> float:
         """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978).
 
-        Row weights (n,) count rows: n is their sum.
+        Row weights (n,) count rows: n is their sum. Rows may have errors of measurement as of ``fit``.
         """
-        return self._evaluations(X, sample_weight).sums().criteria().bic
+        return self._evaluations(X, sample_weight, errors=error_covariances).sums().criteria().bic
 
-    def aic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def aic(
+        self, X: ArrayLike, sample_weight: ArrayLike | None = None, error_covariances: ArrayLike | None = None
+    ) -> float:
         """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
-        return self._evaluations(X, sample_weight).sums().criteria().aic
+        return self._evaluations(X, sample_weight, errors=error_covariances).sums().criteria().aic
 
-    def icl(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def icl(
+        self, X: ArrayLike, sample_weight: ArrayLike | None = None, error_covariances: ArrayLike | None = None
+    ) -> float:
         """Integrated completed likelihood of X (n,d), smaller is better.
 
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
         """
-        return self._evaluations(X, sample_weight).sums(certainty=True).criteria().icl
+        return self._evaluations(X, sample_weight, errors=error_covariances).sums(certainty=True).criteria().icl
 
     def _asks(self) -> Request:
         return request_of(self)

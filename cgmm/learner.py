@@ -38,6 +38,7 @@ class Learner(Fitted):
         y: object = None,
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
+        error_covariances: ArrayLike | None = None,
     ) -> Self:
         """Estimate the parameters.
 
@@ -52,6 +53,10 @@ class Learner(Fitted):
         labels : array-like of shape (n,), optional
             The component to which a row is known to belong, from 0 to k − 1, or −1 where it is not known: such a row
             counts for its component alone. See docs/noise-and-labels.md.
+        error_covariances : array-like, optional
+            Of the errors with which rows were measured: covariance matrices (n, d, d) or variances (n, d), one for each
+            row, or (d, d) or (d,) for all. The mixture is then that of the true values, without the errors. See
+            docs/measurement-errors.md.
 
         Returns
         -------
@@ -61,7 +66,7 @@ class Learner(Fitted):
         Raises
         ------
         ValueError, TypeError
-            X, sample_weight, labels or a parameter cannot be used; the message says which and why.
+            X, sample_weight, labels, error_covariances or a parameter cannot be used; the message says which and why.
 
         Warns
         -----
@@ -70,7 +75,7 @@ class Learner(Fitted):
         DegenerateWarning
             A component could not be estimated and was repaired.
         """
-        self._learn(X, sample_weight, labels)
+        self._learn(X, sample_weight, labels, error_covariances)
         return self
 
     def fit_predict(
@@ -79,9 +84,11 @@ class Learner(Fitted):
         y: object = None,
         sample_weight: ArrayLike | None = None,
         labels: ArrayLike | None = None,
+        error_covariances: ArrayLike | None = None,
     ) -> Labels:
         """``fit`` and then ``predict`` on the same rows, whose labels do not count there; labels (n,)."""
-        return self._evaluations(X, state=self._learn(X, sample_weight, labels)).evaluate("labels")
+        state = self._learn(X, sample_weight, labels, error_covariances)
+        return self._evaluations(X, state=state, errors=error_covariances).evaluate("labels")
 
     def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
         """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
@@ -134,11 +141,17 @@ class Learner(Fitted):
         model = cls(**{name: value for name, value in settings.items() if name in known})
         return model.set_params(n_components=k, covariance_type=family.name)
 
-    def _learn(self, X: ArrayLike, sample_weight: ArrayLike | None, labels: ArrayLike | None = None) -> State:
+    def _learn(
+        self,
+        X: ArrayLike,
+        sample_weight: ArrayLike | None,
+        labels: ArrayLike | None = None,
+        errors: ArrayLike | None = None,
+    ) -> State:
         """Fit, and the State that the estimator has from now on."""
         asked = self._asks()
         last = self._learnt() if asked.warm_start else None
-        state = fitting.fit(asked, X, sample_weight, last if isinstance(last, State) else None, labels)
+        state = fitting.fit(asked, X, sample_weight, last if isinstance(last, State) else None, labels, errors)
         assert state.settings is not None  # it was fitted
         report.warn(state.fit, state.settings, state.names, self.on_degenerate)
         self._state = state

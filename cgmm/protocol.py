@@ -97,7 +97,8 @@ class Estimator:
         return Density().__sklearn_tags__()
 
     def get_metadata_routing(self) -> Any:
-        """scikit-learn's MetadataRequest: which methods ask a meta-estimator for sample_weight or labels."""
+        """scikit-learn's MetadataRequest: which methods ask a meta-estimator for sample_weight, labels or
+        error_covariances."""
         from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
         if "_metadata_request" in vars(self):  # where scikit-learn's clone and its scorers look for it
@@ -105,25 +106,34 @@ class Estimator:
         request = MetadataRequest(owner=type(self).__name__)
         for method in ROUTED:
             getattr(request, method).add_request(param="sample_weight", alias=None)
+            getattr(request, method).add_request(param="error_covariances", alias=None)
         request.fit.add_request(param="labels", alias=None)
         return request
 
     def set_fit_request(
-        self, *, sample_weight: bool | str | None = UNCHANGED, labels: bool | str | None = UNCHANGED
+        self,
+        *,
+        sample_weight: bool | str | None = UNCHANGED,
+        labels: bool | str | None = UNCHANGED,
+        error_covariances: bool | str | None = UNCHANGED,
     ) -> Self:
-        """Ask meta-estimators to route sample_weight or labels to ``fit``: True, False, None or another name for it.
+        """Ask meta-estimators to route these arguments to ``fit``: True, False, None or another name for one.
 
         As in scikit-learn, with ``sklearn.set_config(enable_metadata_routing=True)``.
         """
-        return self._set_request("fit", sample_weight, labels=labels)
+        return self._set_request("fit", sample_weight, labels=labels, error_covariances=error_covariances)
 
-    def set_partial_fit_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
-        """Ask meta-estimators to route sample_weight to ``partial_fit``: see set_fit_request."""
-        return self._set_request("partial_fit", sample_weight)
+    def set_partial_fit_request(
+        self, *, sample_weight: bool | str | None = UNCHANGED, error_covariances: bool | str | None = UNCHANGED
+    ) -> Self:
+        """Ask meta-estimators to route these arguments to ``partial_fit``: see set_fit_request."""
+        return self._set_request("partial_fit", sample_weight, error_covariances=error_covariances)
 
-    def set_score_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
-        """Ask meta-estimators to route sample_weight to ``score``: see set_fit_request."""
-        return self._set_request("score", sample_weight)
+    def set_score_request(
+        self, *, sample_weight: bool | str | None = UNCHANGED, error_covariances: bool | str | None = UNCHANGED
+    ) -> Self:
+        """Ask meta-estimators to route these arguments to ``score``: see set_fit_request."""
+        return self._set_request("score", sample_weight, error_covariances=error_covariances)
 
     def _set_request(self, method: str, sample_weight: bool | str | None, **others: bool | str | None) -> Self:
         sklearn = sys.modules.get("sklearn")  # who has not imported it has not enabled it

@@ -155,6 +155,7 @@ def select(
     n_init: Starts = 10,
     sample_weight: ArrayLike | None = None,
     labels: ArrayLike | None = None,
+    error_covariances: ArrayLike | None = None,
     random_state: Seed = None,
     tol: float = 1e-6,
     max_iter: int = 1000,
@@ -193,6 +194,8 @@ def select(
         The component to which a row is known to belong, −1 where it is not known, as of ``GMM.fit``: numbers of
         components must be larger than each label. Criteria are then of what is known: a labelled row counts with
         log(π_c N(x | μ_c, Σ_c)) of its component.
+    error_covariances : array-like, optional
+        Of the errors with which rows were measured, as of ``GMM.fit``.
     random_state, tol, max_iter, stop, accelerate, init_params, prior, missing, noise_component, n_threads
         As of GMM; the defaults of tol and max_iter are closer, for criteria of fits that have not converged cannot be
         compared.
@@ -227,7 +230,7 @@ def select(
         "n_threads": n_threads,
     }
     asked = request_of(GMM(sizes[0], covariance_type=families[0], **arguments))
-    prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator(), labels)
+    prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator(), labels, error_covariances)
     _check_labels(prepared.data, sizes)
     check_enough_rows(prepared.data.n, prepared.data.counted, sizes[-1], "n_components")
     if prepared.data.d == 1:

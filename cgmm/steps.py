@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from cgmm.types import ArrayLike
 
 
-def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None) -> SufficientStatistics:
+def expectation(
+    model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None, error_covariances: ArrayLike | None = None
+) -> SufficientStatistics:
     """The sufficient statistics of a block of rows under a fitted mixture: one E-step.
 
     Parameters
@@ -32,6 +34,8 @@ def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None
         with and without gaps then add up.
     sample_weight : array-like of shape (n,), optional
         Non-negative row weights; all may be zero.
+    error_covariances : array-like, optional
+        Of the errors of the rows, as of ``GMM.fit``: the statistics are then those of the true values.
 
     Returns
     -------
@@ -43,7 +47,7 @@ def expectation(model: GMM, X: ArrayLike, sample_weight: ArrayLike | None = None
         X or sample_weight cannot be used, or X has other features than the model.
     """
     statistics = partial(Evaluation.statistics, double=model.missing == "marginal")
-    return model._evaluations(X, sample_weight, some=False).total(statistics)
+    return model._evaluations(X, sample_weight, some=False, errors=error_covariances).total(statistics)
 
 
 def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:

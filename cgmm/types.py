@@ -35,8 +35,10 @@ Starts: TypeAlias = int | Literal["auto"]  # how many
 Seed: TypeAlias = int | np.random.RandomState | np.random.Generator | None
 
 # Behind it
-Moment: TypeAlias = Literal["full", "diag", "radial", "pooled"]  # what the kernels accumulate
-Form: TypeAlias = Literal["triangular", "diagonal", "isotropic", "masked"]  # of a whitening factor
+Moment: TypeAlias = Literal["full", "diag", "radial", "pooled", "deblurred"]  # what the kernels accumulate
+# Of a whitening factor, or of what stands in its place beside errors of measurement.
+Form: TypeAlias = Literal["triangular", "diagonal", "isotropic", "masked", "covariances", "variances"]
+RowErrors: TypeAlias = Rows  # variances (n,d) or covariances (n,d,d) of the errors of rows, of any strides
 # What a pass that evaluates leaves; "log_densities" are log π_c N(x | μ_c, Σ_c).
 Output: TypeAlias = Literal["log_likelihood", "responsibilities", "log_densities", "labels"]
 Answer: TypeAlias = Output | Literal["noise"]  # what a mixture says of each row

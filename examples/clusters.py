@@ -1,8 +1,8 @@
 """What a mixture says of clusters, and how sure it is.
 
 Three of the analyses that users of mclust know. A wreath of fourteen clusters of one shape and many directions: BIC
-finds the number and the family. Old Faithful: how far each parameter may be from the truth, by the bootstrap. Two crescents:
-BIC takes several components for each, and merging those between which rows are unsure finds the two.
+finds the number and the family. Old Faithful: how far each parameter may be from the truth, by the bootstrap. Two
+crescents: BIC takes several components for each, and merging those between which rows are unsure finds the two.
 
     python examples/clusters.py --output FOLDER
 """

@@ -216,6 +216,9 @@ cdef void put_values(const Work *work, const Rows *rows, char *memory) noexcept 
         put_log_likelihoods(work, rows, lse)
         return
     kernels.rescale(rows.count, rows.active, scale, weights if work.noisy else NULL, logd)
+    if work.output == TRUTH:
+        put_truth(work, rows, memory)
+        return
     kernels.unpack(logd, rows.count, rows.active, rows.index, rows.components, work.k,
                    work.out + (rows.start * work.k if rows.index == NULL else 0))
 
@@ -281,13 +284,13 @@ cdef void add_statistics(const Work *work, const Rows *rows, char *memory, doubl
         leave_known(work, rows, logd)
     sums[SUM_OF_LOGS] += log_sums(work, rows, logd, memory, &sums[SUM_OF_NOISE])
     sums[SUM_OF_WEIGHTS] += total_weight(work, rows)
-    kernels.rescale(rows.count, rows.active, scale, NULL if work.moment == POOLED else weights, logd)
+    kernels.rescale(rows.count, rows.active, scale, NULL if work.moment in (POOLED, DEBLURRED) else weights, logd)
     add_moments(work, rows, memory, sums)
 
 
 cdef void add_moments(const Work *work, const Rows *rows, char *memory, double *sums) noexcept nogil:
-    """sums (sums.size,) += the moments of the rows. IN memory: panel; logd: responsibilities, but for moment POOLED
-    times row weights; of moment RADIAL wr: log-densities. SCRATCH z, rz, of moment POOLED wr."""
+    """sums (sums.size,) += the moments of the rows. IN memory: panel; logd: responsibilities, but for moments POOLED
+    and DEBLURRED times row weights; of moment RADIAL wr: log-densities. SCRATCH z, rz, of moment POOLED wr."""
     cdef const cgmm_kernels *kernels = work.kernels
     cdef Py_ssize_t d = work.d, count = rows.count, active = rows.active
     cdef const char *panel = memory + work.scratch.panel
@@ -301,6 +304,9 @@ cdef void add_moments(const Work *work, const Rows *rows, char *memory, double *
     if work.moment == POOLED:
         kernels.moments_pooled(panel, count, d, active, work.means, r, memory + work.dense.row_weights, z, rz, wr,
                                n_k, first, second, sums + work.sums.overlap)
+    elif work.moment == DEBLURRED:
+        kernels.errors_moments(panel, memory + work.measured.packed, work.measured.diagonal, count, &work.mixture, r,
+                               memory + work.dense.row_weights, memory + work.measured.vectors, n_k, first, second)
     elif work.moment == RADIAL:
         kernels.moments_radial(panel, count, d, active, rows.components, r, wr, work.mixture.log_norm,
                                n_k, first, second)

@@ -47,14 +47,14 @@ cdef int TARGET = TARGET_COUNT - 1
 include "_work.pxi"
 
 FORMS = {"triangular": CGMM_TRIANGULAR, "diagonal": CGMM_DIAGONAL, "isotropic": CGMM_ISOTROPIC,
-         "masked": CGMM_MASKED}
-MOMENTS = {"full": FULL, "diag": DIAG, "radial": RADIAL, "pooled": POOLED, "masked": MASKED}
+         "masked": CGMM_MASKED, "covariances": CGMM_COVARIANCES, "variances": CGMM_VARIANCES}
+MOMENTS = {"full": FULL, "diag": DIAG, "radial": RADIAL, "pooled": POOLED, "masked": MASKED, "deblurred": DEBLURRED}
 PRUNED = (None, "full", "diag", "radial")    # the moments that a pass with a guide can add up; None: it only evaluates
 GUIDE_DIMENSIONS = CGMM_GUIDE
 BOXES = CGMM_BOXES
 CHUNK = CGMM_CHUNK_ROWS
 OUTPUTS = {"log_likelihood": LOG_LIKELIHOOD, "responsibilities": RESPONSIBILITIES,
-           "log_densities": LOG_DENSITIES, "labels": LABELS}
+           "log_densities": LOG_DENSITIES, "labels": LABELS, "truth": TRUTH}
 
 
 def available_targets():
@@ -175,6 +175,7 @@ include "_screened.pxi"
 include "_pass.pxi"
 include "_statistics.pxi"
 include "_missing.pxi"
+include "_errors.pxi"
 include "_regress.pxi"
 include "_near.pxi"
 include "_boxed.pxi"
@@ -192,10 +193,11 @@ include "_problems.pxi"
 PART = MOST_CHUNK    # rows: no chunk crosses its multiples
 
 
-def evaluate(X, density, output, int n_threads=1, guide=None, order=None):
+def evaluate(X, density, output, int n_threads=1, guide=None, order=None, errors=None):
     """A value for each row of X: "log_likelihood" (n,), "responsibilities" or "log_densities" (n,k) float64,
-    "labels" (n,) intp. With a guide and an order, as expectation; log_densities are never left out."""
-    cdef _Pass work = _Pass(X, density, None, None, output, None if output == "log_densities" else guide, order=order)
+    "labels" (n,) intp. With a guide and an order, or errors, as expectation; log_densities are never left out."""
+    cdef _Pass work = _Pass(X, density, None, None, output, None if output == "log_densities" else guide, order=order,
+                            errors=errors)
     cdef double[::1] out
     cdef Py_ssize_t[::1] labels
     cdef Py_ssize_t n = work.work.n, k = work.work.k

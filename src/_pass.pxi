@@ -30,7 +30,7 @@ cdef enum:
 cdef Py_ssize_t work_of_rows(const Work *work, Py_ssize_t rows) noexcept nogil:
     """Multiply-adds of a dense pass over so many rows, about."""
     cdef Py_ssize_t each = work.d
-    if work.mixture.form == CGMM_TRIANGULAR or work.moment == FULL:
+    if work.mixture.form in (CGMM_TRIANGULAR, CGMM_COVARIANCES) or work.moment == FULL:
         each *= work.d
     return rows * work.k * (each + 8)
 
@@ -66,6 +66,8 @@ cdef void lay_out(Work *work, Kind kind) noexcept nogil:
         lay_out_boxed(work)
     elif kind == PIECES:
         lay_out_pieces(work)
+    elif kind == MEASURED:
+        lay_out_measured(work)
     elif kind == K_MEANS:
         lay_out_k_means(work)
     elif kind == NEAREST:

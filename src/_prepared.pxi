@@ -9,10 +9,17 @@ cdef void *address(array) except? NULL:
     return view.buf
 
 
+cdef Py_ssize_t factor_values(const Work *work) noexcept nogil:
+    """Numbers in what all components have in the place of factors, where that is not triangular."""
+    cdef cgmm_form form = work.mixture.form
+    cdef Py_ssize_t d = work.d
+    return work.k * (1 if form == CGMM_ISOTROPIC else d * (d + 1) // 2 if form == CGMM_COVARIANCES else d)
+
+
 cdef Py_ssize_t factor_bytes(const Work *work) noexcept nogil:
     """Bytes of the factors of all components."""
-    cdef Py_ssize_t d = work.d
-    return align(work.k * (cgmm_factor_size(d) if work.mixture.form == CGMM_TRIANGULAR else d) * work.kernels.itemsize)
+    cdef bint triangular = work.mixture.form == CGMM_TRIANGULAR
+    return align((work.k * cgmm_factor_size(work.d) if triangular else factor_values(work)) * work.kernels.itemsize)
 
 
 cdef Py_ssize_t parameters_size(const Work *work) noexcept nogil:
@@ -52,7 +59,7 @@ cdef void load(Work *work, const double *means, const double *factor, const doub
     if form == CGMM_TRIANGULAR:
         work.kernels.pack_factor(k, d, factor, <void *> work.mixture.factor)
     else:
-        work.kernels.convert(factor, k if form == CGMM_ISOTROPIC else k * d, NULL, 1, <void *> work.mixture.factor)
+        work.kernels.convert(factor, factor_values(work), NULL, 1, <void *> work.mixture.factor)
     if work.whitener != NULL:
         work.kernels.pack_factor(1, d, whitener, <void *> work.whitener)
         memset(scratch, 0, k * d * sizeof(double))
@@ -96,7 +103,8 @@ cdef const Py_ssize_t[::1] checked_labels(known, Py_ssize_t n, Py_ssize_t k):
 cdef class _Pass:
     """A pass being prepared: the parameters in the layout of the kernels, and the memory that holds them.
 
-    With a guide it is SCREENED, or BOXED if that is of boxes, with groups PIECES; else of the kind that is asked for.
+    With a guide it is SCREENED, or BOXED if that is of boxes, with groups PIECES, with errors MEASURED; else of the
+    kind that is asked for.
     """
     cdef Work work
     cdef Kind kind
@@ -110,7 +118,7 @@ cdef class _Pass:
     cdef list arrays
 
     def __cinit__(self, X, density, row_weights=None, moment=None, output=None, guide=None,
-                  Py_ssize_t stands_for=0, groups=None, Kind kind=DENSE, known=None, order=None):
+                  Py_ssize_t stands_for=0, groups=None, Kind kind=DENSE, known=None, order=None, errors=None):
         cdef Work *work = &self.work
         cdef const double[:, ::1] means = density.means
         cdef const double[::1] log_norm = density.log_norm
@@ -122,7 +130,8 @@ cdef class _Pass:
         cdef const double *whitener = NULL
         cdef Py_ssize_t d, k
         bind(work, X)
-        if groups is not None:    # their rows are copied into doubles
+        work.measured.single_rows = work.kernels.itemsize == sizeof(float)
+        if groups is not None or errors is not None:    # their rows are copied into doubles
             work.kernels = TARGETS[TARGET].f64
         self.X, self.density, self.row_weights = X, density, row_weights
         d, k = work.d, means.shape[0]
@@ -154,8 +163,8 @@ cdef class _Pass:
             factor = &triangles[0, 0, 0]
         else:
             scale = np.ascontiguousarray(density.factor, dtype=np.float64).ravel()
-            if scale.shape[0] != (k if work.mixture.form == CGMM_ISOTROPIC else k * d):
-                raise ValueError("factor must be (k,d) or, isotropic, (k,)")
+            if scale.shape[0] != factor_values(work):
+                raise ValueError("factor must be (k,d), isotropic (k,), of rows with errors also (k,d(d+1)/2)")
             factor = &scale[0]
         if density.whitener is not None:
             triangle = density.whitener
@@ -181,6 +190,11 @@ cdef class _Pass:
         elif groups is not None:
             self.kind = PIECES
             self.set_groups(groups)
+        if errors is not None:
+            self.kind = MEASURED
+            self.set_errors(errors)
+        elif work.mixture.form in (CGMM_COVARIANCES, CGMM_VARIANCES):
+            raise ValueError("a density of covariances is one of rows with errors")
         lay_out(work, self.kind)
 
     cdef set_known(self, known, guide):
@@ -290,6 +304,24 @@ cdef class _Pass:
         to.chunks = <const Py_ssize_t *> address(groups.chunks)
         to.n_chunks = len(groups.chunks) - 1
         work.pieces.groups = to
+
+    cdef set_errors(self, errors):
+        """Prepare a MEASURED pass; errors (n,d) variances or (n,d,d) covariances, float or double, of any strides."""
+        cdef Work *work = &self.work
+        cdef Measured *to = &work.measured
+        cdef bint apart = work.mixture.form == CGMM_VARIANCES
+        if (errors.shape not in ((work.n, work.d), (work.n, work.d, work.d))
+                or errors.dtype not in (np.float32, np.float64)):
+            raise ValueError(f"errors of shape {errors.shape} do not fit {work.n} rows of {work.d} features")
+        if not (apart or work.mixture.form == CGMM_COVARIANCES) or (apart and errors.ndim == 3):
+            raise ValueError("rows with errors take a density of covariances, or of variances if errors are diagonal")
+        if work.moment not in (DEBLURRED, NONE) or (apart and work.output == TRUTH):
+            raise ValueError("rows with errors leave moments of their own")
+        self.arrays = [errors]
+        to.errors = <const char *> <size_t> errors.ctypes.data
+        to.single, to.diagonal = errors.dtype == np.float32, errors.ndim == 2
+        for axis in range(errors.ndim):
+            to.strides[axis] = errors.strides[axis]
 
     def __dealloc__(self):
         free(self.parameters)

@@ -153,7 +153,7 @@ cdef int seed(Clusters *of, const double *uniforms) except -1 nogil:
 # Seeds that are near to few rows
 
 
-cdef double *carve_aligned(double **free, Py_ssize_t count) noexcept nogil:
+cdef double *carve_aligned(Free *free, Py_ssize_t count) noexcept nogil:
     """As carve, of a memory aligned to 64 bytes, and so is what is taken."""
     return carve(free, (count + 7) // 8 * 8)
 
@@ -161,7 +161,7 @@ cdef double *carve_aligned(double **free, Py_ssize_t count) noexcept nogil:
 cdef Py_ssize_t carve_nearby(Nearby *to, const Clusters *of, double *memory) noexcept nogil:
     """OUT what `to` points to in a memory, and its sizes. Returns how many doubles that has."""
     cdef Py_ssize_t n = of.work.n, d = of.work.d, chunks = (n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS, places
-    cdef double *free = memory
+    cdef Free free = Free(memory, 0)
     to.blocks = (n + CGMM_NEARBY - 1) // CGMM_NEARBY
     to.boxes = (to.blocks + CGMM_BOXES - 1) // CGMM_BOXES
     to.sets = (to.boxes + CGMM_BOXES - 1) // CGMM_BOXES
@@ -178,14 +178,14 @@ cdef Py_ssize_t carve_nearby(Nearby *to, const Clusters *of, double *memory) noe
     to.counts = <Py_ssize_t *> carve_aligned(&free, of.trials)
     to.gains, to.sums = carve_aligned(&free, of.trials), carve_aligned(&free, chunks)
     to.stale = <bint *> carve_aligned(&free, chunks)
-    return free - memory
+    return free.taken
 
 
 cdef void order_nearby(Nearby *to, const Clusters *of) noexcept nogil:
     """OUT to.index: rows in an order in which neighbours stand together. SCRATCH to.found."""
     cdef const Work *work = &of.work
     cdef Py_ssize_t n = work.n, leaves = leaves_of(n, CGMM_NEARBY)
-    cdef double *free = to.found
+    cdef Free free = Free(to.found, 0)
     cdef Coordinates points = Coordinates(work.X, work.row_stride, work.column_stride, work.d,
                                           work.kernels.itemsize == sizeof(float), NULL)
     cdef Leaves of_rows

@@ -13,6 +13,8 @@ cdef extern from "simd/kernels.h" nogil:
         CGMM_DIAGONAL
         CGMM_ISOTROPIC
         CGMM_MASKED
+        CGMM_COVARIANCES
+        CGMM_VARIANCES
 
     ctypedef struct cgmm_mixture:
         cgmm_form form
@@ -73,6 +75,13 @@ cdef extern from "simd/kernels.h" nogil:
         void (*moments_pooled)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
                                const void *, const void *, void *, void *, void *, double *, double *,
                                double *, double *) noexcept nogil
+        void (*errors_pack)(const char *, const Py_ssize_t *, int, int, Py_ssize_t, Py_ssize_t, void *) noexcept nogil
+        void (*errors_densities)(const void *, const void *, int, Py_ssize_t, const cgmm_mixture *, void *,
+                                 void *) noexcept nogil
+        void (*errors_moments)(const void *, const void *, int, Py_ssize_t, const cgmm_mixture *, const void *,
+                               const void *, void *, double *, double *, double *) noexcept nogil
+        void (*errors_posterior)(const void *, const void *, int, Py_ssize_t, const cgmm_mixture *, const void *,
+                                 void *, void *) noexcept nogil
         void (*argmax)(Py_ssize_t, Py_ssize_t, const void *, void *, Py_ssize_t *) noexcept nogil
         void (*closer)(Py_ssize_t, Py_ssize_t, const void *, const double *, const double *, Py_ssize_t,
                        Py_ssize_t, double *, double *) noexcept nogil

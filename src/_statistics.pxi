@@ -96,11 +96,12 @@ cdef class Expectation:
     def __init__(self, density, moment, guide, Py_ssize_t n):
         self.density, self.moment, self.guide, self.n = density, moment, guide, n
 
-    def add(self, X, row_weights=None, int n_threads=1, known=None, order=None):
+    def add(self, X, row_weights=None, int n_threads=1, known=None, order=None, errors=None):
         """Rows X (m,d) float32 or float64, any strides; row_weights (m,) float64 or None; known (m,) intp, the
         component that each belongs to, −1 where it is not known, or None; order as order_of_rows, or None, for a guide
-        of boxes."""
-        self.last = _Pass(X, self.density, row_weights, self.moment, None, self.guide, self.n, known=known, order=order)
+        of boxes; errors of moment "deblurred"."""
+        self.last = _Pass(X, self.density, row_weights, self.moment, None, self.guide, self.n, known=known, order=order,
+                          errors=errors)
         if self.flat is None:
             self.flat = np.zeros(self.last.work.sums.size)
         self.last.run(n_threads, self.flat)
@@ -113,6 +114,8 @@ cdef class Expectation:
         cdef double[::1] sums = self.flat
         cdef Py_ssize_t d = work.d, k = work.k
         cdef Statistics to
+        if work.moment == DEBLURRED:
+            return self.of_truth(), 1.0
         shape = {FULL: (k, d, d), POOLED: (d, d), DIAG: (k, d), RADIAL: (k,)}[work.moment]
         n_k, first, second, shift = np.empty(k), np.empty((k, d)), np.empty(shape), np.empty((k, d))
         to.n_k, to.first = <double *> address(n_k), <double *> address(first)
@@ -125,9 +128,24 @@ cdef class Expectation:
             found += sums[SUM_OF_NOISE],
         return found, self.last.share(self.flat, self.rows)
 
+    cdef of_truth(self):
+        """What result gives first, of rows with errors: moments of the true values, "full", or "diag" of variances."""
+        cdef const Work *work = &self.last.work
+        cdef double[::1] sums = self.flat
+        cdef Py_ssize_t d = work.d, k = work.k
+        cdef bint apart = work.mixture.form == CGMM_VARIANCES
+        n_k, first = np.empty(k), np.empty((k, d))
+        second = np.empty((k, d)) if apart else np.empty((k, d, d))
+        scratch = np.empty(3 * d * d)
+        memcpy(address(n_k), &sums[work.sums.n_k], k * sizeof(double))
+        take_truth(work, &sums[0], <double *> address(scratch), <double *> address(first), <double *> address(second))
+        found = (n_k, first, second, sums[SUM_OF_LOGS], sums[SUM_OF_WEIGHTS],
+                 self.density.centre + self.last.centred_means())
+        return (*found, sums[SUM_OF_NOISE]) if work.noisy else found
 
-def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=None, known=None, order=None):
+
+def expectation(X, density, moment, row_weights=None, int n_threads=1, guide=None, known=None, order=None, errors=None):
     """The result of an Expectation over rows that are all at hand."""
     cdef Expectation whole = Expectation(density, moment, guide, len(X))
-    whole.add(X, row_weights, n_threads, known, order)
+    whole.add(X, row_weights, n_threads, known, order, errors)
     return whole.result()

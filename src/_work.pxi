@@ -4,8 +4,8 @@
 # beside it, what it is given and where its scratch begins, stands in a struct of its own, which no other kind reads.
 #
 # Where more would enter: a density with one more constant in its log-sum-exp has it beside Work.mixture, and softmax
-# reads it. Labels or error covariances of the rows stand beside Work.row_weights, and whoever takes rows by an index
-# takes them, too: fill_row_weights, total_weight, gather.
+# reads it. What goes with the rows stands beside Work.row_weights, and whoever takes rows by an index takes it, too:
+# fill_row_weights, total_weight, gather.
 
 cdef extern from *:
     """
@@ -36,17 +36,19 @@ cdef enum Kind:
     PIECES      # the same of rows some of whose values are missing (_missing.pxi)
     K_MEANS     # the nearest centre of each row (_k_means.pxi)
     NEAREST     # the same, without the centres that are too far away: labels only (_k_means.pxi)
+    MEASURED    # every component of every row, of rows with errors of measurement (_errors.pxi)
     CLOSER      # what each candidate for a centre would do (_k_means.pxi)
 
 
 cdef enum Moment:
-    # The second moments that a pass adds up; MASKED: those of DIAG, of rows with gaps; NONE: it adds up no moments.
-    FULL, DIAG, RADIAL, POOLED, MASKED, NONE
+    # The second moments that a pass adds up; MASKED: those of DIAG, of rows with gaps; DEBLURRED: of rows with errors,
+    # see errors_moments; NONE: it adds up no moments.
+    FULL, DIAG, RADIAL, POOLED, MASKED, DEBLURRED, NONE
 
 
 cdef enum Output:
     # What a pass leaves for each row.
-    NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS
+    NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS, TRUTH
 
 
 cdef struct Sums:
@@ -212,6 +214,21 @@ cdef struct Pieces:
     Py_ssize_t sums           # those of a piece
 
 
+cdef struct Measured:
+    # What a MEASURED pass is given, and its scratch beside that of Dense. All double.
+    const char *errors         # the errors of the rows, float if `single`
+    Py_ssize_t strides[3]
+    bint single
+    bint diagonal              # variances of the rows' features
+    bint single_rows           # X is float
+    Py_ssize_t rows            # (block,d), of rows that are float
+    Py_ssize_t packed          # errors, see errors_pack
+    Py_ssize_t vectors         # see errors_densities
+    Py_ssize_t truth           # see errors_posterior, of output TRUTH
+    double *means              # (n,d), of output TRUTH
+    double *covariances        # (n,d,d), or NULL
+
+
 cdef struct Work
 ctypedef void (*RunChunk)(const Work *, Py_ssize_t, char *, double *) noexcept nogil
 ctypedef void (*RunBlock)(const Work *, Py_ssize_t, Py_ssize_t, char *, double *) noexcept nogil
@@ -249,6 +266,7 @@ cdef struct Work:
     Nearest nearest
     Closer closer
     Pieces pieces
+    Measured measured
 
 
 cdef Py_ssize_t align(Py_ssize_t size) noexcept nogil:
@@ -300,14 +318,15 @@ cdef char *memory_of(Kept *kept, Py_ssize_t size) noexcept nogil:
 
 
 cdef void lay_out_sums(Work *work, Py_ssize_t matrix, Py_ssize_t overlap) noexcept nogil:
-    """OUT work.sums. Of moments FULL and POOLED, a matrix (d,d) and an overlap (k,k) have so many doubles."""
+    """OUT work.sums. Of moments FULL, DEBLURRED and POOLED, a matrix (d,d) and an overlap (k,k) have so many
+    doubles."""
     cdef Py_ssize_t d = work.d, k = work.k
     cdef Sums *sums = &work.sums
     sums.n_k = SUMS_BEFORE
     sums.first = sums.n_k + k
     sums.second = sums.first + k * d
     sums.overlap = sums.second
-    if work.moment == FULL:
+    if work.moment in (FULL, DEBLURRED):
         sums.overlap += k * matrix
     elif work.moment == POOLED:
         sums.overlap += matrix

@@ -77,7 +77,7 @@ def parser() -> ArgumentParser:
     fit.add_argument("data", metavar="DATA")
     fit.add_argument("-k", "--components", type=_count(1), required=True, metavar="K", help="number of components")
     fit.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
-    _add_learning(fit)
+    _add_errors(_add_learning(fit))
     _add_beliefs(fit)
     _add_labels(fit)
 
@@ -100,7 +100,7 @@ def parser() -> ArgumentParser:
         help="covariance families (default: all)",
     )
     select.add_argument("--criterion", choices=CRITERIA, default="bic", help="the smallest wins (default: bic)")
-    _add_learning(select)
+    _add_errors(_add_learning(select))
     _add_labels(select)
 
     classify = command(
@@ -168,7 +168,7 @@ def parser() -> ArgumentParser:
         "model.npz big.npy -o labels.npy",
         "model.npz data.csv | paste -d, data.csv - > labelled.csv",
     )
-    _add_applying(predict)
+    _add_errors(_add_applying(predict))
 
     responsibilities = command(
         verbs.responsibilities,
@@ -176,7 +176,7 @@ def parser() -> ArgumentParser:
         f"{DATA}\n\n{VALUES}",
         "model.npz data.csv -o probabilities.csv",
     )
-    _add_applying(responsibilities)
+    _add_errors(_add_applying(responsibilities))
 
     score = command(
         verbs.score,
@@ -186,7 +186,7 @@ def parser() -> ArgumentParser:
         "model.npz data.csv -o scores.npy",
         "model.npz data.csv --mean",
     )
-    _add_weights(_add_applying(score))
+    _add_errors(_add_weights(_add_applying(score)))
     score.add_argument("--mean", action="store_true", help="print the mean of all rows, and nothing else")
 
     sample = command(
@@ -228,7 +228,7 @@ def parser() -> ArgumentParser:
     return whole
 
 
-def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz", stops: bool = True) -> None:
+def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz", stops: bool = True) -> ArgumentGroup:
     """What all fits ask; stops : whether it can be said what --tol bounds."""
     command.add_argument("-o", "--output", type=_file, metavar="MODEL", help=saved)
     learning = command.add_argument_group("how it is fitted")
@@ -263,7 +263,7 @@ def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz
     )
     learning.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
     learning.add_argument("--verbose", action="store_true", help="tell on standard error how the fit goes")
-    _add_weights(_add_reading(command))
+    return _add_weights(_add_reading(command))
 
 
 def _add_beliefs(command: ArgumentParser) -> None:
@@ -326,8 +326,18 @@ def _add_reading(command: ArgumentParser) -> ArgumentGroup:
     return reading
 
 
-def _add_weights(reading: ArgumentGroup) -> None:
+def _add_weights(reading: ArgumentGroup) -> ArgumentGroup:
     reading.add_argument("--weights", metavar="COLUMN", help="column of row weights, by name or number")
+    return reading
+
+
+def _add_errors(reading: ArgumentGroup) -> None:
+    reading.add_argument(
+        "--error-columns",
+        metavar="LIST",
+        help="standard deviations of errors of measurement, a column for each that is read, in their order: the "
+        "mixture is that of the true values",
+    )
 
 
 def _add_labels(command: ArgumentParser) -> None:

@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 MOST_FEATURES, MOST_COMPONENTS = 8, 30  # That a table of components shows: more would not fit a terminal.
 
 
-def of_fit(model: GMM | BayesianGMM, X: ArrayLike | Table, sample_weight: Array | None, seconds: float) -> str:
+def of_fit(
+    model: GMM | BayesianGMM,
+    X: ArrayLike | Table,
+    sample_weight: Array | None,
+    errors: ArrayLike | None,
+    seconds: float,
+) -> str:
     """A model, and how well it explains the rows X from which it was learned in so many seconds."""
-    sums = model._evaluations(X, sample_weight).sums()
+    sums = model._evaluations(X, sample_weight, errors=errors).sums()
     weight = sums.total_weight
     weighted = f", of weight {weight:.6g}" * (weight != sums.n)
     rows = {"rows": f"{sums.n}{weighted}"}

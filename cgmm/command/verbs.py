@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from cgmm.tables.readers import Reader
-    from cgmm.types import Array, Labels, Rows
+    from cgmm.types import Array, Rows
 
     Model: TypeAlias = GMM | BayesianGMM
 
@@ -50,20 +50,20 @@ MOST_DRAWN = 100_000  # Rows in a picture, at most: of more, a sample is drawn.
 
 def fit(args: Namespace) -> None:
     """Fit a mixture, print what it is, save it."""
-    X, weights, labels = _learned_from(args)
+    X, companions = _learned_from(args)
     kind = BayesianGMM if args.bayesian else GMM
     model = kind(args.components, covariance_type=args.covariance, verbose=2 * args.verbose, **_settings(args))
     start = perf_counter()
     with progress.iterations() as callback, contextlib.redirect_stdout(sys.stderr):
         model.set_params(callback=callback)
-        model.fit(X, sample_weight=weights, labels=labels)
+        model.fit(X, **companions)
     seconds = perf_counter() - start
-    _conclude(args, model.set_params(verbose=0, callback=None), X, weights, seconds)
+    _conclude(args, model.set_params(verbose=0, callback=None), X, companions, seconds)
 
 
 def select(args: Namespace) -> None:
     """Fit mixtures of several sizes and families, print how they compare, save the best."""
-    X, weights, labels = _learned_from(args)
+    X, companions = _learned_from(args)
     start = perf_counter()
     with contextlib.redirect_stdout(sys.stderr):
         found = selection.select(
@@ -71,14 +71,13 @@ def select(args: Namespace) -> None:
             args.components,
             args.covariance,
             criterion=args.criterion,
-            sample_weight=weights,
-            labels=labels,
+            **companions,
             verbose=2 if args.verbose else int(progress.possible()),
             **_settings(args),
         )
     seconds = perf_counter() - start
     show(f"{found}\n")
-    _conclude(args, found.best, X, weights, seconds)
+    _conclude(args, found.best, X, companions, seconds)
 
 
 def classify(args: Namespace) -> None:
@@ -151,7 +150,7 @@ def _fits(args: Namespace, table: Table, data: Block) -> list[problems.Found]:
 def predict(args: Namespace) -> None:
     """Write the label of each row: its most probable component, or class."""
     model, table = _applied_to(args)
-    found = (model.predict(_named(model, block.rows)) for block in _watched(args, table))
+    found = (model.predict(_named(model, block.rows), *_errors(block)) for block in _watched(args, table))
     _write(args, table, ["label"], (labels.astype(str) if labels.dtype.hasobject else labels for labels in found))
 
 
@@ -164,7 +163,9 @@ def responsibilities(args: Namespace) -> None:
     def values() -> Iterator[Any]:
         for block in _watched(args, table):
             for start in range(0, len(block.rows), step):
-                yield model.predict_proba(_named(model, block.rows[start : start + step]))
+                some = slice(start, start + step)
+                errors = (some_of[some] for some_of in _errors(block))
+                yield model.predict_proba(_named(model, block.rows[some]), *errors)
 
     _write(args, table, names, values())
 
@@ -180,7 +181,7 @@ def score(args: Namespace) -> None:
 
     def values() -> Iterator[Any]:
         for block in _watched(args, table):
-            found = of(_named(model, block.rows))
+            found = of(_named(model, block.rows), *_errors(block))
             sums.append(_weighted(found, block.weights))
             yield found
 
@@ -234,17 +235,22 @@ def plot(args: Namespace) -> None:
         pyplot.close(drawn)
 
 
-def _learned_from(args: Namespace) -> tuple[Any, Array | None, Labels | None]:
-    """All rows, weights and known components of a fit; or, if they are large and quickly read anew, the table that has
-    rows and weights."""
+def _learned_from(args: Namespace) -> tuple[Any, dict[str, Any]]:
+    """All rows of a fit, and the arguments that bring their weights, known components and errors; or, if they are large
+    and quickly read anew, the table that has rows, weights and errors."""
     _check_output(args)
-    reader = _reader(args)
-    table = Table(reader, args.columns, args.weights, args.missing, args.labels)
+    reader, errors = _reader(args), args.error_columns
+    if args.labels is not None and errors is not None:
+        raise InvalidParameterError(
+            "--labels and --error-columns cannot be read together: GMM.fit takes both in Python"
+        )
+    table = Table(reader, args.columns, args.weights, args.missing, args.labels, errors)
     if args.labels is None and reader.binary and not reader.once and os.path.getsize(args.data) > LARGE:
-        return table, None, None
+        return table, {}
     data = gather(table, progress.watched(table.blocks()))
+    companions = {"sample_weight": data.weights}
     if args.labels is None:
-        return _framed(data.rows, table.names), data.weights, None
+        return _framed(data.rows, table.names), companions | _measured(data.errors)
     labels = table.labels(data.rows[:, -1])
     if labels.dtype.kind not in "iuf":
         raise InvalidParameterError(
@@ -252,7 +258,17 @@ def _learned_from(args: Namespace) -> tuple[Any, Array | None, Labels | None]:
             "with a column of texts, 'cgmm classify' learns to tell classes apart"
         )
     names = None if table.names is None else table.names[:-1]
-    return _framed(data.rows[:, :-1], names), data.weights, labels
+    return _framed(data.rows[:, :-1], names), companions | {"labels": labels}
+
+
+def _measured(errors: Rows | None) -> dict[str, Rows]:
+    """The argument that brings errors of measurement, where there are any."""
+    return {} if errors is None else {"error_covariances": errors}
+
+
+def _errors(block: Block) -> tuple[Rows, ...]:
+    """What a verb is given of a block beside its rows."""
+    return () if block.errors is None else (block.errors,)
 
 
 def _load(path: str) -> Model | GMMClassifier:
@@ -275,7 +291,10 @@ def _applied_to(args: Namespace) -> tuple[Model | GMMClassifier, Table]:
     columns = args.columns
     if columns is None and reader.names is not None:
         columns = summary.feature_names(model)
-    table = Table(reader, columns, getattr(args, "weights", None), model.missing)
+    errors = getattr(args, "error_columns", None)
+    if errors is not None and not isinstance(model, GMM):
+        raise InvalidParameterError(f"--error-columns are for a GMM, and {args.model} holds a {type(model).__name__}")
+    table = Table(reader, columns, getattr(args, "weights", None), model.missing, errors=errors)
     if table.d != model.n_features_in_:
         raise ValueError(
             f"{table.path} has {table.d} columns, but the model {model.n_features_in_} features: "
@@ -351,11 +370,11 @@ def _write(args: Namespace, table: Table, names: Sequence[str], blocks: Iterable
     write_rows(args.output, None if table.names is None else names, blocks)
 
 
-def _conclude(args: Namespace, model: Model, X: Any, weights: Array | None, seconds: float) -> None:
+def _conclude(args: Namespace, model: Model, X: Any, companions: Mapping[str, Any], seconds: float) -> None:
     """Save what was fitted, and tell what it is."""
     if args.output is not None:
         model.save(args.output)
-    show(summary.of_fit(model, X, weights, seconds))
+    show(summary.of_fit(model, X, companions.get("sample_weight"), companions.get("error_covariances"), seconds))
 
 
 def _check_output(args: Namespace) -> None:

@@ -123,6 +123,7 @@ def _about(arguments: Mapping[str, Any], data: Data, last: Parameters | None) ->
         "number of features": data.d,
         "type": str(data.dtype),
         **({"labels": _labels(data)} if data.labelled else {}),
+        **({"errors": _errors(data)} if data.measured else {}),
         "rows and weights": _digest(np.array([weight, data.counted]), mean, covariance, data.spread(256)),
     }
 
@@ -132,6 +133,13 @@ def _labels(data: Data) -> str:
     some = data.place.some(256).part.labels
     assert some is not None
     return f"{sorted(data.place.known().items())}, {_digest(some)[:8]}"
+
+
+def _errors(data: Data) -> str:
+    """What the errors of some rows are."""
+    some = data.place.some(256).part.errors
+    assert some is not None
+    return _digest(np.ascontiguousarray(some))[:8]
 
 
 def _digest(*arrays: Any) -> str:

@@ -17,7 +17,6 @@ from cgmm.mixture.noise import Noise
 from cgmm.mixture.target import Point
 from cgmm.rows import sampling
 from cgmm.rows.checks import check_enough_rows, check_known, check_responsibilities
-from cgmm.rows.data import Complete
 from cgmm.rows.enclosing import enclosing
 from cgmm.rows.floor import least_variances
 from cgmm.rows.open import open_rows
@@ -36,6 +35,10 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Names
 
 
+NO_BELIEFS = (
+    "BayesianGMM does not know errors of measurement: the expected log-density of a row would need the posterior of "
+    "its true value beside that of the parameters. GMM does, with a prior if there is to be one"
+)
 NOISE = 0.1  # The weight with which a noise component begins where a start does not say which rows are noise.
 
 
@@ -50,15 +53,27 @@ class Prepared(NamedTuple):
 
 
 def prepare(
-    X: Any, sample_weight: Any, asked: Request, k: int, rng: np.random.Generator, labels: Any = None
+    X: Any,
+    sample_weight: Any,
+    asked: Request,
+    k: int,
+    rng: np.random.Generator,
+    labels: Any = None,
+    errors: Any = None,
 ) -> Prepared:
-    """The rows, weights and known components of fits of up to k components, checked.
+    """The rows, weights, known components and errors of fits of up to k components, checked.
 
     Rows that come in blocks or chunks are read once: for the sample of a search with that generator.
     """
     first_pass = FirstPass(partial(_key_of, rng), partial(starts.sample_size, k))
-    opened = open_rows(X, sample_weight, asked.gaps, again=True, labels=labels)
+    if errors is not None and asked.beliefs is not None:
+        raise ValueError(NO_BELIEFS)
+    opened = open_rows(X, sample_weight, asked.gaps, again=True, labels=labels, errors=errors)
     data, names = opened.data(first_pass, asked.n_threads)
+    if data.measured and asked.beliefs is not None:
+        raise ValueError(NO_BELIEFS)
+    if asked.on_degenerate == "warn":
+        report.warn_of_swamped(data.swamped(), names)
     return Prepared(data, names, least_variances(data), noise_of(asked, data))
 
 
@@ -69,7 +84,7 @@ def noise_of(asked: Request, data: Data) -> Noise | None:
     if isinstance(asked.noise, str):
         box = enclosing(data, asked.gaps)
         return Noise(NOISE, -box.log_volume, box)
-    if asked.gaps and not isinstance(data, Complete):
+    if data.gapped:
         raise ValueError(
             "noise_component is a density of whole rows, and X has missing values: noise_component='uniform' knows "
             "that of what is observed, too"
@@ -82,22 +97,34 @@ def _key_of(rng: np.random.Generator) -> int:
     return sampling.key_of(copy.deepcopy(rng))
 
 
-def fit(asked: Request, X: Any, sample_weight: Any, last: State | None = None, labels: Any = None) -> State:
+def fit(
+    asked: Request,
+    X: Any,
+    sample_weight: Any,
+    last: State | None = None,
+    labels: Any = None,
+    errors: Any = None,
+) -> State:
     """The State of the best fit that a request asks for.
 
-    labels : the components of rows, −1 where they are not known, or None
+    labels : the components of rows, −1 where they are not known, or None;  errors : of measurement, or None
     last : the state that warm_start continues, if there is one
     """
-    return State.of(*found(asked, X, sample_weight, last, labels))
+    return State.of(*found(asked, X, sample_weight, last, labels, errors))
 
 
 def found(
-    asked: Request, X: Any, sample_weight: Any, last: State | None = None, labels: Any = None
+    asked: Request,
+    X: Any,
+    sample_weight: Any,
+    last: State | None = None,
+    labels: Any = None,
+    errors: Any = None,
 ) -> tuple[Search, Names | None]:
     """The same as the search that found it, and the names of the features."""
     rng, keeping = asked.generator(), asked.keeping
     checkpoint = None if keeping is None else Checkpoint(keeping.path, keeping.interval, rng)
-    prepared = prepare(X, sample_weight, asked, asked.k, rng, labels)
+    prepared = prepare(X, sample_weight, asked, asked.k, rng, labels, errors)
     if checkpoint and keeping:
         checkpoint.belongs_to(keeping.arguments, prepared.data, last and last.fit.parameters)
     whole = search(asked, prepared, rng, last, checkpoint=checkpoint)

@@ -35,7 +35,12 @@ HISTORY = 1000  # Log-likelihoods of batches that are kept, at most.
 
 
 def partial_fit(
-    asked: Request, X: Any, sample_weight: Any, last: State | Gathered | None, labels: Any = None
+    asked: Request,
+    X: Any,
+    sample_weight: Any,
+    last: State | Gathered | None,
+    labels: Any = None,
+    errors: Any = None,
 ) -> State | Gathered:
     """What is known after these rows, or blocks of rows.
 
@@ -48,7 +53,7 @@ def partial_fit(
             "component: one begins with the first rows, so start anew"
         )
     learner, known = Learner(asked), last
-    opened = open_stream(X, sample_weight, asked.gaps, labels)
+    opened = open_stream(X, sample_weight, asked.gaps, labels, errors)
     for names, batch in opened.batches(_features(last), asked.n_threads or 1):
         if known is last and last is not None:
             check_names(names, last.names)

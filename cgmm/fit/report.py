@@ -205,6 +205,19 @@ def _features(indices: list[int], names: Names | None) -> str:
     return f"Features {listed(known)} are"
 
 
+def warn_of_swamped(features: list[int], names: Names | None) -> None:
+    """Warn of features whose errors of measurement vary as much as their values do."""
+    if features:
+        known = features if names is None else [str(names[j]) for j in features]
+        told = _feature(features[0], names) if len(features) == 1 else f"features {listed(known)}"
+        errors.warn(
+            f"The errors of measurement vary as much as the values of {told}: little of the variance is left to the "
+            "true values, and the mixture is mostly the floor under it there. See that error_covariances are "
+            "variances, not standard deviations, in squared units of X.",
+            DegenerateWarning,
+        )
+
+
 def faults(fit: Fit, settings: Settings, names: Names | None = None) -> list[tuple[str, type[Warning]]]:
     """What is to be warned of in a fit: what was repaired in it or is doubtful, and that it was cut short."""
     found: list[tuple[str, type[Warning]]] = []

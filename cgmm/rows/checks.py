@@ -13,6 +13,7 @@ from cgmm import _kernels
 from cgmm.mixture.parameters import LARGEST_SINGLE
 from cgmm.rows import sampling
 from cgmm.rows.part import Part
+from cgmm.rows.row_errors import check_errors, shaped
 from cgmm.validation import check_array, first_not_within
 
 if TYPE_CHECKING:
@@ -60,13 +61,15 @@ def check_part(
     X = _check_table(given.rows, n_features, gaps, name)
     weights = check_weights(given.weights, len(X), some)
     X, complete = _check_values(harmless(X, weights, gaps), n_threads, of, gaps)
-    return Part(X, weights, check_labels(given.labels, len(X))), complete
+    errors = check_errors(given.errors, X, gaps)
+    return Part(X, weights, check_labels(given.labels, len(X)), errors), complete
 
 
 def part_again(rows: Rows, given: Part, gaps: bool) -> Part:
     """The part that rows and their companions are once more, after a first pass has checked their values."""
     row_weights = check_weights(given.weights, len(rows), some=False)
-    return Part(harmless(rows, row_weights, gaps), row_weights, check_labels(given.labels, len(rows)))
+    errors = shaped(given.errors, *rows.shape) if rows.ndim == 2 else None  # of another shape: that is said elsewhere
+    return Part(harmless(rows, row_weights, gaps), row_weights, check_labels(given.labels, len(rows)), errors)
 
 
 def harmless(X: Rows, weights: Array | None, gaps: bool) -> Rows:

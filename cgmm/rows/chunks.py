@@ -24,6 +24,7 @@ from cgmm.errors import BlockError
 from cgmm.rows.evaluation import NO_ROWS
 from cgmm.rows.part import Part
 from cgmm.rows.reading import naming_block
+from cgmm.rows.row_errors import NAME as ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,11 +49,11 @@ class Chunks:
     """The chunks of a collection and of what goes with its rows.
 
     array : the rows as a Dask array (n,d), n unknown or not;  d : int;  names : of the features, or None
-    rows, weights, labels : of each chunk, delayed
+    rows, weights, labels, errors : of each chunk, delayed
     numbers, lengths : of the chunks, and of their rows where those are known
     """
 
-    def __init__(self, X: Any, sample_weight: Any = None, labels: Any = None) -> None:
+    def __init__(self, X: Any, sample_weight: Any = None, labels: Any = None, errors: Any = None) -> None:
         _check_workers()
         self.array = _array("X", X, 2)
         self.names: Names | None = protocol.feature_names(X)
@@ -64,18 +65,21 @@ class Chunks:
             raise ValueError("X does not know how many columns it has: use X.compute_chunk_sizes()")
         self.d = int(self.array.shape[1])
         companions = {"sample_weight": sample_weight, "labels": labels}
+        if hasattr(errors, "__dask_graph__"):
+            companions[ERRORS] = errors
         given = {name: _companion(name, each, self.array) for name, each in companions.items() if each is not None}
         sources = dask.optimize(self.array, *given.values())
         self.rows, *found = [source.to_delayed(optimize_graph=False).ravel().tolist() for source in sources]
         known, none = dict(zip(given, found, strict=True)), [None] * len(self.rows)
-        self.weights, self.labels = (known.get(name, none) for name in companions)
+        self.weights, self.labels = known.get("sample_weight", none), known.get("labels", none)
+        self.errors = known.get(ERRORS, none) if ERRORS in known else [_of_all(errors, self.d)] * len(self.rows)
         self.numbers = list(range(len(self.rows)))
         self.lengths: Sequence[int | None] = [None if math.isnan(n) else int(n) for n in self.array.chunks[0]]
 
     def take(self, kept: Sequence[int], lengths: Sequence[int]) -> Self:
         """Some of them, now that the numbers of their rows are known."""
         other = copy.copy(self)
-        for name in ("rows", "weights", "labels", "numbers"):
+        for name in ("rows", "weights", "labels", "errors", "numbers"):
             setattr(other, name, [getattr(self, name)[at] for at in kept])
         other.lengths = lengths
         return other
@@ -117,7 +121,7 @@ class Chunks:
 
     def _failing(self) -> str:
         """The first chunk whose rows or weights cannot be computed, found by computing one after the other."""
-        for number, *chunk in zip(self.numbers, self.rows, self.weights, self.labels, strict=True):
+        for number, *chunk in zip(self.numbers, self.rows, self.weights, self.labels, self.errors, strict=True):
             try:
                 dask.compute(*chunk)
             except Exception:
@@ -134,7 +138,8 @@ class Chunks:
 
     def _tasks(self, of: Callable[[Chunk], Any]) -> list[Any]:
         task, shared = dask.delayed(_of_chunk, pure=False), one_value(of)
-        chunks = zip(self.numbers, self.firsts, self.lengths, self.rows, self.weights, self.labels, strict=True)
+        companions = self.weights, self.labels, self.errors
+        chunks = zip(self.numbers, self.firsts, self.lengths, self.rows, *companions, strict=True)
         return [task(shared, *chunk) for chunk in chunks]
 
 
@@ -160,20 +165,33 @@ def _array(name: str, collection: Any, dimensions: int) -> Any:
     return collection.to_dask_array()
 
 
+def _of_all(errors: Any, d: int) -> Any:
+    """Errors of all rows, which need no chunks, as one value of a graph."""
+    if errors is None:
+        return None
+    if np.shape(errors) not in ((d,), (d, d)):
+        raise TypeError(
+            f"{ERRORS} must be a Dask array, for X is in chunks, or those of all rows, of shape ({d},) or ({d}, {d}): "
+            f"use dask.array.from_array({ERRORS}, chunks=(X.chunks[0], ...))"
+        )
+    return one_value(np.asarray(errors))
+
+
 def _companion(name: str, values: Any, array: Any) -> Any:
-    """What goes with each row, weights or labels, as a Dask array chunked as the rows."""
+    """What goes with each row, weights, labels or errors, as a Dask array chunked as the rows."""
     (n, _), (rows, _) = array.shape, array.chunks
     if not hasattr(values, "__dask_graph__"):
         raise TypeError(
             f"{name} must be a Dask array or series, for X is in chunks: use "
             f"dask.array.from_array({name}, chunks=(X.chunks[0],))"
         )
-    found = _array(name, values, 1)
+    axes = max(2, min(values.ndim, 3)) if name == ERRORS else 1
+    found = _array(name, values, axes)
     if not math.isnan(n + found.shape[0]):
-        if found.shape != (n,):
+        if found.shape[0] != n:
             raise ValueError(f"{name} must have shape ({n},), one for each row, not {found.shape}")
-        found = found.rechunk((rows,))
-    if found.numblocks != (len(rows),):
+        found = found.rechunk((rows, *found.shape[1:]))
+    if found.numblocks != (len(rows), *[1] * (axes - 1)):
         raise ValueError(f"{name} has {found.numblocks[0]} chunks, and X has {len(rows)}: give it X's")
     return found
 

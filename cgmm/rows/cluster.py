@@ -20,7 +20,6 @@ from cgmm.rows.checks import (
     check_features,
     check_observed,
     check_part,
-    check_rows,
     filled,
     has_small_column,
     not_vanishing,
@@ -56,6 +55,7 @@ class Found(NamedTuple):
     weighty : how many weights there are of each exponent, or None
     sample : of the rows of positive weight, of which there are `counted`
     labels : how many of them have each label, or None
+    error_axes : as of a Place
     """
 
     n: int
@@ -67,6 +67,7 @@ class Found(NamedTuple):
     counted: int
     sample: InMemory
     labels: Counter[int] | None
+    error_axes: int
 
 
 class Agreed(NamedTuple):
@@ -111,6 +112,7 @@ class Chunked(Place):
             raise nothing_counts(self.n)
         if not np.isfinite(sum(some.weight for some in found)):
             raise ValueError("the row weights have no finite sum")
+        self.error_axes = max(some.error_axes for some in found)
         weighty = [some.weighty for some in found if some.weighty is not None]
         self.weighty = reduce(operator.add, weighty) if weighty else None
         labels = [some.labels for some in found if some.labels is not None]
@@ -168,8 +170,9 @@ class Chunked(Place):
         n_threads: int | None = None,
         guide: AnyGuide | None = None,
         known: bool = False,
+        measured: bool = False,
     ) -> tuple[SufficientStatistics, float]:
-        work = self._total(partial(_expectation, density, moment, self.n_threads, guide, known))
+        work = self._total(partial(_expectation, density, moment, self.n_threads, guide, known, measured))
         return work.statistics, work.rows / self.n
 
     def accuse(self) -> None:
@@ -220,6 +223,7 @@ def _find(d: int, size: int, key: int, gaps: bool, chunk: Chunk) -> Found:
         counted=data.counted,
         sample=data.sample(size, np.random.default_rng([key, chunk.at])),
         labels=None if part.labels is None else data.known(),
+        error_axes=data.error_axes,
     )
 
 
@@ -243,12 +247,13 @@ def _expectation(
     n_threads: int,
     guide: AnyGuide | None,
     known: bool,
+    measured: bool,
     data: InMemory,
     first_row: int,
 ) -> Work:
-    statistics, share = data.expectation(density, moment, n_threads, guide, known)
+    statistics, share = data.expectation(density, moment, n_threads, guide, known, measured)
     if not np.isfinite(statistics.first).all():  # then the rows have changed
-        check_rows(data.part.rows)
+        check_observed(data.part.rows, None, 1, measured)
     return Work(statistics, share * data.n)
 
 
@@ -280,6 +285,11 @@ class Lazy(Evaluations):
 
     def values(self, of: Callable[[Evaluation], Any], none: Any) -> Any:
         """A Dask array, chunked as the rows are."""
+        if any(errors is not None for errors in self.chunks.errors):
+            raise TypeError(
+                "X is in chunks, and values of rows with errors are computed of rows in memory: dask.array.map_blocks "
+                "of the method, with X and error_covariances, does it in each"
+            )
         array = self.chunks.array
         return array.map_blocks(
             _values,
@@ -331,11 +341,11 @@ def _values(
 class Collection:
     """What a user hands over as a Dask collection: see cgmm.rows.opened.Opened."""
 
-    def __init__(self, X: Any, sample_weight: Any, gaps: bool, labels: Any = None) -> None:
-        self.X, self.sample_weight, self.gaps, self.labels = X, sample_weight, gaps, labels
+    def __init__(self, X: Any, sample_weight: Any, gaps: bool, labels: Any = None, errors: Any = None) -> None:
+        self.X, self.sample_weight, self.gaps, self.labels, self.errors = X, sample_weight, gaps, labels, errors
 
     def _chunks(self) -> Chunks:
-        return Chunks(self.X, self.sample_weight, self.labels)
+        return Chunks(self.X, self.sample_weight, self.labels, self.errors)
 
     def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         chunks = self._chunks()
@@ -349,4 +359,4 @@ class Collection:
 
     def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
         """All rows in memory, as one batch."""
-        return AtHand(self.X, self.sample_weight, self.gaps, self.labels).batches(d, n_threads)
+        return AtHand(self.X, self.sample_weight, self.gaps, self.labels, self.errors).batches(d, n_threads)

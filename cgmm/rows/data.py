@@ -23,7 +23,7 @@ from cgmm.rows.unlikely import Unlikely, Worst
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, Self
+    from typing import Any, ClassVar, Self
 
     from cgmm.mixture.density import Density
     from cgmm.mixture.model import Model
@@ -103,6 +103,13 @@ class Data(ABC):
 
     # What a row is
 
+    gapped: ClassVar = False  # Whether values are missing.
+    measured: ClassVar = False  # Whether there are errors of measurement, which count.
+
+    @abstractmethod
+    def check_columns(self) -> None:
+        """ValueError: there is a feature of which nothing is known, or too little to begin."""
+
     @abstractmethod
     def at_hand(self) -> Part | None:
         """All rows, if they are in memory and lack nothing."""
@@ -125,6 +132,10 @@ class Data(ABC):
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
         """A value for each row in memory: "log_likelihood" (n,), "responsibilities" (n,k), "labels" (n,)."""
 
+    def truth(self, parameters: Parameters, covariances: bool, n_threads: int) -> tuple[Array, Array | None]:
+        """Means and covariances, if they are wanted, of the true values of rows in memory."""
+        raise ValueError("denoise needs the error_covariances of the rows: without errors they are the true values")
+
     @abstractmethod
     def moments(self) -> tuple[float, Array, Array]:
         """The weight of all rows, their mean (d,) and their covariance (d,d)."""
@@ -141,9 +152,18 @@ class Data(ABC):
     def filled(self, parameters: Parameters, n_threads: int) -> Part:
         """The rows in memory, whose gaps are filled as a mixture expects."""
 
+    def explained(self, parameters: Parameters, n_threads: int) -> tuple[Array, Part]:
+        """How likely each row in memory is (n,), so that rows can be compared, and the rows without gaps."""
+        part = self.filled(parameters, n_threads)
+        return _kernels.evaluate(part.rows, parameters.density, "log_likelihood", n_threads), part
+
     @abstractmethod
     def worst(self, parameters: Parameters, count: int, n_threads: int | None) -> Worst:
         """Up to `count` different rows of positive weight and the least log-likelihoods, the worst first."""
+
+    def swamped(self) -> list[int]:
+        """The features whose errors of measurement vary as much as their values do: nothing is left to be fitted."""
+        return []
 
     # Sums over blocks
 
@@ -163,6 +183,9 @@ class Data(ABC):
 
 class Complete(Data):
     """Rows that lack nothing."""
+
+    def check_columns(self) -> None:
+        pass
 
     def at_hand(self) -> Part | None:
         memory = self.place.in_memory
@@ -252,7 +275,7 @@ def _of_block(kind: type[Data], of: Callable[[Data], T], block: InMemory) -> T:
 def _unlikely(
     kind: type[Data], parameters: Parameters, most: int, n_threads: int, piece: InMemory, first_row: int
 ) -> Unlikely:
-    return Unlikely.of(parameters, most, n_threads, kind(piece).filled(parameters, n_threads), first_row)
+    return Unlikely.of(*kind(piece).explained(parameters, n_threads), most, first_row)
 
 
 def _extent_of_piece(piece: InMemory, first_row: int) -> Extent:

@@ -93,6 +93,10 @@ class Evaluation:
         for start in range(0, self.data.n, ROWS_AT_A_TIME):
             yield replace(self, data=self.data.cut(slice(start, start + ROWS_AT_A_TIME)))
 
+    def truth(self, covariances: bool) -> tuple[Array, Array | None]:
+        """Means (n,d) and covariances (n,d,d), if they are wanted, of the true values of rows with errors."""
+        return self.data.truth(self.parameters, covariances, self.n_threads)
+
     def log_predictive(self) -> Array:
         """The posterior predictive log-density of each row."""
         assert isinstance(self.parameters, Posterior)
@@ -158,6 +162,11 @@ class Evaluations:
         parts = (part for block in self.blocks for part in block.parts())
         found = (impute(part.parameters, part.data.part.rows, rng, part.n_threads) for part in parts)
         return joined([_single(values) if single else values for values in found])
+
+    def truth(self, covariances: bool) -> tuple[Array, Array | None]:
+        """As of an Evaluation, of all rows."""
+        means, spreads = zip(*(block.truth(covariances) for block in self.blocks), strict=True)
+        return joined(list(means)), joined(list(spreads)) if covariances else None
 
     def total(self, of: Callable[[Evaluation], T]) -> T:
         """Σ of(block)."""

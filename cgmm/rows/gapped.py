@@ -65,8 +65,9 @@ class Gapped(Data):
         """Rows in memory that show something of each feature."""
         return self if self.place.in_memory else Gapped(self.place.some(sampling.MOST_SPREAD))
 
+    gapped = True
+
     def check_columns(self) -> None:
-        """ValueError: there is a feature of which nothing is known, or too little to begin."""
         shown = self.shown.part
         if self.shown is self:
             check_columns(shown)

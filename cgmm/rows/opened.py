@@ -16,9 +16,11 @@ from cgmm.rows.checks import MOST_ROWS, check_part, has_small_column, of_order_o
 from cgmm.rows.data import Complete, Data
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.gapped import Gapped
+from cgmm.rows.measured import GappedMeasured, Measured
 from cgmm.rows.part import Part, joined
 from cgmm.rows.place import InMemory, by_label
 from cgmm.rows.reading import agreed, count_of, names_of, naming_block, read
+from cgmm.rows.row_errors import alike
 from cgmm.rows.streams import Streamed
 
 if TYPE_CHECKING:
@@ -57,13 +59,15 @@ class Batch:
         return by_label(self.part)
 
     def and_then(self, other: Batch) -> Batch:
-        """Both as one, in memory of its own; rows without weights count one each where others have some, and rows
-        without labels are of unknown components where others are known."""
+        """Both as one, in memory of its own. Where others have weights, labels or errors, rows without weights count
+        one each, rows without labels are of unknown components, and rows without errors are exact."""
         parts = [self.part, other.part]
         if any(part.weights is not None for part in parts):
             parts = [part if part.weights is not None else _counting_one(part) for part in parts]
         if any(part.labels is not None for part in parts):
             parts = [part if part.labels is not None else _unlabelled(part) for part in parts]
+        if any(part.errors is not None for part in parts):
+            parts = alike(parts)
         return Batch(joined(parts), self.complete and other.complete)
 
 
@@ -87,10 +91,10 @@ class Opened(Protocol):
 
 
 class AtHand:
-    """An array, or what becomes one, its weights, and the components that are known."""
+    """An array, or what becomes one, its weights, the components that are known, and errors of measurement."""
 
-    def __init__(self, X: Any, sample_weight: Any, gaps: bool, labels: Any = None) -> None:
-        self.X, self.gaps, self.part = X, gaps, Part(X, sample_weight, labels)
+    def __init__(self, X: Any, sample_weight: Any, gaps: bool, labels: Any = None, errors: Any = None) -> None:
+        self.X, self.gaps, self.part = X, gaps, Part(X, sample_weight, labels, errors)
 
     @property
     def names(self) -> Names | None:
@@ -99,8 +103,7 @@ class AtHand:
     def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         names = self.names
         data = _checked(self.part, self.gaps, None, threads(n_threads))
-        if isinstance(data, Gapped):
-            data.check_columns()
+        data.check_columns()
         return data, names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
@@ -174,7 +177,7 @@ def check_names(names: Names | None, fitted: Names | None, name: str = "GMM") ->
 
 def data_of(part: Part, complete: bool) -> Data:
     """Rows in memory, with the user's weights, as data."""
-    kind = Complete if complete else Gapped
+    kind = _kind(complete, part.errors is not None)
     if part.labels is not None and (part.labels < 0).all():
         part = part._replace(labels=None)
     if part.weights is None:
@@ -185,11 +188,16 @@ def data_of(part: Part, complete: bool) -> Data:
 
 def data_at(place: Place, complete: bool) -> Data:
     """Rows somewhere, as data; ValueError where gaps leave too little of a feature."""
-    if complete:
-        return Complete(place)
-    data = Gapped(place)
+    data = _kind(complete, place.error_axes > 0)(place)
     data.check_columns()
     return data
+
+
+def _kind(complete: bool, measured: bool) -> type[Data]:
+    """What rows are."""
+    if measured:
+        return Measured if complete else GappedMeasured
+    return Complete if complete else Gapped
 
 
 def _checked(

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from cgmm.types import Array, Labels, Rows
+    from cgmm.types import Array, Labels, RowErrors, Rows
 
 
 class Part(NamedTuple):
@@ -18,13 +18,15 @@ class Part(NamedTuple):
 
     weights : (n,) or None
     labels : (n,) the component to which each row is known to belong, −1 where it is not known; or None
+    errors : (n,d) the variances, or (n,d,d) the covariances, of the errors with which each row was measured; or None
 
-    Covariances of errors would be a further field: whatever is done to companions is done by the methods here.
+    Whatever is done to companions is done by the methods here.
     """
 
     rows: Rows
     weights: Array | None = None
     labels: Labels | None = None
+    errors: RowErrors | None = None
 
     @property
     def companions(self) -> tuple[Any, ...]:

@@ -90,7 +90,7 @@ class Patterns:
             place = InMemory(self.part)
             return place.expectation(parameters.density, parameters.moment, n_threads, known=known)[0]
         moment, groups, density = parameters.moment, self._groups(parameters), _observed_density(parameters)
-        rows, row_weights, labels = self.part
+        rows, row_weights, labels, _ = self.part
         found = _kernels.expectation_of_groups(
             rows, density, moment, groups, row_weights, threads(n_threads), labels if known else None
         )

@@ -48,7 +48,7 @@ class Place(ABC):
     n, d : rows and features;  dtype : float32 or float64, of all parts
     exponent : the weights are 2^−exponent times the user's, so that the largest is of order one: float32 can hold them,
     and their sums are numbers, whatever the user's are
-    labelled : whether the component of some row is known
+    labelled : whether the component of some row is known;  error_axes : of the errors of rows, 2 or 3, or 0 without any
     """
 
     n: int
@@ -57,6 +57,7 @@ class Place(ABC):
     exponent = 0
     passes: Passes
     labelled: bool
+    error_axes = 0
 
     @property
     @abstractmethod
@@ -110,10 +111,12 @@ class Place(ABC):
         n_threads: int | None = None,
         guide: AnyGuide | None = None,
         known: bool = False,
+        measured: bool = False,
     ) -> tuple[SufficientStatistics, float]:
         """One pass over rows without gaps: the statistics, and the share of the dense work that was done.
 
         known : a row whose component is known belongs to that one alone; there is no guide then
+        measured : the errors of rows count, which may have gaps then; there is no guide
         """
 
     @abstractmethod
@@ -139,11 +142,13 @@ class Local(Place):
         n_threads: int | None = None,
         guide: AnyGuide | None = None,
         known: bool = False,
+        measured: bool = False,
     ) -> tuple[SufficientStatistics, float]:
         sums, n_threads = _kernels.Expectation(density, moment, guide, self.n), self.threads(n_threads)
         order = self.order(n_threads) if isinstance(guide, Boxes) else None
         for part in self.parts():
-            sums.add(part.rows, part.weights, n_threads, part.labels if known else None, order)
+            labels, errors = part.labels if known else None, part.errors if measured else None
+            sums.add(part.rows, part.weights, n_threads, labels, order, errors)
         found, share = sums.result()
         return SufficientStatistics.of_pass(found, moment, self.exponent), share
 
@@ -178,6 +183,7 @@ class InMemory(Local):
         self.part, self.exponent, self.passes = part, exponent, passes or Passes()
         (self.n, self.d), self.dtype = part.rows.shape, part.rows.dtype
         self.labelled = part.labels is not None
+        self.error_axes = 0 if part.errors is None else part.errors.ndim
         self._order: Order | None = None
 
     def order(self, n_threads: int) -> Order | None:

@@ -16,16 +16,21 @@ from cgmm.errors import BlockError
 from cgmm.rows.checks import check_labels, check_weights
 from cgmm.rows.part import Part
 from cgmm.rows.place import CUT
+from cgmm.rows.row_errors import shaped
 from cgmm.tables import npy
 from cgmm.tables.origin import is_special, naming_input
 
 if TYPE_CHECKING:
-    from cgmm.types import Array, Labels
+    pass
 
 # Bytes of a mapped file in a block: enough for the disk to read on, and little beside memory.
 BRING_WEIGHTS = "sample_weight is for arrays: X comes in blocks, each of which brings its weights, (rows, weights)"
 BRING_LABELS = (
     "labels are for arrays: X comes in blocks, each of which brings its labels, (rows, weights or None, labels)"
+)
+BRING_ERRORS = (
+    "error_covariances are for arrays: X comes in blocks, each of which brings those of its rows, (rows, weights or "
+    "None, labels or None, error covariances)"
 )
 MAPPED_BYTES = 1 << 23
 SEQUENTIAL, NORMAL, DROP = (getattr(mmap, f"MADV_{name}", None) for name in ("SEQUENTIAL", "NORMAL", "DONTNEED"))
@@ -45,13 +50,14 @@ class Source(Protocol):
     def mapped(self) -> bool: ...
 
     def blocks(self) -> Iterator[tuple[Any, ...]]:
-        """Each an array-like (m,d), and weights (m,) or None; perhaps labels (m,), too, as those of cgmm.rows.part."""
+        """Each an array-like (m,d), and weights (m,) or None; perhaps labels (m,) and errors, too, as cgmm.rows.part
+        has them."""
         ...
 
 
 class Iterated:
     """Those of an iterable, or of what a function returns: arrays, or pairs of an array and weights, or these with
-    labels."""
+    labels, or with labels and errors."""
 
     names = None
     mapped = False
@@ -64,10 +70,10 @@ class Iterated:
         if not isinstance(blocks, Iterable):
             raise BlockError(f"X is a function, which is to return an iterator of blocks, not {blocks!r}")
         for at, block in enumerate(blocks):
-            if isinstance(block, tuple) and len(block) not in (2, 3):
+            if isinstance(block, tuple) and len(block) not in (2, 3, 4):
                 raise BlockError(
                     f"block {at} is a tuple of {len(block)}: give rows, or a pair of rows and their weights, or these "
-                    "and their labels"
+                    "and their labels, or all and their error covariances"
                 )
             yield block if isinstance(block, tuple) else (block, None)
 
@@ -82,13 +88,14 @@ class Mapped:
     names = None
     mapped = True
 
-    def __init__(self, X: np.memmap[Any, Any], weights: Array | None = None, labels: Labels | None = None) -> None:
-        self.X, self.weights, self.labels = X, weights, labels
+    def __init__(self, X: np.memmap[Any, Any], *companions: Any) -> None:
+        """companions : weights, labels and errors of all rows, or None for any of them"""
+        self.X, self.companions = X, companions
         self.rows = max(1, MAPPED_BYTES // (CUT * X.strides[0])) * CUT
 
     def blocks(self) -> Iterator[tuple[Any, ...]]:
         X = np.asarray(self.X)
-        part_of_all = Part(X, self.weights, self.labels)
+        part_of_all = Part(X, *self.companions)
         self._advise(X, SEQUENTIAL)
         try:
             for start in range(0, len(X), self.rows):
@@ -134,24 +141,33 @@ def is_dask(X: Any) -> bool:
     return hasattr(X, "__dask_graph__") and hasattr(X, "to_delayed")
 
 
-def source_of(X: Any, sample_weight: Any = None, gaps: bool = False, labels: Any = None) -> Source | None:
+def source_of(
+    X: Any, sample_weight: Any = None, gaps: bool = False, labels: Any = None, errors: Any = None
+) -> Source | None:
     """The source that X is, or None: then it is an array, or what becomes one. Of files that it names, cells may be
     empty if `gaps`."""
     if type(X) is np.ndarray:  # most often
         return None
     mapped = X if _is_map(X) and X.nbytes >= LEAST_MAPPED else _map(X)
     if mapped is not None and _is_native(mapped):
-        return Mapped(mapped, check_weights(sample_weight, len(mapped)), check_labels(labels, len(mapped)))
-    brings = sample_weight is not None or labels is not None
+        return Mapped(mapped, *_companions(mapped, sample_weight, labels, errors))
+    brings = sample_weight is not None or labels is not None or errors is not None
     if mapped is not None and (_would_be_copied(mapped) if mapped is X else brings):
-        n = len(mapped)
-        return Iterated(partial(_slices, mapped, check_weights(sample_weight, n), check_labels(labels, n)))
+        return Iterated(partial(_slices, mapped, _companions(mapped, sample_weight, labels, errors)))
     found = _blocks_of(X, gaps)
     if found is not None and sample_weight is not None:
         raise TypeError(BRING_WEIGHTS)
     if found is not None and labels is not None:
         raise TypeError(BRING_LABELS)
+    if found is not None and errors is not None:
+        raise TypeError(BRING_ERRORS)
     return found
+
+
+def _companions(X: Any, sample_weight: Any, labels: Any, errors: Any) -> tuple[Any, ...]:
+    """What goes with the rows of a map, checked but for the values of errors, which are looked at block by block."""
+    n, d = X.shape
+    return check_weights(sample_weight, n), check_labels(labels, n), shaped(errors, n, d)
 
 
 def check_lasting(X: Any) -> None:
@@ -196,13 +212,13 @@ def _would_be_copied(X: Any) -> bool:
     return X.ndim == 2 and X.dtype.kind in "biuf" and not (X.dtype in (np.float32, np.float64) and X.dtype.isnative)
 
 
-def _slices(X: Any, weights: Array | None, labels: Labels | None) -> Iterator[tuple[Any, ...]]:
+def _slices(X: Any, companions: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     """The rows of a map that must be converted, part by part."""
     rows = max(1, MAPPED_BYTES // (8 * X.shape[1]))
     for start in range(0, len(X), rows):
         part = slice(start, start + rows)
         check_length(X, X[part])
-        yield np.asarray(X[part]), *(None if each is None else each[part] for each in (weights, labels))
+        yield np.asarray(X[part]), *(None if each is None else each[part] for each in companions)
 
 
 def _blocks_of(X: Any, gaps: bool) -> Source | None:

@@ -24,6 +24,7 @@ from cgmm.rows.checks import (
 from cgmm.rows.part import Part
 from cgmm.rows.place import CUT, InMemory, Local, Passes, by_label, kept
 from cgmm.rows.reading import AHEAD, agreed, count_of, names_of, naming_block, nothing_counts, read, read_ahead, recut
+from cgmm.rows.row_errors import axes_of, told_of
 from cgmm.validation import check_array
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class Streamed(Local):
                 raise BlockError(f"block {at} has {'no ' * (row_weights is None)}weights, unlike those before it")
             if self.n and (part.labels is None) != (self.by_label is None):
                 raise BlockError(f"block {at} has {'no ' * (part.labels is None)}labels, unlike those before it")
+            if self.n and len(part.rows) and axes_of(part) != self.error_axes:
+                raise BlockError(f"block {at} has {told_of(axes_of(part))}, unlike those before it")
             self.lengths.append(len(part.rows))
             self.types.append(block_type(block))
             if not len(part.rows):
@@ -95,6 +98,7 @@ class Streamed(Local):
                 self.weighty += by_exponent(row_weights)
             if part.labels is not None:
                 self.by_label = (self.by_label or Counter()) + by_label(part)
+            self.error_axes = axes_of(part)
             self.n, self.d = self.n + len(part.rows), part.rows.shape[1]
             self.dtype = np.result_type(self.dtype, part.rows)
             yield part
@@ -106,7 +110,8 @@ class Streamed(Local):
             if not count_of(block):
                 weights = None if block.weights is None else np.empty(0)
                 labels = None if block.labels is None else np.empty(0, dtype=np.intp)
-                return Part(np.empty((0, self.d)), weights, labels)
+                errors = None if block.errors is None else np.empty((0, self.d))
+                return Part(np.empty((0, self.d)), weights, labels, errors)
             part, complete = check_part(block, self.d or None, self.n_threads, self.gaps, of=MOST_ROWS, some=False)
             self.complete = self.complete and complete
             return part
@@ -138,6 +143,8 @@ class Streamed(Local):
             raise BlockError(f"block {at} has {'no ' * (part.weights is None)}weights, unlike in the first pass")
         if expected and (part.labels is None) != (self.by_label is None):
             raise BlockError(f"block {at} has {'no ' * (part.labels is None)}labels, unlike in the first pass")
+        if expected and axes_of(part) != self.error_axes:
+            raise BlockError(f"block {at} has {told_of(axes_of(part))}, unlike in the first pass")
         now, before = block_type(given), self.types[at] if expected else None
         if expected and now != before:
             raise BlockError(f"block {at} is of type {now}, and was of type {before} in the first pass")
@@ -156,8 +163,9 @@ class Streamed(Local):
         n_threads: int | None = None,
         guide: AnyGuide | None = None,
         known: bool = False,
+        measured: bool = False,
     ) -> tuple[SufficientStatistics, float]:
-        found, share = super().expectation(density, moment, n_threads, guide, known)
+        found, share = super().expectation(density, moment, n_threads, guide, known, measured)
         if not (np.isfinite(found.first).all() and found.total_weight):
             self.accuse()
         return found, share

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from cgmm import _kernels
-
 if TYPE_CHECKING:
     from typing import Self
 
-    from cgmm.mixture.model import Model
     from cgmm.rows.part import Part
     from cgmm.types import Array, Labels, Rows
 
@@ -41,10 +38,9 @@ class Unlikely:
     most: int
 
     @classmethod
-    def of(cls, model: Model, most: int, n_threads: int, part: Part, first_row: int) -> Self:
-        """Those of rows without gaps, whose first has that index."""
+    def of(cls, values: Array, part: Part, most: int, first_row: int) -> Self:
+        """Those of rows without gaps, of which these are the log-likelihoods (n,); the first has that index."""
         rows, row_weights = part.rows, part.weights
-        values = _kernels.evaluate(rows, model.density, "log_likelihood", n_threads)
         log_likelihood = float(values.sum() if row_weights is None else (row_weights * values).sum())
         if row_weights is not None:
             values = np.where(row_weights > 0, values, np.inf)

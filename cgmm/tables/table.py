@@ -30,10 +30,13 @@ T = TypeVar("T")
 
 
 class Block(NamedTuple):
-    """Some rows (m,d), float32 or float64, and their weights (m,) or None."""
+    """Some rows (m,d), float32 or float64, and their weights (m,) or None; labels, which files do not have; and the
+    variances (m,d) of their errors, or None: as cgmm.rows.part has them."""
 
     rows: Rows
     weights: Array | None
+    labels: None = None
+    errors: Rows | None = None
 
 
 class Frame(NamedTuple):
@@ -65,6 +68,8 @@ class Table:
     by : str, optional
         A column of labels, by name or number: it is the last of the chosen columns, and `labels` tells what its values
         mean.
+    errors : str or sequence of str, optional
+        Columns of the standard deviations of errors of measurement, one for each chosen column, in their order.
 
     Attributes
     ----------
@@ -88,11 +93,13 @@ class Table:
         weights: str | None = None,
         missing: Missing = "error",
         by: str | None = None,
+        errors: str | Sequence[str] | None = None,
     ) -> None:
         self._reader, self._gaps = reader, check_missing(missing)
         self._weights, self._by = self._find_one("weights", weights), self._find_one("labels", by)
+        self._errors = [] if errors is None else [j for item in self._items(errors) for j in self._find(item)]
         if columns is None:
-            others = (*self._weights, *self._by, *reader.labels)
+            others = (*self._weights, *self._by, *self._errors, *reader.labels)
             self._columns = [j for j in range(reader.width) if j not in others]
         else:
             self._columns = [j for item in self._items(columns) for j in self._find(item)]
@@ -103,23 +110,41 @@ class Table:
         self.names = None if reader.names is None else tuple(reader.names[j] for j in self._columns)
         self.d = len(self._columns)
         self._check_columns(chosen=columns is not None)
+        if errors is not None and len(self._errors) != self.d:
+            raise TableError(
+                f"{self.path}: {self.d} columns are chosen, and {len(self._errors)} of errors: give one for each"
+            )
 
     def blocks(self) -> Iterator[Block]:
         """The rows from the first to the last; TableError names the file and the place of a value that cannot be used.
 
         Standard input, a pipe and a device can be read once only.
         """
-        with closing(self._reader.read(self._columns + self._weights, self._measured * self._gaps)) as parts:
+        columns = self._columns + self._errors + self._weights
+        with closing(self._reader.read(columns, self._may_be_missing * self._gaps)) as parts:
             for values, place in parts:
                 self._check_finite(values, place)
-                if not self._weights:
-                    yield Block(values, None)
-                    continue
-                weights = values[:, self.d].astype(np.float64)
-                if (weights < 0).any():
-                    i = int(np.argmax(weights < 0))
-                    raise self._fault(place(i), self._weights[0], f"the weight {weights[i]} is negative")
-                yield Block(values[:, : self.d], weights)
+                errors = self._not_negative(values, place, self.d, self._errors, "the standard deviation of an error")
+                at = self.d + len(self._errors)
+                weights = self._not_negative(values, place, at, self._weights, "the weight")
+                yield Block(
+                    values[:, : self.d] if values.shape[1] > self.d else values,
+                    None if weights is None else weights[:, 0].astype(np.float64),
+                    errors=None if errors is None else np.square(errors, dtype=np.float64),
+                )
+
+    @property
+    def _may_be_missing(self) -> int:
+        """How many of the columns that are read, from the first on: what is missing has no error, either."""
+        return self._measured + len(self._errors)
+
+    def _not_negative(self, values: Rows, place: Any, at: int, columns: list[int], told: str) -> Rows | None:
+        """The values of these columns, which begin at a column that is read; None if there are none."""
+        found = values[:, at : at + len(columns)]
+        if (found < 0).any():
+            i, j = map(int, np.argwhere(found < 0)[0])
+            raise self._fault(place(i), columns[j], f"{told} {found[i, j]} is negative")
+        return found if columns else None
 
     @property
     def path(self) -> str:
@@ -178,7 +203,7 @@ class Table:
         return listed([repr(name) for name in names])
 
     def _check_columns(self, chosen: bool) -> None:
-        path, columns = self._reader.path, self._columns + self._weights
+        path, columns = self._reader.path, self._columns + self._errors + self._weights
         if not self._measured:
             others = "that of the weights" if self._weights and not self._by else "those that name rows"
             raise TableError(f"{path}: no column is left beside {others}")
@@ -197,10 +222,12 @@ class Table:
         bad = ~np.isfinite(values)
         if self._gaps:
             bad[:, : self._measured] &= ~np.isnan(values[:, : self._measured])
+            if self._errors:  # of what is missing they may be anything
+                bad[:, self.d : self.d + len(self._errors)] &= ~np.isnan(values[:, : self.d])
             if not bad.any():
                 return
         i, at = map(int, np.argwhere(bad)[0])
-        column = (self._columns + self._weights)[at]
+        column = (self._columns + self._errors + self._weights)[at]
         if np.isnan(values[i, at]) and at < self.d:
             raise self._fault(place(i), column, f"nan is a missing value: {MEND}")
         raise self._fault(place(i), column, f"{values[i, at]} is not a finite number: fill it, or drop the row")
@@ -242,6 +269,7 @@ def table(
     delimiter: str | None = None,
     array: str | None = None,
     missing: Missing = "error",
+    error_columns: str | Sequence[str] | None = None,
 ) -> Table:
     """Rows of a file or of several, which are read anew, block by block, in each pass over them.
 
@@ -262,6 +290,9 @@ def table(
     missing : {"error", "marginal"}, default="error"
         As of GMM: "marginal" lets gaps through, which are NaN, null in Parquet, and in text a cell that is empty or
         holds NA, N/A, NaN, null, None or a question mark.
+    error_columns : str or sequence of str, optional
+        Columns that hold the standard deviations of errors of measurement, one for each chosen column and in their
+        order; by default they are none of the columns. See docs/measurement-errors.md.
 
     Returns
     -------
@@ -273,15 +304,15 @@ def table(
         It cannot be read, or a column does not exist; the message names it.
     """
     if hasattr(source, "to_batches"):
-        return Table(DatasetReader(source), columns, weights, missing)
+        return Table(DatasetReader(source), columns, weights, missing, errors=error_columns)
     path = os.fsdecode(source)
     path = os.path.join(os.curdir, path) if path == STANDARD_INPUT else path
-    return Table(open_reader(path, header, delimiter, array), columns, weights, missing)
+    return Table(open_reader(path, header, delimiter, array), columns, weights, missing, errors=error_columns)
 
 
 def gather(table: Table, blocks: Iterator[Block]) -> Block:
     """All blocks of a table as one, at the cost of one in memory; TableError if there is no row."""
-    rows, weights = np.empty((0, table.d)), np.empty(0)
+    rows, weights, errors = np.empty((0, table.d)), np.empty(0), np.empty((0, table.d))
     for block in blocks:
         n, m = len(rows), len(block.rows)
         if n == 0:
@@ -291,6 +322,9 @@ def gather(table: Table, blocks: Iterator[Block]) -> Block:
         if block.weights is not None:
             weights.resize(n + m, refcheck=False)
             weights[n:] = block.weights
+        if block.errors is not None:
+            errors.resize((n + m, table.d), refcheck=False)
+            errors[n:] = block.errors
     if not len(rows):
         raise TableError(f"{table.path} has no rows")
-    return Block(rows, weights if len(weights) else None)
+    return Block(rows, weights if len(weights) else None, errors=errors if len(errors) else None)

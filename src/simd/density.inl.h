@@ -210,6 +210,8 @@ static void NAME(densities)(const void *panel, ptrdiff_t rows, const cgmm_mixtur
     case CGMM_DIAGONAL: NAME(axis_form)(panel, rows, mixture, 0, logd); break;
     case CGMM_ISOTROPIC: NAME(axis_form)(panel, rows, mixture, 1, logd); break;
     case CGMM_MASKED: NAME(masked)(panel, rows, mixture, logd); break;
+    case CGMM_COVARIANCES:
+    case CGMM_VARIANCES: break; /* of rows with errors: errors_densities */
     }
 }
 

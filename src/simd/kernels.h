@@ -21,7 +21,14 @@
 #include <stddef.h>
 
 /* The components of a mixture as densities see them: log_norm_c − ½ |P_c (x − μ_c)|². */
-typedef enum { CGMM_TRIANGULAR, CGMM_DIAGONAL, CGMM_ISOTROPIC, CGMM_MASKED } cgmm_form;
+typedef enum {
+    CGMM_TRIANGULAR,
+    CGMM_DIAGONAL,
+    CGMM_ISOTROPIC,
+    CGMM_MASKED,
+    CGMM_COVARIANCES, /* of rows with errors: no P, for each row has its own */
+    CGMM_VARIANCES    /* the same where covariances and errors are diagonal */
+} cgmm_form;
 
 typedef struct cgmm_mixture {
     cgmm_form form;       /* of P_c: a factor, diag(scale (k,d)), or scale (k,) times the identity; masked: diagonal, of
@@ -29,8 +36,9 @@ typedef struct cgmm_mixture {
     ptrdiff_t d, k;
     const void *means;    /* REAL (k,d), relative to the centre; of the diagonal forms, P_c μ_c: their
                            * P_c x − P_c μ_c is one fused operation, exact to the rounding of x itself */
-    const void *factor;   /* Factor, or scale REAL */
-    const void *log_norm; /* REAL (k,); masked: log π_c, without what each feature adds to it: */
+    const void *factor;   /* Factor, or scale REAL; or Σ_c: the lower triangle row by row (k,d(d+1)/2), or (k,d) */
+    const void *log_norm; /* REAL (k,); masked: log π_c, without what each feature adds to it (see log_scale); of rows
+                           * with errors: log π_c */
     const void *log_scale; /* REAL (k,d), masked only: log P_cjj − ½ log 2π */
 } cgmm_mixture;
 
@@ -195,6 +203,29 @@ typedef struct cgmm_kernels {
                            const void *r, const void *row_weights, void *u, void *wu, void *wr,
                            double *n_k, double *cross, double *residual, double *overlap);
 
+    /* Rows with errors of measurement: x_i ~ N(μ_c, T), T = Σ_c + S_i; a feature that is NaN is not observed. All
+     * double, in its table only; the mixture of the form CGMM_COVARIANCES, or CGMM_VARIANCES, then errors are diagonal.
+     * errors: S, a panel of pad4(d) features where it is diagonal, of its lower triangle, row by row, where not.
+     * SCRATCH scratch: 3 d(d+1)/2 + 5 d vectors.
+     * errors_pack: OUT errors. IN S, element (i,j,l) at byte i·strides[0] + j·strides[1] + l·strides[2], float if
+     * single; the upper triangle is not read.
+     * errors_densities: OUT logd as densities.
+     * errors_moments, u = T⁻¹ (x − μ_c): n_k (k,) += Σ_i w_i r_ic; first (k,d) += Σ_i w_i r_ic u;
+     * second (k,d(d+1)/2), or its diagonal (k,d), += Σ_i w_i r_ic (u uᵀ − T⁻¹). IN r (panel), row_weights. So the moments
+     * of the true values about μ_c are Σ_c first and n_c Σ_c + Σ_c second Σ_c: sums of Σ_c u, and of
+     * Σ_c u uᵀ Σ_c + Σ_c − Σ_c T⁻¹ Σ_c, which cost a row no product with Σ_c.
+     * errors_posterior: OUT truth (panel of d + d(d+1)/2 features, without pad4): mean and covariance of the true
+     * values, Σ_c r_c b_c and Σ_c r_c (B_c + (b_c − mean)(b_c − mean)ᵀ). IN r. Of the form CGMM_COVARIANCES. */
+    void (*errors_pack)(const char *S, const ptrdiff_t *strides, int diagonal, int single, ptrdiff_t rows, ptrdiff_t d,
+                        void *errors);
+    void (*errors_densities)(const void *panel, const void *errors, int diagonal, ptrdiff_t rows,
+                             const cgmm_mixture *mixture, void *scratch, void *logd);
+    void (*errors_moments)(const void *panel, const void *errors, int diagonal, ptrdiff_t rows,
+                           const cgmm_mixture *mixture, const void *r, const void *row_weights, void *scratch,
+                           double *n_k, double *first, double *second);
+    void (*errors_posterior)(const void *panel, const void *errors, int diagonal, ptrdiff_t rows,
+                             const cgmm_mixture *mixture, const void *r, void *scratch, void *truth);
+
     /* OUT label (rows,): the component of the largest logd, the lowest of equals; top REAL: its logd. */
     void (*argmax)(ptrdiff_t rows, ptrdiff_t k, const void *logd, void *top, ptrdiff_t *label);
 
@@ -260,6 +291,7 @@ static inline ptrdiff_t cgmm_factor_size(ptrdiff_t d) {
 }
 
 #define CGMM_CHUNK_ROWS 1024
+#define CGMM_NOTHING 1e-20 /* a responsibility of less changes no digit of what rows of the component leave */
 #define CGMM_ROOT_BLOCK 64 /* rows: a multiple of every target's group of doubles */
 #define CGMM_BOXES 16 /* boxes that are looked at at once: a multiple of every target's lanes */
 #define CGMM_NEARBY 32 /* rows in a block that a seed of k-means is near to or not: a multiple of 8 */

@@ -5,7 +5,8 @@
  *   (the second operand where the first is NaN), VANY(v) (whether any lane is ≥ 0), and NAME(f); where the processor
  *   has an instruction for it VBITS(v) (bit l says whether lane l is ≥ 0); with large
  *   registers also VLOAD_FIRST(p, count) (count < W values from p on, the other lanes zero), VPICK16(table, v) (the element of 16 that the last four bits of a lane say) and
- *   VSCALE(x, low, v, m) (v · 2^⌊m⌋ where x > low, else 0).
+ *   VSCALE(x, low, v, m) (v · 2^⌊m⌋ where x > low, else 0), VRECIPROCAL(x) (1 / x to about
+ *   1 ulp, faster), VMANTISSA(x) and VEXPONENT(x) (of positive numbers).
  * Vectors run over samples: whitening then broadcasts P and streams rows, with no horizontal sums. */
 #include "vector.inl.h"
 
@@ -20,6 +21,8 @@
 #include "moments.inl.h"
 
 #include "missing.inl.h"
+
+#include "errors.inl.h"
 
 #include "roots.inl.h"
 
@@ -54,6 +57,10 @@ static const cgmm_kernels NAME(table) = {
     .root_factor = NAME(root_factor),
     .condition = NAME(condition),
     .complete = NAME(complete),
+    .errors_pack = NAME(errors_pack),
+    .errors_densities = NAME(errors_densities),
+    .errors_moments = NAME(errors_moments),
+    .errors_posterior = NAME(errors_posterior),
 #endif
     .pack_factor = NAME(pack_factor),
     .whiten = NAME(whiten),
@@ -101,6 +108,7 @@ static const cgmm_kernels NAME(table) = {
 #undef SQRT
 #undef UP_TO_FOUR
 #undef LOW
+#undef VRECIPROCAL
 #undef LANES
 #undef LANES_IN_VECTOR
 #undef FOLD_MASK_A

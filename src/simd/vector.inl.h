@@ -137,9 +137,14 @@ static inline V NAME(exp)(V x) {
 }
 #endif
 
+#ifndef VRECIPROCAL
+#define VRECIPROCAL(x) ((REAL)1 / (x))
+#endif
+
 /* log(x), x ≥ 1 normal, to about 1 ulp: x = 2^m f, √½ ≤ f < √2; log f = 2 atanh(s), s = (f−1)/(f+1),
- * by its series in s² ≤ 0.0295 (first term left out below 1e-17, float 1e-9). */
-static inline V NAME(log)(V x) {
+ * by its series in s² ≤ 0.0295 (first term left out below 1e-17, float 1e-9). If `quick`, s is a product with a
+ * VRECIPROCAL, and one more ulp may be lost. */
+static inline __attribute__((always_inline)) V NAME(log_by)(V x, const int quick) {
 #if DOUBLE
     const REAL ln2_hi = 0.6931471804855391, ln2_lo = 7.440617110012397e-11, magic = 0x1.8p52;
     const INT sqrt_half = 0x3fe6a09e667f3bcdLL, magic_bits = 0x4338000000000000LL;
@@ -153,12 +158,14 @@ static inline V NAME(log)(V x) {
     const VI exponent = offset >> mantissa;
     const V f = (V)((VI)x - (exponent << mantissa));
     const V m = (V)(exponent + magic_bits) - magic;
-    const V s = (f - (REAL)1) / (f + (REAL)1), square = s * s;
+    const V s = quick ? (f - (REAL)1) * VRECIPROCAL(f + (REAL)1) : (f - (REAL)1) / (f + (REAL)1), square = s * s;
     V p = ZERO;
 #pragma GCC unroll 16
     for (int i = terms; i >= 1; i--) p = p * square + (REAL)(2.0 / (2 * i + 1));
     return m * ln2_hi + ((s + s) + (s * square * p + m * ln2_lo));
 }
+
+static inline V NAME(log)(V x) { return NAME(log_by)(x, 0); }
 
 #undef FOLD_MASK_A
 #undef FOLD_MASK_B

@@ -1,0 +1,412 @@
+/* Rows with errors of measurement: densities, moments and what a mixture says of the true values. Part of
+ * kernels.inl.h; all double. A lane is a row, and each has a factorisation of its own: T = Σ_c + S_i = L D Lᵀ.
+ *
+ * Loops over features run to d and ask whether an element is below the diagonal: where the compiler knows d, it unrolls
+ * all of them, asks nothing, and holds the matrices in registers. */
+#if DOUBLE
+#define LOWER(i, j) ((i) * ((i) + 1) / 2 + (j))
+#define UNROLL _Pragma("GCC unroll 8")
+#define LOG_2PI 1.8378770664093453
+#define LOG_2 0.6931471805599453
+#ifndef VMANTISSA /* x = mantissa · 2^exponent, 1 ≤ mantissa < 2, of positive normal numbers */
+#define VMANTISSA(x) ((V)(((VI)(x) & 0x000fffffffffffffLL) | 0x3ff0000000000000LL))
+#define VEXPONENT(x) ((V)(((VI)(x) >> 52) + (0x4338000000000000LL - 1023)) - (REAL)0x1.8p52)
+#endif
+
+/* What is known of W rows and a component: matrices as lower triangles, row by row. */
+typedef struct NAME(errors_at) {
+    V *L;       /* D⁻¹ on the diagonal, L below it */
+    V *inverse; /* T⁻¹; before, L⁻¹ */
+    V *z;       /* L⁻¹ (x − μ) */
+    V *u;       /* T⁻¹ (x − μ) */
+    V *seen;    /* 1 where a feature is observed, 0 where it is missing; NULL where all are */
+} NAME(errors_at);
+
+/* OUT at.L, at.z. Returns −½ (|x − μ|² by T⁻¹ + log |T|). IN x, S (d or its lower triangle): vectors G apart; mean (d,),
+ * covariance (lower triangle). A missing feature has no covariance with others, a variance of 1, and lies at its mean.
+ * No pivot is less than rounding may leave of it, so that none is negative. */
+static inline __attribute__((always_inline)) V NAME(errors_factor)(const int d, const int diagonal, const REAL *x,
+                                                                   const REAL *S, const REAL *mean, const REAL *covariance,
+                                                                   const NAME(errors_at) at) {
+    V square = ZERO, logs = ZERO, product = ZERO + (REAL)1, exponents = ZERO;
+    UNROLL
+    for (int i = 0; i < d; i++) {
+        at.z[i] = LOAD(x + i * G) - mean[i];
+        UNROLL
+        for (int j = 0; j < d; j++)
+            if (j <= i) {
+                V t = ZERO + covariance[LOWER(i, j)];
+                if (!diagonal) t += LOAD(S + LOWER(i, j) * G);
+                if (diagonal && i == j) t += LOAD(S + i * G);
+                at.L[LOWER(i, j)] = t;
+            }
+    }
+    if (at.seen) {
+        UNROLL
+        for (int i = 0; i < d; i++) {
+            const VI seen = at.seen[i] > 0;
+            at.z[i] = SELECT(seen, at.z[i], ZERO);
+            UNROLL
+            for (int j = 0; j < d; j++)
+                if (j < i) at.L[LOWER(i, j)] = SELECT(seen & (at.seen[j] > 0), at.L[LOWER(i, j)], ZERO);
+            at.L[LOWER(i, i)] = SELECT(seen, at.L[LOWER(i, i)], ZERO + (REAL)1);
+        }
+    }
+    UNROLL
+    for (int j = 0; j < d; j++) { /* columns to the left: L, and T_jj as it was is no less than what is left of it */
+        V pivot = at.L[LOWER(j, j)];
+        const V least = pivot * (REAL)DBL_EPSILON;
+        UNROLL
+        for (int m = 0; m < d; m++)
+            if (m < j) pivot -= at.L[LOWER(j, m)] * at.inverse[LOWER(j, m)];
+        if (j > 0) pivot = VMAX(pivot, least);
+        const V over = VRECIPROCAL(pivot);
+        at.L[LOWER(j, j)] = over;
+        UNROLL
+        for (int i = 0; i < d; i++)
+            if (i > j) {
+                V t = at.L[LOWER(i, j)];
+                UNROLL
+                for (int m = 0; m < d; m++)
+                    if (m < j) t -= at.L[LOWER(i, m)] * at.inverse[LOWER(j, m)];
+                at.inverse[LOWER(i, j)] = t; /* L D, for the rows below */
+                at.L[LOWER(i, j)] = t * over;
+                at.z[i] -= at.L[LOWER(i, j)] * at.z[j];
+            }
+        square += at.z[j] * at.z[j] * over;
+        exponents += VEXPONENT(pivot); /* log |T| by a single log, of the product of mantissas */
+        product *= VMANTISSA(pivot);
+        if (j % 512 == 511) { /* before it can overflow */
+            logs += NAME(log_by)(product, 1);
+            product = ZERO + (REAL)1;
+        }
+    }
+    logs += NAME(log_by)(product, 1) + exponents * (REAL)LOG_2;
+    return (REAL)-0.5 * (VMIN(square, ZERO + BIG) + logs);
+}
+
+/* OUT at.inverse, at.u. IN at.L, at.z as errors_factor left them. Of what is missing T⁻¹ is zero. */
+static inline __attribute__((always_inline)) void NAME(errors_invert)(const int d, const NAME(errors_at) at) {
+    UNROLL
+    for (int i = 0; i < d; i++) {
+        UNROLL
+        for (int j = 0; j < d; j++)
+            if (j < i) {
+                V t = at.L[LOWER(i, j)];
+                UNROLL
+                for (int m = 0; m < d; m++)
+                    if (j < m && m < i) t += at.L[LOWER(i, m)] * at.inverse[LOWER(m, j)];
+                at.inverse[LOWER(i, j)] = -t;
+            }
+        at.z[i] *= at.L[LOWER(i, i)];
+    }
+    UNROLL
+    for (int i = 0; i < d; i++) {
+        at.u[i] = at.z[i];
+        UNROLL
+        for (int m = 0; m < d; m++)
+            if (m > i) at.u[i] += at.inverse[LOWER(m, i)] * at.z[m];
+    }
+    UNROLL
+    for (int i = 0; i < d; i++) { /* row i of T⁻¹ takes the place of that of L⁻¹, which no later row needs */
+        UNROLL
+        for (int j = 0; j < d; j++)
+            if (j <= i) {
+                V t = at.L[LOWER(i, i)];
+                if (j < i) t *= at.inverse[LOWER(i, j)];
+                UNROLL
+                for (int m = 0; m < d; m++)
+                    if (m > i) t += at.inverse[LOWER(m, i)] * at.L[LOWER(m, m)] * at.inverse[LOWER(m, j)];
+                at.inverse[LOWER(i, j)] = t;
+            }
+        if (at.seen) at.inverse[LOWER(i, i)] -= (REAL)1 - at.seen[i];
+    }
+}
+
+/* Whether a value of W rows is missing; OUT seen (d,). */
+static inline int NAME(errors_seen)(const ptrdiff_t d, const REAL *x, V *seen) {
+    VI gap = {0};
+    for (ptrdiff_t j = 0; j < d; j++) {
+        const V value = LOAD(x + j * G);
+        const VI known = value == value;
+        seen[j] = SELECT(known, ZERO + (REAL)1, ZERO);
+        gap |= ~known;
+    }
+    return VANY(SELECT(gap, ZERO, ZERO - (REAL)1));
+}
+
+/* −½ log 2π for each feature that is observed. */
+static inline V NAME(errors_constant)(const ptrdiff_t d, const V *seen) {
+    V count = ZERO + (REAL)d;
+    if (seen) {
+        count = ZERO;
+        for (ptrdiff_t j = 0; j < d; j++) count += seen[j];
+    }
+    return count * (REAL)(-0.5 * LOG_2PI);
+}
+
+/* Where the matrices of a kernel are: in variables of its own, or of many features in its scratch. */
+#define ERRORS_AT(d, scratch) \
+    V own_L[36], own_inverse[36], own_z[8], own_u[8]; \
+    NAME(errors_at) at = {own_L, own_inverse, own_z, own_u, NULL}; \
+    V *const seen = (V *)(scratch); \
+    if (d > 8) { \
+        at.L = seen + d; \
+        at.inverse = at.L + LOWER(d, 0); \
+        at.z = at.inverse + LOWER(d, 0); \
+        at.u = at.z + d; \
+    }
+
+static inline __attribute__((always_inline)) void NAME(errors_densities_of)(const int d, const int diagonal,
+                                                                           const REAL *panel, const REAL *errors,
+                                                                           ptrdiff_t rows, const cgmm_mixture *mixture,
+                                                                           void *scratch, REAL *logd) {
+    const ptrdiff_t k = mixture->k, size = LOWER(d, 0);
+    const ptrdiff_t x_step = cgmm_pad4(d) * G, s_step = (diagonal ? cgmm_pad4(d) : size) * G, r_step = cgmm_pad4(k) * G;
+    const REAL *means = mixture->means, *covariances = mixture->factor, *log_norm = mixture->log_norm;
+    ERRORS_AT(d, scratch)
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
+        for (int v = 0; v < NV; v++) {
+            const REAL *x = panel + g * x_step + v * W, *S = errors + g * s_step + v * W;
+            at.seen = NAME(errors_seen)(d, x, seen) ? seen : NULL;
+            const V constant = NAME(errors_constant)(d, at.seen);
+            for (ptrdiff_t c = 0; c < k; c++) {
+                const V found = NAME(errors_factor)(d, diagonal, x, S, means + c * d, covariances + c * size, at);
+                STORE(logd + g * r_step + c * G + v * W, found + constant + log_norm[c]);
+            }
+        }
+}
+
+static inline __attribute__((always_inline)) void NAME(errors_moments_of)(
+    const int d, const int diagonal, const REAL *panel, const REAL *errors, ptrdiff_t rows, const cgmm_mixture *mixture,
+    const REAL *r, const REAL *row_weights, void *scratch, double *n_k, double *first, double *second) {
+    const ptrdiff_t k = mixture->k, size = LOWER(d, 0);
+    const ptrdiff_t x_step = cgmm_pad4(d) * G, s_step = (diagonal ? cgmm_pad4(d) : size) * G, r_step = cgmm_pad4(k) * G;
+    const REAL *means = mixture->means, *covariances = mixture->factor;
+    ERRORS_AT(d, scratch)
+    V own_first[8], own_second[36];
+    V *const first_of = d <= 8 ? own_first : seen + 3 * d + 2 * size;
+    V *const second_of = d <= 8 ? own_second : first_of + d;
+    for (ptrdiff_t c = 0; c < k; c++) {
+        V mass = ZERO;
+        UNROLL
+        for (int i = 0; i < d; i++) {
+            first_of[i] = ZERO;
+            UNROLL
+            for (int j = 0; j < d; j++)
+                if (j <= i) second_of[LOWER(i, j)] = ZERO;
+        }
+        for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
+            for (int v = 0; v < NV; v++) {
+                const V share = LOAD(r + g * r_step + c * G + v * W), weight = share * LOAD(row_weights + g * G + v * W);
+                mass += weight;
+                if (!VANY(share - (REAL)CGMM_NOTHING)) continue;
+                const REAL *x = panel + g * x_step + v * W, *S = errors + g * s_step + v * W;
+                at.seen = NAME(errors_seen)(d, x, seen) ? seen : NULL;
+                NAME(errors_factor)(d, diagonal, x, S, means + c * d, covariances + c * size, at);
+                NAME(errors_invert)(d, at);
+                UNROLL
+                for (int i = 0; i < d; i++) {
+                    const V wu = weight * at.u[i];
+                    first_of[i] += wu;
+                    UNROLL
+                    for (int j = 0; j < d; j++)
+                        if (j <= i) second_of[LOWER(i, j)] += wu * at.u[j] - weight * at.inverse[LOWER(i, j)];
+                }
+            }
+        n_k[c] += NAME(sum)(mass);
+        UNROLL
+        for (int i = 0; i < d; i++) {
+            first[c * d + i] += NAME(sum)(first_of[i]);
+            UNROLL
+            for (int j = 0; j < d; j++)
+                if (j <= i) second[c * size + LOWER(i, j)] += NAME(sum)(second_of[LOWER(i, j)]);
+        }
+    }
+}
+
+/* T is diagonal: each feature by itself. */
+static void NAME(errors_densities_apart)(const REAL *panel, const REAL *errors, ptrdiff_t rows,
+                                         const cgmm_mixture *mixture, REAL *logd) {
+    const ptrdiff_t d = mixture->d, k = mixture->k, step = cgmm_pad4(d) * G, r_step = cgmm_pad4(k) * G;
+    const REAL *means = mixture->means, *variances = mixture->factor, *log_norm = mixture->log_norm;
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
+        for (int v = 0; v < NV; v++)
+            for (ptrdiff_t c = 0; c < k; c++) {
+                const REAL *x = panel + g * step + v * W, *S = errors + g * step + v * W;
+                V square = ZERO, logs = ZERO, product = ZERO + (REAL)1, exponents = ZERO, count = ZERO;
+                for (ptrdiff_t j = 0; j < d; j++) {
+                    const V value = LOAD(x + j * G), away = value - means[c * d + j];
+                    const VI known = value == value;
+                    const V t = SELECT(known, LOAD(S + j * G) + variances[c * d + j], ZERO + (REAL)1);
+                    square += SELECT(known, away * away * VRECIPROCAL(t), ZERO);
+                    count += SELECT(known, ZERO + (REAL)1, ZERO);
+                    exponents += VEXPONENT(t);
+                    product *= VMANTISSA(t);
+                    if (j % 512 == 511) {
+                        logs += NAME(log_by)(product, 1);
+                        product = ZERO + (REAL)1;
+                    }
+                }
+                logs += NAME(log_by)(product, 1) + exponents * (REAL)LOG_2;
+                STORE(logd + g * r_step + c * G + v * W,
+                      log_norm[c] - (REAL)0.5 * (VMIN(square, ZERO + BIG) + logs + count * (REAL)LOG_2PI));
+            }
+}
+
+static void NAME(errors_moments_apart)(const REAL *panel, const REAL *errors, ptrdiff_t rows, const cgmm_mixture *mixture,
+                                       const REAL *r, const REAL *row_weights, double *n_k, double *first,
+                                       double *second) {
+    const ptrdiff_t d = mixture->d, k = mixture->k, step = cgmm_pad4(d) * G, r_step = cgmm_pad4(k) * G;
+    const REAL *means = mixture->means, *variances = mixture->factor;
+    for (ptrdiff_t c = 0; c < k; c++)
+        for (ptrdiff_t j = 0; j < d; j++) {
+            V mass = ZERO, sum = ZERO, squares = ZERO;
+            for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
+                for (int v = 0; v < NV; v++) {
+                    const V share = LOAD(r + g * r_step + c * G + v * W);
+                    const V weight = share * LOAD(row_weights + g * G + v * W);
+                    mass += weight;
+                    if (!VANY(share - (REAL)CGMM_NOTHING)) continue;
+                    const V value = LOAD(panel + g * step + j * G + v * W);
+                    const V t = LOAD(errors + g * step + j * G + v * W) + variances[c * d + j];
+                    const V over = SELECT(value == value, VRECIPROCAL(t), ZERO);
+                    const V u = SELECT(value == value, (value - means[c * d + j]) * over, ZERO);
+                    sum += weight * u;
+                    squares += weight * (u * u - over);
+                }
+            if (j == 0) n_k[c] += NAME(sum)(mass);
+            first[c * d + j] += NAME(sum)(sum);
+            second[c * d + j] += NAME(sum)(squares);
+        }
+}
+
+static void NAME(errors_pack)(const char *S, const ptrdiff_t *strides, int diagonal, int single, ptrdiff_t rows, ptrdiff_t d,
+                              void *panel) {
+    REAL *to = panel;
+    const ptrdiff_t width = diagonal ? cgmm_pad4(d) : LOWER(d, 0);
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++, to += width * G) {
+        const ptrdiff_t filled = rows - g * G < G ? rows - g * G : G;
+        memset(to, 0, sizeof(REAL) * (size_t)(width * G));
+        for (ptrdiff_t i = 0; i < d; i++)
+            for (ptrdiff_t j = diagonal ? i : 0; j <= i; j++) {
+                const char *from = S + g * G * strides[0] + i * strides[1] + (diagonal ? 0 : j * strides[2]);
+                REAL *lanes = to + (diagonal ? i : LOWER(i, j)) * G;
+                for (ptrdiff_t l = 0; l < filled; l++, from += strides[0])
+                    lanes[l] = single ? (REAL)*(const float *)from : (REAL)*(const double *)from;
+            }
+    }
+}
+
+/* call(d), d known to the compiler up to 8 */
+#define UP_TO_EIGHT(d, call) \
+    switch (d) { \
+    case 1: call(1); break; \
+    case 2: call(2); break; \
+    case 3: call(3); break; \
+    case 4: call(4); break; \
+    case 5: call(5); break; \
+    case 6: call(6); break; \
+    case 7: call(7); break; \
+    case 8: call(8); break; \
+    default: call((int)d); \
+    }
+
+static void NAME(errors_densities)(const void *panel, const void *errors, int diagonal, ptrdiff_t rows,
+                                   const cgmm_mixture *mixture, void *scratch, void *logd) {
+#define FULL_ERRORS(d) NAME(errors_densities_of)(d, 0, panel, errors, rows, mixture, scratch, logd)
+#define OWN_ERRORS(d) NAME(errors_densities_of)(d, 1, panel, errors, rows, mixture, scratch, logd)
+    if (mixture->form == CGMM_VARIANCES)
+        NAME(errors_densities_apart)(panel, errors, rows, mixture, logd);
+    else if (diagonal)
+        UP_TO_EIGHT(mixture->d, OWN_ERRORS)
+    else
+        UP_TO_EIGHT(mixture->d, FULL_ERRORS)
+#undef FULL_ERRORS
+#undef OWN_ERRORS
+}
+
+static void NAME(errors_moments)(const void *panel, const void *errors, int diagonal, ptrdiff_t rows,
+                                 const cgmm_mixture *mixture, const void *r, const void *row_weights, void *scratch,
+                                 double *n_k, double *first, double *second) {
+#define FULL_ERRORS(d) \
+    NAME(errors_moments_of)(d, 0, panel, errors, rows, mixture, r, row_weights, scratch, n_k, first, second)
+#define OWN_ERRORS(d) \
+    NAME(errors_moments_of)(d, 1, panel, errors, rows, mixture, r, row_weights, scratch, n_k, first, second)
+    if (mixture->form == CGMM_VARIANCES)
+        NAME(errors_moments_apart)(panel, errors, rows, mixture, r, row_weights, n_k, first, second);
+    else if (diagonal)
+        UP_TO_EIGHT(mixture->d, OWN_ERRORS)
+    else
+        UP_TO_EIGHT(mixture->d, FULL_ERRORS)
+#undef FULL_ERRORS
+#undef OWN_ERRORS
+}
+#undef UP_TO_EIGHT
+
+/* OUT b (d,): μ + Σ u, and, if spread is not NULL, its lower triangle: Σ − Σ T⁻¹ Σ. IN at as errors_invert left it.
+ * SCRATCH product (d,). */
+static void NAME(errors_true)(ptrdiff_t d, const REAL *mean, const REAL *covariance, const NAME(errors_at) at,
+                              V *product, V *b, V *spread) {
+#define OF(M, i, j) ((i) >= (j) ? (M)[LOWER(i, j)] : (M)[LOWER(j, i)])
+    for (ptrdiff_t i = 0; i < d; i++) {
+        b[i] = ZERO + mean[i];
+        for (ptrdiff_t j = 0; j < d; j++) b[i] += OF(covariance, i, j) * at.u[j];
+        if (!spread) continue;
+        for (ptrdiff_t j = 0; j < d; j++) { /* row i of Σ T⁻¹ */
+            product[j] = ZERO;
+            for (ptrdiff_t m = 0; m < d; m++) product[j] += OF(covariance, i, m) * OF(at.inverse, m, j);
+        }
+        for (ptrdiff_t j = 0; j <= i; j++) {
+            V t = ZERO + covariance[LOWER(i, j)];
+            for (ptrdiff_t m = 0; m < d; m++) t -= product[m] * OF(covariance, m, j);
+            spread[LOWER(i, j)] = t;
+        }
+    }
+#undef OF
+}
+
+static void NAME(errors_posterior)(const void *panel_, const void *errors_, int diagonal, ptrdiff_t rows,
+                                   const cgmm_mixture *mixture, const void *r_, void *scratch, void *truth) {
+    const ptrdiff_t d = mixture->d, k = mixture->k, size = LOWER(d, 0), all = d + size;
+    const ptrdiff_t x_step = cgmm_pad4(d) * G, s_step = (diagonal ? cgmm_pad4(d) : size) * G, r_step = cgmm_pad4(k) * G;
+    const REAL *panel = panel_, *errors = errors_, *r = r_, *means = mixture->means, *covariances = mixture->factor;
+    V *const seen = scratch;
+    NAME(errors_at) at = {seen + d, seen + d + size, seen + d + 2 * size, seen + 2 * d + 2 * size, NULL};
+    V *const b = at.u + d, *const product = b + d, *const spread = product + d;
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
+        for (int v = 0; v < NV; v++) {
+            const REAL *x = panel + g * x_step + v * W, *S = errors + g * s_step + v * W;
+            REAL *out = (REAL *)truth + g * all * G + v * W;
+            at.seen = NAME(errors_seen)(d, x, seen) ? seen : NULL;
+            for (ptrdiff_t q = 0; q < all; q++) STORE(out + q * G, ZERO);
+            for (int of_means = 1; of_means >= 0; of_means--) /* the spread of components is about the mean of all */
+                for (ptrdiff_t c = 0; c < k; c++) {
+                    const V share = LOAD(r + g * r_step + c * G + v * W);
+                    const REAL *covariance = covariances + c * size;
+                    if (!VANY(share - (REAL)CGMM_NOTHING)) continue;
+                    if (diagonal)
+                        NAME(errors_factor)((int)d, 1, x, S, means + c * d, covariance, at);
+                    else
+                        NAME(errors_factor)((int)d, 0, x, S, means + c * d, covariance, at);
+                    NAME(errors_invert)((int)d, at);
+                    NAME(errors_true)(d, means + c * d, covariance, at, product, b, of_means ? NULL : spread);
+                    for (ptrdiff_t i = 0; i < d && of_means; i++)
+                        STORE(out + i * G, LOAD(out + i * G) + share * b[i]);
+                    for (ptrdiff_t i = 0; i < d && !of_means; i++)
+                        for (ptrdiff_t j = 0; j <= i; j++) {
+                            const V away = (b[i] - LOAD(out + i * G)) * (b[j] - LOAD(out + j * G));
+                            REAL *to = out + (d + LOWER(i, j)) * G;
+                            STORE(to, LOAD(to) + share * (spread[LOWER(i, j)] + away));
+                        }
+                }
+        }
+}
+#undef LOWER
+#undef UNROLL
+#undef LOG_2PI
+#undef LOG_2
+#undef VMANTISSA
+#undef VEXPONENT
+#undef ERRORS_AT
+#endif
