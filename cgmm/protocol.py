@@ -105,7 +105,8 @@ class Estimator:
         request = MetadataRequest(owner=type(self).__name__)
         for method in ROUTED:
             getattr(request, method).add_request(param="sample_weight", alias=None)
-        request.fit.add_request(param="labels", alias=None)
+        for method in (request.fit, request.partial_fit):
+            method.add_request(param="labels", alias=None)
         return request
 
     def set_fit_request(
@@ -117,9 +118,11 @@ class Estimator:
         """
         return self._set_request("fit", sample_weight, labels=labels)
 
-    def set_partial_fit_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
-        """Ask meta-estimators to route sample_weight to ``partial_fit``: see set_fit_request."""
-        return self._set_request("partial_fit", sample_weight)
+    def set_partial_fit_request(
+        self, *, sample_weight: bool | str | None = UNCHANGED, labels: bool | str | None = UNCHANGED
+    ) -> Self:
+        """Ask meta-estimators to route sample_weight or labels to ``partial_fit``: see set_fit_request."""
+        return self._set_request("partial_fit", sample_weight, labels=labels)
 
     def set_score_request(self, *, sample_weight: bool | str | None = UNCHANGED) -> Self:
         """Ask meta-estimators to route sample_weight to ``score``: see set_fit_request."""
