@@ -191,6 +191,8 @@ def _of_class(wanted: Wanted, rows: Rows, weights: Array | None, label: Any) -> 
             table = select(rows, sizes, families, sample_weight=weights, **arguments)
             tried = [Candidate(label, row.covariance_type, row.n_components, row.bic) for row in table.table]
             best = table.best
+            if wanted.arguments["on_degenerate"] == "raise":
+                _check_degenerate(best._fitted())
             chosen = wanted.model(best.n_components, best.covariance_type)._with(best._fitted())
             return chosen, tried
         tried = [
@@ -271,6 +273,12 @@ def _warn(wanted: Wanted, state: State, where: str) -> None:
     for text, category in report.faults(state.fit, state.settings, state.names):
         if category is not DegenerateWarning or wanted.arguments["on_degenerate"] == "warn":
             errors.warn(f"{where}{text}", category)
+
+
+def _check_degenerate(state: State) -> None:
+    """DegenerateError of what is degenerate in a fit."""
+    assert state.settings is not None  # it was fitted
+    report.check_degenerate(state.fit, state.settings, state.names)
 
 
 def _some(weights: Array | None, which: Mask) -> Array | None:
