@@ -238,7 +238,8 @@ def _with_unlabelled(wanted: Wanted, given: Given, each: list[GMM]) -> tuple[lis
         parts = np.exp(logs - likelihood[:, np.newaxis])
         if unknown.weights is not None:
             parts *= unknown.weights[:, np.newaxis]
-        total = _sum(unknown.weights, likelihood) + float(given.counts @ np.log(shares))
+        possible = shares > 0
+        total = _sum(unknown.weights, likelihood) + float(given.counts[possible] @ np.log(shares[possible]))
         after = []
         for model, some, weights in zip(each, own, parts.T, strict=True):
             known = expectation(model, some.rows, some.weights)
