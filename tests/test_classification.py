@@ -517,6 +517,9 @@ def test_a_class_that_cannot_be_estimated_is_named():
         GMMClassifier().fit(X, y)
     with pytest.raises(DegenerateError, match="class 'b'"):
         GMMClassifier(1, shared=False, on_degenerate="raise").fit(X, y)
+    with pytest.raises(DegenerateError, match=r"classes_\[c\]. .*component 1"):
+        GMMClassifier(on_degenerate="raise").fit(X, y)
+    assert GMMClassifier(1, ["full", "EEE"], on_degenerate="raise").fit(X, y).mixture_.covariance_type == "EEE"
     with pytest.raises(DegenerateError, match="class 'b'"), pytest.warns(DegenerateWarning):
         GMMClassifier([1, 2], on_degenerate="raise", reg_covar=0.0, random_state=0).fit(X, y)
     model = GMMClassifier(1, shared=False, on_degenerate="repair").fit(X, y)
