@@ -5,14 +5,21 @@ that is noise: uniform in a box twice as wide as that of the clusters; or a sing
 of four full components: cgmm with noise_component="uniform", from one start and from five; cgmm and scikit-learn
 without, from five starts; scikit-learn with a fifth component; and scikit-learn on what is left when the least likely
 rows are dropped again and again, as many as there are in truth ("trimmed": García-Escudero et al. 2008, without their
-constraints). Medians of some seeds: the adjusted Rand index of all rows, the noise being a class of its own (for fits
-without it the rows that are trimmed; else no row is called noise); that of the rows of the clusters alone; and the
-largest distance of a true mean from the fit's nearest, in standard deviations of its cluster. Prints a Markdown table.
+constraints). Where they are installed, also R's mclust with its noise component, which is told at the start which rows
+are noise, for it has no start of its own for that ("mclust, told the noise"); and mixtures of t distributions, of
+studenttmixture, from five starts ("t distributions"). Medians of some seeds: the adjusted Rand index of all rows, the
+noise being a class of its own (for fits without it the rows that are trimmed; else no row is called noise); that of the
+rows of the clusters alone; and the largest distance of a true mean from the fit's nearest, in standard deviations of
+its cluster. Prints a Markdown table.
 """
 
 import argparse
+import shutil
 import statistics
+import subprocess
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
@@ -22,6 +29,11 @@ import report
 from cgmm import GMM
 from machine import facts
 
+try:
+    from studenttmixture import EMStudentMixture
+except ImportError:
+    EMStudentMixture = None
+
 COMPONENTS = 4
 ROWS = 2000
 FEATURES = (2, 8)
@@ -29,12 +41,23 @@ CASES = (("none", 0.0), *(("uniform", share) for share in (0.05, 0.1, 0.2, 0.4))
 TRIMS = 10
 STARTS = 5
 EM = {"tol": 1e-5, "max_iter": 300}
+IN_R = """
+paths <- commandArgs(trailingOnly = TRUE)
+suppressMessages(library(mclust))
+X <- as.matrix(read.csv(paths[1], header = FALSE))
+noise <- scan(paths[2], quiet = TRUE) > 0
+begun <- if (any(noise)) list(noise = noise) else NULL
+fit <- Mclust(X, G = 4, modelNames = "VVV", initialization = begun, verbose = FALSE)
+write(fit$classification, paths[3], ncolumns = 1)
+write.table(t(fit$parameters$mean), paths[4], sep = ",", row.names = FALSE, col.names = FALSE)
+"""
 
 
 def arguments(argv=None):
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     report.common(found)
     found.add_argument("--seeds", type=int, default=5, help="default 5")
+    found.add_argument("--methods", nargs="+", choices=METHODS, help="default: all that are installed")
     return report.parse(found, argv, seeds=1)
 
 
@@ -60,7 +83,7 @@ def problem(d, kind, share, seed):
     return X, own, means, spread
 
 
-def trimmed(X, share, seed):
+def trimmed(X, share, seed, noise):
     """Labels, −1 for what is trimmed, and means, of a mixture fitted to the rows that it explains best."""
     kept, model = np.arange(len(X)), None
     for _ in range(TRIMS):
@@ -77,22 +100,50 @@ def fitted(model, X):
     return model.fit(X).predict(X), model.means_
 
 
+def with_mclust(X, share, seed, noise):
+    """mclust's fit of full covariances, beside noise if there is any."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows, told, labels, means = (Path(folder, f"{name}.csv") for name in ("rows", "noise", "labels", "means"))
+        np.savetxt(rows, X, delimiter=",")
+        np.savetxt(told, noise, fmt="%d")
+        subprocess.run(["Rscript", "-e", IN_R, rows, told, labels, means], check=True, capture_output=True)
+        return np.loadtxt(labels, dtype=int) - 1, np.loadtxt(means, delimiter=",")  # its label of noise is 0
+
+
+def with_t_distributions(X, share, seed, noise):
+    """Of four degrees of freedom; no row is called noise."""
+    model = EMStudentMixture(COMPONENTS, n_init=STARTS, random_state=seed, **EM)
+    model.fit(X)
+    return model.predict(X), model.location
+
+
 METHODS = {
-    "cgmm, noise, 1 start": lambda X, share, seed: fitted(
+    "cgmm, noise, 1 start": lambda X, share, seed, noise: fitted(
         GMM(COMPONENTS, noise_component="uniform", random_state=seed, **EM), X
     ),
-    "cgmm, noise, 5 starts": lambda X, share, seed: fitted(
+    "cgmm, noise, 5 starts": lambda X, share, seed, noise: fitted(
         GMM(COMPONENTS, noise_component="uniform", n_init=STARTS, random_state=seed, **EM), X
     ),
-    "cgmm, 5 starts": lambda X, share, seed: fitted(GMM(COMPONENTS, n_init=STARTS, random_state=seed, **EM), X),
-    "scikit-learn, 5 starts": lambda X, share, seed: fitted(
+    "cgmm, 5 starts": lambda X, share, seed, noise: fitted(GMM(COMPONENTS, n_init=STARTS, random_state=seed, **EM), X),
+    "scikit-learn, 5 starts": lambda X, share, seed, noise: fitted(
         GaussianMixture(COMPONENTS, n_init=STARTS, random_state=seed, **EM), X
     ),
-    "scikit-learn, one more component": lambda X, share, seed: fitted(
+    "scikit-learn, one more component": lambda X, share, seed, noise: fitted(
         GaussianMixture(COMPONENTS + 1, n_init=STARTS, random_state=seed, **EM), X
     ),
     "scikit-learn, trimmed": trimmed,
+    "mclust, told the noise": with_mclust,
+    "t distributions": with_t_distributions,
 }
+
+
+def installed():
+    """The methods that can be tried here."""
+    lacking = set() if EMStudentMixture else {"t distributions"}
+    found = shutil.which("Rscript") and subprocess.run(["Rscript", "-e", "library(mclust)"], capture_output=True)
+    if not found or found.returncode:
+        lacking.add("mclust, told the noise")
+    return [name for name in METHODS if name not in lacking]
 
 
 def measure(method, d, kind, share, seed):
@@ -100,7 +151,7 @@ def measure(method, d, kind, share, seed):
     X, own, means, spread = problem(d, kind, share, seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        labels, found = METHODS[method](X, share, seed)
+        labels, found = METHODS[method](X, share, seed, own < 0)
     clean = own >= 0
     away = np.linalg.norm(found[np.newaxis] - means[:, np.newaxis], axis=2).min(axis=1) / spread
     return adjusted_rand_score(own, labels), adjusted_rand_score(own[clean], labels[clean]), float(away.max())
@@ -111,12 +162,13 @@ def main(argv=None):
     machine = facts()
     print(f"{ROWS} rows, {COMPONENTS} clusters; medians of {options.seeds} seeds.")
     print("ARI of all rows / ARI of the clusters' rows / error of the means.\n")
-    report.print_headings("noise", *METHODS, texts=1)
+    methods = options.methods or installed()
+    report.print_headings("noise", *methods, texts=1)
     results = []
     for d in FEATURES:
         for kind, share in CASES:
             row = [f"{kind}, {share:.0%}, d = {d}"]
-            for method in METHODS:
+            for method in methods:
                 found = [measure(method, d, kind, share, seed) for seed in range(options.seeds)]
                 medians = [statistics.median(values) for values in zip(*found, strict=True)]
                 results.append({"d": d, "kind": kind, "share": share, "method": method, "medians": medians})

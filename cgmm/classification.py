@@ -108,7 +108,7 @@ class GMMClassifier(Estimator):
         The label of the class to which each component of ``mixture_`` belongs.
     mixtures_ : tuple of GMM
         The density of each class.
-    candidates_ : tuple
+    candidates_ : tuple of cgmm.classes.choosing.Candidate
         What families and numbers were chosen from, with (label, covariance_type, n_components, value): of each class,
         or, with label None, of all. Empty if there was no choice.
     n_iter_ : int

@@ -107,7 +107,8 @@ class Estimator:
         for method in ROUTED:
             getattr(request, method).add_request(param="sample_weight", alias=None)
             getattr(request, method).add_request(param="error_covariances", alias=None)
-        request.fit.add_request(param="labels", alias=None)
+        for method in (request.fit, request.partial_fit):
+            method.add_request(param="labels", alias=None)
         return request
 
     def set_fit_request(
@@ -124,10 +125,14 @@ class Estimator:
         return self._set_request("fit", sample_weight, labels=labels, error_covariances=error_covariances)
 
     def set_partial_fit_request(
-        self, *, sample_weight: bool | str | None = UNCHANGED, error_covariances: bool | str | None = UNCHANGED
+        self,
+        *,
+        sample_weight: bool | str | None = UNCHANGED,
+        labels: bool | str | None = UNCHANGED,
+        error_covariances: bool | str | None = UNCHANGED,
     ) -> Self:
         """Ask meta-estimators to route these arguments to ``partial_fit``: see set_fit_request."""
-        return self._set_request("partial_fit", sample_weight, error_covariances=error_covariances)
+        return self._set_request("partial_fit", sample_weight, labels=labels, error_covariances=error_covariances)
 
     def set_score_request(
         self, *, sample_weight: bool | str | None = UNCHANGED, error_covariances: bool | str | None = UNCHANGED

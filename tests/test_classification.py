@@ -183,6 +183,33 @@ def test_every_family_is_that_of_labels(covariance_type):
     assert model._classified().n_parameters == mixture._n_parameters() - 2
 
 
+# Laws
+
+
+@pytest.mark.parametrize("covariance_type", ["EII", "VVI", "VEE", "EVV", "tied", "full"])
+@pytest.mark.parametrize("shared", [True, False])
+def test_what_changes_no_probability(covariance_type, shared):
+    """Other names of classes, other units and origins, another order of rows, and larger weights of all rows."""
+    X, y = clouds(400)
+    arguments = {"covariance_type": covariance_type, "shared": shared, "reg_covar": 0.0, "tol": 1e-12}
+    weights = np.random.default_rng(0).uniform(0.5, 2, size=len(X))
+    order = np.random.default_rng(1).permutation(len(X))
+    found = GMMClassifier(**arguments).fit(X, y, weights).predict_proba(X)
+    renamed = GMMClassifier(**arguments).fit(X, np.array([label.upper() for label in y]), weights)
+    assert renamed.classes_.tolist() == ["A", "B", "C"]
+    assert_array_equal(renamed.predict_proba(X), found)
+    backwards = GMMClassifier(**arguments).fit(X, [-ord(label) for label in y], weights)
+    assert_allclose(backwards.predict_proba(X)[:, ::-1], found, rtol=1e-7, atol=1e-12)
+    moved = GMMClassifier(**arguments).fit(8 * X + 3, y, weights)
+    assert_allclose(moved.predict_proba(8 * X + 3), found, rtol=1e-7, atol=1e-12)
+    mixed = GMMClassifier(**arguments).fit(X[order], y[order], weights[order])
+    assert_allclose(mixed.predict_proba(X), found, rtol=1e-7, atol=1e-12)
+    for scale in (1e-200, 1e200):
+        heavy = GMMClassifier(**arguments).fit(X, y, scale * weights)
+        assert_allclose(heavy.predict_proba(X), found, rtol=1e-7, atol=1e-12)
+        assert heavy.score(X, y, scale * weights) == pytest.approx(renamed.score(X, np.char.upper(y), weights))
+
+
 # Peers
 
 
@@ -309,6 +336,17 @@ def test_rows_that_belong_to_no_class():
         assert model.anomalies(X + 100).all() and not model.anomalies(X, 0.0).any()
         marked = [mixture.anomalies(X, 0.05) for mixture in model.mixtures_]
         assert_array_equal(model.anomalies(X, 0.05), np.all(marked, axis=0))
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e200, 1e-200])
+@pytest.mark.parametrize("shared", [True, False])
+def test_unlabelled_rows_of_any_weight_beside_a_class_that_never_occurs(shared, scale):
+    X, y = clouds(600)
+    arguments = {"shared": shared, "unlabelled": "?", "priors": [0.0, 0.4, 0.6], "tol": 1e-8}
+    model = GMMClassifier(**arguments).fit(X, split(X, y), np.full(600, scale))
+    assert model.converged_ and (model.predict_proba(X)[:, 0] == 0).all()
+    plain = GMMClassifier(**arguments).fit(X, split(X, y))
+    assert_allclose(model.predict_proba(X), plain.predict_proba(X), rtol=1e-6, atol=1e-9)
 
 
 def test_priors_move_the_boundary():
@@ -479,6 +517,11 @@ def test_a_class_that_cannot_be_estimated_is_named():
         GMMClassifier().fit(X, y)
     with pytest.raises(DegenerateError, match="class 'b'"):
         GMMClassifier(1, shared=False, on_degenerate="raise").fit(X, y)
+    with pytest.raises(DegenerateError, match=r"classes_\[c\]. .*component 1"):
+        GMMClassifier(on_degenerate="raise").fit(X, y)
+    assert GMMClassifier(1, ["full", "EEE"], on_degenerate="raise").fit(X, y).mixture_.covariance_type == "EEE"
+    with pytest.raises(DegenerateError, match="class 'b'"), pytest.warns(DegenerateWarning):
+        GMMClassifier([1, 2], on_degenerate="raise", reg_covar=0.0, random_state=0).fit(X, y)
     model = GMMClassifier(1, shared=False, on_degenerate="repair").fit(X, y)
     assert model.score(X, y) > 0.8 and not np.isnan(model.predict_proba(X)).any()
     with pytest.warns(ConvergenceWarning, match="Class 'only'"):

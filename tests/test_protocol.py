@@ -237,7 +237,7 @@ def test_weights_reach_every_fold(routing):
 
 def test_partial_fit_has_a_request_of_its_own(routing):
     model = asking(False).set_partial_fit_request(sample_weight="w")
-    assert model.get_metadata_routing().partial_fit.requests == {"sample_weight": "w"}
+    assert model.get_metadata_routing().partial_fit.requests == {"sample_weight": "w", "labels": None}
     assert model.get_metadata_routing().fit.requests == {"sample_weight": False, "labels": None}
 
 

@@ -94,30 +94,32 @@ def fit(wanted: Wanted, given: Given) -> Found:
 
 
 def _fit_shared(wanted: Wanted, given: Given) -> Found:
-    families = wanted.families
-    if len(families) == 1:
-        model = _components(wanted, families[0], given)
-        _warn(wanted, model._fitted(), COMPONENTS)
-        return _of_components(model, given, ())
-    tried: list[tuple[Candidate, bool]] = []
-    models: list[GMM] = []
-    for family in families:
-        models.append(_components(wanted, family, given))
-        found = _of_components(models[-1], given, ()).classified
-        value = (
-            information(found, given) if wanted.criterion == "bic" else -_cross_validated_labels(wanted, family, given)
-        )
-        tried.append((Candidate(None, family, 1, value), bool(models[-1]._fitted().fit.degenerate)))
-    best = models[best_of(tried)]
-    _warn(wanted, best._fitted(), COMPONENTS)
-    return _of_components(best, given, tuple(candidate for candidate, _ in tried))
+    models = [_components(wanted, family, given) for family in wanted.families]
+    tried = [_tried(wanted, model, given) for model in models] if len(models) > 1 else []
+    best = models[best_of(tried)] if tried else models[0]
+    state = best._fitted()
+    if wanted.arguments["on_degenerate"] == "raise":
+        _check_degenerate(state, COMPONENTS)
+    _warn(wanted, state, COMPONENTS)
+    candidates = tuple(candidate for candidate, _ in tried)
+    return Found(_of_components(wanted, best, given), candidates, state.n_iter, state.fit.converged)
+
+
+def _tried(wanted: Wanted, model: GMM, given: Given) -> tuple[Candidate, bool]:
+    """A mixture as a candidate, and whether it is degenerate."""
+    family: CovarianceType = model.covariance_type
+    if wanted.criterion == "bic":
+        value = information(_of_components(wanted, model, given), given)
+    else:
+        value = -_cross_validated_labels(wanted, family, given)
+    return Candidate(None, family, 1, value), bool(model._fitted().fit.degenerate)
 
 
 def _components(wanted: Wanted, family: CovarianceType, given: Given) -> GMM:
     """A mixture of that family whose components are the classes: first of the rows that are known, then of all."""
     known, k = given.known, len(given.known.classes)
     fixed = {} if given.priors is None else {"fixed": ("weights",), "weights_init": given.priors}
-    model = wanted.model(k, family, n_init=1, **fixed)
+    model = wanted.model(k, family, n_init=1, on_degenerate="repair", **fixed)
     if known.whole:
         return _fitted(model.set_params(responsibilities_init=known.of_row), given.rows, given.weights, known.of_row)
     labelled = known.of_row != UNKNOWN
@@ -128,12 +130,11 @@ def _components(wanted: Wanted, family: CovarianceType, given: Given) -> GMM:
     return _fitted(model, given.rows, given.weights, known.of_row).set_params(warm_start=False)
 
 
-def _of_components(model: GMM, given: Given, candidates: tuple[Candidate, ...]) -> Found:
-    state = model._fitted()
-    mixture = GMM(**model.get_params(deep=False))._with(state._replace(names=given.names))
-    mixture.set_params(responsibilities_init=None, fixed=(), weights_init=None)
-    classified = Classified.of_components(given.known.classes, mixture)
-    return Found(classified, candidates, state.n_iter, state.fit.converged)
+def _of_components(wanted: Wanted, model: GMM, given: Given) -> Classified:
+    """The classes as the components of a fitted mixture, which keeps the arguments of the classifier."""
+    family: CovarianceType = model.covariance_type
+    mixture = wanted.model(model.n_components, family)._with(model._fitted()._replace(names=given.names))
+    return Classified.of_components(given.known.classes, mixture)
 
 
 def _cross_validated_labels(wanted: Wanted, family: CovarianceType, given: Given) -> float:
@@ -141,7 +142,7 @@ def _cross_validated_labels(wanted: Wanted, family: CovarianceType, given: Given
     folds, total = folds_of(given.known.of_row, wanted.seed), 0.0
     for fold in range(folds.max() + 1):
         kept, out = given.some(folds != fold), given.some(folds == fold)
-        found = _of_components(_components(wanted, family, kept), kept, ()).classified
+        found = _of_components(wanted, _components(wanted, family, kept), kept)
         total += _sum(out.weights, found.log_probabilities(out.rows)[np.arange(len(out.rows)), out.known.of_row])
     return total
 
@@ -191,6 +192,8 @@ def _of_class(wanted: Wanted, rows: Rows, weights: Array | None, label: Any) -> 
             table = select(rows, sizes, families, sample_weight=weights, **arguments)
             tried = [Candidate(label, row.covariance_type, row.n_components, row.bic) for row in table.table]
             best = table.best
+            if wanted.arguments["on_degenerate"] == "raise":
+                _check_degenerate(best._fitted())
             chosen = wanted.model(best.n_components, best.covariance_type)._with(best._fitted())
             return chosen, tried
         tried = [
@@ -236,7 +239,8 @@ def _with_unlabelled(wanted: Wanted, given: Given, each: list[GMM]) -> tuple[lis
         parts = np.exp(logs - likelihood[:, np.newaxis])
         if unknown.weights is not None:
             parts *= unknown.weights[:, np.newaxis]
-        total = _sum(unknown.weights, likelihood) + float(given.counts @ np.log(shares))
+        possible = shares > 0
+        total = _sum(unknown.weights, likelihood) + float(given.counts[possible] @ np.log(shares[possible]))
         after = []
         for model, some, weights in zip(each, own, parts.T, strict=True):
             known = expectation(model, some.rows, some.weights)
@@ -271,6 +275,15 @@ def _warn(wanted: Wanted, state: State, where: str) -> None:
     for text, category in report.faults(state.fit, state.settings, state.names):
         if category is not DegenerateWarning or wanted.arguments["on_degenerate"] == "warn":
             errors.warn(f"{where}{text}", category)
+
+
+def _check_degenerate(state: State, where: str = "") -> None:
+    """DegenerateError of what is degenerate in a fit; where : begins what is said."""
+    assert state.settings is not None  # it was fitted
+    try:
+        report.check_degenerate(state.fit, state.settings, state.names)
+    except DegenerateError as error:
+        raise DegenerateError(f"{where}{error}") from None
 
 
 def _some(weights: Array | None, which: Mask) -> Array | None:
