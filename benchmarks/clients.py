@@ -76,7 +76,7 @@ def census(ctgan, quick):
     n, d = (500, 2) if quick else (30_000, 3)
     frame = pandas.DataFrame({f"c{j}": clusters(n, 1, 5, j)[0][:, 0] for j in range(d)})
     frame["kind"] = np.array(["a", "b", "c"])[np.arange(n) % 3]
-    np.random.seed(0)  # noqa: NPY002, which ctgan draws from
+    np.random.seed(0)  # from which ctgan draws
     transformer.fit(frame, ["kind"])
     return {"scores": transformer.transform(frame)}
 
