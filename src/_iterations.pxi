@@ -380,7 +380,8 @@ cdef class Iterations:
         copy_parameters(&em.before, before, False)
         n_k, bounds = np.empty(em.k), np.empty(em.bounds.count - done)
         memcpy(address(n_k), em.found.n_k, n_k.nbytes)
-        memcpy(address(bounds), em.bounds.values + done, bounds.nbytes)
+        if em.bounds.count > done:    # before any value there is no memory to copy from
+            memcpy(address(bounds), em.bounds.values + done, bounds.nbytes)
         return bounds, em.change, converged, found == UNDECIDED, now, before, n_k, self.held
 
 
