@@ -1,8 +1,9 @@
-"""Many components of few features, and many centers of k-means: passes with and without those that are far away.
+"""Many components of few features, and many centers of k-means: passes with and without those that are far away;
+and seeds of k-means, whose passes are compared with what is done.
 
     python benchmarks/many.py
 
-One thread, the least of several passes, and both kinds of pass in one run.
+One thread, the least processor time of several passes, and both kinds of pass in one run.
 """
 
 import time
@@ -18,14 +19,18 @@ from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
 from cgmm.rows import partition
-from cgmm.rows.boxes import boxes_of
+from cgmm.rows.boxes import boxes_of, in_space
 from cgmm.rows.data import Complete
 from cgmm.rows.k_means import lloyd
 from cgmm.rows.part import Part
 from cgmm.rows.place import InMemory
 
-MIXTURES = ((100_000, 3, 1000, 3.0), (100_000, 3, 1000, 10.0), (100_000, 2, 300, 3.0), (200_000, 3, 10_000, 20.0))
+MIXTURES = ((300_000, 3, 1000, 3.0), (300_000, 3, 1000, 10.0), (300_000, 2, 300, 3.0), (200_000, 3, 10_000, 20.0))
 CENTERS = ((30_000, 3, 1000, 3.0), (30_000, 3, 1000, 10.0), (300_000, 3, 1000, 3.0), (40_000, 16, 256, 5.0))
+SEEDS = ((30_000, 3, 1000, 10.0), (20_000, 2, 300, 3.0), (20_000, 8, 300, 5.0))
+# A pass is timed over so many rows: for a dense one any will do, for one in boxes runs of RUN in the order of all.
+TIMED_ROWS, RUN = 20_480, 1024
+REPEATS = 20
 START_ROWS = 40  # For each component, rows from which the mixture starts.
 
 
@@ -47,9 +52,9 @@ def fitted(X, k, iterations):
 def least_seconds(function, repeats):
     seconds = []
     for _ in range(repeats):
-        begun = time.perf_counter()
+        begun = time.thread_time()
         function()
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.thread_time() - begun)
     return min(seconds)
 
 
@@ -57,13 +62,30 @@ def mixtures():
     for n, d, k, spread in MIXTURES:
         X = rows_of(n, d, k, spread)
         p = fitted(X, k, 10 if k < 5000 else 2)
+        ordered = 1e9 / n * least_seconds(lambda: in_space(X), 3)  # noqa: B023
+        runs = in_space(X)[: n // RUN * RUN].reshape(-1, RUN)
+        some = np.ascontiguousarray(X[runs[:: max(1, n // TIMED_ROWS)].ravel()])
+        as_they_are, guide = np.arange(len(some), dtype=np.int32), boxes_of(p, X.dtype)
         dense, boxed = (
-            least_seconds(lambda: _kernels.expectation(X, p.density, "full", None, 1, guide), 3 if k < 5000 else 1)  # noqa: B023
-            for guide in (None, boxes_of(p, X.dtype))
+            1e9 / len(some) * least_seconds(lambda: _kernels.expectation(some, p.density, "full", *rest), REPEATS)  # noqa: B023
+            for rest in ((), (None, 1, guide, None, as_they_are))
         )
-        unit = 1e9 / n
         print(
-            f"| {n} × {d} | {k} | {spread:g} | {unit * dense:.0f} | {unit * boxed:.0f} | × {dense / boxed:.1f} |",
+            f"| {n} × {d} | {k} | {spread:g} | {dense:.0f} | {boxed:.0f} | × {dense / boxed:.1f} | {ordered:.0f} |",
+            flush=True,
+        )
+
+
+def seeds():
+    for n, d, k, spread in SEEDS:
+        X = rows_of(n, d, k, spread)
+        uniforms = np.random.default_rng(0).random(_kernels.uniforms_of(k))
+        closest, distances, trials = np.full(n, 1.0), np.empty((10, n)), (len(uniforms) - 1) // (k - 1)
+        few = distances_to(X[:trials].copy())
+        rounds = k * least_seconds(lambda: _kernels.closer(X, few, closest, distances[:trials]), 50)  # noqa: B023
+        near = least_seconds(lambda: _kernels.plus_plus(X, k, uniforms), 3)  # noqa: B023
+        print(
+            f"| {n} × {d} | {k} | {spread:g} | {1e3 * rounds:.0f} | {1e3 * near:.0f} | × {rounds / near:.1f} |",
             flush=True,
         )
 
@@ -84,5 +106,6 @@ def centers():
 
 
 if __name__ == "__main__":
-    mixtures()
+    seeds()
     centers()
+    mixtures()

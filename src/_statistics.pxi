@@ -83,7 +83,8 @@ cdef void take_sums(const Work *work, const double *sums, const double *factor, 
 
 
 cdef class Expectation:
-    """One E-step, over rows that come in parts: the same bits for any cut at multiples of MOST_CHUNK rows.
+    """One E-step, over rows that come in parts: without an order of rows, the same bits for any cut at multiples of
+    MOST_CHUNK rows.
 
     density as cgmm.mixture.density; moment "full" (k,d,d), "diag" (k,d), "radial" (k,) for an isotropic density,
     or "pooled" (d,d); guide, cgmm.rows.pruning.Guide, to leave out negligible components, or None; n: the rows of all

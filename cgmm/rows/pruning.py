@@ -30,6 +30,9 @@ MOST_BOXED_FEATURES, LEAST_BOXED = 16, 64
 # Rows are put in an order only where single rows, which the fewest components matter to, show that a pass may do less
 # than this share of the dense work: groups of rows do half as much again, or twice as much.
 WORTH_ALONE = 0.6
+# Components that there are at least where rows come in blocks, whose passes order them again and again, or are
+# evaluated once, which an order costs more than a twentieth of.
+LEAST_UNORDERED = 512
 LEAST_COMPONENTS = 4  # Components that a mixture has at least if its passes may be pruned.
 # A probe asks of one row in PROBE_SHARE whether pruning would pay: it costs little beside a pass. It asks of no fewer
 # than PROBE_LEAST, for the answer to be sure, and of no more than PROBE_MOST.
@@ -75,23 +78,15 @@ class Pruning(NamedTuple):
         if not possible or n < PRUNED_ROWS or os.environ.get("CGMM_PRUNE") == "0" or not _may_gain(parameters, moment):
             return None, now
         boxed = _in_boxes(parameters)
+        if boxed and parameters.k < LEAST_UNORDERED and (neighbours is None or moment is None):
+            return None, now
         if not (now.pays or _probes(now.iteration, boxed)):
             return None, now
         if not now.pays and _kernels.least_share(parameters.density, moment, boxed) > WORTH:
             return None, now
         guide = boxes_of(parameters, dtype) if boxed else guide_of(parameters, dtype)
         if not now.pays:
-            share = PROBE_SHARE_IN_BOXES if boxed else PROBE_SHARE
-            count = min(max(PROBE_LEAST, n // share), PROBE_MOST)
-            nearby = neighbours if boxed else None
-            if nearby is not None:
-                alone = np.repeat(sample(count // GROUP_ROWS), GROUP_ROWS, axis=0)
-                if share_in_order(alone, parameters, moment, guide, n) > WORTH_ALONE:
-                    return None, now
-                work = share_in_order(nearby(count), parameters, moment, guide, n)
-            else:
-                work = _kernels.share_of_work(sample(count), parameters.density, moment, guide, n)
-            now = now._replace(pays=work < WORTH)
+            now = now._replace(pays=_pays(parameters, n, moment, guide, sample, neighbours))
         return (guide if now.pays else None), now
 
     def observed(self, share: float, n_k: Array, needed: Mask | None) -> tuple[Self, bool]:
@@ -106,7 +101,20 @@ class Pruning(NamedTuple):
         return self._replace(pays=self.pays and share < WORTH and not starved), starved
 
 
-def share_in_order(rows: Rows, parameters: Parameters, moment: Moment | None, guide: AnyGuide, n: int) -> float:
+def _pays(
+    parameters: Parameters, n: int, moment: Moment | None, guide: AnyGuide, sample: Sample, neighbours: Sample | None
+) -> bool:
+    """Whether a pass with this guide over n rows is the faster one, as far as some of them tell."""
+    count = min(max(PROBE_LEAST, n // (PROBE_SHARE_IN_BOXES if isinstance(guide, Boxes) else PROBE_SHARE)), PROBE_MOST)
+    if neighbours is None or not isinstance(guide, Boxes):
+        return _kernels.share_of_work(sample(count), parameters.density, moment, guide, n) < WORTH
+    alone = np.repeat(sample(count // GROUP_ROWS), GROUP_ROWS, axis=0)
+    if _share_in_order(alone, parameters, moment, guide, n) > WORTH_ALONE:
+        return False
+    return _share_in_order(neighbours(count), parameters, moment, guide, n) < WORTH
+
+
+def _share_in_order(rows: Rows, parameters: Parameters, moment: Moment | None, guide: AnyGuide, n: int) -> float:
     """The share of the dense work that a pass in boxes does over rows of which each few lie together, part of n."""
     return _kernels.share_of_work(rows, parameters.density, moment, guide, n, np.arange(len(rows), dtype=np.int32))
 

@@ -144,7 +144,7 @@ static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixt
                               unsigned char *present, ptrdiff_t *work) {
     const ptrdiff_t k = mixture->k, vectors = GROUPS(rows) * NV;
     REAL *floor = floor_, *found = found_;
-    ptrdiff_t list[CGMM_BLOCK_ROWS / LANES_IN_VECTOR], count = 0;
+    ptrdiff_t list[CGMM_BLOCK_ROWS / LANES_IN_VECTOR], count = 0, runs = 0;
     NAME(findings) f = {mixture, panel, (REAL)margin, floor, z, found, vectors, work, present};
     memset(present, 0, (size_t)(k * vectors));
     for (ptrdiff_t i = 0; i < vectors * W; i++) floor[i] = i < rows ? -BIG : BIG;
@@ -153,8 +153,11 @@ static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixt
         while (i < rows && guess[i] == c) i++;
         for (ptrdiff_t u = first; u <= (i - 1) / W; u++) list[u - first] = u;
         NAME(try_all)(&f, c, list, (i - 1) / W + 1 - first);
+        runs++;
     }
-    for (ptrdiff_t i = 0, first = 0; i < rows; first = i) {
+    if (runs * 8 > rows) /* a look for each of so few rows costs as much as their images */
+        for (ptrdiff_t q = 0; q < k * vectors; q++) present[q] |= NAME(near_by);
+    for (ptrdiff_t i = 0, first = 0; i < rows && runs * 8 <= rows; first = i) {
         while (i < rows && guess[i] == guess[first]) i++;
         NAME(bring_near)(&f, images, boxes, first, i);
     }
