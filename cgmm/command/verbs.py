@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgmm import many, selection
+from cgmm import bootstrapped, combined, many, selection
 from cgmm.command import problems, progress, summary
 from cgmm.command.output import STANDARD_OUTPUT, show, show_table, write_rows
 from cgmm.errors import InvalidParameterError
@@ -156,6 +156,40 @@ def sample(args: Namespace) -> None:
     model = GMM.load(args.model)
     rows, _ = model.set_params(random_state=args.seed).sample(args.rows)
     write_rows(args.output, summary.feature_names(model), [rows])
+
+
+def bootstrap(args: Namespace) -> None:
+    """Print a table of all parameters, with their standard errors and intervals."""
+    model, table = _applied_to(args)
+    data = gather(table, progress.watched(table.blocks()))
+    found = bootstrapped.bootstrap(
+        model,
+        _named(model, data.rows),
+        args.replicates,
+        kind=args.kind,
+        sample_weight=data.weights,
+        random_state=args.seed,
+    )
+    show_table(["parameter", *bootstrapped.COLUMNS], found._rows(args.level))
+
+
+def combine(args: Namespace) -> None:
+    """Print which components are one cluster for each number of clusters, and write the cluster of each row."""
+    model, table = _applied_to(args)
+    data = gather(table, progress.watched(table.blocks()))
+    rows = _named(model, data.rows)
+    found = combined.combine(model, rows, sample_weight=data.weights)
+    if args.output is not None:
+        names = None if table.names is None else ["cluster"]
+        write_rows(args.output, names, [found.predict(rows, args.clusters)])
+    show_table(["clusters", "entropy", "components", "elbow"], _merged(found))
+
+
+def _merged(found: combined.Combination) -> Iterator[list[Any]]:
+    """For each number of clusters the entropy, the components that are one as "0+2 1", and whether it is the elbow."""
+    for left in range(len(found.entropies), 0, -1):
+        told = " ".join("+".join(map(str, components)) for components in found.clusters(left))
+        yield [left, float(found.entropies[left - 1]), told, left == found.n_clusters]
 
 
 def info(args: Namespace) -> None:
