@@ -196,6 +196,13 @@ def test_too_few_iterations_are_told():
         ("fitted", FAITHFUL, {"kind": "jackknife"}, ValueError, "kind"),
         ("fitted", FAITHFUL, {"n_replicates": 1}, ValueError, "n_replicates"),
         ("fitted", FAITHFUL, {"sample_weight": -np.ones(272)}, ValueError, "sample_weight"),
+        (
+            "fitted",
+            FAITHFUL,
+            {"sample_weight": np.full(272, 1e-3 / 272)},
+            ValueError,
+            "counts rows here, and sums to 0.001",
+        ),
     ],
 )
 def test_what_cannot_be_used(model, X, arguments, error, text):
@@ -279,7 +286,16 @@ def test_what_the_test_cannot_use(X, arguments, error, text):
         likelihood_ratio_test(X, **arguments)
 
 
-def test_a_table_is_read_like_an_array(tmp_path):
+def test_many_rows_are_fitted_one_replicate_after_the_other():
+    """Where a pass may leave components out, no compiled call takes a replicate whole."""
+    X = clusters(9000, 2, 2)
+    found = bootstrap(GMM(2, random_state=0).fit(X), X, 4, random_state=0)
+    assert found.converged.all()
+    which = np.random.default_rng(0).integers(0, 9000, size=(4, 9000))
+    assert_allclose(np.einsum("mc,mcj->mj", *found.replicates[:2]), X[which].mean(axis=1), rtol=1e-6)
+
+
+def test_a_table_is_refused(tmp_path):
     path = tmp_path / "faithful.csv"
     np.savetxt(path, FAITHFUL, delimiter=",", header="a,b", comments="")
     with pytest.raises(TypeError, match="X must be rows in memory"):
