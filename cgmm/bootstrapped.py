@@ -278,11 +278,17 @@ def check_at_hand(X: Any, sample_weight: Any, model: GMM) -> None:
 
 
 def prepared_of(model: GMM, X: Any, sample_weight: Any, k: int) -> tuple[fitting.Prepared, float]:
-    """Rows in memory, checked, and the weight of all."""
+    """Rows in memory, checked, and the weight of all: how many rows they are, no fewer than components."""
     asked = request_of(GMM(**{**model.get_params(deep=False), "checkpoint": None, "noise_component": None}))
     prepared = fitting.prepare(X, sample_weight, asked, k, np.random.default_rng(0))
     data = prepared.data
-    return prepared, float(np.ldexp(data.part.total_weight, data.exponent))
+    total = float(np.ldexp(data.part.total_weight, data.exponent))
+    if sample_weight is not None and _count(total) < k:
+        raise ValueError(
+            f"sample_weight counts rows here, and sums to {total:g}, less than the number of components ({k}): scale "
+            "it to sum to the number of rows that are known"
+        )
+    return prepared, total
 
 
 def replica(model: GMM, tol: float, max_iter: int) -> GMM:
@@ -391,7 +397,7 @@ def _counted(data: Data) -> Part:
 
 def _count(total: float) -> int:
     """How many rows make up so much weight."""
-    return max(1, round(total))
+    return round(total)
 
 
 Kind: TypeAlias = Literal["nonparametric", "parametric", "weighted"]

@@ -172,7 +172,7 @@ def likelihood_ratio_test(
     starts, rng = check_count("n_init", n_init), check_random_state(random_state)
     model = GMM(covariance_type=covariance_type, reg_covar=reg_covar, missing=missing, n_threads=n_threads)
     check_at_hand(X, sample_weight, model)
-    prepared, total = prepared_of(model, X, sample_weight, last)
+    prepared, total = prepared_of(model, X, sample_weight, first + 1)
     like, seeds = replica(model, check_real("tol", tol) / total, max_iter), rng.integers(2**31, size=starts).tolist()
     rows: Any = X
     weights: Any = sample_weight

@@ -69,12 +69,12 @@ def draw(wreath_rows, selection, found, clusters, rows, path):
     selection.best.plot(wreath_rows, ax=axes[0, 0], legend=False)
     axes[0, 0].set_title(f"Wreath: {selection.best.n_components} components")
     lower, upper = found.intervals(0.95)
-    values = found.replicates.means
+    own, values = found.estimates.means, found.replicates.means
     for c, colour in enumerate((BLUE, ORANGE)):
-        axes[0, 1].scatter(*values[:, c].T, s=4, color=colour, alpha=0.4, linewidths=0)
-        corner, size = lower.means[c], upper.means[c] - lower.means[c]
-        axes[0, 1].add_patch(_box(corner, size))
-    axes[0, 1].set(title="Old Faithful: means of 999 replicates", xlabel="length (minutes)", ylabel="wait (minutes)")
+        axes[0, 1].scatter(*(values[:, c] - own[c]).T, s=5, color=colour, alpha=0.5, linewidths=0)
+        axes[0, 1].add_patch(_box(lower.means[c] - own[c], upper.means[c] - lower.means[c], colour))
+    axes[0, 1].set_title("Old Faithful: means of 999 replicates, 95 % intervals")
+    axes[0, 1].set(xlabel="length less that of the fit (minutes)", ylabel="wait less that of the fit (minutes)")
     axes[1, 0].scatter(*rows.T, s=6, c=np.array(COLOURS)[clusters.predict(rows, 2)], linewidths=0)
     plot.ellipses(clusters.model, ax=axes[1, 0], colors=["#444444"] * clusters.model.n_components)
     axes[1, 0].set_title("Crescents: components merged into two clusters")
@@ -83,10 +83,10 @@ def draw(wreath_rows, selection, found, clusters, rows, path):
     save(figure, path)
 
 
-def _box(corner, size):
+def _box(corner, size, colour):
     from matplotlib.patches import Rectangle
 
-    return Rectangle(corner, *size, fill=False, color="#222222", linewidth=1.4)
+    return Rectangle(corner, *size, fill=False, color=colour, linewidth=2)
 
 
 def main(argv=None):

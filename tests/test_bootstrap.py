@@ -5,8 +5,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from cgmm import GMM, BayesianGMM, NotFittedError, Prior, bootstrap, likelihood_ratio_test, table
+from cgmm import GMM, BayesianGMM, NotFittedError, Prior, _kernels, bootstrap, likelihood_ratio_test, table
 from cgmm.bootstrapped import DRAWS, prepared_of, replica
+from cgmm.em import problems
 from cgmm.fit.replicates import Replicates, original_of
 from cgmm.fit.request import request_of
 from problems import clusters
@@ -196,6 +197,13 @@ def test_too_few_iterations_are_told():
         ("fitted", FAITHFUL, {"kind": "jackknife"}, ValueError, "kind"),
         ("fitted", FAITHFUL, {"n_replicates": 1}, ValueError, "n_replicates"),
         ("fitted", FAITHFUL, {"sample_weight": -np.ones(272)}, ValueError, "sample_weight"),
+        (
+            "fitted",
+            FAITHFUL,
+            {"sample_weight": np.full(272, 1e-3 / 272)},
+            ValueError,
+            "counts rows here, and sums to 0.001",
+        ),
     ],
 )
 def test_what_cannot_be_used(model, X, arguments, error, text):
@@ -279,8 +287,45 @@ def test_what_the_test_cannot_use(X, arguments, error, text):
         likelihood_ratio_test(X, **arguments)
 
 
-def test_a_table_is_read_like_an_array(tmp_path):
+def test_many_rows_are_fitted_one_replicate_after_the_other():
+    """Where a pass may leave components out, no compiled call takes a replicate whole."""
+    X = clusters(9000, 2, 2)
+    found = bootstrap(GMM(2, random_state=0).fit(X), X, 4, random_state=0)
+    assert found.converged.all()
+    which = np.random.default_rng(0).integers(0, 9000, size=(4, 9000))
+    assert_allclose(np.einsum("mc,mcj->mj", *found.replicates[:2]), X[which].mean(axis=1), rtol=1e-6)
+
+
+def test_a_table_is_refused(tmp_path):
     path = tmp_path / "faithful.csv"
     np.savetxt(path, FAITHFUL, delimiter=",", header="a,b", comments="")
     with pytest.raises(TypeError, match="X must be rows in memory"):
         bootstrap(GMM().fit(FAITHFUL), table(path))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"weights": np.full(3, 1 / 3)}, {"means": np.zeros((2, 2), order="F").T[:1]}, {"least": np.zeros(2, np.float32)}],
+    ids=["weights", "means", "least"],
+)
+def test_a_start_of_another_shape_or_type_is_refused(change):
+    model = GMM(2, random_state=0).fit(FAITHFUL)
+    found = replicates_of(model, FAITHFUL, "weighted")
+    start = problems.Start.at(model._fitted().fit.parameters, found.original.settings.rules)._replace(**change)
+    with pytest.raises(ValueError, match=f"the {next(iter(change))} of a start must be"):
+        problems.solve(found._task, [FAITHFUL], None, found._uniforms, found.solutions.part(slice(0, 1)), 1, start)
+
+
+def test_rows_of_weight_zero_do_not_matter_to_a_given_start():
+    """Where EM starts at clusters of the rows, such problems are left to Python."""
+    model = GMM(2, random_state=0).fit(FAITHFUL)
+    found = replicates_of(model, FAITHFUL, "weighted", m=2)
+    start = problems.Start.at(model._fitted().fit.parameters, found.original.settings.rules)
+    w = (np.arange(272) % 3 > 0).astype(float)
+    rows, weights = [FAITHFUL, np.ascontiguousarray(FAITHFUL[w > 0])], [w, None]
+    problems.solve(found._task, rows, weights, found._uniforms, found.solutions, 1, start)
+    assert found.solutions.status.tolist() == [0, 0]
+    assert_allclose(found.solutions.means[0], found.solutions.means[1], rtol=1e-12)
+    draws = np.random.default_rng(0).random((1, found._uniforms.shape[1]))
+    problems.solve(found._task, rows, weights, draws, found.solutions, 1)
+    assert found.solutions.status.tolist() == [_kernels.STATUSES["weights"], 0]

@@ -314,3 +314,16 @@ def test_a_wreath_has_fourteen_clusters(example):
     script = example("clusters")
     found = script.select(script.wreath(600)[0], (13, 14, 15), ("EEV",), n_init=5, random_state=0).best
     assert (found.n_components, found.covariance_type) == (script.CLUSTERS, "EEV")
+
+
+def test_the_vignettes_numbers(example):
+    """mclust's vignette: VVV, 3 with a BIC of 4734.53; 1 against 2 369.985, 2 against 3 121.107, of which the first is
+    larger here, for the best of two components is more likely."""
+    script = example("vignette")
+    X, kinds = script.patients()
+    found = script.likelihood_ratio_test(X, n_replicates=19, n_init=5, max_components=3, random_state=0)
+    one, two = (test.statistic for test in found.tests)
+    assert one > 369.985 and one + two > 369.985 + 121.107 - 0.02  # to what the tests' tol leaves
+    assert found.best.bic(X) < 4734.55
+    assert script.agreement(found.best.predict(X), kinds) > 0.85
+    assert len(script.lakes()) == 155

@@ -7,6 +7,7 @@ from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, R
 from argparse import _ArgumentGroup as ArgumentGroup
 from collections.abc import Callable
 
+from cgmm.bootstrapped import KINDS
 from cgmm.classification import CRITERIA as CHOICES
 from cgmm.command import verbs
 from cgmm.command.output import STANDARD_OUTPUT
@@ -34,6 +35,15 @@ TABLE = """\
 A table goes to standard output, with a row for each component of each fit:
 its weight, the mean and the variance of each feature, and the log-likelihood,
 the BIC and the convergence of the fit. Labels are texts or numbers."""
+PARAMETERS = """\
+The model is fitted again to rows that are drawn anew. A table goes to standard
+output, with a row for each parameter: the estimate, its standard error and
+bias, and the ends of an interval."""
+MERGES = """\
+Components are merged two at a time, so that the entropy of the clusters falls
+most. A table goes to standard output, with a row for each number of clusters:
+the entropy, the components, joined by + where they are one cluster, and
+whether it is the elbow of the entropies."""
 VALUES = """\
 Rows are read, and what is found for each is written, a block at a time, in
 constant memory. The columns are those of the model's features if both model
@@ -199,6 +209,41 @@ def parser() -> ArgumentParser:
     sample.add_argument("-n", "--rows", type=_count(1), default=1, metavar="N", help="how many (default: 1)")
     sample.add_argument("--seed", type=_count(0), metavar="SEED", help="the same seed, the same rows (default: others)")
     _add_rows_output(sample)
+
+    bootstrap = command(
+        verbs.bootstrap,
+        "standard errors and intervals of all parameters",
+        f"{DATA}\n\n{PARAMETERS}",
+        "model.npz data.csv > errors.csv",
+        "model.npz data.csv --kind weighted --replicates 4999 --level 0.9",
+    )
+    bootstrap.add_argument("model", metavar="MODEL", help="file that fit or select wrote")
+    bootstrap.add_argument("data", metavar="DATA", help="to which it was fitted")
+    bootstrap.add_argument("--replicates", type=_count(2), default=999, metavar="N", help="how many (default: 999)")
+    bootstrap.add_argument(
+        "--kind", choices=KINDS, default="nonparametric", help="what is drawn anew (default: nonparametric, the rows)"
+    )
+    bootstrap.add_argument("--level", type=float, default=0.95, help="share within the intervals (default: 0.95)")
+    bootstrap.add_argument("--seed", type=_count(0), default=0, help="the same seed, the same replicates (default: 0)")
+    bootstrap.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
+    bootstrap.set_defaults(output=None)
+    _add_weights(_add_reading(bootstrap))
+
+    combine = command(
+        verbs.combine,
+        "which components are one cluster",
+        f"{DATA}\n\n{MERGES}",
+        "model.npz data.csv",
+        "model.npz data.csv -k 2 -o clusters.csv",
+    )
+    combine.add_argument("model", metavar="MODEL", help="file that fit or select wrote")
+    combine.add_argument("data", metavar="DATA")
+    combine.add_argument("-o", "--output", type=_file, metavar="FILE", help="where the cluster of each row is written")
+    combine.add_argument(
+        "-k", "--clusters", type=_count(1), metavar="K", help="number of clusters in it (default: the elbow's)"
+    )
+    combine.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
+    _add_weights(_add_reading(combine))
 
     info = command(verbs.info, "what a model is", "", "model.npz", "model.npz --json")
     info.add_argument("model", metavar="MODEL")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cgmm import many, persistence, selection
+from cgmm import bootstrapped, combined, many, persistence, selection
 from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
 from cgmm.command import classes, problems, progress, summary
@@ -208,6 +208,42 @@ def sample(args: Namespace) -> None:
     write_rows(args.output, summary.feature_names(model), [rows])
 
 
+def bootstrap(args: Namespace) -> None:
+    """Print a table of all parameters, with their standard errors and intervals."""
+    found, table = _applied_to(args)
+    model = _point(found, args)
+    data = gather(table, progress.watched(table.blocks()))
+    told = bootstrapped.bootstrap(
+        model,
+        _named(model, data.rows),
+        args.replicates,
+        kind=args.kind,
+        sample_weight=data.weights,
+        random_state=args.seed,
+    )
+    show_table(["parameter", *bootstrapped.COLUMNS], told._rows(args.level))
+
+
+def combine(args: Namespace) -> None:
+    """Print which components are one cluster for each number of clusters, and write the cluster of each row."""
+    found, table = _applied_to(args)
+    model = _point(found, args)
+    data = gather(table, progress.watched(table.blocks()))
+    rows = _named(model, data.rows)
+    merged = combined.combine(model, rows, sample_weight=data.weights)
+    if args.output is not None:
+        names = None if table.names is None else ["cluster"]
+        write_rows(args.output, names, [merged.predict(rows, args.clusters)])
+    show_table(["clusters", "entropy", "components", "elbow"], _merged(merged))
+
+
+def _merged(found: combined.Combination) -> Iterator[list[Any]]:
+    """For each number of clusters the entropy, the components that are one as "0+2 1", and whether it is the elbow."""
+    for left in range(len(found.entropies), 0, -1):
+        told = " ".join("+".join(map(str, components)) for components in found.clusters(left))
+        yield [left, float(found.entropies[left - 1]), told, left == found.n_clusters]
+
+
 def info(args: Namespace) -> None:
     """Print what a model is."""
     model = _load(args.model)
@@ -282,6 +318,14 @@ def _load(path: str) -> Model | GMMClassifier:
 def _mixture(model: Model | GMMClassifier) -> Model:
     """The mixture that a model is, or that of all classes together."""
     return model.mixture_ if isinstance(model, GMMClassifier) else model
+
+
+def _point(model: Model | GMMClassifier, args: Namespace) -> GMM:
+    """A mixture of points, not of what is believed of them; InvalidParameterError if the model is another."""
+    mixture = _mixture(model)
+    if isinstance(mixture, BayesianGMM):
+        raise InvalidParameterError(f"this is for a GMM, and {args.model} holds a BayesianGMM")
+    return mixture
 
 
 def _applied_to(args: Namespace) -> tuple[Model | GMMClassifier, Table]:
