@@ -295,3 +295,15 @@ def test_noise_is_kept_out_of_the_clusters(example, told):
         assert abs(weight - script.NOISE / len(X)) < 0.02 and found > 0.9 and error < 0.2
     assert numbers("no noise component")[0][2] > 3
     assert_array_equal(models["and some known rows"].predict(script.CENTRES), range(3))
+
+
+def test_errors_that_are_known_are_taken_from_the_colours(example, told):
+    script = example("photometric_errors")
+    truth, _, measured, S = script.stars()
+    models = script.fits(measured, S)
+    denoised = models["errors known"].denoise(measured, S)
+    numbers = told(script.print_fits, models, truth, measured, denoised)
+    ((width,),), ((blurred,),), ((found,),) = (numbers(of) for of in ("Width of", "errors ignored:", "errors known:"))
+    assert abs(found - width) < 0.1 * width and blurred > 1.4 * width
+    ((before,),), ((after,),) = (numbers(of) for of in ("as measured:", "denoised:"))
+    assert after < 0.75 * before
