@@ -22,6 +22,7 @@ from machine import facts
 N, D, K = 20_000, 5, 5
 MANY, FEW_FEATURES, COMPONENTS = 1_000_000, 2, 20
 AGREE = 1e-6
+TINY = 1e-300  # extreme_deconvolution makes no iteration with a tolerance of zero.
 QUICK_SCALE = 0.01
 
 
@@ -89,7 +90,7 @@ def bovy(X, S, start):
     def fit(iterations):
         weights, means, covariances = (np.array(part) for part in start)
         # It returns the log-likelihood before the last iteration.
-        return extreme_deconvolution(X, S, weights, means, covariances, maxiter=iterations, tol=0.0)
+        return extreme_deconvolution(X, S, weights, means, covariances, maxiter=iterations, tol=TINY)
 
     return fit
 

@@ -15,7 +15,7 @@ cdef void lay_out_measured(Work *work) noexcept nogil:
     if measured.single_rows:
         measured.rows = claim(scratch, work.block * d * real)
     measured.packed = claim(scratch, work.block * (cgmm_pad4(d) if measured.diagonal else triangle) * real)
-    measured.vectors = claim(scratch, (3 * triangle + 5 * d) * work.kernels.lanes * real)
+    measured.vectors = claim(scratch, (3 * triangle + 5 * d + work.k) * work.kernels.lanes * real)
     if work.output == TRUTH:
         measured.truth = claim(scratch, work.block * (d + triangle) * real)
     work.chunk = few_rows_chunk(work)

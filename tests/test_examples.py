@@ -327,3 +327,15 @@ def test_the_vignettes_numbers(example):
     assert found.best.bic(X) < 4734.55
     assert script.agreement(found.best.predict(X), kinds) > 0.85
     assert len(script.lakes()) == 155
+
+
+def test_errors_that_are_known_are_taken_from_the_colours(example, told):
+    script = example("photometric_errors")
+    truth, _, measured, S = script.stars()
+    models = script.fits(measured, S)
+    denoised = models["errors known"].denoise(measured, S)
+    numbers = told(script.print_fits, models, truth, measured, denoised)
+    ((width,),), ((blurred,),), ((found,),) = (numbers(of) for of in ("Width of", "errors ignored:", "errors known:"))
+    assert abs(found - width) < 0.1 * width and blurred > 1.4 * width
+    ((before,),), ((after,),) = (numbers(of) for of in ("as measured:", "denoised:"))
+    assert after < 0.75 * before

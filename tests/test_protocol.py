@@ -237,8 +237,16 @@ def test_weights_reach_every_fold(routing):
 
 def test_partial_fit_has_a_request_of_its_own(routing):
     model = asking(False).set_partial_fit_request(sample_weight="w")
-    assert model.get_metadata_routing().partial_fit.requests == {"sample_weight": "w", "labels": None}
-    assert model.get_metadata_routing().fit.requests == {"sample_weight": False, "labels": None}
+    assert model.get_metadata_routing().partial_fit.requests == {
+        "sample_weight": "w",
+        "labels": None,
+        "error_covariances": None,
+    }
+    assert model.get_metadata_routing().fit.requests == {
+        "sample_weight": False,
+        "labels": None,
+        "error_covariances": None,
+    }
 
 
 def test_weights_that_are_not_asked_for(routing):
@@ -254,11 +262,23 @@ def test_weights_that_are_not_asked_for(routing):
 def test_copies_keep_their_own_requests(routing, copied):
     model = asking("w", False)
     again = copied(model)
-    assert again.get_metadata_routing().fit.requests == {"sample_weight": "w", "labels": None}
+    assert again.get_metadata_routing().fit.requests == {
+        "sample_weight": "w",
+        "labels": None,
+        "error_covariances": None,
+    }
     again.set_fit_request(sample_weight=True).set_score_request()
-    assert again.get_metadata_routing().fit.requests == {"sample_weight": True, "labels": None}
-    assert again.get_metadata_routing().score.requests == {"sample_weight": False}
-    assert model.get_metadata_routing().fit.requests == {"sample_weight": "w", "labels": None}
+    assert again.get_metadata_routing().fit.requests == {
+        "sample_weight": True,
+        "labels": None,
+        "error_covariances": None,
+    }
+    assert again.get_metadata_routing().score.requests == {"sample_weight": False, "error_covariances": None}
+    assert model.get_metadata_routing().fit.requests == {
+        "sample_weight": "w",
+        "labels": None,
+        "error_covariances": None,
+    }
 
 
 def test_requests_are_refused(routing):
@@ -266,7 +286,11 @@ def test_requests_are_refused(routing):
     model = GMM()
     with pytest.raises(ValueError, match="alias"):
         model.set_fit_request(sample_weight=3)
-    assert model.get_metadata_routing().fit.requests == {"sample_weight": None, "labels": None}
+    assert model.get_metadata_routing().fit.requests == {
+        "sample_weight": None,
+        "labels": None,
+        "error_covariances": None,
+    }
     with sklearn.config_context(enable_metadata_routing=False), pytest.raises(RuntimeError, match="routing is enabled"):
         model.set_score_request(sample_weight=True)
 

@@ -22,12 +22,12 @@ typedef struct NAME(errors_at) {
     V *seen;    /* 1 where a feature is observed, 0 where it is missing; NULL where all are */
 } NAME(errors_at);
 
-/* OUT at.L, at.z. Returns −½ (|x − μ|² by T⁻¹ + log |T|). IN x, S (d or its lower triangle): vectors G apart; mean (d,),
+/* OUT at.L, at.z. Returns −½ (|x − μ|² by T⁻¹ + log |T|), without what log *determinant adds to that. IN x, S (d or its lower triangle): vectors G apart; mean (d,),
  * covariance (lower triangle). A missing feature has no covariance with others, a variance of 1, and lies at its mean.
  * No pivot is less than rounding may leave of it, so that none is negative. */
 static inline __attribute__((always_inline)) V NAME(errors_factor)(const int d, const int diagonal, const REAL *x,
                                                                    const REAL *S, const REAL *mean, const REAL *covariance,
-                                                                   const NAME(errors_at) at) {
+                                                                   const NAME(errors_at) at, V *determinant) {
     V square = ZERO, logs = ZERO, product = ZERO + (REAL)1, exponents = ZERO;
     UNROLL
     for (int i = 0; i < d; i++) {
@@ -77,11 +77,12 @@ static inline __attribute__((always_inline)) V NAME(errors_factor)(const int d, 
         exponents += VEXPONENT(pivot); /* log |T| by a single log, of the product of mantissas */
         product *= VMANTISSA(pivot);
         if (j % 512 == 511) { /* before it can overflow */
-            logs += NAME(log_by)(product, 1);
+            logs += NAME(log)(product);
             product = ZERO + (REAL)1;
         }
     }
-    logs += NAME(log_by)(product, 1) + exponents * (REAL)LOG_2;
+    logs += exponents * (REAL)LOG_2;
+    *determinant = product;
     return (REAL)-0.5 * (VMIN(square, ZERO + BIG) + logs);
 }
 
@@ -145,6 +146,17 @@ static inline V NAME(errors_constant)(const ptrdiff_t d, const V *seen) {
     return count * (REAL)(-0.5 * LOG_2PI);
 }
 
+/* logd −= ½ log of the determinants (k,), which are vectors; logd: those of a component G apart. */
+static inline void NAME(errors_take_logs)(ptrdiff_t k, const V *determinants, REAL *logd) {
+    for (ptrdiff_t c = 0; c < k; c += 4) {
+        V logs[4];
+        for (int q = 0; q < 4; q++) logs[q] = determinants[c + q < k ? c + q : c];
+        NAME(log_each)(logs, 4, 1);
+        for (int q = 0; q < 4 && c + q < k; q++)
+            STORE(logd + (c + q) * G, LOAD(logd + (c + q) * G) - (REAL)0.5 * logs[q]);
+    }
+}
+
 /* Where the matrices of a kernel are: in variables of its own, or of many features in its scratch. */
 #define ERRORS_AT(d, scratch) \
     V own_L[36], own_inverse[36], own_z[8], own_u[8]; \
@@ -165,15 +177,18 @@ static inline __attribute__((always_inline)) void NAME(errors_densities_of)(cons
     const ptrdiff_t x_step = cgmm_pad4(d) * G, s_step = (diagonal ? cgmm_pad4(d) : size) * G, r_step = cgmm_pad4(k) * G;
     const REAL *means = mixture->means, *covariances = mixture->factor, *log_norm = mixture->log_norm;
     ERRORS_AT(d, scratch)
+    V *const determinants = seen + 3 * size + 5 * d;
     for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
         for (int v = 0; v < NV; v++) {
             const REAL *x = panel + g * x_step + v * W, *S = errors + g * s_step + v * W;
             at.seen = NAME(errors_seen)(d, x, seen) ? seen : NULL;
             const V constant = NAME(errors_constant)(d, at.seen);
             for (ptrdiff_t c = 0; c < k; c++) {
-                const V found = NAME(errors_factor)(d, diagonal, x, S, means + c * d, covariances + c * size, at);
+                const V found = NAME(errors_factor)(d, diagonal, x, S, means + c * d, covariances + c * size, at,
+                                                    determinants + c);
                 STORE(logd + g * r_step + c * G + v * W, found + constant + log_norm[c]);
             }
+            NAME(errors_take_logs)(k, determinants, logd + g * r_step + v * W);
         }
 }
 
@@ -203,7 +218,8 @@ static inline __attribute__((always_inline)) void NAME(errors_moments_of)(
                 if (!VANY(share - (REAL)CGMM_NOTHING)) continue;
                 const REAL *x = panel + g * x_step + v * W, *S = errors + g * s_step + v * W;
                 at.seen = NAME(errors_seen)(d, x, seen) ? seen : NULL;
-                NAME(errors_factor)(d, diagonal, x, S, means + c * d, covariances + c * size, at);
+                V unused;
+                NAME(errors_factor)(d, diagonal, x, S, means + c * d, covariances + c * size, at, &unused);
                 NAME(errors_invert)(d, at);
                 UNROLL
                 for (int i = 0; i < d; i++) {
@@ -227,11 +243,11 @@ static inline __attribute__((always_inline)) void NAME(errors_moments_of)(
 
 /* T is diagonal: each feature by itself. */
 static void NAME(errors_densities_apart)(const REAL *panel, const REAL *errors, ptrdiff_t rows,
-                                         const cgmm_mixture *mixture, REAL *logd) {
+                                         const cgmm_mixture *mixture, V *determinants, REAL *logd) {
     const ptrdiff_t d = mixture->d, k = mixture->k, step = cgmm_pad4(d) * G, r_step = cgmm_pad4(k) * G;
     const REAL *means = mixture->means, *variances = mixture->factor, *log_norm = mixture->log_norm;
     for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
-        for (int v = 0; v < NV; v++)
+        for (int v = 0; v < NV; v++) {
             for (ptrdiff_t c = 0; c < k; c++) {
                 const REAL *x = panel + g * step + v * W, *S = errors + g * step + v * W;
                 V square = ZERO, logs = ZERO, product = ZERO + (REAL)1, exponents = ZERO, count = ZERO;
@@ -244,14 +260,17 @@ static void NAME(errors_densities_apart)(const REAL *panel, const REAL *errors, 
                     exponents += VEXPONENT(t);
                     product *= VMANTISSA(t);
                     if (j % 512 == 511) {
-                        logs += NAME(log_by)(product, 1);
+                        logs += NAME(log)(product);
                         product = ZERO + (REAL)1;
                     }
                 }
-                logs += NAME(log_by)(product, 1) + exponents * (REAL)LOG_2;
+                logs += exponents * (REAL)LOG_2;
+                determinants[c] = product;
                 STORE(logd + g * r_step + c * G + v * W,
                       log_norm[c] - (REAL)0.5 * (VMIN(square, ZERO + BIG) + logs + count * (REAL)LOG_2PI));
             }
+            NAME(errors_take_logs)(k, determinants, logd + g * r_step + v * W);
+        }
 }
 
 static void NAME(errors_moments_apart)(const REAL *panel, const REAL *errors, ptrdiff_t rows, const cgmm_mixture *mixture,
@@ -317,7 +336,7 @@ static void NAME(errors_densities)(const void *panel, const void *errors, int di
 #define FULL_ERRORS(d) NAME(errors_densities_of)(d, 0, panel, errors, rows, mixture, scratch, logd)
 #define OWN_ERRORS(d) NAME(errors_densities_of)(d, 1, panel, errors, rows, mixture, scratch, logd)
     if (mixture->form == CGMM_VARIANCES)
-        NAME(errors_densities_apart)(panel, errors, rows, mixture, logd);
+        NAME(errors_densities_apart)(panel, errors, rows, mixture, scratch, logd);
     else if (diagonal)
         UP_TO_EIGHT(mixture->d, OWN_ERRORS)
     else
@@ -385,10 +404,11 @@ static void NAME(errors_posterior)(const void *panel_, const void *errors_, int 
                     const V share = LOAD(r + g * r_step + c * G + v * W);
                     const REAL *covariance = covariances + c * size;
                     if (!VANY(share - (REAL)CGMM_NOTHING)) continue;
+                    V unused;
                     if (diagonal)
-                        NAME(errors_factor)((int)d, 1, x, S, means + c * d, covariance, at);
+                        NAME(errors_factor)((int)d, 1, x, S, means + c * d, covariance, at, &unused);
                     else
-                        NAME(errors_factor)((int)d, 0, x, S, means + c * d, covariance, at);
+                        NAME(errors_factor)((int)d, 0, x, S, means + c * d, covariance, at, &unused);
                     NAME(errors_invert)((int)d, at);
                     NAME(errors_true)(d, means + c * d, covariance, at, product, b, of_means ? NULL : spread);
                     for (ptrdiff_t i = 0; i < d && of_means; i++)

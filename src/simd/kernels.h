@@ -206,7 +206,7 @@ typedef struct cgmm_kernels {
     /* Rows with errors of measurement: x_i ~ N(μ_c, T), T = Σ_c + S_i; a feature that is NaN is not observed. All
      * double, in its table only; the mixture of the form CGMM_COVARIANCES, or CGMM_VARIANCES, then errors are diagonal.
      * errors: S, a panel of pad4(d) features where it is diagonal, of its lower triangle, row by row, where not.
-     * SCRATCH scratch: 3 d(d+1)/2 + 5 d vectors.
+     * SCRATCH scratch: 3 d(d+1)/2 + 5 d + k vectors.
      * errors_pack: OUT errors. IN S, element (i,j,l) at byte i·strides[0] + j·strides[1] + l·strides[2], float if
      * single; the upper triangle is not read.
      * errors_densities: OUT logd as densities.
