@@ -4,9 +4,10 @@ from cgmm.command import signals  # isort: skip  # before NumPy: Ctrl-C meanwhil
 from cgmm import waiting  # isort: skip  # before any other loads the kernels, and OpenMP with them
 from cgmm import plot
 from cgmm.bayesian import BayesianGMM
+from cgmm.candidates import Selection
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
-from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
+from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError, SelectionWarning
 from cgmm.fits import Fits
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
@@ -14,7 +15,7 @@ from cgmm.many import fit_many
 from cgmm.mixture.prior import Prior
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.regression import GMMRegressor
-from cgmm.selection import Selection, select
+from cgmm.selection import select
 from cgmm.steps import expectation, maximisation
 from cgmm.tables import Table, table
 
@@ -31,6 +32,7 @@ __all__ = [
     "NotFittedError",
     "Prior",
     "Selection",
+    "SelectionWarning",
     "SufficientStatistics",
     "Table",
     "__version__",
