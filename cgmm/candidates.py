@@ -67,8 +67,8 @@ class Selection:
         A row for each candidate, in the order of the arguments: first by covariance type, then by components.
     criterion : {"bic", "aic", "icl"}
     winner : int
-        The row of the smallest criterion; among those without a component that is degenerate, or would be without
-        reg_covar, if there are.
+        The row of the smallest criterion; among those without a component that is degenerate, would be so without
+        reg_covar, or is narrower than the step of a feature's values, if there are.
     best : GMM
         The winner's model, fitted.
     notes : tuple of str

@@ -23,6 +23,7 @@ from cgmm.validation import check_choice, check_counts, check_seed, check_verbos
 if TYPE_CHECKING:
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
+    from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.prior import Prior
     from cgmm.types import (
         Array,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         CovarianceType,
         Init,
         Missing,
+        Names,
         NoiseComponent,
         Partition,
         Rows,
@@ -39,6 +41,9 @@ if TYPE_CHECKING:
     )
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
+# What rounding to a step leaves of a value varies by its square over this: a component that varies less has its
+# likelihood from rows that rounding has made equal.
+ROUNDED = 12
 SHARED_BYTES = 2**26  # Labels of starts that a selection remembers: the first ones, which most candidates make.
 # The families that are compared by default, from the fewest parameters on: of two candidates with equal criteria, as
 # those of one component are, the first wins.
@@ -164,14 +169,17 @@ def select(
     shared, table = _Shared(), []
     least, winner = (2, np.inf), -1
     best: GMM | None = None
+    steps: Array | None = None
     won: Search | None = None
     with report.Progress(check_verbose(verbose), sum(map(len, plan.sizes.values()))) as progress:
         for family, own in plan.sizes.items():
             models = [GMM(k, covariance_type=family, **arguments) for k in own]
             for model, search, seconds in _searches(models, prepared, shared, progress):
-                table.append(_candidate(model, search, seconds, prepared))
+                steps = _steps(search) if steps is None else steps
+                table.append(_candidate(model, search, seconds, prepared, steps))
                 fit = search.best
-                rank = bool(fit.degenerate) + search.leans(fit.parameters), getattr(table[-1], criterion)
+                spurious = search.leans(fit.parameters) or bool(_rounded(fit.parameters, steps, prepared.names))
+                rank = bool(fit.degenerate) + spurious, getattr(table[-1], criterion)
                 if best is None or rank < least:
                     least, winner, best, won = rank, len(table) - 1, model, search
     assert best is not None and won is not None  # a plan has at least one candidate
@@ -250,10 +258,34 @@ def _searches(
     return found
 
 
-def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Prepared) -> Candidate:
+def _steps(search: Search) -> Array:
+    """The smallest difference between two values of a feature (d,), among the rows that starts look at; 0 if all are
+    equal."""
+    columns = [np.unique(column[np.isfinite(column)]) for column in search.sample().part.rows.T]
+    return np.array([np.diff(values).min() if len(values) > 1 else 0.0 for values in columns], dtype=np.float64)
+
+
+def _rounded(parameters: Parameters, steps: Array, names: Names | None) -> str:
+    """Whether a component varies less than values do that are rounded to these steps, in a sentence; else empty."""
+    k, d = parameters.means.shape
+    variances = parameters.family.variances(parameters.covariances, k, d)
+    narrow = np.argwhere((parameters.weights[:, np.newaxis] > 0) & (variances < steps**2 / ROUNDED))
+    if not len(narrow):
+        return ""
+    c, j = narrow[0].tolist()
+    name = f"feature {j}" if names is None else f"feature {str(names[j])!r}"
+    return (
+        f"Component {c} is narrower in {name} than the step of its values, {steps[j]:.3g}: its likelihood is that of "
+        "rows which are equal there, perhaps by rounding."
+    )
+
+
+def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Prepared, steps: Array) -> Candidate:
     fit, settings = search.best, search.settings
     criteria = criteria_of(prepared.data, fit.parameters, settings.n_threads, certainty=True)
     told = tuple(text for text, _ in report.faults(fit, settings, prepared.names))
+    rounded = _rounded(fit.parameters, steps, prepared.names)
+    told += (rounded,) * bool(rounded)
     return Candidate(
         n_components=model.n_components,
         covariance_type=model.covariance_type,

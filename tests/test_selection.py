@@ -98,6 +98,28 @@ def test_no_sliver_wins(seed):
     assert (selection.best.covariance_type, selection.best.n_components) == ("tied", 3)
 
 
+def test_no_sliver_of_a_shared_shape_wins():
+    """Where volumes vary, five eruptions of 73 minutes each are an ellipse of any shape, as thin as it is long: its
+    waiting times vary by less than the minute to which they are rounded."""
+    found = select(table("faithful"), range(1, 7), ["VEV", "tied"], random_state=0)
+    assert (found.best.covariance_type, found.best.n_components) == ("tied", 3)
+    slivers = [
+        row for row in found.table if row.covariance_type == "VEV" and row.bic < found.best.bic(table("faithful"))
+    ]
+    assert slivers and all(
+        "narrower in feature 1 than the step of its values, 1:" in row.warnings[0] for row in slivers
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+def test_values_that_differ_have_no_step(scale, dtype):
+    """Two values that are near each other by chance are no step: two rows vary by more."""
+    rows = (scale * X[:60]).astype(dtype)
+    found = select(rows, [1, 2, 3, 4, 8], ["spherical", "diag"], n_init=2, random_state=0)
+    assert not any("narrower" in text for row in found.table for text in row.warnings)
+
+
 def test_what_leans_on_reg_covar_is_marked():
     rows = np.concatenate([X + 100, np.zeros((40, 3))])
     first, second = select(rows, [1, 2], "full", n_init=5, random_state=0).table
