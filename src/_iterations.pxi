@@ -187,9 +187,18 @@ cdef bint set_root(Em *em, const Parameters *last) noexcept nogil:
     least_of(em.k, em.d, &em.limits.floor, em.offsets, em.after.means, em.least, em.most)
     if em.sharing == COVARIANCE:
         return share_covariance(em)
-    if not hold_each(em):
-        return False
-    return em.sharing == NOTHING or share_part(em, last)
+    if em.sharing == NOTHING:
+        return hold_each(em)
+    return (hold_each(em) or all_known(em)) and share_part(em, last)
+
+
+cdef bint all_known(const Em *em) noexcept nogil:
+    """Whether no covariance is to be looked at by Python, as em.held says."""
+    cdef Py_ssize_t c
+    for c in range(em.k):
+        if em.held[c] == SUSPECT:
+            return False
+    return True
 
 
 cdef bint hold_each(Em *em) noexcept nogil:
@@ -233,11 +242,14 @@ cdef bint share_covariance(Em *em) noexcept nogil:
 
 
 cdef bint share_part(Em *em, const Parameters *last) noexcept nogil:
-    """Let the new covariances, which are held, share what they are to, and take their roots. OUT em.held. False where
-    any is so narrow that it has to be held once more. IN last: as of set_root."""
+    """Let the new covariances, which are held, share what they are to, and take their roots. OUT em.held: those that
+    are still narrow, see cgmm.mixture.families.parsimonious. False where any is. IN last: as of set_root."""
     cdef Parameters *own = &em.after
+    cdef double *narrow = em.joining.narrow
     cdef Py_ssize_t d = em.d, size = covariance_size(em), c
     cdef bint turned = has_own_axes(em.family, em.sharing), fine = True
+    for c in range(em.k):
+        narrow[c] = 0.0 if em.held[c] == FREE else min(1.0 / DBL_EPSILON, condition_now(em, c))
     join(&em.joining, own.weights, own.root, own.root if last == NULL else last.root,
          own.covariances if last == NULL else last.covariances, own.covariances)
     for c in range(d):
@@ -248,10 +260,18 @@ cdef bint share_part(Em *em, const Parameters *last) noexcept nogil:
         if em.family != VVV:
             em.held[c] = FREE if hold_variances(em.family, d, em.most, 0.0, own.covariances + c * size,
                                                 own.root + c * size) else ADDED
-        elif turned and is_blurred(d, own.covariances + c * size, own.root + c * size):
-            em.held[c] = SUSPECT
+        if em.held[c] == FREE and narrow[c] > 0 and condition_now(em, c) * d >= narrow[c]:
+            em.held[c] = ADDED
+        if em.held[c] == FREE and turned and is_blurred(d, own.covariances + c * size, own.root + c * size):
+            em.held[c] = ADDED
         fine = fine and em.held[c] == FREE
     return fine
+
+
+cdef double condition_now(const Em *em, Py_ssize_t c) noexcept nogil:
+    """The condition number of the c-th new covariance."""
+    cdef Py_ssize_t size = covariance_size(em)
+    return condition_of(em.family, em.d, em.after.covariances + c * size, em.after.root + c * size, em.joining.square)
 
 
 cdef bint any_below(const Em *em, double least) noexcept nogil:
@@ -410,10 +430,10 @@ cdef class Iterations:
         cdef Em *em = &self.em
         cdef Py_ssize_t c
         em.singular = False
-        if em.sharing != NOTHING:
+        if em.sharing != NOTHING and not (all_known(em) if em.sharing != COVARIANCE else em.held[0] != SUSPECT):
             self.estimate(iteration)
             return 0
-        for c in range(covariances_of(em)):
+        for c in range(1 if em.sharing == COVARIANCE else covariances_of(em)):
             if em.held[c] == ADDED or (em.held[c] == SUSPECT and self.lift(c)):
                 self.held.append((iteration, c))
                 em.singular = True

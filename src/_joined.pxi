@@ -38,6 +38,8 @@ cdef struct Joining:
     double *pooled        # (d,d) or (d,)
     double *precision     # the same
     double *root          # (d,d)
+    double *narrow        # (k,): of scatters that were held the condition numbers, of the others zero
+    double *square        # d × (d + 2)
     Search search
 
 
@@ -59,6 +61,7 @@ cdef void carve_joining(Joining *of, double **free) noexcept nogil:
     of.pooled, of.precision = carve(free, size), carve(free, size)
     of.root = carve(free, size if of.sharing == SHAPE_AND_AXES else 0)
     of.variances, of.beside = carve(free, k * d), carve(free, k * d)
+    of.narrow, of.square = carve(free, k), carve(free, d * (d + 2))
     of.turns = carve(free, k * d * d if has_own_axes(of.family, of.sharing) and not shares_axes(of.sharing) else 0)
     if shares_axes(of.sharing):
         of.search.k, of.search.d, of.search.n_threads = k, d, of.n_threads
@@ -244,6 +247,42 @@ cdef bint is_blurred(Py_ssize_t d, const double *covariance, const double *root)
             precision += root[i * d + j] * root[i * d + j]
         steepest = max(steepest, precision)
     return largest * steepest >= 0.25 / (DBL_EPSILON * d)    # both are d-th parts of a trace, at least
+
+
+cdef double condition_of(Family family, Py_ssize_t d, const double *covariance, const double *root,
+                         double *scratch) noexcept nogil:
+    """The largest over the smallest eigenvalue of a covariance, (d,d) or of variances (d,), P its root. The smallest is
+    that of the precision: of the covariance, it would be rounding. SCRATCH d × (d + 2)."""
+    cdef double *square = scratch
+    cdef double *values = scratch + d * d
+    cdef double *beside = values + d
+    cdef double most = 0.0, least = INFINITY, unit = 0.0
+    cdef Py_ssize_t i, j
+    if family != VVV:
+        for j in range(d):
+            most, least = max(most, covariance[j]), min(least, covariance[j])
+        return most / least
+    memcpy(square, covariance, d * d * sizeof(double))
+    eigen(d, square, values, beside)
+    most = values[d - 1]
+    for i in range(d * d):
+        unit = max(unit, fabs(root[i]))
+    for i in range(d):
+        for j in range(i + 1):
+            square[i * d + j] = square[j * d + i] = inner(j + 1, root + i * d, root + j * d) / unit / unit
+    eigen(d, square, values, beside)
+    return most * unit * unit * values[d - 1]
+
+
+def condition_numbers(const double[:, :, ::1] covariances, const double[:, :, ::1] roots):
+    """The largest over the smallest eigenvalue of each covariance (m,d,d), P of each."""
+    cdef Py_ssize_t m = covariances.shape[0], d = covariances.shape[1], c
+    found, scratch = np.empty(m), np.empty(d * d + 2 * d)
+    cdef double[::1] out = found
+    cdef double[::1] free_doubles = scratch
+    for c in range(m):
+        out[c] = condition_of(VVV, d, &covariances[c, 0, 0], &roots[c, 0, 0], &free_doubles[0])
+    return found
 
 
 def joined(family, covariances, root, const double[::1] shares, last, last_root, int n_threads=1):

@@ -125,11 +125,17 @@ class Parsimonious(Family):
         held = {*found.held, *self.blurred(found)}
         if own.held:
             some = own.held
-            narrow = np.minimum(self.condition_numbers(own.covariances[some], own.root[some]), 1 / matrices.EPS)
-            left = self.condition_numbers(found.covariances[some], found.root[some])
+            narrow = np.minimum(self._conditions(own.covariances[some], own.root[some]), 1 / matrices.EPS)
+            left = self._conditions(found.covariances[some], found.root[some])
             still = left * found.covariances.shape[-1] >= narrow
             held.update(c for c, is_narrow in zip(some, still, strict=True) if is_narrow)
         return sorted(held)
+
+    def _conditions(self, covariances: Array, root: Array) -> Array:
+        """The condition numbers as the compiled iterations have them."""
+        if covariances.ndim == 3:
+            return _kernels.condition_numbers(covariances, root)
+        return self.condition_numbers(covariances, root)
 
     def blurred(self, found: Estimate) -> list[int]:
         """The components of whose smallest variances rounding leaves nothing."""
