@@ -6,12 +6,13 @@ from cgmm import plot
 from cgmm.bayesian import BayesianGMM
 from cgmm.bayesian_fits import BayesianFits
 from cgmm.bootstrapped import Bootstrap, bootstrap
+from cgmm.candidates import Selection
 from cgmm.classification import GMMClassifier
 from cgmm.combined import Combination, combine
 from cgmm.config import VERSION as __version__
 from cgmm.config import show_config
 from cgmm.directions import Directions, directions
-from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError
+from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, NotFittedError, SelectionWarning
 from cgmm.fits import Fits
 from cgmm.gmm import GMM
 from cgmm.kmeans import KMeansResult, kmeans
@@ -20,7 +21,7 @@ from cgmm.many import fit_many
 from cgmm.mixture.prior import Prior
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.regression import GMMRegressor
-from cgmm.selection import Selection, select
+from cgmm.selection import select
 from cgmm.steps import expectation, maximisation
 from cgmm.tables import Table, table
 
@@ -43,6 +44,7 @@ __all__ = [
     "NotFittedError",
     "Prior",
     "Selection",
+    "SelectionWarning",
     "SufficientStatistics",
     "Table",
     "__version__",

@@ -60,6 +60,7 @@ FORMS: dict[str, int]
 MOMENTS: dict[str, int]
 PRUNED: tuple[Moment | None, ...]
 FAMILIES: dict[str, int]
+SHARED: dict[str, int]
 OUTPUTS: dict[str, int]
 GUIDE_DIMENSIONS: int
 BOXES: int
@@ -118,6 +119,17 @@ def evaluate_groups(
 ) -> Labels: ...
 @overload
 def evaluate_groups(X: Rows, density: _Density, output: _Reals, groups: _Groups, n_threads: int = 1) -> Array: ...
+def joined(
+    family: str,
+    covariances: Array,
+    root: Array,
+    shares: Array,
+    last: Array | None,
+    last_root: Array | None,
+    n_threads: int = 1,
+) -> Array: ...
+def condition_numbers(covariances: Array, roots: Array) -> Array: ...
+def eigenvectors(matrices: Array) -> tuple[Array, Array]: ...
 def condition(roots: Array, columns: Labels, observed: int) -> Array: ...
 def regress(
     X: Array,
@@ -212,6 +224,7 @@ class Iterations:
         lifting: Callable[[Array, Array, float], tuple[Array, Array, bool]],
         n_threads: int,
         known: Labels | None = None,
+        estimating: Callable[[Array, Array, Array, tuple[Array, ...]], _Estimate] | None = None,
     ) -> None: ...
     def advance(
         self,
@@ -227,6 +240,14 @@ class Iterations:
         distance: bool,
         most: int,
     ) -> tuple[Array, float, bool, bool, _Mixture, _Mixture, Array, list[tuple[int, int]]]: ...
+
+class _Estimate(Protocol):  # cgmm.mixture.families.Estimate
+    @property
+    def covariances(self) -> Array: ...
+    @property
+    def root(self) -> Array: ...
+    @property
+    def held(self) -> list[int]: ...
 
 class _Task(Protocol):  # cgmm.em.problems.Task
     @property

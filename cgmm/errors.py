@@ -60,6 +60,10 @@ class DegenerateWarning(UserWarning):
     """A component could not be estimated from the data and was repaired."""
 
 
+class SelectionWarning(UserWarning):
+    """What select compared may not hold the best model: its choice is at an edge, or something was left out."""
+
+
 class NotFittedError(Kin, ValueError, AttributeError):
     """The model is used before fit."""
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
-from html import escape
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from cgmm.errors import InvalidParameterError
+from cgmm.candidates import Candidate, Selection
+from cgmm.errors import InvalidParameterError, SelectionWarning, warn
 from cgmm.fit import fitting, report
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
@@ -22,10 +21,9 @@ from cgmm.rows.evaluation import criteria_of
 from cgmm.validation import check_choice, check_counts, check_seed, check_verbose
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
+    from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.prior import Prior
     from cgmm.rows.data import Data
     from cgmm.types import (
@@ -34,6 +32,7 @@ if TYPE_CHECKING:
         CovarianceType,
         Init,
         Missing,
+        Names,
         NoiseComponent,
         Partition,
         Rows,
@@ -43,113 +42,35 @@ if TYPE_CHECKING:
     )
 
 LEANS = "Much of a component's variance is reg_covar: few rows belong to it, or they are nearly equal."
+# What rounding to a step leaves of a value varies by its square over this: a component that varies less has its
+# likelihood from rows that rounding has made equal.
+ROUNDED = 12
 SHARED_BYTES = 2**26  # Labels of starts that a selection remembers: the first ones, which most candidates make.
-COMPARED: tuple[CovarianceType, ...] = ("full", "tied", "diag", "spherical")  # Families, by default.
+# The families that are compared by default, from the fewest parameters on: of two candidates with equal criteria, as
+# those of one component are, the first wins.
+COMPARED: tuple[CovarianceType, ...] = (
+    "EII", "spherical", "EEI", "VEI", "EVI", "diag", "tied", "VEE", "EVE", "VVE", "EEV", "VEV", "EVV", "full",
+)  # fmt: skip
+OF_ONE_FEATURE: tuple[CovarianceType, ...] = ("E", "V")
+# By default a candidate is compared if X holds so many values for each of its parameters: where each component has a
+# full covariance, d (d + 3) / 2 parameters, it then has d + 3 rows on average, and d + 1 are the fewest that leave it
+# regular.
+VALUES_A_PARAMETER = 2
 
 
-class Candidate(NamedTuple):
-    """One fit of a selection.
+class Plan(NamedTuple):
+    """What is compared: the numbers of components of each family; and what is left out of what was asked, in words, and
+    what is left out otherwise."""
 
-    Attributes
-    ----------
-    n_components : int
-    covariance_type : str
-    n_parameters : int
-    log_likelihood : float
-        Of all rows (nats).
-    aic, bic, icl : float
-        Smaller is better.
-    seconds : float
-        Of the fit.
-    converged : bool
-    warnings : tuple of str
-        What GMM.fit would have warned of.
-    """
-
-    n_components: int
-    covariance_type: CovarianceType
-    n_parameters: int
-    log_likelihood: float
-    aic: float
-    bic: float
-    icl: float
-    seconds: float
-    converged: bool
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Selection:
-    """What `select` found.
-
-    Attributes
-    ----------
-    table : tuple of Candidate
-        A row for each candidate, in the order of the arguments: first by covariance type, then by components.
-    criterion : {"bic", "aic", "icl"}
-    winner : int
-        The row of the smallest criterion; among those without a component that is degenerate, or would be without
-        reg_covar, if there are.
-    best : GMM
-        The winner's model, fitted.
-    """
-
-    table: tuple[Candidate, ...]
-    criterion: str
-    winner: int
-    best: GMM
-
-    def to_pandas(self) -> Any:
-        """The table as a pandas.DataFrame."""
-        import pandas as pd
-
-        return pd.DataFrame(self.table, columns=Candidate._fields)
-
-    def plot(
-        self, ax: Axes | None = None, *, criterion: Literal["bic", "aic", "icl"] | None = None, **style: Any
-    ) -> Any:
-        """The criterion over the number of components, a line for each family: see cgmm.plot.selection."""
-        from cgmm import plot
-
-        return plot.selection(self, criterion=criterion, ax=ax, **style)
-
-    def __repr__(self) -> str:
-        lines = self._lines()
-        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-        text = ["  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)) for line in lines]
-        return "\n".join(line.rstrip() for line in text)
-
-    def _repr_html_(self) -> str:
-        head, *lines = self._lines()
-        tags = ["th" if at == self.winner else "td" for at in range(len(lines))]
-        cells = ("".join(f"<{t}>{escape(cell)}</{t}>" for cell in line) for t, line in zip(tags, lines, strict=True))
-        body = "".join(f"<tr>{row}</tr>" for row in cells)
-        return f"<table><tr>{''.join(f'<th>{escape(cell)}</th>' for cell in head)}</tr>{body}</table>"
-
-    def _lines(self) -> list[tuple[str, ...]]:
-        """Cells of text; the last column marks the winner, and what was warned of."""
-        lines: list[tuple[str, ...]] = [("family", "k", "parameters", "log L", "AIC", "BIC", "ICL", "seconds", "")]
-        for at, row in enumerate(self.table):
-            criteria = (f"{value:.2f}" for value in (row.aic, row.bic, row.icl))
-            told = ["best"] * (at == self.winner) + ["warned"] * bool(row.warnings)
-            lines.append(
-                (
-                    row.covariance_type,
-                    str(row.n_components),
-                    str(row.n_parameters),
-                    f"{row.log_likelihood:.2f}",
-                    *criteria,
-                    f"{row.seconds:.3g}",
-                    ", ".join(told),
-                )
-            )
-        return lines
+    sizes: dict[CovarianceType, list[int]]
+    refused: list[str]
+    spared: list[str]
 
 
 def select(
     X: ArrayLike,
     n_components: int | Iterable[int] = range(1, 10),
-    covariance_types: CovarianceType | Collection[CovarianceType] = COMPARED,
+    covariance_types: CovarianceType | Collection[CovarianceType] | None = None,
     *,
     criterion: Literal["bic", "aic", "icl"] = "bic",
     n_init: Starts = 10,
@@ -180,9 +101,12 @@ def select(
     X : array-like of shape (n, d)
         Rows.
     n_components : int or iterable of int, default=range(1, 10)
-        Numbers of components.
-    covariance_types : str or collection of str, default: "full", "tied", "diag" and "spherical"
-        Families, by any name that covariance_type takes.
+        Numbers of components. Those larger than n are left out, with a warning.
+    covariance_types : str or collection of str, optional
+        Families, by any name that covariance_type takes. Default: all fourteen, and of one feature "E" and "V"; without
+        the candidates that the rows cannot bear, which are those with more parameters than half as many as X has values
+        (n d, rows of weight zero not counted). "EII", or "E", which has the fewest, is compared in any case, and so are
+        families that are given here.
     criterion : {"bic", "aic", "icl"}, default="bic"
         Schwarz's (1978), Akaike's (1974), or the integrated completed likelihood (Biernacki, Celeux and Govaert 2000),
         which asks for components that are apart. The smallest wins.
@@ -208,13 +132,30 @@ def select(
     -------
     Selection
 
+    Warns
+    -----
+    SelectionWarning
+        The winner has the most components, or the fewest, that were tried, and others were: the best may lie beyond.
+        Or numbers of components were left out, for there are more of them than rows. `Selection.notes` keeps these.
+
     Raises
     ------
     ValueError, TypeError
         X, sample_weight or an argument cannot be used; nothing was fitted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cgmm import select
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.concatenate([rng.normal(0, 1, (200, 2)), rng.normal(5, 1, (100, 2))])
+    >>> found = select(X, range(1, 5), random_state=0)
+    >>> found.best.n_components, found.best.covariance_type
+    (2, 'EII')
     """
     check_choice("criterion", criterion, CRITERIA)
-    sizes, families = check_counts("n_components", n_components), check_families("covariance_types", covariance_types)
+    sizes = check_counts("n_components", n_components)
+    families = [] if covariance_types is None else check_families("covariance_types", covariance_types)
     arguments: dict[str, Any] = {
         "n_init": n_init,
         "random_state": check_seed(random_state),
@@ -229,31 +170,77 @@ def select(
         "noise_component": noise_component,
         "n_threads": n_threads,
     }
-    asked = request_of(GMM(sizes[0], covariance_type=families[0], **arguments))
+    asked = request_of(GMM(sizes[0], covariance_type=(families or COMPARED)[0], **arguments))
     prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator(), labels, error_covariances)
     _check_labels(prepared.data, sizes)
-    check_enough_rows(prepared.data.n, prepared.data.counted, sizes[-1], "n_components")
-    if prepared.data.d == 1:
-        families = _of_one_feature(families)
-    models = {family: [GMM(k, covariance_type=family, **arguments) for k in sizes] for family in families}
+    check_enough_rows(prepared.data.n, prepared.data.counted, sizes[0], "n_components")
+    plan = _planned(sizes, families, prepared)
+    for note in plan.refused:
+        warn(note, SelectionWarning)
     shared, table = _Shared(), []
-    least, winner, best = (2, np.inf), -1, models[families[0]][0]
+    least, winner = (2, np.inf), -1
+    best: GMM | None = None
+    steps: Array | None = None
     won: Search | None = None
-    with report.Progress(check_verbose(verbose), len(sizes) * len(families)) as progress:
-        for path in models.values():
-            for model, search, seconds in _searches(path, prepared, shared, progress):
-                table.append(_candidate(model, search, seconds, prepared))
+    with report.Progress(check_verbose(verbose), sum(map(len, plan.sizes.values()))) as progress:
+        for family, own in plan.sizes.items():
+            models = [GMM(k, covariance_type=family, **arguments) for k in own]
+            for model, search, seconds in _searches(models, prepared, shared, progress):
+                steps = _steps(search) if steps is None else steps
+                table.append(_candidate(model, search, seconds, prepared, steps))
                 fit = search.best
-                rank = bool(fit.degenerate) + search.leans(fit.parameters), getattr(table[-1], criterion)
-                if rank < least:
+                spurious = search.leans(fit.parameters) or bool(_rounded(fit.parameters, steps, prepared.names))
+                rank = bool(fit.degenerate) + spurious, getattr(table[-1], criterion)
+                if best is None or rank < least:
                     least, winner, best, won = rank, len(table) - 1, model, search
-                    best._with(State.of(search, prepared.names))
-    if won is not None:
-        report.warn(won.best, won.settings, prepared.names, on_degenerate="warn")
-    return Selection(tuple(table), criterion, winner, best)
+    assert best is not None and won is not None  # a plan has at least one candidate
+    best._with(State.of(won, prepared.names))
+    report.warn(won.best, won.settings, prepared.names, on_degenerate="warn")
+    edge = _at_the_edge(table, winner, prepared.data.counted)
+    for note in edge:
+        warn(note, SelectionWarning)
+    return Selection(tuple(table), criterion, winner, best, tuple(edge + plan.refused + plan.spared))
 
 
-def _of_one_feature(families: list[Any]) -> list[Any]:
+def _planned(sizes: list[int], families: list[CovarianceType], prepared: fitting.Prepared) -> Plan:
+    """What is compared of these sizes and families (none: all that the rows can bear)."""
+    n, d = prepared.data.counted, prepared.data.d
+    refused = []
+    beyond = [k for k in sizes if k > n]
+    if beyond:
+        told = f"k = {beyond[0]} is" if len(beyond) == 1 else f"k = {report.listed(beyond)} are"
+        counted = "rows" if n == prepared.data.n else "rows of positive weight"
+        refused.append(f"{told} left out: X has only {n} {counted}.")
+    sizes = [k for k in sizes if k <= n]
+    if families:
+        return Plan(dict.fromkeys(_of_one_feature(families) if d == 1 else families, sizes), refused, [])
+    first, *others = OF_ONE_FEATURE if d == 1 else COMPARED
+    borne = {family: [k for k in sizes if _is_borne(family, k, n, d)] for family in others}
+    spared = len(others) * len(sizes) - sum(map(len, borne.values()))
+    notes = [
+        f"{spared} candidates are left out, whose parameters are more than half as many as the values of X: name "
+        "covariance_types to compare them."
+    ]
+    compared = {first: sizes} | {family: own for family, own in borne.items() if own}
+    return Plan(compared, refused, notes if spared else [])
+
+
+def _is_borne(family: CovarianceType, k: int, n: int, d: int) -> bool:
+    """Whether n rows hold enough values for the parameters of a mixture: its means, weights and covariances."""
+    parameters = k * d + k - 1 + FAMILIES[family].n_parameters(k, d)
+    return VALUES_A_PARAMETER * parameters <= n * d
+
+
+def _at_the_edge(table: list[Candidate], winner: int, n: int) -> list[str]:
+    """Whether the winner has the most or the fewest components that were tried, in a sentence, if others were."""
+    sizes, k = {row.n_components for row in table}, table[winner].n_components
+    if len(sizes) == 1 or min(sizes) < k < max(sizes) or k in (1, n):
+        return []
+    side, beyond = ("largest", "more") if k == max(sizes) else ("smallest", "fewer")
+    return [f"k = {k} is the {side} tried, and the best of them: {beyond} components may be better."]
+
+
+def _of_one_feature(families: list[CovarianceType]) -> list[CovarianceType]:
     """The families that differ where rows have one feature: each component's variance is its own, or all share one."""
     by_variances = {FAMILIES[name].n_parameters(2, 1): name for name in reversed(families)}
     return [name for name in families if name in by_variances.values()]
@@ -289,10 +276,34 @@ def _check_labels(data: Data, sizes: list[int]) -> None:
         raise ValueError(f"labels name component {largest}: n_components must be from {largest + 1} on, not {sizes[0]}")
 
 
-def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Prepared) -> Candidate:
+def _steps(search: Search) -> Array:
+    """The smallest difference between two values of a feature (d,), among the rows that starts look at; 0 if all are
+    equal."""
+    columns = [np.unique(column[np.isfinite(column)]) for column in search.sample().part.rows.T]
+    return np.array([np.diff(values).min() if len(values) > 1 else 0.0 for values in columns], dtype=np.float64)
+
+
+def _rounded(parameters: Parameters, steps: Array, names: Names | None) -> str:
+    """Whether a component varies less than values do that are rounded to these steps, in a sentence; else empty."""
+    k, d = parameters.means.shape
+    variances = parameters.family.variances(parameters.covariances, k, d)
+    narrow = np.argwhere((parameters.weights[:, np.newaxis] > 0) & (variances < steps**2 / ROUNDED))
+    if not len(narrow):
+        return ""
+    c, j = narrow[0].tolist()
+    name = f"feature {j}" if names is None else f"feature {str(names[j])!r}"
+    return (
+        f"Component {c} is narrower in {name} than the step of its values, {steps[j]:.3g}: its likelihood is that of "
+        "rows which are equal there, perhaps by rounding."
+    )
+
+
+def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Prepared, steps: Array) -> Candidate:
     fit, settings = search.best, search.settings
     criteria = criteria_of(prepared.data, fit.parameters, settings.n_threads, certainty=True)
     told = tuple(text for text, _ in report.faults(fit, settings, prepared.names))
+    rounded = _rounded(fit.parameters, steps, prepared.names)
+    told += (rounded,) * bool(rounded)
     return Candidate(
         n_components=model.n_components,
         covariance_type=model.covariance_type,

@@ -43,19 +43,6 @@ cdef int remember(History *history, double value) except -1 nogil:
     return 0
 
 
-cdef struct Free:
-    # What is left of a memory, of which so many doubles are taken; to find out how many it needs, that is NULL.
-    double *memory
-    Py_ssize_t taken
-
-
-cdef double *carve(Free *free, Py_ssize_t count) noexcept nogil:
-    """The next `count` doubles of a memory. IN/OUT free."""
-    cdef Py_ssize_t start = free.taken
-    free.taken += count
-    return free.memory + start if free.memory != NULL else NULL    # nothing is added to NULL, whose sums are undefined
-
-
 cdef Parameters carve_parameters(Free *free, Py_ssize_t k, Py_ssize_t d, Py_ssize_t size) noexcept nogil:
     """Memory for parameters whose covariances are `size` doubles. IN/OUT free."""
     return Parameters(carve(free, k), carve(free, k * d), carve(free, size), carve(free, size))
@@ -65,6 +52,7 @@ cdef struct Em:
     # EM on rows at hand, of a family whose M-step is here.
     Work work
     Family family
+    Sharing sharing
     int n_threads
     Py_ssize_t k, d, size
     Limits limits
@@ -76,6 +64,7 @@ cdef struct Em:
     History bounds          # the lower bounds of all iterations
     Kept kept
     Roots roots             # of a family of matrices
+    Joining joining         # of a family whose components share a part of their covariances
     char *memory            # of all that follows, and of what the structs above point to
     double *sums
     double *offsets
@@ -90,8 +79,15 @@ cdef struct Em:
     unsigned char *held     # (k,): what hold_roots says of each new covariance; of variances SUSPECT: they were held
 
 
-cdef cgmm_form form_of(Family family) noexcept nogil:
-    """The form of a family's densities, of EEE once rows are whitened."""
+cdef bint whitens(Family family, Sharing sharing) noexcept nogil:
+    """Whether all components have one matrix, by which a pass whitens its rows."""
+    return family == EEE or (family == VVV and sharing == COVARIANCE)
+
+
+cdef cgmm_form form_of(Family family, Sharing sharing) noexcept nogil:
+    """The form of a family's densities, once rows are whitened."""
+    if whitens(family, sharing):
+        return CGMM_ISOTROPIC
     return CGMM_TRIANGULAR if family == VVV else CGMM_DIAGONAL if family == VVI else CGMM_ISOTROPIC
 
 
@@ -116,18 +112,22 @@ cdef Py_ssize_t carve_em(Em *em, double *memory) noexcept nogil:
     em.own_centre, em.most, em.scratch = carve(&free, d), carve(&free, d), carve(&free, max(2 * d, k * (k + d)))
     em.order = <Py_ssize_t *> carve(&free, k * d)
     em.held = <unsigned char *> carve(&free, (k + 7) // 8)
+    if em.sharing > COVARIANCE:
+        carve_joining(&em.joining, &free)
     return free.taken
 
 
-cdef int open_em(Em *em, Family family, Py_ssize_t k, Py_ssize_t d, int n_threads) except -1 nogil:
+cdef int open_em(Em *em, Family family, Sharing sharing, Py_ssize_t k, Py_ssize_t d, int n_threads) except -1 nogil:
     """OUT em: of k components and d features, its rows not given yet. IN em: zeros."""
     cdef Py_ssize_t size, roots, q
-    em.family, em.k, em.d, em.n_threads = family, k, d, n_threads
+    em.family, em.sharing, em.k, em.d, em.n_threads = family, sharing, k, d, n_threads
+    em.joining.family, em.joining.sharing, em.joining.k, em.joining.d = family, sharing, k, d
+    em.joining.n_threads, em.joining.roots = n_threads, &em.roots
     em.size = covariances_size(family, k, d)
     em.roots = roots_of(k if family == VVV else 1, d, n_threads)
     em.work.kernels = TARGETS[TARGET].f64    # whose reals are the larger
     em.work.k, em.work.d, em.work.moment, em.work.output = k, d, moment_of(family), NO_OUTPUT
-    em.work.mixture.form = form_of(family)
+    em.work.mixture.form = form_of(family, sharing)
     lay_out_tiles(&em.work)
     size = carve_em(em, NULL)
     em.memory = <char *> aligned_alloc(64, align(size * sizeof(double)))
@@ -152,7 +152,7 @@ cdef void close_em(Em *em) noexcept nogil:
 cdef void lay_out_em(Em *em) noexcept nogil:
     """Prepare em for the rows that em.work has now."""
     cdef Py_ssize_t roots = em.roots.at_once * em.roots.size if em.family == VVV or em.family == EEE else 0
-    place_parameters(&em.work, em.memory + roots * sizeof(double), em.family == EEE)
+    place_parameters(&em.work, em.memory + roots * sizeof(double), whitens(em.family, em.sharing))
     em.work.centre = em.own_centre
     lay_out(&em.work, DENSE)
     em.lower_bound, em.change, em.singular, em.bounds.count = -INFINITY, INFINITY, False, 0
@@ -162,11 +162,11 @@ cdef void set_density(Em *em) noexcept nogil:
     """Give the pass the density of the parameters."""
     cdef Py_ssize_t k = em.k, d = em.d
     cdef double *root = em.now.root
-    cdef bint whitens = em.family == EEE
+    cdef bint white = whitens(em.family, em.sharing)
     centre_of(k, d, em.now.weights, em.now.means, em.order, em.own_centre)
     log_dets_of(em.family, k, d, root, em.log_det)
     normalise(em.log_det, em.now.weights, k, d, em.log_norm)
-    load(&em.work, em.now.means, em.ones if whitens else root, em.log_norm, root if whitens else NULL, em.offsets)
+    load(&em.work, em.now.means, em.ones if white else root, em.log_norm, root if white else NULL, em.offsets)
 
 
 cdef Py_ssize_t covariances_of(const Em *em) noexcept nogil:
@@ -174,13 +174,31 @@ cdef Py_ssize_t covariances_of(const Em *em) noexcept nogil:
     return 1 if em.family == EEE else em.k
 
 
-cdef bint set_root(Em *em) noexcept nogil:
-    """Hold the new covariances from below, add to them, and take their roots. OUT em.held. False where any was held, or
-    is a matrix that has to be."""
+cdef bint set_root(Em *em, const Parameters *last) noexcept nogil:
+    """Hold the new covariances from below, add to them, let them share what they are to, and take their roots. OUT
+    em.held. False where any was held, or is a matrix that has to be. IN last: the parameters before, or NULL."""
+    least_of(em.k, em.d, &em.limits.floor, em.offsets, em.after.means, em.least, em.most)
+    if em.sharing == COVARIANCE:
+        return share_covariance(em)
+    if em.sharing == NOTHING:
+        return hold_each(em)
+    return (hold_each(em) or all_known(em)) and share_part(em, last)
+
+
+cdef bint all_known(const Em *em) noexcept nogil:
+    """Whether no covariance is to be looked at by Python, as em.held says."""
+    cdef Py_ssize_t c
+    for c in range(em.k):
+        if em.held[c] == SUSPECT:
+            return False
+    return True
+
+
+cdef bint hold_each(Em *em) noexcept nogil:
+    """Hold each of the new covariances, add to it, and take its root. OUT em.held. False as of set_root."""
     cdef const Floor *floor = &em.limits.floor
     cdef Py_ssize_t d = em.d, features = d if em.family == VVI else 1, c
     cdef bint fine = True
-    least_of(em.k, d, floor, em.offsets, em.after.means, em.least, em.most)
     if em.family == VVV or em.family == EEE:
         hold_roots(&em.roots, covariances_of(em), em.after.covariances, em.most if em.family == EEE else em.least,
                    0 if em.family == EEE else d, floor.relative, floor.added, em.after.root, em.held)
@@ -194,6 +212,61 @@ cdef bint set_root(Em *em) noexcept nogil:
     return fine
 
 
+cdef Py_ssize_t covariance_size(const Em *em) noexcept nogil:
+    """How many doubles one of the covariances is."""
+    return em.size // covariances_of(em)
+
+
+cdef bint share_covariance(Em *em) noexcept nogil:
+    """Make one covariance of the new ones, hold it and take its root. OUT em.held[0]. False as of set_root."""
+    cdef const Floor *floor = &em.limits.floor
+    cdef Parameters *own = &em.after
+    cdef Py_ssize_t size = covariance_size(em)
+    share_one(em.k, size, own.covariances)
+    if em.family == VVV:
+        em.held[0] = hold_root(TARGETS[TARGET].f64, em.d, own.covariances, em.most, floor.relative, floor.added,
+                               own.root, memory_of_thread(&em.roots, 0), em.n_threads)
+    else:
+        em.held[0] = FREE if hold_variances(em.family, em.d, em.most, floor.added, own.covariances,
+                                            own.root) else ADDED
+    copy_to_all(em.k, size, own.covariances)
+    copy_to_all(em.k, size, own.root)
+    return em.held[0] == FREE
+
+
+cdef bint share_part(Em *em, const Parameters *last) noexcept nogil:
+    """Let the new covariances, which are held, share what they are to, and take their roots. OUT em.held: those that
+    are still narrow, see cgmm.mixture.families.parsimonious. False where any is. IN last: as of set_root."""
+    cdef Parameters *own = &em.after
+    cdef double *narrow = em.joining.narrow
+    cdef Py_ssize_t d = em.d, size = covariance_size(em), c
+    cdef bint turned = has_own_axes(em.family, em.sharing), fine = True
+    for c in range(em.k):
+        narrow[c] = 0.0 if em.held[c] == FREE else min(1.0 / DBL_EPSILON, condition_now(em, c))
+    join(&em.joining, own.weights, own.root, own.root if last == NULL else last.root,
+         own.covariances if last == NULL else last.covariances, own.covariances)
+    for c in range(d):
+        em.most[c] = DBL_MIN
+    if em.family == VVV:
+        hold_roots(&em.roots, em.k, own.covariances, em.most, 0, em.limits.floor.relative, 0.0, own.root, em.held)
+    for c in range(em.k):
+        if em.family != VVV:
+            em.held[c] = FREE if hold_variances(em.family, d, em.most, 0.0, own.covariances + c * size,
+                                                own.root + c * size) else ADDED
+        if em.held[c] == FREE and narrow[c] > 0 and condition_now(em, c) * d >= narrow[c]:
+            em.held[c] = ADDED
+        if em.held[c] == FREE and turned and is_blurred(d, own.covariances + c * size, own.root + c * size):
+            em.held[c] = ADDED
+        fine = fine and em.held[c] == FREE
+    return fine
+
+
+cdef double condition_now(const Em *em, Py_ssize_t c) noexcept nogil:
+    """The condition number of the c-th new covariance."""
+    cdef Py_ssize_t size = covariance_size(em)
+    return condition_of(em.family, em.d, em.after.covariances + c * size, em.after.root + c * size, em.joining.square)
+
+
 cdef bint any_below(const Em *em, double least) noexcept nogil:
     """Whether a component has less weight."""
     cdef Py_ssize_t c
@@ -203,17 +276,25 @@ cdef bint any_below(const Em *em, double least) noexcept nogil:
     return False
 
 
-cdef bint make_parameters(Em *em) noexcept nogil:
-    """The M-step, from the statistics found: OUT em.after. False as set_root."""
+cdef bint make_parameters(Em *em, const Parameters *last) noexcept nogil:
+    """The M-step, from the statistics found: OUT em.after. False as set_root. IN last: the parameters before, or
+    NULL."""
+    set_moments(em, em.scratch)
+    return set_root(em, last)
+
+
+cdef void set_moments(Em *em, double *counts) noexcept nogil:
+    """OUT em.after: weights, means, and covariances as they are of the statistics found; counts (k,), by which second
+    moments are divided."""
     cdef Py_ssize_t k = em.k, d = em.d, c
     cdef double whole = total_of(em.found.n_k, k)
-    cdef double *counts = em.scratch
     for c in range(k):
         em.after.weights[c] = em.found.n_k[c] / whole
-        counts[c] = d * em.found.n_k[c] if em.family == VII else em.found.n_k[c]
+        counts[c] = whole / k if em.sharing == COVARIANCE else em.found.n_k[c]
+        if em.family == VII:
+            counts[c] *= d
     centralise(em.work.moment, k, d, em.found.n_k, &whole if em.family == EEE else counts, &em.found, em.offsets,
                em.after.means, em.after.covariances)
-    return set_root(em)
 
 
 cdef double reach_now(Em *em) noexcept nogil:
@@ -256,7 +337,7 @@ cdef int step(Em *em) except -1 nogil:
     take_sums(work, em.sums, em.now.root, em.scratch, &em.found)
     if any_below(em, em.limits.starved):
         return UNDECIDED
-    if not make_parameters(em):
+    if not make_parameters(em, &em.now):
         return BELOW
     em.singular = False
     return ORDINARY
@@ -292,22 +373,25 @@ cdef class Iterations:
     """EM on rows at hand, iteration after iteration, as long as each is ordinary: no component starves, and the
     log-likelihood does not fall. Bit for bit what cgmm.em does one by one.
 
-    X, row_weights, moment, known as expectation; k components; family "full", "tied", "diag" or "spherical", whose
-    M-step it is; limits as struct Limits; lifting: cgmm.mixture.matrices.lift.
+    X, row_weights, moment, known as expectation; k components; family, a name of FAMILIES, whose M-step it is;
+    limits as struct Limits; lifting: cgmm.mixture.matrices.lift; estimating: what makes covariances where a scatter
+    is to be held and components share something, see cgmm.em.ordinary, or None.
     """
     cdef Em em
-    cdef object X, row_weights, floor, lifting
+    cdef object X, row_weights, floor, lifting, estimating
     cdef const Py_ssize_t[::1] known
     cdef list held
 
-    def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, int n_threads, known=None):
+    def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, int n_threads, known=None,
+                  estimating=None):
         cdef Em *em = &self.em
         cdef Work *work = &em.work
         cdef Family own = FAMILIES[family]
         if MOMENTS[moment] != moment_of(own):
             raise ValueError(f"the compiled M-step of {family} covariances does not take {moment} moments")
         self.X, self.row_weights, self.lifting, self.floor = X, row_weights, lifting, limits[0]
-        open_em(em, own, k, X.shape[1], n_threads)
+        self.estimating = estimating
+        open_em(em, own, SHARED[family], k, X.shape[1], n_threads)
         bind(work, X)
         work.row_weights = start_of(checked_weights(row_weights, work.n))    # self.row_weights keeps them
         if known is not None:
@@ -339,10 +423,35 @@ cdef class Iterations:
         cdef Em *em = &self.em
         cdef Py_ssize_t c
         em.singular = False
-        for c in range(covariances_of(em)):
+        if em.sharing != NOTHING and not (all_known(em) if em.sharing != COVARIANCE else em.held[0] != SUSPECT):
+            self.estimate(iteration)
+            return 0
+        for c in range(1 if em.sharing == COVARIANCE else covariances_of(em)):
             if em.held[c] == ADDED or (em.held[c] == SUSPECT and self.lift(c)):
                 self.held.append((iteration, c))
                 em.singular = True
+        return 0
+
+    cdef int estimate(self, Py_ssize_t iteration) except -1:
+        """Make the new covariances again, of which scatters have to be held, and write down those that were."""
+        cdef Em *em = &self.em
+        cdef Py_ssize_t k = em.k, d = em.d, size = em.size * sizeof(double)
+        cdef double *counts = em.scratch
+        set_moments(em, counts)
+        shape = (k, d, d)[:1 + (em.family != VII) + (em.family == VVV)]
+        covariances, least, own_counts = np.empty(shape), np.empty((k, d)), np.empty(k)
+        last = np.empty(k), np.empty((k, d)), np.empty(shape), np.empty(shape)
+        memcpy(address(covariances), em.after.covariances, size)
+        copy_parameters(&em.now, last, False)
+        memcpy(address(least), em.least, k * d * sizeof(double))
+        memcpy(address(own_counts), counts, k * sizeof(double))
+        found = self.estimating(covariances, own_counts, least, last)
+        for array, to in (found.covariances, 0), (found.root, 1):
+            array = np.ascontiguousarray(array)
+            memcpy(em.after.root if to else em.after.covariances, address(array), size)
+        for c in found.held:
+            self.held.append((iteration, c))
+            em.singular = True
         return 0
 
     def advance(self, weights, means, covariances, root, double lower_bound, double change,

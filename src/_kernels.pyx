@@ -14,7 +14,9 @@ from cython.parallel cimport prange
 from cpython.object cimport PyObject
 from cpython.buffer cimport PyBUF_FORMAT, PyBUF_SIMPLE, PyBUF_STRIDED_RO, PyBuffer_Release, PyObject_GetBuffer
 from libc.float cimport DBL_EPSILON, DBL_MAX, DBL_MIN, FLT_EPSILON
-from libc.math cimport INFINITY, M_PI, ceil, fabs, frexp, isfinite, ldexp, log, log1p, log2, nextafter, pow, sqrt
+from libc.math cimport (
+    INFINITY, M_PI, atan2, ceil, exp, fabs, frexp, hypot, isfinite, ldexp, log, log1p, log2, nextafter, pow, sqrt
+)
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
@@ -183,6 +185,9 @@ include "_k_means.pxi"
 include "_roots.pxi"
 include "_partition.pxi"
 include "_maximise.pxi"
+include "_eigen.pxi"
+include "_axes.pxi"
+include "_joined.pxi"
 include "_iterations.pxi"
 include "_clusters.pxi"
 include "_seeding.pxi"

@@ -8,11 +8,13 @@ cdef double LOG_2PI = log(2 * M_PI)
 
 
 cdef enum Family:
-    # The families whose M-step is here, by the names that mclust has for them: full, tied, diagonal, spherical.
+    # The families that hold any covariances of their shape, by the names that mclust has for them: full, tied,
+    # diagonal, spherical. In a family of which SHARED says more, components share a part of their covariances.
     VVV, EEE, VVI, VII
 
 
-FAMILIES = {"full": VVV, "tied": EEE, "diag": VVI, "spherical": VII}
+FAMILIES = {"full": VVV, "tied": EEE, "diag": VVI, "spherical": VII, "EII": VII, "E": VII, "V": VII, "EEI": VVI,
+            "VEI": VVI, "EVI": VVI, "EEE": VVV, "VEE": VVV, "EVE": VVV, "VVE": VVV, "EEV": VVV, "VEV": VVV, "EVV": VVV}
 
 
 cdef struct Parameters:

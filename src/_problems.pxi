@@ -23,7 +23,7 @@ cdef int start_em(Solver *solver, const Task *task, const double *uniforms) exce
     put_seconds(of, em.d)
     if any_below(em, task.empty):
         return 0
-    if not make_parameters(em):
+    if not make_parameters(em, NULL):
         return 0
     move_on(em)
     return 1
@@ -206,7 +206,8 @@ cdef int set_problem(Problem *problem, rows, row_weights, const Task *task) exce
 cdef Task task_of(asked) except *:
     """What is asked, a cgmm.em.problems.Task."""
     return Task(
-        family=FAMILIES[asked.family], k=asked.k, d=asked.d, until=Until(asked.tol, asked.noise, asked.distance),
+        family=FAMILIES[asked.family], sharing=SHARED[asked.family], k=asked.k, d=asked.d,
+        until=Until(asked.tol, asked.noise, asked.distance),
         most=asked.max_iter, added=asked.reg_covar, relative=asked.relative, criteria=asked.criteria,
         rows_below=asked.rows_below, moves=asked.moves, move_tol=asked.move_tol, starved=asked.starved,
         empty=asked.empty, fall=asked.fall, reach=asked.reach, exact=asked.exact, moved=asked.moved,

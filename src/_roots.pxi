@@ -124,9 +124,9 @@ cdef Held hold_root(const cgmm_kernels *kernels, Py_ssize_t d, double *covarianc
     """Put `added` on the diagonal of a covariance (d,d) and take its P; SUSPECT where it may have a variance below
     least (d,) or `relative` of its own, but for what is added, or has no P.
 
-    Σ_ij P_ij² (least_j + added) ≤ 1 is enough to be sure that Σ − diag(least) is positive semidefinite. Of more than
-    MOST_WHOLE features it is found out, for to lift a matrix takes its axes; and where it is not, but what is added is
-    far above least, nothing needs to be lifted.
+    Σ_ij P_ij² (least_j + added) ≤ 1 is enough to be sure that Σ − diag(least) is positive semidefinite. Otherwise it is
+    found out, for to lift a matrix takes its axes; and where it is not, but what is added is far above least, nothing
+    needs to be lifted.
     """
     cdef double *own = memory.own
     cdef double trace = 0.0
@@ -141,9 +141,7 @@ cdef Held hold_root(const cgmm_kernels *kernels, Py_ssize_t d, double *covarianc
         for j in range(d):
             trace += memory.squares[j] * (max(least[j], relative * own[j]) + added)
         if not trace <= 1:
-            held = SUSPECT
-            if d > MOST_WHOLE:
-                held = what_is_held(kernels, d, covariance, least, relative, added, memory, n_threads)
+            held = what_is_held(kernels, d, covariance, least, relative, added, memory, n_threads)
     if held == SUSPECT:
         for j in range(d):
             covariance[j * d + j] = own[j]

@@ -18,6 +18,7 @@ STATUSES = {"fitted": FITTED, "rows": UNFIT_ROWS, "size": UNFIT_SIZE, "weights":
 cdef struct Task:
     # What is asked of every problem: as cgmm.em.problems.Task.
     Family family
+    Sharing sharing
     Py_ssize_t k, d
     Until until             # noise in units of the rounding of the rows' type
     Py_ssize_t most         # iterations
@@ -93,7 +94,7 @@ cdef int open_solver(Solver *solver, const Task *task, int n_threads) except -1 
     cdef Py_ssize_t d = task.d, size
     cdef Work *whole = &solver.whole
     cdef Free free
-    open_em(&solver.em, task.family, task.k, d, n_threads)
+    open_em(&solver.em, task.family, task.sharing, task.k, d, n_threads)
     open_clusters(&solver.clusters, task.k, d, n_threads)
     whole.kernels = TARGETS[TARGET].f64
     whole.k, whole.d, whole.moment, whole.output = 1, d, FULL, NO_OUTPUT

@@ -340,3 +340,16 @@ cdef void lay_out_sums(Work *work, Py_ssize_t matrix, Py_ssize_t overlap) noexce
 cdef void lay_out_tiles(Work *work) noexcept nogil:
     """OUT work.sums, whose symmetric matrices are Tiles."""
     lay_out_sums(work, cgmm_tiles(work.d) * 16, cgmm_tiles(work.k) * 16)
+
+
+cdef struct Free:
+    # What is left of a memory, of which so many doubles are taken; to find out how many it needs, that is NULL.
+    double *memory
+    Py_ssize_t taken
+
+
+cdef double *carve(Free *free, Py_ssize_t count) noexcept nogil:
+    """The next `count` doubles of a memory. IN/OUT free."""
+    cdef Py_ssize_t start = free.taken
+    free.taken += count
+    return free.memory + start if free.memory != NULL else NULL    # nothing is added to NULL, whose sums are undefined

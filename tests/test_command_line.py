@@ -1,5 +1,6 @@
 """The command line does what the Python interface does, to the bit, and ends as a command should."""
 
+import csv
 import io
 import json
 import os
@@ -122,7 +123,7 @@ def test_many_features_and_components_are_not_all_told(tmp_path, run):
     assert printed.endswith("and 2 features and 5 components more\n")
 
 
-@pytest.mark.parametrize("command, line", [("fit", "Start 0\n"), ("select", "1 of 4: full 2\n")])
+@pytest.mark.parametrize("command, line", [("fit", "Start 0\n"), ("select", "1 of 14: EII 2\n")])
 def test_verbose_is_for_standard_error(tmp_path, run, command, line):
     code, printed, errors = run(command, FAITHFUL, "-k", 2, "--verbose", "-o", tmp_path / "m")
     assert code == 0 and line in errors and line not in printed
@@ -165,9 +166,32 @@ def test_select(tmp_path, done):
     expected = cgmm.select(X, (1, 2, 4), ("full", "tied"), criterion="icl", random_state=0)
     same_model(GMM.load(tmp_path / "m"), expected.best)
     found = printed.split("\n\n")[0].splitlines()
-    assert len(found) == 7
-    assert [line.split()[:4] for line in found] == [line.split()[:4] for line in str(expected).splitlines()]
-    assert sum("best" in line for line in found) == 1
+    assert found[0].startswith("The best of 6 candidates by ICL")
+    assert [line.split()[:4] for line in found] == [
+        line.split()[:4] for line in str(expected).splitlines()[: len(found)]
+    ]
+    assert sum(line.endswith("best") for line in found) == 1
+
+
+def test_select_shows_all_candidates_from_the_best_on(done):
+    arguments = "select", FAITHFUL, "-k", "2-4", "--covariance", "tied,VEE"
+    expected = cgmm.select(X, range(2, 5), ("tied", "VEE"), random_state=0)
+    found = done(*arguments, "--sort").split("\n\n")[0].splitlines()
+    assert [line.split()[:4] for line in found] == [
+        line.split()[:4] for line in expected.to_text(sort=True).splitlines()
+    ]
+    for sort in ([], ["--sort"]):
+        told, text = json.loads(done(*arguments, "--json", *sort)), done(*arguments, "--csv", *sort)
+        frame = expected.to_frame(sort=bool(sort))
+        rows = list(csv.DictReader(io.StringIO(text)))
+        for name in ("covariance_type", "n_components", "bic", "difference"):
+            assert [row[name] for row in told["candidates"]] == frame[name].tolist()
+            assert [row[name] for row in rows] == frame[name].map(str).tolist()
+
+
+def test_select_prints_one_kind_of_table(run):
+    code, printed, errors = run("select", FAITHFUL, "--json", "--csv")
+    assert (code, printed) == (2, "") and "not allowed with" in errors
 
 
 @pytest.mark.parametrize("components", ["0", "3-1", "1-2-3", "a", "", "1,", "-1"])

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+import parsimonious
 import reference
 from cgmm import GMM, _kernels
 from cgmm.em import problems
@@ -17,6 +18,7 @@ from problems import CHUNK, clusters
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning", "ignore::cgmm.DegenerateWarning")
 families = pytest.mark.parametrize("family", reference.FAMILIES)
+shared = pytest.mark.parametrize("family", parsimonious.OWN)  # families whose components share something
 types = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
 SHAPES = [(1, 1, 1), (3, 1, 1), (7, 2, 1), (33, 3, 2), (150, 4, 3), (CHUNK + 1, 5, 7), (3 * CHUNK, 17, 9), (300, 64, 3)]
 SHAPES += [(8191, 1, 31), (5000, 2, 4)]
@@ -83,7 +85,16 @@ def test_a_problem_has_the_bits_of_a_fit(weighted, n, d, k, dtype, family, targe
             assert_solution(out, 0, in_python(model, X, w), X, w)
 
 
-@families
+@shared
+@types
+@pytest.mark.parametrize("n, d, k", [(7, 2, 1), (60, 1, 2), (150, 4, 3), (CHUNK + 1, 5, 7), (500, 20, 9)])
+def test_nor_does_what_components_share(n, d, k, dtype, family):
+    X, w = clusters(n, d, k).astype(dtype), np.random.default_rng(n).uniform(0.5, 3, n)
+    model = GMM(k, covariance_type=family, tol=1e-7, reg_covar="relative", max_iter=30, random_state=3)
+    assert_solution(solved(model, [X], [w]), 0, in_python(model, X, w), X, w)
+
+
+@pytest.mark.parametrize("family", [*reference.FAMILIES, "EEI", "VEE", "EVE", "VEV"])
 def test_any_number_of_threads_has_the_bits_of_one(family):
     """Problems of all sizes and both types beside each other, of which some are left to Python, each with its seed."""
     rng = np.random.default_rng(0)

@@ -7,6 +7,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import degenerate
+import parsimonious
 import reference
 from cgmm import GMM, DegenerateWarning, _kernels
 from cgmm.em import loop
@@ -20,6 +21,8 @@ from problems import CHUNK, FITTED, assert_same_bits, clusters, mixture, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning", "ignore::cgmm.DegenerateWarning")
 families = pytest.mark.parametrize("family", reference.FAMILIES)
+all_families = pytest.mark.parametrize("family", [*reference.FAMILIES, *parsimonious.OWN])
+shared = pytest.mark.parametrize("family", parsimonious.OWN)  # families whose components share something
 types = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
 SHAPES = [(3, 1, 1), (7, 2, 1), (33, 3, 2), (CHUNK + 1, 5, 7), (3 * CHUNK, 17, 9), (300, 9, 40)]
 
@@ -43,7 +46,15 @@ def test_whether_a_fit_is_watched_changes_no_bit(weighted, n, d, k, dtype, famil
     watched(model, clusters(n, d, k).astype(dtype), w)
 
 
-@families
+@shared
+@types
+@pytest.mark.parametrize("n, d, k", [(7, 2, 1), (60, 1, 2), (33, 3, 2), (CHUNK + 1, 5, 7), (500, 20, 9)])
+def test_nor_where_components_share_something(n, d, k, dtype, family):
+    w = np.random.default_rng(n).integers(0, 3, size=n) + 0.5
+    watched(GMM(k, covariance_type=family, tol=1e-8, max_iter=30, random_state=0), clusters(n, d, k).astype(dtype), w)
+
+
+@all_families
 @pytest.mark.parametrize("reg_covar", [1e-6, 0.0])
 @pytest.mark.parametrize("name", degenerate.names())
 def test_nor_where_rows_are_degenerate(name, reg_covar, family):
@@ -51,16 +62,16 @@ def test_nor_where_rows_are_degenerate(name, reg_covar, family):
     watched(GMM(case.n_components, covariance_type=family, reg_covar=reg_covar, random_state=0), case.X)
 
 
-@families
+@all_families
 @pytest.mark.parametrize("d", [1, 7, 8, 9, 17, 33])
 def test_nor_where_variances_are_held_in_features_of_many_scales(d, family):
     """A component of one row in each fit; a floor is summed over the features."""
-    for seed in range(20):
+    for seed in range(20 if family in reference.FAMILIES else 3):
         X = np.random.default_rng(seed).normal(size=(5, d)) * 10.0 ** np.linspace(-4, 4, d)
         watched(GMM(4, covariance_type=family, reg_covar=0, random_state=seed), X)
 
 
-@families
+@all_families
 def test_nor_where_float32_does_not_do(family):
     """Clusters so narrow beside their distance that the pass turns to float64, at once or while components shrink."""
     rng = np.random.default_rng(0)
@@ -82,6 +93,21 @@ def test_ordinary_fits_are_not_left_to_python(dtype, family, monkeypatch):
     X[:, 1] = 7.0  # held in each iteration
     with pytest.warns(DegenerateWarning, match="singular") if family != "spherical" else nothing():
         GMM(3, covariance_type=family, reg_covar=0, random_state=0).fit(X)
+
+
+@shared
+@types
+def test_nor_are_those_of_families_that_share(dtype, family, monkeypatch):
+    def iterate(*_):
+        raise AssertionError("an iteration in Python")
+
+    monkeypatch.setattr(loop, "iterate", iterate)
+    assert GMM(3, covariance_type=family, random_state=0, n_init=3).fit(clusters(500, 4, 3).astype(dtype)).converged_
+
+
+@pytest.mark.parametrize("family", ["E", "V"])
+def test_of_one_feature_a_fit_is_compiled_too(family):
+    watched(GMM(3, covariance_type=family, tol=1e-8, random_state=0), clusters(300, 1, 3))
 
 
 def test_a_compiled_m_step_refuses_the_moments_of_another_family():

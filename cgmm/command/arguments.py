@@ -17,7 +17,6 @@ from cgmm.fit.starts import METHODS
 from cgmm.mixture.criteria import CRITERIA
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.laws import WEIGHT_LAWS
-from cgmm.selection import COMPARED
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
 MOST_COUNTS = 1000  # Candidates of a family, at most: more take longer than anyone waits.
@@ -96,7 +95,8 @@ def parser() -> ArgumentParser:
         "fit mixtures of several sizes and families, and save the best",
         DATA,
         "data.csv -o best.npz",
-        "data.csv -k 1-5,10 --covariance full,tied --criterion icl -o best.npz",
+        "data.csv -k 1-5,10 --covariance full,tied,VEV --criterion icl -o best.npz",
+        "data.csv --csv --sort > candidates.csv",
     )
     select.add_argument("data", metavar="DATA")
     select.add_argument(
@@ -105,11 +105,14 @@ def parser() -> ArgumentParser:
     select.add_argument(
         "--covariance",
         type=_families,
-        default=COMPARED,
         metavar="LIST",
-        help="covariance families (default: all)",
+        help="covariance families (default: all whose parameters the rows can bear)",
     )
     select.add_argument("--criterion", choices=CRITERIA, default="bic", help="the smallest wins (default: bic)")
+    select.add_argument("--sort", action="store_true", help="all candidates, from the best on")
+    printed = select.add_mutually_exclusive_group()
+    printed.add_argument("--json", action="store_true", help="print all candidates as JSON, and nothing else")
+    printed.add_argument("--csv", action="store_true", help="print all candidates as CSV, and nothing else")
     _add_errors(_add_learning(select))
     _add_labels(select)
 

@@ -6,6 +6,7 @@ import contextlib
 import math
 import os
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Iterable, Iterator
 from pathlib import PurePath
@@ -18,8 +19,8 @@ from cgmm import bootstrapped, combined, many, persistence, selection
 from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
 from cgmm.command import classes, problems, progress, summary
-from cgmm.command.output import STANDARD_OUTPUT, show, show_table, write_rows
-from cgmm.errors import InvalidParameterError
+from cgmm.command.output import STANDARD_OUTPUT, can_show, show, show_table, write_rows
+from cgmm.errors import InvalidParameterError, SelectionWarning
 from cgmm.files import check_writable, write_whole
 from cgmm.gmm import GMM
 from cgmm.plot import style
@@ -65,7 +66,9 @@ def select(args: Namespace) -> None:
     """Fit mixtures of several sizes and families, print how they compare, save the best."""
     X, companions = _learned_from(args)
     start = perf_counter()
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+        if not (args.csv or args.sort):
+            warnings.simplefilter("ignore", SelectionWarning)  # what is printed ends with it
         found = selection.select(
             X,
             args.components,
@@ -76,7 +79,12 @@ def select(args: Namespace) -> None:
             **_settings(args),
         )
     seconds = perf_counter() - start
-    show(f"{found}\n")
+    if args.json or args.csv:
+        _save(args, found.best)
+        show(found.to_json(sort=args.sort) if args.json else found.to_csv(sort=args.sort).rstrip("\n"))
+        return
+    text = found.to_text(sort=True) if args.sort else repr(found)
+    show(f"{text if can_show(text) else text.replace('Δ', 'd')}\n")
     _conclude(args, found.best, X, companions, seconds)
 
 
@@ -416,9 +424,13 @@ def _write(args: Namespace, table: Table, names: Sequence[str], blocks: Iterable
 
 def _conclude(args: Namespace, model: Model, X: Any, companions: Mapping[str, Any], seconds: float) -> None:
     """Save what was fitted, and tell what it is."""
+    _save(args, model)
+    show(summary.of_fit(model, X, companions.get("sample_weight"), companions.get("error_covariances"), seconds))
+
+
+def _save(args: Namespace, model: Model) -> None:
     if args.output is not None:
         model.save(args.output)
-    show(summary.of_fit(model, X, companions.get("sample_weight"), companions.get("error_covariances"), seconds))
 
 
 def _check_output(args: Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -10,22 +11,26 @@ from cgmm import _kernels
 from cgmm.em.settings import ROUNDING
 from cgmm.em.stage import STARVED
 from cgmm.mixture import matrices
+from cgmm.mixture.families import Central
 from cgmm.mixture.floor import rounding_of_means
 from cgmm.mixture.parameters import MOST_EXACT, MOST_FLOAT32, Parameters
 from cgmm.mixture.rules import SINGULAR, Repair
 from cgmm.mixture.statistics import EMPTY
+from cgmm.mixture.values import Values
 from cgmm.rows.pruning import PRUNED_ROWS
 
 if TYPE_CHECKING:
     from cgmm.em.settings import Settings
     from cgmm.em.stage import Stage
-    from cgmm.mixture.families import Family
+    from cgmm.mixture.families import Estimate, Family
+    from cgmm.mixture.rules import Rules
     from cgmm.rows.data import Data
     from cgmm.rows.part import Part
     from cgmm.types import Array
 
 # Values of rows, times components, that are worked off between two looks at whether Ctrl-C was pressed: some 10 ms.
 BURST = 10_000_000
+NONE = np.empty(0, dtype=np.intp)  # Components without rows: such an iteration is not ordinary.
 
 
 class Limits(NamedTuple):
@@ -73,6 +78,7 @@ class Leaps:
             lifting=matrices.lift,
             n_threads=data.threads(settings.n_threads),
             known=part.labels,
+            estimating=partial(_estimate, family, settings.rules),
         )
         return cls(data, family, settings, max(1, BURST // (data.n * data.d * parameters.k)), iterations)
 
@@ -107,6 +113,16 @@ class Leaps:
             converged=converged,
         )
         return stage, not unusual
+
+
+def _estimate(
+    family: Family, rules: Rules, covariances: Array, counts: Array, least: Array, last: tuple[Array, ...]
+) -> Estimate:
+    """What the family makes of second moments about the means over these counts (k,), as `maximise` asks it.
+
+    least : (k,d), below which no variance may fall;  last : the Values before
+    """
+    return family.estimate(Central(covariances, counts, NONE, least), rules, Values(*last))
 
 
 def _limits(data: Data, part: Part, settings: Settings) -> Limits:

@@ -71,7 +71,7 @@ class Span(NamedTuple):
             return None
         if data.d <= max(FEATURES, FEATURES_PER_ROW * data.n):
             return None
-        if not (stage.parameters.family.correlated and rules.free and rules.reg_covar > 0):
+        if not (stage.parameters.family.spanned and rules.free and rules.reg_covar > 0):
             return None
         if stage.iterations or settings.max_iter < ITERATIONS or stage.parameters.d != data.d:
             return None

@@ -76,10 +76,15 @@ def eigh(S: Array) -> tuple[Array, Array]:
     return (values, axes) if not failed else np.linalg.eigh(S)
 
 
-def norm(A: Array) -> float:
-    """The largest singular value of a matrix (d,d); of many features to 1e-4 of it, by Lanczos' iteration."""
-    if len(A) <= BLAS_BLOCK:
-        return float(np.linalg.norm(A, 2))
+def norms(stack: Array) -> Array:
+    """The largest singular value of each matrix (m,d,d)."""
+    if stack.shape[-1] <= BLAS_BLOCK:
+        return np.asarray(np.linalg.svd(stack, compute_uv=False)[:, 0], dtype=np.float64)
+    return np.array([_norm(A) for A in stack])
+
+
+def _norm(A: Array) -> float:
+    """The same of a matrix (d,d) of many features, to 1e-4 of it, by Lanczos' iteration."""
     from scipy.sparse.linalg import ArpackNoConvergence, svds  # slow to import
 
     scale = np.abs(A).max()

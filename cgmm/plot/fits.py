@@ -8,7 +8,7 @@ import numpy as np
 
 from cgmm import validation
 from cgmm.plot.canvas import axes_of, note
-from cgmm.plot.style import FAINT, INK, MARKERS, palette
+from cgmm.plot.style import FAINT, INK, MARKERS, MOST_IN_LEGEND, palette
 from cgmm.plot.text import draw_literally, label_axes, literal_legend, on_one_line
 
 if TYPE_CHECKING:
@@ -174,7 +174,8 @@ def selection(
     _limit_criterion(ax, np.array([point.value for point in table]), best.value)
     _whole_numbers(ax)
     label_axes(ax, "components k", name.upper())
-    literal_legend(ax, list(lines.values()), style, fontsize="small")
+    columns = -(-len(lines) // MOST_IN_LEGEND)
+    literal_legend(ax, list(lines.values()), style, fontsize="small", ncols=columns)
     return SelectionArtists(lines, mark, _name_best(ax, best, [point.k for point in table]), warned)
 
 

@@ -78,8 +78,7 @@ class Matrices(Family):
 
     def condition_numbers(self, covariances: Array, root: Array) -> Array:
         """The smallest eigenvalues are those of the precisions: of the covariances, they would be rounding."""
-        largest = np.array([matrices.norm(S) for S in self.stacked(covariances)])
-        inverse = np.array([matrices.norm(P) for P in self.stacked(root)])
+        largest, inverse = matrices.norms(self.stacked(covariances)), matrices.norms(self.stacked(root))
         with np.errstate(over="ignore"):
             return largest * inverse**2
 
@@ -190,6 +189,7 @@ class Full(Matrices):
     reduced: CovarianceType = "full"
     moment: Moment = "full"
     compiled = True
+    spanned = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, d)
@@ -235,6 +235,7 @@ class Tied(Matrices):
     reduced: CovarianceType = "tied"
     moment: Moment = "pooled"
     compiled = True
+    spanned = True
     per_component = False
     shared = "the covariance"
 

@@ -99,13 +99,15 @@ class Family(ABC):
     """A covariance family. Its covariances, and P of them, have `shape(k, d)`; k components, d features.
 
     `moment` names what the kernels accumulate for it, see cgmm.mixture.second.
-    `compiled` says whether the compiled iterations know this family's M-step, by its name; a class must say so itself,
-    for it is not inherited.
+    `compiled` says whether the compiled iterations know this family's M-step, by its name, and `spanned` whether EM of
+    rows that are fewer than their features may be done in the space that they span; a class must say so itself, for
+    neither is inherited.
     """
 
     name: CovarianceType
     moment: Moment
     compiled = False
+    spanned = False
     per_component = True  # Whether each component has a covariance of its own.
     one_feature = False  # Whether it is of rows of a single feature only.
     shared: str = ""  # What of their covariances components share, in an error's words.
@@ -116,6 +118,7 @@ class Family(ABC):
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
         cls.compiled = bool(vars(cls).get("compiled", False))
+        cls.spanned = bool(vars(cls).get("spanned", False))
 
     @abstractmethod
     def shape(self, k: int, d: int) -> tuple[int, ...]:

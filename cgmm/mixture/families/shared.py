@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.mixture.families.family import Estimate, Family
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Shared(Family):
         return super().n_parameters(1, d)
 
     def counts(self, n_k: Array, d: int) -> Array:
-        return super().counts(np.full(len(n_k), n_k.sum() / len(n_k)), d)
+        return super().counts(np.full(len(n_k), _kernels.total(n_k) / len(n_k)), d)
 
     def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:
         """One prior of the covariance, and one of each mean."""
@@ -41,8 +42,9 @@ class Shared(Family):
 
     def hold(self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1) -> Estimate:
         least = least if least.ndim == 1 else least.max(axis=0)
-        found = super().hold(covariances.mean(axis=0, keepdims=True), least, reg_covar, n_threads)
         k = len(covariances)
+        mean = covariances.cumsum(axis=0)[-1:] / k  # in order, as the compiled iterations add
+        found = super().hold(mean, least, reg_covar, n_threads)
         return Estimate(np.repeat(found.covariances, k, axis=0), np.repeat(found.root, k, axis=0), found.held)
 
     def agree(self, covariances: Array) -> bool:
