@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from html import escape
-from time import perf_counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from cgmm.em.abreast import Watch, answered, clocked, in_turn, together
 from cgmm.errors import InvalidParameterError
 from cgmm.fit import fitting, report
 from cgmm.fit.request import request_of
@@ -19,11 +20,13 @@ from cgmm.mixture.criteria import CRITERIA
 from cgmm.mixture.families import FAMILIES
 from cgmm.rows.checks import check_enough_rows
 from cgmm.rows.evaluation import criteria_of
+from cgmm.rows.pruning import PRUNED_ROWS
 from cgmm.validation import check_choice, check_counts, check_seed, check_verbose
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from cgmm.em.abreast import Asking
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
     from cgmm.mixture.prior import Prior
@@ -59,7 +62,8 @@ class Candidate(NamedTuple):
     aic, bic, icl : float
         Smaller is better.
     seconds : float
-        Of the fit.
+        Of the fit: of its runs, which threads may have made beside those of other candidates, and of what lies between
+        them.
     converged : bool
     warnings : tuple of str
         What GMM.fit would have warned of.
@@ -230,8 +234,9 @@ def select(
     least, winner, best = (2, np.inf), -1, models[families[0]][0]
     won: Search | None = None
     with report.Progress(check_verbose(verbose), len(sizes) * len(families)) as progress:
-        for path in models.values():
-            for model, search, seconds in _searches(path, prepared, shared, progress):
+        paths = [_searches(path, prepared, shared, progress) for path in models.values()]
+        for some in [paths] if _are_small(prepared) else [[path] for path in paths]:
+            for model, search, seconds in chain.from_iterable(answered(together(some))):
                 table.append(_candidate(model, search, seconds, prepared))
                 fit = search.best
                 rank = bool(fit.degenerate) + search.leans(fit.parameters), getattr(table[-1], criterion)
@@ -251,25 +256,39 @@ def _of_one_feature(families: list[Any]) -> list[Any]:
 
 def _searches(
     models: list[GMM], prepared: fitting.Prepared, shared: _Shared, progress: report.Progress
-) -> list[tuple[GMM, Search, float]]:
+) -> Asking[list[tuple[GMM, Search, float]]]:
     """The searches of one family's models, of ever more components, with the seconds of each."""
-    found: list[tuple[GMM, Search, float]] = []
-    for model in models:
-        start = perf_counter()
-        asked = request_of(model)
-        search = fitting.search(asked, prepared, asked.generator(), share=shared, sound=True)
-        if found and search.problem.k == found[-1][1].problem.k + 1:
-            search.split_of(found[-1][1].best.parameters)
-        found.append((model, search, perf_counter() - start))
-        progress.step(f"{model.covariance_type} {model.n_components}")
+    watches = [Watch() for _ in models]
+    many = together if _are_small(prepared) else in_turn
+    searches = yield from many(
+        clocked(_search(model, prepared, shared, progress, watch), watch)
+        for model, watch in zip(models, watches, strict=True)
+    )
+    for fewer, (search, watch) in zip(searches, list(zip(searches, watches, strict=True))[1:], strict=False):
+        if search.problem.k == fewer.problem.k + 1:
+            yield from clocked(search.split_of(fewer.best.parameters), watch)
     more: Search | None = None
-    for at, (model, search, seconds) in reversed(list(enumerate(found))):
-        start = perf_counter()
+    for search, watch in zip(reversed(searches), reversed(watches), strict=True):
         if search.problem.k > 1:
-            search.merger_of(more.best.parameters if more and more.problem.k == search.problem.k + 1 else None)
-        found[at] = model, search, seconds + perf_counter() - start
+            own = more is not None and more.problem.k == search.problem.k + 1
+            yield from clocked(search.merger_of(more.best.parameters if more and own else None), watch)
         more = search
+    return [(model, search, watch.seconds) for model, search, watch in zip(models, searches, watches, strict=True)]
+
+
+def _search(
+    model: GMM, prepared: fitting.Prepared, shared: _Shared, progress: report.Progress, watch: Watch
+) -> Asking[Search]:
+    asked = request_of(model)
+    found = yield from fitting.search(asked, prepared, asked.generator(), share=shared, sound=True, watch=watch)
+    progress.step(f"{model.covariance_type} {model.n_components}")
     return found
+
+
+def _are_small(prepared: fitting.Prepared) -> bool:
+    """Whether searches are made at the same time: passes over the rows are so small that threads may take one each.
+    Else nothing would be won, and the samples of all searches would be in memory at once."""
+    return prepared.data.n < PRUNED_ROWS
 
 
 def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Prepared) -> Candidate:

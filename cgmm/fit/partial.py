@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cgmm.em.abreast import answered
 from cgmm.em.stage import Fit
 from cgmm.em.stepwise import Memory, Rates, step
 from cgmm.fit import fitting, report
@@ -120,7 +121,8 @@ class Learner:
     def _start(self, batch: Batch, names: Names | None) -> State:
         check_columns(batch.part._replace(weights=None))
         data = batch.data()
-        found = fitting.search(self.asked, Prepared(data, names, least_variances(data)), self.asked.generator())
+        prepared = Prepared(data, names, least_variances(data))
+        found = answered(fitting.search(self.asked, prepared, self.asked.generator()))
         state = State.of(found, names)
         return state._replace(fit=replace(state.fit, converged=False))
 

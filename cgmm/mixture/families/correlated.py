@@ -190,6 +190,7 @@ class Full(Matrices):
     reduced: CovarianceType = "full"
     moment: Moment = "full"
     compiled = True
+    apart = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, d)
