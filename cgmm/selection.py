@@ -155,7 +155,7 @@ def select(
     covariance_types: CovarianceType | Collection[CovarianceType] = COMPARED,
     *,
     criterion: Literal["bic", "aic", "icl"] = "bic",
-    n_init: Starts = 10,
+    n_init: Starts = 2,
     sample_weight: ArrayLike | None = None,
     random_state: Seed = None,
     tol: float = 1e-6,
@@ -187,8 +187,9 @@ def select(
     criterion : {"bic", "aic", "icl"}, default="bic"
         Schwarz's (1978), Akaike's (1974), or the integrated completed likelihood (Biernacki, Celeux and Govaert 2000),
         which asks for components that are apart. The smallest wins.
-    n_init : int or "auto", default=10
-        Starts of each candidate.
+    n_init : int or "auto", default=2
+        Starts of each candidate, beside those from its neighbours. With more, more candidates end in their best
+        optimum, which takes several times as long.
     sample_weight : array-like of shape (n,), optional
         Row weights, which count rows.
     random_state, tol, max_iter, stop, accelerate, init_params, prior, missing, noise_component, n_threads

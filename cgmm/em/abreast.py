@@ -138,20 +138,21 @@ def run_all(wanted: Sequence[Wanted]) -> list[list[Fit]]:
 
 def _fits(wanted: Wanted, runs: _kernels.Runs | None) -> list[Fit]:
     """The fits of runs, of which those that are ordinary have been made."""
-    start, data, settings = perf_counter(), wanted.data, wanted.settings
-    stages = map(_first, wanted.starts) if runs is None else _after(wanted, runs)
-    fits = [Fit.of(stage) if _has_ended(stage, settings) else run(data, stage, settings) for stage in stages]
-    if wanted.watch is not None:
-        wanted.watch.seconds += perf_counter() - start + (0.0 if runs is None else float(runs.seconds.sum()))
+    begun, (data, starts, settings, watch) = perf_counter(), wanted
+    if runs is None:
+        fits = [run(data, _first(start), settings) for start in starts]
+    else:
+        fits = [
+            _fit(wanted, runs, at) if ended >= 0 else run(data, _left(wanted, runs, at), settings)
+            for at, ended in enumerate(runs.ended.tolist())
+        ]
+    if watch is not None:
+        watch.seconds += perf_counter() - begun + (0.0 if runs is None else float(runs.seconds.sum()))
     return fits
 
 
 def _first(start: Start) -> Stage:
     return start.stage() if isinstance(start, Division) else start
-
-
-def _has_ended(stage: Stage, settings: Settings) -> bool:
-    return stage.ended or stage.iterations >= settings.max_iter
 
 
 def _compiled(wanted: Wanted) -> _kernels.Runs | None:
@@ -204,29 +205,40 @@ def _values(starts: Sequence[Start], n: int) -> list[Array] | Labels | None:
     return [np.array(array) for array in zip(*(stage.parameters.values for stage in stages), strict=True)]
 
 
-def _after(wanted: Wanted, runs: _kernels.Runs) -> list[Stage]:
-    """The stages to which runs have come."""
-    data, stages = wanted.data, []
-    for at, start in enumerate(wanted.starts):
-        bounds = runs.bounds(at)
-        if not len(bounds):
-            stages.append(_first(start))
-            continue
-        data.count_passes(len(bounds))
-        family = _model_of(start)[0]
-        now, before = (Parameters(family, *(array[at].copy() for array in own)) for own in (runs.now, runs.before))
-        stage = Stage.first(now) if isinstance(start, Division) else start
-        stages.append(
-            ordinary.after(
-                stage._replace(double=data.dtype == np.float64),
-                bounds,
-                change=float(runs.change[at]),
-                before=before,
-                parameters=now,
-                n_k=runs.n_k[at].copy(),
-                held=runs.held[at],
-                exponent=data.exponent,
-                converged=bool(runs.ended[at] == 1),
-            )
-        )
-    return stages
+def _fit(wanted: Wanted, runs: _kernels.Runs, at: int) -> Fit:
+    """What has become of a run that has ended."""
+    bounds, start = runs.bounds(at), wanted.starts[at]
+    wanted.data.count_passes(len(bounds))
+    held = runs.held[at]
+    repairs = () if isinstance(start, Division) else start.repairs
+    return Fit(
+        parameters=Parameters(_model_of(start)[0], *(array[at] for array in runs.now)),
+        lower_bounds=bounds,
+        converged=bool(runs.ended[at]),
+        n_k=runs.n_k[at],
+        repairs=ordinary.with_held(repairs, held, 0) if held else repairs,
+        singular=tuple(c for when, c in held if when == len(bounds) - 1),
+        exponent=wanted.data.exponent,
+    )
+
+
+def _left(wanted: Wanted, runs: _kernels.Runs, at: int) -> Stage:
+    """The stage at which a run is left to Python."""
+    bounds, start, data = runs.bounds(at), wanted.starts[at], wanted.data
+    if not len(bounds):
+        return _first(start)
+    data.count_passes(len(bounds))
+    family = _model_of(start)[0]
+    now, before = (Parameters(family, *(array[at] for array in own)) for own in (runs.now, runs.before))
+    stage = Stage.first(now) if isinstance(start, Division) else start
+    return ordinary.after(
+        stage._replace(double=data.dtype == np.float64),
+        bounds,
+        change=float(runs.change[at]),
+        before=before,
+        parameters=now,
+        n_k=runs.n_k[at],
+        held=runs.held[at],
+        exponent=data.exponent,
+        converged=False,
+    )

@@ -8,7 +8,7 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.em.settings import ROUNDING
-from cgmm.em.stage import STARVED
+from cgmm.em.stage import STARVED, and_then
 from cgmm.mixture import matrices
 from cgmm.mixture.floor import rounding_of_means
 from cgmm.mixture.parameters import MOST_EXACT, MOST_FLOAT32, Parameters
@@ -116,6 +116,11 @@ def part_of(data: Data, compiled: bool, settings: Settings) -> Part | None:
     return data.at_hand()
 
 
+def with_held(repairs: tuple[Repair, ...], held: Sequence[tuple[int, int]], iterations: int) -> tuple[Repair, ...]:
+    """Repairs, and those of covariances that were held after so many iterations."""
+    return and_then(repairs, [Repair(iterations + at + 1, c, SINGULAR) for at, c in held])
+
+
 def after(
     stage: Stage,
     lower_bounds: Array,
@@ -134,9 +139,8 @@ def after(
     held : pairs of one of them, from 0, and a component whose covariance was held in it
     """
     count, bounds = len(lower_bounds), lower_bounds.tolist()
-    repairs = [Repair(stage.iterations + at + 1, c, SINGULAR) for at, c in held]
     return stage._replace(
-        repairs=stage.repairs_and(repairs),
+        repairs=with_held(stage.repairs, held, stage.iterations),
         before=before,
         parameters=parameters,
         lower_bound=bounds[-1],

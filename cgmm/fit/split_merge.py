@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cgmm.mixture.families import Family
-    from cgmm.types import Array, Mask, Rows
+    from cgmm.types import Array, Rows
 
 BLOCK = 1 << 16  # Differences of means that are in memory at once.
 
@@ -64,17 +64,11 @@ def drawn(sums: Array, rng: np.random.Generator) -> int:
 def merge(of: Parameters | Sketch, a: int, b: int) -> Sketch:
     """The mixture with components a and b as one, the last, of their mean and covariance."""
     weights, means = of.weights, of.means
-    others = matrices.all_but(len(weights), [a, b])
     weight = weights[a] + weights[b]
     share, gap = weights[a] / max(weight, EMPTY), means[a] - means[b]
     covariance = share * _one(of, a) + (1 - share) * _one(of, b)
     covariance += share * (1 - share) * gap[:, None] * gap
-    return Sketch(
-        of.family,
-        np.append(weights[others], weight),
-        np.vstack([means[others], share * means[a] + (1 - share) * means[b]]),
-        _with(of, others, [covariance]),
-    )
+    return _with(of, [a, b], weight, [share * means[a] + (1 - share) * means[b]], covariance)
 
 
 def split(of: Parameters | Sketch, c: int, bounds: tuple[Rows, Rows]) -> Sketch:
@@ -82,18 +76,11 @@ def split(of: Parameters | Sketch, c: int, bounds: tuple[Rows, Rows]) -> Sketch:
 
     bounds : (d,) and (d,), between which means stay: those of the rows
     """
-    weights, means = of.weights, of.means
-    others = matrices.all_but(len(weights), [c])
-    whole = _one(of, c)
+    mean, whole = of.means[c], _one(of, c)
     values, axes = matrices.eigh(whole)
     step = np.sqrt(max(values[-1], 0.0) / 2) * axes[:, -1]
-    halves = np.minimum(np.maximum([means[c] - step, means[c] + step], bounds[0]), bounds[1])
-    return Sketch(
-        of.family,
-        np.append(weights[others], [weights[c] / 2, weights[c] / 2]),
-        np.vstack([means[others], halves]),
-        _with(of, others, [whole - step[:, None] * step] * 2),
-    )
+    halves = np.minimum(np.maximum([mean - step, mean + step], bounds[0]), bounds[1])
+    return _with(of, [c], of.weights[c] / 2, halves, whole - step[:, None] * step)
 
 
 def closeness(parameters: Parameters, least: Array) -> Array:
@@ -111,9 +98,18 @@ def _one(of: Parameters | Sketch, c: int) -> Array:
     return of.family.expand(of.family.take(of.covariances, [c]), 1, of.means.shape[1])[0]
 
 
-def _with(of: Parameters | Sketch, others: Mask, more: list[Array]) -> Array:
-    """The covariances of those components and, nearest to more (d,d), of the family; a shared one stays."""
-    family, count = of.family, int(np.count_nonzero(others)) + len(more)
+def _with(
+    of: Parameters | Sketch, without: list[int], weight: float, more: Sequence[Array] | Array, covariance: Array
+) -> Sketch:
+    """The mixture but for some components, and as many more as there are means (d,), of that weight each and nearest to
+    that covariance (d,d); a shared covariance stays."""
+    family, others, left = of.family, matrices.all_but(len(of.weights), without), len(of.weights) - len(without)
+    k = left + len(more)
+    weights, means = np.empty(k), np.empty((k, of.means.shape[1]))
+    weights[:left], means[:left] = of.weights[others], of.means[others]
+    weights[left:], means[left:] = weight, more
     if not family.per_component:
-        return family.take(of.covariances, [0] * count)
-    return np.concatenate([of.covariances[others], [family.compact(full) for full in more]])
+        return Sketch(family, weights, means, family.take(of.covariances, [0] * k))
+    covariances = np.empty((k, *of.covariances.shape[1:]))
+    covariances[:left], covariances[left:] = of.covariances[others], family.compact(covariance)
+    return Sketch(family, weights, means, covariances)
