@@ -249,6 +249,37 @@ class _Estimate(Protocol):  # cgmm.mixture.families.Estimate
     @property
     def held(self) -> list[int]: ...
 
+class Runs:
+    now: _Mixture
+    before: _Mixture
+    n_k: Array
+    change: Array
+    ended: Array
+    seconds: Array
+    held: list[list[tuple[int, int]]]
+    def __init__(
+        self,
+        X: Rows,
+        k: int,
+        moment: Moment,
+        family: CovarianceType,
+        row_weights: Array | None,
+        limits: _Limits,
+        lifting: Callable[[Array, Array, float], tuple[Array, Array, bool]],
+        known: Labels | None,
+        starts: Sequence[Array] | Labels,
+        tol: float,
+        noise: float,
+        distance: bool,
+        most: int,
+        moved: float = 0.0,
+        empty: float = 0.0,
+        estimating: Callable[[Array, Array, Array, tuple[Array, ...]], _Estimate] | None = None,
+    ) -> None: ...
+    def bounds(self, run: int) -> Array: ...
+
+def advance_all(groups: list[Runs], n_threads: int = 1) -> None: ...
+
 class _Task(Protocol):  # cgmm.em.problems.Task
     @property
     def k(self) -> int: ...

@@ -15,7 +15,7 @@ from cgmm.fit.many import Run, Task
 from cgmm.fit.replicates import LEFT, Replicates, original_of
 from cgmm.fit.request import request_of
 from cgmm.fit.restarts import LEANING
-from cgmm.fit.split_merge import split
+from cgmm.fit.split_merge import held, split
 from cgmm.fit.state import State
 from cgmm.gmm import GMM
 from cgmm.rows.part import Part
@@ -231,9 +231,9 @@ class Method(NamedTuple):
         best = self._by_k_means(k, parts, self.seeds[0])
         for seed in self.seeds[1:]:
             best.take(self._by_k_means(k, parts, seed))
-        for c in range(0 if smaller is None else smaller.k):
-            assert smaller is not None
-            best.take(self.fits_from(split(smaller, c, self.prepared.least, UNBOUNDED), parts))
+        sketches = [] if smaller is None else [split(smaller, c, UNBOUNDED) for c in range(smaller.k)]
+        for start in held(sketches, self.prepared.least) if sketches else []:
+            best.take(self.fits_from(start, parts))
         return best
 
     def fits_from(self, start: Parameters, parts: Sequence[Part]) -> Best:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from time import perf_counter
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
 from cgmm.candidates import Candidate, Selection
+from cgmm.em.abreast import Watch, answered, clocked, in_turn, together
 from cgmm.errors import InvalidParameterError, SelectionWarning, warn
 from cgmm.fit import fitting, report
 from cgmm.fit.request import request_of
@@ -18,9 +19,11 @@ from cgmm.mixture.criteria import CRITERIA
 from cgmm.mixture.families import FAMILIES
 from cgmm.rows.checks import check_enough_rows
 from cgmm.rows.evaluation import criteria_of
+from cgmm.rows.pruning import PRUNED_ROWS
 from cgmm.validation import check_choice, check_counts, check_seed, check_verbose
 
 if TYPE_CHECKING:
+    from cgmm.em.abreast import Asking
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
     from cgmm.mixture.parameters import Parameters
@@ -73,7 +76,7 @@ def select(
     covariance_types: CovarianceType | Collection[CovarianceType] | None = None,
     *,
     criterion: Literal["bic", "aic", "icl"] = "bic",
-    n_init: Starts = 10,
+    n_init: Starts = 2,
     sample_weight: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     error_covariances: ArrayLike | None = None,
@@ -110,8 +113,9 @@ def select(
     criterion : {"bic", "aic", "icl"}, default="bic"
         Schwarz's (1978), Akaike's (1974), or the integrated completed likelihood (Biernacki, Celeux and Govaert 2000),
         which asks for components that are apart. The smallest wins.
-    n_init : int or "auto", default=10
-        Starts of each candidate.
+    n_init : int or "auto", default=2
+        Starts of each candidate, beside those from its neighbours. With more, more candidates end in their best
+        optimum, which takes several times as long.
     sample_weight : array-like of shape (n,), optional
         Row weights, which count rows.
     labels : array-like of shape (n,), optional
@@ -183,9 +187,12 @@ def select(
     steps: Array | None = None
     won: Search | None = None
     with report.Progress(check_verbose(verbose), sum(map(len, plan.sizes.values()))) as progress:
-        for family, own in plan.sizes.items():
-            models = [GMM(k, covariance_type=family, **arguments) for k in own]
-            for model, search, seconds in _searches(models, prepared, shared, progress):
+        paths = [
+            _searches([GMM(k, covariance_type=family, **arguments) for k in own], prepared, shared, progress)
+            for family, own in plan.sizes.items()
+        ]
+        for some in [paths] if _are_small(prepared) else [[path] for path in paths]:
+            for model, search, seconds in chain.from_iterable(answered(together(some))):
                 steps = _steps(search) if steps is None else steps
                 table.append(_candidate(model, search, seconds, prepared, steps))
                 fit = search.best
@@ -248,24 +255,32 @@ def _of_one_feature(families: list[CovarianceType]) -> list[CovarianceType]:
 
 def _searches(
     models: list[GMM], prepared: fitting.Prepared, shared: _Shared, progress: report.Progress
-) -> list[tuple[GMM, Search, float]]:
+) -> Asking[list[tuple[GMM, Search, float]]]:
     """The searches of one family's models, of ever more components, with the seconds of each."""
-    found: list[tuple[GMM, Search, float]] = []
-    for model in models:
-        start = perf_counter()
-        asked = request_of(model)
-        search = fitting.search(asked, prepared, asked.generator(), share=shared, sound=True)
-        if found and search.problem.k == found[-1][1].problem.k + 1 and not search.problem.data.labelled:
-            search.split_of(found[-1][1].best.parameters)
-        found.append((model, search, perf_counter() - start))
-        progress.step(f"{model.covariance_type} {model.n_components}")
+    watches = [Watch() for _ in models]
+    many = together if _are_small(prepared) else in_turn
+    searches = yield from many(
+        clocked(_search(model, prepared, shared, progress, watch), watch)
+        for model, watch in zip(models, watches, strict=True)
+    )
+    for fewer, (search, watch) in zip(searches, list(zip(searches, watches, strict=True))[1:], strict=False):
+        if search.problem.k == fewer.problem.k + 1 and not search.problem.data.labelled:
+            yield from clocked(search.split_of(fewer.best.parameters), watch)
     more: Search | None = None
-    for at, (model, search, seconds) in reversed(list(enumerate(found))):
-        start = perf_counter()
+    for search, watch in zip(reversed(searches), reversed(watches), strict=True):
         if search.problem.k > 1 and not search.problem.data.labelled:  # whose components have their numbers
-            search.merger_of(more.best.parameters if more and more.problem.k == search.problem.k + 1 else None)
-        found[at] = model, search, seconds + perf_counter() - start
+            own = more is not None and more.problem.k == search.problem.k + 1
+            yield from clocked(search.merger_of(more.best.parameters if more and own else None), watch)
         more = search
+    return [(model, search, watch.seconds) for model, search, watch in zip(models, searches, watches, strict=True)]
+
+
+def _search(
+    model: GMM, prepared: fitting.Prepared, shared: _Shared, progress: report.Progress, watch: Watch
+) -> Asking[Search]:
+    asked = request_of(model)
+    found = yield from fitting.search(asked, prepared, asked.generator(), share=shared, sound=True, watch=watch)
+    progress.step(f"{model.covariance_type} {model.n_components}")
     return found
 
 
@@ -296,6 +311,12 @@ def _rounded(parameters: Parameters, steps: Array, names: Names | None) -> str:
         f"Component {c} is narrower in {name} than the step of its values, {steps[j]:.3g}: its likelihood is that of "
         "rows which are equal there, perhaps by rounding."
     )
+
+
+def _are_small(prepared: fitting.Prepared) -> bool:
+    """Whether searches are made at the same time: passes over the rows are so small that threads may take one each.
+    Else nothing would be won, and the samples of all searches would be in memory at once."""
+    return prepared.data.n < PRUNED_ROWS
 
 
 def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Prepared, steps: Array) -> Candidate:

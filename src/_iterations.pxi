@@ -315,6 +315,21 @@ cdef enum Stepped:
     BELOW       # it is one if the covariances that em.held names are held first: until then nothing has changed
 
 
+cdef bint start_at_labels(Em *em, const Work *rows, Partition *of, const Py_ssize_t *labels,
+                          double empty) noexcept nogil:
+    """OUT em.now: what an M-step makes of rows that each belong to the component of their label, of (n,). False where
+    that is not ordinary: a component has less weight than `empty`, or a covariance is held. SCRATCH of."""
+    cdef Work work = rows[0]
+    of.labels, of.k, of.moment, of.least, of.found = labels, em.k, em.work.moment, empty, em.found
+    work.block = cgmm_block_rows(em.d, 1, work.kernels.itemsize)
+    add_moments_of_labels(&work, of)
+    put_seconds(of, em.d)
+    if any_below(em, empty) or not make_parameters(em, NULL):
+        return False
+    move_on(em)
+    return True
+
+
 cdef bint may_be_rounding(Em *em, double objective) noexcept nogil:
     """Whether the log-likelihood has fallen, and rounding may have made it fall: see cgmm.em.loop."""
     if not em.bounds.count or objective - em.lower_bound >= -em.limits.fall * max(1.0, fabs(objective)):
@@ -369,6 +384,104 @@ cdef bint gains_nothing(const History *bounds, Py_ssize_t d, double noise) noexc
     return noise > 0 and count > looked and fabs(last - bounds.values[count - 1 - looked]) < noise * (d + fabs(last))
 
 
+cdef struct Going:
+    # How far a run of EM goes, and with what.
+    Until until
+    Py_ssize_t most         # iterations
+    PyObject *lifting       # cgmm.mixture.matrices.lift; or NULL, where nothing is held
+    PyObject *estimating    # what makes covariances where components share a part of them, see cgmm.em.ordinary
+    PyObject *failures      # of all threads: a list of exceptions, after which no more is done; or NULL
+
+
+cdef int lift(Em *em, Py_ssize_t c, lifting) except -1:
+    """Hold the c-th new matrix as lifting, cgmm.mixture.matrices.lift, does, and take its root."""
+    cdef Py_ssize_t d = em.d, size = d * d * sizeof(double)
+    cdef double *covariance = em.after.covariances + c * d * d
+    S, least = np.empty((d, d)), np.empty(d)
+    memcpy(address(S), covariance, size)
+    memcpy(address(least), em.most if em.family == EEE else em.least + c * d, d * sizeof(double))
+    S, root, lifted = lifting(S, least, em.limits.floor.added)
+    S, root = np.ascontiguousarray(S), np.ascontiguousarray(root)
+    memcpy(covariance, address(S), size)
+    memcpy(em.after.root + c * d * d, address(root), size)
+    return lifted
+
+
+cdef int estimate_again(Em *em, Py_ssize_t iteration, estimating, list held) except -1:
+    """Make the new covariances again, of which scatters have to be held, and write down those that were."""
+    cdef Py_ssize_t k = em.k, d = em.d, size = em.size * sizeof(double)
+    cdef double *counts = em.scratch
+    set_moments(em, counts)
+    shape = (k, d, d)[:1 + (em.family != VII) + (em.family == VVV)]
+    covariances, least, own_counts = np.empty(shape), np.empty((k, d)), np.empty(k)
+    last = np.empty(k), np.empty((k, d)), np.empty(shape), np.empty(shape)
+    memcpy(address(covariances), em.after.covariances, size)
+    copy_parameters(&em.now, last, False)
+    memcpy(address(least), em.least, k * d * sizeof(double))
+    memcpy(address(own_counts), counts, k * sizeof(double))
+    found = estimating(covariances, own_counts, least, last)
+    for array, to in (found.covariances, 0), (found.root, 1):
+        array = np.ascontiguousarray(array)
+        memcpy(em.after.root if to else em.after.covariances, address(array), size)
+    for c in found.held:
+        held.append((iteration, c))
+        em.singular = True
+    return 0
+
+
+cdef int lift_all(Em *em, Py_ssize_t iteration, const Going *going, list held) except -1:
+    """Hold the new covariances that are BELOW, and write down those that were."""
+    cdef Py_ssize_t c
+    em.singular = False
+    if em.sharing != NOTHING and not (all_known(em) if em.sharing != COVARIANCE else em.held[0] != SUSPECT):
+        estimate_again(em, iteration, <object> going.estimating, held)
+        return 0
+    lifting = <object> going.lifting
+    for c in range(1 if em.sharing == COVARIANCE else covariances_of(em)):
+        if em.held[c] == ADDED or (em.held[c] == SUSPECT and lift(em, c, lifting)):
+            held.append((iteration, c))
+            em.singular = True
+    return 0
+
+
+cdef bint any_failed(PyObject *failures) noexcept with gil:
+    """Whether a thread has failed."""
+    return len(<list> failures) > 0
+
+
+cdef int go_on(Em *em, const Going *going, PyObject *held) except -1 nogil:
+    """Iterations from em.now until EM has converged (1), as many are made as are asked for (0), or one is not ordinary
+    (−2), or another thread has failed, so that no result counts. OUT held, a list: pairs of an iteration, from 0, and a
+    component whose covariance was held in it."""
+    cdef Py_ssize_t first = em.bounds.count, done = 0
+    cdef int converged = 0, found
+    while not converged and em.bounds.count < first + going.most:
+        found = step(em)
+        if found == UNDECIDED or (found == BELOW and going.lifting == NULL):
+            return -2
+        if found == BELOW:
+            with gil:
+                lift_all(em, em.bounds.count - first, going, <list> held)
+        converged = finish_step(em, &going.until)
+        look_up(&done, work_of_rows(&em.work, em.work.n))
+        if not done and going.failures != NULL and any_failed(going.failures):
+            return -2
+    return converged
+
+
+cdef Limits limits_of(limits, floor) except *:
+    """What a cgmm.em.ordinary.Limits says; its floor, which somebody keeps."""
+    return Limits(Floor(<const double *> address(floor), limits[1], limits[2], limits[3], limits[4]), limits[5],
+                  limits[6], limits[7], limits[8])
+
+
+cdef int check_moment(moment, family, Family own) except -1:
+    """ValueError where a family's M-step takes other second moments."""
+    if MOMENTS[moment] != moment_of(own):
+        raise ValueError(f"the compiled M-step of {family} covariances does not take {moment} moments")
+    return 0
+
+
 cdef class Iterations:
     """EM on rows at hand, iteration after iteration, as long as each is ordinary: no component starves, and the
     log-likelihood does not fall. Bit for bit what cgmm.em does one by one.
@@ -380,15 +493,13 @@ cdef class Iterations:
     cdef Em em
     cdef object X, row_weights, floor, lifting, estimating
     cdef const Py_ssize_t[::1] known
-    cdef list held
 
     def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, int n_threads, known=None,
                   estimating=None):
         cdef Em *em = &self.em
         cdef Work *work = &em.work
         cdef Family own = FAMILIES[family]
-        if MOMENTS[moment] != moment_of(own):
-            raise ValueError(f"the compiled M-step of {family} covariances does not take {moment} moments")
+        check_moment(moment, family, own)
         self.X, self.row_weights, self.lifting, self.floor = X, row_weights, lifting, limits[0]
         self.estimating = estimating
         open_em(em, own, SHARED[family], k, X.shape[1], n_threads)
@@ -397,62 +508,11 @@ cdef class Iterations:
         if known is not None:
             self.known = checked_labels(known, work.n, k)
             work.known = &self.known[0]
-        em.limits = Limits(Floor(<const double *> address(self.floor), limits[1], limits[2], limits[3], limits[4]),
-                           limits[5], limits[6], limits[7], limits[8])
+        em.limits = limits_of(limits, self.floor)
         lay_out_em(em)
 
     def __dealloc__(self):
         close_em(&self.em)
-
-    cdef int lift(self, Py_ssize_t c) except -1:
-        """Hold the c-th new matrix as cgmm.mixture.matrices.lift does, and take its root."""
-        cdef Em *em = &self.em
-        cdef Py_ssize_t d = em.d, size = d * d * sizeof(double)
-        cdef double *covariance = em.after.covariances + c * d * d
-        S, least = np.empty((d, d)), np.empty(d)
-        memcpy(address(S), covariance, size)
-        memcpy(address(least), em.most if em.family == EEE else em.least + c * d, d * sizeof(double))
-        S, root, lifted = self.lifting(S, least, em.limits.floor.added)
-        S, root = np.ascontiguousarray(S), np.ascontiguousarray(root)
-        memcpy(covariance, address(S), size)
-        memcpy(em.after.root + c * d * d, address(root), size)
-        return lifted
-
-    cdef int lift_all(self, Py_ssize_t iteration) except -1:
-        """Hold the new covariances that are BELOW, and write down those that were."""
-        cdef Em *em = &self.em
-        cdef Py_ssize_t c
-        em.singular = False
-        if em.sharing != NOTHING and not (all_known(em) if em.sharing != COVARIANCE else em.held[0] != SUSPECT):
-            self.estimate(iteration)
-            return 0
-        for c in range(1 if em.sharing == COVARIANCE else covariances_of(em)):
-            if em.held[c] == ADDED or (em.held[c] == SUSPECT and self.lift(c)):
-                self.held.append((iteration, c))
-                em.singular = True
-        return 0
-
-    cdef int estimate(self, Py_ssize_t iteration) except -1:
-        """Make the new covariances again, of which scatters have to be held, and write down those that were."""
-        cdef Em *em = &self.em
-        cdef Py_ssize_t k = em.k, d = em.d, size = em.size * sizeof(double)
-        cdef double *counts = em.scratch
-        set_moments(em, counts)
-        shape = (k, d, d)[:1 + (em.family != VII) + (em.family == VVV)]
-        covariances, least, own_counts = np.empty(shape), np.empty((k, d)), np.empty(k)
-        last = np.empty(k), np.empty((k, d)), np.empty(shape), np.empty(shape)
-        memcpy(address(covariances), em.after.covariances, size)
-        copy_parameters(&em.now, last, False)
-        memcpy(address(least), em.least, k * d * sizeof(double))
-        memcpy(address(own_counts), counts, k * sizeof(double))
-        found = self.estimating(covariances, own_counts, least, last)
-        for array, to in (found.covariances, 0), (found.root, 1):
-            array = np.ascontiguousarray(array)
-            memcpy(em.after.root if to else em.after.covariances, address(array), size)
-        for c in found.held:
-            self.held.append((iteration, c))
-            em.singular = True
-        return 0
 
     def advance(self, weights, means, covariances, root, double lower_bound, double change,
                 const double[::1] earlier, double tol, double noise, bint distance, Py_ssize_t most):
@@ -465,25 +525,17 @@ cdef class Iterations:
         none), and its n_k; and pairs of an iteration, from 0, and a component whose covariance was held in it.
         """
         cdef Em *em = &self.em
-        cdef Until until = Until(tol, noise, distance)
+        cdef Going going = Going(Until(tol, noise, distance), most, <PyObject *> self.lifting,
+                                 <PyObject *> self.estimating, NULL)
         cdef Py_ssize_t done = earlier.shape[0], q
-        cdef bint converged = False
-        cdef int found = ORDINARY
-        given = tuple(np.ascontiguousarray(array) for array in (weights, means, covariances, root))
-        self.held = []
+        cdef int ended
+        given, held = tuple(np.ascontiguousarray(array) for array in (weights, means, covariances, root)), []
         copy_parameters(&em.now, given, True)
         em.lower_bound, em.change, em.singular, em.bounds.count = lower_bound, change, True, 0
         with nogil:
             for q in range(done):
                 remember(&em.bounds, earlier[q])
-            while not converged and em.bounds.count < done + most:
-                found = step(em)
-                if found == UNDECIDED:
-                    break
-                if found == BELOW:
-                    with gil:
-                        self.lift_all(em.bounds.count - done)
-                converged = finish_step(em, &until)
+            ended = go_on(em, &going, <PyObject *> held)
         now, before = (tuple(np.empty(array.shape) for array in given) for _ in range(2))
         copy_parameters(&em.now, now, False)
         copy_parameters(&em.before, before, False)
@@ -491,7 +543,7 @@ cdef class Iterations:
         memcpy(address(n_k), em.found.n_k, n_k.nbytes)
         if em.bounds.count > done:    # before any value there is no memory to copy from
             memcpy(address(bounds), em.bounds.values + done, bounds.nbytes)
-        return bounds, em.change, converged, found == UNDECIDED, now, before, n_k, self.held
+        return bounds, em.change, ended == 1, ended < 0, now, before, n_k, held
 
 
 cdef copy_parameters(Parameters *parameters, arrays, bint into):

@@ -21,7 +21,8 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from _simd cimport *
-from _openmp cimport CGMM_OPENMP, cgmm_end_idle_threads, omp_get_max_threads, omp_get_num_procs, omp_get_thread_num
+from _openmp cimport (CGMM_OPENMP, cgmm_end_idle_threads, omp_get_max_threads, omp_get_num_procs, omp_get_thread_num,
+                      omp_get_wtime)
 
 cdef extern from "<stdlib.h>" nogil:
     void *aligned_alloc(size_t, size_t)
@@ -194,6 +195,7 @@ include "_seeding.pxi"
 include "_solver.pxi"
 include "_checks.pxi"
 include "_problems.pxi"
+include "_abreast.pxi"
 
 PART = MOST_CHUNK    # rows: no chunk crosses its multiples
 

@@ -15,10 +15,13 @@ cdef extern from *:
     static inline int omp_get_num_procs(void) { return 1; }
     static inline int omp_get_thread_num(void) { return 0; }
     static inline void cgmm_end_idle_threads(void) { }
+    #include <time.h>
+    static inline double omp_get_wtime(void) { return (double)clock() / CLOCKS_PER_SEC; }
     #endif
     """
     const int CGMM_OPENMP
     int omp_get_max_threads() noexcept nogil
     int omp_get_num_procs() noexcept nogil
     int omp_get_thread_num() noexcept nogil
+    double omp_get_wtime() noexcept nogil
     void cgmm_end_idle_threads() noexcept nogil

@@ -10,23 +10,10 @@
 
 cdef int start_em(Solver *solver, const Task *task, const double *uniforms) except -1 nogil:
     """OUT solver.em.now: what an M-step makes of clusters of the rows. 0 where that is not ordinary."""
-    cdef Em *em = &solver.em
     cdef Clusters *clusters = &solver.clusters
-    cdef Partition *of = &solver.partition
-    cdef Work rows = clusters.work
     seed(clusters, uniforms)
     lloyd_from(clusters, task.moves, task.move_tol, NULL)
-    of.labels, of.k, of.moment, of.least = clusters.work.labels, em.k, em.work.moment, task.empty
-    of.found = em.found
-    rows.block = cgmm_block_rows(em.d, 1, rows.kernels.itemsize)
-    add_moments_of_labels(&rows, of)
-    put_seconds(of, em.d)
-    if any_below(em, task.empty):
-        return 0
-    if not make_parameters(em, NULL):
-        return 0
-    move_on(em)
-    return 1
+    return start_at_labels(&solver.em, &clusters.work, &solver.partition, clusters.work.labels, task.empty)
 
 
 cdef void start_at(Em *em, const Parameters *given) noexcept nogil:
@@ -43,27 +30,6 @@ cdef bint set_floor(Solver *solver, const Problem *rows, const Given *given, con
         return find_floor(solver, rows, task)
     memcpy(solver.least, given.least, task.d * sizeof(double))
     return True
-
-
-cdef bint any_failed(PyObject *failures) noexcept with gil:
-    """Whether a thread has failed."""
-    return len(<list> failures) > 0
-
-
-cdef int iterate(Solver *solver, const Task *task, const Until *until) except -1 nogil:
-    """Iterations from em.now until EM has converged (1), or the most are made (0); −2 where one is not ordinary, or
-    where another thread has failed, Ctrl-C say, so that no result counts."""
-    cdef Em *em = &solver.em
-    cdef Py_ssize_t done = 0
-    cdef int converged = 0
-    while not converged and em.bounds.count < task.most:
-        if step(em) != ORDINARY:
-            return -2
-        converged = finish_step(em, until)
-        look_up(&done, work_of_rows(&em.work, em.work.n))
-        if not done and any_failed(solver.failures):
-            return -2
-    return converged
 
 
 cdef double sum_over_rows(const double *values, const double *weights, Py_ssize_t n) noexcept nogil:
@@ -119,6 +85,7 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
     cdef bint single
     cdef double eps
     cdef Until until = task.until
+    cdef Going going
     cdef int ended
     if rows.kernels == NULL:
         return UNFIT_ROWS
@@ -149,7 +116,8 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
         return UNUSUAL_START
     em.limits.floor.moved = task.moved * eps
     until.noise *= eps
-    ended = iterate(solver, task, &until)
+    going = Going(until, task.most, NULL, NULL, solver.failures)
+    ended = go_on(em, &going, NULL)
     if ended < 0:
         return UNUSUAL
     if task.criteria:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.em.settings import ROUNDING
-from cgmm.em.stage import STARVED
+from cgmm.em.stage import STARVED, and_then
 from cgmm.mixture import matrices
 from cgmm.mixture.families import Central
 from cgmm.mixture.floor import rounding_of_means
@@ -20,6 +20,8 @@ from cgmm.mixture.values import Values
 from cgmm.rows.pruning import PRUNED_ROWS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cgmm.em.settings import Settings
     from cgmm.em.stage import Stage
     from cgmm.mixture.families import Estimate, Family
@@ -64,8 +66,8 @@ class Leaps:
     @classmethod
     def of(cls, data: Data, parameters: Parameters, settings: Settings) -> Leaps | None:
         """Those from parameters like these; None where they do not apply."""
-        part = data.at_hand()
-        if part is None or data.n >= PRUNED_ROWS or not settings.rules.free or not parameters.compiled:
+        part = part_of(data, parameters.compiled, settings)
+        if part is None:
             return None
         family = parameters.family
         iterations = _kernels.Iterations(
@@ -74,17 +76,17 @@ class Leaps:
             moment=family.moment,
             family=family.name,
             row_weights=part.weights,
-            limits=_limits(data, part, settings),
+            limits=limits_of(data, part, settings),
             lifting=matrices.lift,
             n_threads=data.threads(settings.n_threads),
             known=part.labels,
-            estimating=partial(_estimate, family, settings.rules),
+            estimating=partial(estimate, family, settings.rules),
         )
         return cls(data, family, settings, max(1, BURST // (data.n * data.d * parameters.k)), iterations)
 
     def advance(self, stage: Stage, most: int) -> tuple[Stage, bool]:
         """The stage after up to `most` ordinary iterations, and whether the next may be one, too."""
-        lower_bounds, change, converged, unusual, after, before, n_k, held = self.iterations.advance(
+        lower_bounds, change, converged, unusual, now, before, n_k, held = self.iterations.advance(
             *stage.parameters.values,
             stage.lower_bound,
             stage.change,
@@ -98,24 +100,22 @@ class Leaps:
         if not count:
             return stage, not unusual
         self.data.count_passes(count)
-        bounds = lower_bounds.tolist()
-        repairs = [Repair(stage.iterations + at + 1, c, SINGULAR) for at, c in held]
-        stage = stage._replace(
-            repairs=stage.repairs_and(repairs),
-            before=Parameters(self.family, *before) if count > 1 else stage.parameters,
-            parameters=Parameters(self.family, *after),
-            lower_bound=bounds[-1],
+        earlier, family = stage.parameters, self.family
+        stage = after(
+            stage,
+            lower_bounds,
             change=change,
-            lower_bounds=stage.lower_bounds.and_then(*bounds),
+            before=Parameters(family, *before) if count > 1 else earlier,
+            parameters=Parameters(family, *now),
             n_k=n_k,
+            held=held,
             exponent=self.data.exponent,
-            singular=tuple(c for at, c in held if at == count - 1),
             converged=converged,
         )
         return stage, not unusual
 
 
-def _estimate(
+def estimate(
     family: Family, rules: Rules, covariances: Array, counts: Array, least: Array, last: tuple[Array, ...]
 ) -> Estimate:
     """What the family makes of second moments about the means over these counts (k,), as `maximise` asks it.
@@ -125,7 +125,51 @@ def _estimate(
     return family.estimate(Central(covariances, counts, NONE, least), rules, Values(*last))
 
 
-def _limits(data: Data, part: Part, settings: Settings) -> Limits:
+def part_of(data: Data, compiled: bool, settings: Settings) -> Part | None:
+    """The rows whose iterations may be ordinary, if the M-step is compiled; None where Python makes each."""
+    if data.n >= PRUNED_ROWS or not settings.rules.free or not compiled:
+        return None
+    return data.at_hand()
+
+
+def with_held(repairs: tuple[Repair, ...], held: Sequence[tuple[int, int]], iterations: int) -> tuple[Repair, ...]:
+    """Repairs, and those of covariances that were held after so many iterations."""
+    return and_then(repairs, [Repair(iterations + at + 1, c, SINGULAR) for at, c in held])
+
+
+def after(
+    stage: Stage,
+    lower_bounds: Array,
+    *,
+    change: float,
+    before: Parameters,
+    parameters: Parameters,
+    n_k: Array,
+    held: Sequence[tuple[int, int]],
+    exponent: int,
+    converged: bool,
+) -> Stage:
+    """The stage after some ordinary iterations, of which compiled code tells this.
+
+    lower_bounds : of these, one or more
+    held : pairs of one of them, from 0, and a component whose covariance was held in it
+    """
+    count, bounds = len(lower_bounds), lower_bounds.tolist()
+    return stage._replace(
+        repairs=with_held(stage.repairs, held, stage.iterations),
+        before=before,
+        parameters=parameters,
+        lower_bound=bounds[-1],
+        change=change,
+        lower_bounds=stage.lower_bounds.and_then(*bounds),
+        n_k=n_k,
+        exponent=exponent,
+        singular=tuple(c for at, c in held if at == count - 1),
+        converged=converged,
+    )
+
+
+def limits_of(data: Data, part: Part, settings: Settings) -> Limits:
     rules = settings.rules
     weight = float(data.n) if part.weights is None else _kernels.total(part.weights)
     moved, rounded = rounding_of_means(data.d, rules.eps)

@@ -156,13 +156,17 @@ class Stage(NamedTuple):
         return self.converged or self.stopped
 
     def repairs_and(self, more: Sequence[Repair]) -> tuple[Repair, ...]:
-        """The repairs, and those of some more that are the first of their component and cause."""
-        if not more:
-            return self.repairs
-        known = {(repair.component, repair.cause): repair for repair in self.repairs}
-        for repair in more:
-            known.setdefault((repair.component, repair.cause), repair)
-        return tuple(known.values())
+        return and_then(self.repairs, more)
+
+
+def and_then(repairs: tuple[Repair, ...], more: Sequence[Repair]) -> tuple[Repair, ...]:
+    """The repairs, and those of some more that are the first of their component and cause."""
+    if not more:
+        return repairs
+    known = {(repair.component, repair.cause): repair for repair in repairs}
+    for repair in more:
+        known.setdefault((repair.component, repair.cause), repair)
+    return tuple(known.values())
 
 
 @dataclass(frozen=True, eq=False)

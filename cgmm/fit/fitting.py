@@ -7,6 +7,7 @@ import math
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cgmm.em.abreast import answered
 from cgmm.em.checkpoint import Checkpoint
 from cgmm.fit import report, starts
 from cgmm.fit.plain import plain_fit
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from cgmm.em.abreast import Asking, Watch
     from cgmm.em.settings import Settings
     from cgmm.fit.request import Request
     from cgmm.fit.starts import Method
@@ -127,7 +129,7 @@ def found(
     prepared = prepare(X, sample_weight, asked, asked.k, rng, labels, errors)
     if checkpoint and keeping:
         checkpoint.belongs_to(keeping.arguments, prepared.data, last and last.fit.parameters)
-    whole = search(asked, prepared, rng, last, checkpoint=checkpoint)
+    whole = answered(search(asked, prepared, rng, last, checkpoint=checkpoint))
     if asked.on_degenerate == "raise":
         report.check_degenerate(whole.best, whole.settings, prepared.names)
     if checkpoint:
@@ -143,11 +145,12 @@ def search(
     share: Callable[[Method], Method] | None = None,
     checkpoint: Checkpoint | None = None,
     sound: bool = False,
-) -> Search:
-    """The starts that a request asks for, run.
+    watch: Watch | None = None,
+) -> Asking[Search]:
+    """The starts that a request asks for, once they are run.
 
     share : makes of a start's method one that several searches share
-    sound : as of Search
+    sound, watch : as of Search
     """
     data, method, kinds = prepared.data, asked.method, asked.kinds
     if share is not None:
@@ -160,13 +163,13 @@ def search(
         settings = settings._replace(rows=data.moments()[0])
     reporter = report.Reporter(asked.watching, settings.max_iter)
     problem = Problem(data, asked.k, target, kinds, prepared.noise)
-    found = Search(problem, settings, rng, reporter, checkpoint, sound)
+    found = Search(problem, settings, rng, reporter, checkpoint, sound, watch)
     try:
         if asked.warm_start and last is not None:
             check_continues("warm_start", last.fit.parameters, asked.family, asked.k, data.d)
-            found.carry("warm start", last.fit.parameters, [], last.lower_bound)
+            yield from found.carry("warm start", found.stage(last.fit.parameters, [], last.lower_bound))
         else:
-            _begin(asked, method, found)
+            yield from _begin(asked, method, found)
     finally:
         reporter.close()
     return found
@@ -188,7 +191,7 @@ def _target(asked: Request, prepared: Prepared) -> Target:
     return asked.beliefs.belief(data.moments(), prepared.least, asked.family, asked.k)
 
 
-def _begin(asked: Request, method: Method, search: Search) -> None:
+def _begin(asked: Request, method: Method, search: Search) -> Asking[None]:
     """The first start, and the further ones."""
     data, k, given = search.problem.data, asked.k, asked.given
     parameters: Mapping[str, Array] = given.parameters(asked.family, k, data.n, data.d)
@@ -199,9 +202,10 @@ def _begin(asked: Request, method: Method, search: Search) -> None:
     if plain is not None:
         search.enter(asked.first_kind, plain)
     elif given.responsibilities is None:
-        search.carry(asked.first_kind, *search.begin_first(method, parameters, rows))
+        start = yield from search.begin_first(method, parameters, rows)
+        yield from search.carry(asked.first_kind, start)
     else:
         kind, whole = "responsibilities_init", data.whole()
         parts = check_responsibilities(kind, given.responsibilities, whole.n, k, noise=asked.noise is not None)
-        search.carry(kind, *search.begin(starts.of_parts(parts), parameters, whole, labelled=True))
-    search.further(asked.n_init, parameters, rows)
+        yield from search.carry(kind, search.begin(starts.of_parts(parts), parameters, whole, labelled=True))
+    yield from search.further(asked.n_init, parameters, rows)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from itertools import cycle, islice
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from cgmm.em import reseed
-from cgmm.fit.split_merge import split_and_merge
+from cgmm.fit.split_merge import Sketch, closeness, drawn, held, split_and_merge
 from cgmm.fit.starts import FAR
-from cgmm.mixture.parameters import Parameters
-from cgmm.mixture.rules import Rules
-from cgmm.rows import partition
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cgmm.mixture.parameters import Parameters
     from cgmm.rows.part import Part
     from cgmm.types import Array, Labels, Mask, Rows
 
@@ -26,51 +24,64 @@ MORE_THAN_FEATURES = 2
 PREFERENCE = 2
 
 
-class Ground(NamedTuple):
-    """Where moves take place: rows without gaps and their weights, least variances (d,), random numbers."""
+class Ground:
+    """Where moves take place: rows without gaps and their weights, and least variances (d,)."""
 
-    part: Part
-    least: Array
-    rng: np.random.Generator
+    def __init__(self, part: Part, least: Array) -> None:
+        self.part, self.least = part, least
+        self.bounds: tuple[Rows, Rows] = part.rows.min(axis=0), part.rows.max(axis=0)
+        self._sums = None if part.weights is None else np.cumsum(part.weights, dtype=np.float64)
+        self._close: list[tuple[Parameters, Array]] = []
 
-    def row(self) -> int:
+    def row(self, rng: np.random.Generator) -> int:
         """A row, drawn by its weight."""
-        weights, n = self.part.weights, len(self.part.rows)
-        if weights is None:
-            return int(self.rng.integers(n))
-        sums = np.cumsum(weights, dtype=np.float64)
-        return min(int(np.searchsorted(sums, self.rng.random() * sums[-1], side="right")), n - 1)
+        return int(rng.integers(len(self.part.rows))) if self._sums is None else drawn(self._sums, rng)
 
-    def bounds(self) -> tuple[Rows, Rows]:
-        """The least and the largest row (d,)."""
-        rows = self.part.rows
-        return rows.min(axis=0), rows.max(axis=0)
+    def close(self, fits: Sequence[Parameters], fit: Parameters) -> Array:
+        """The running sums of the closeness of a fit's components; of the good fits they are remembered."""
+        self._close = [(known, sums) for known, sums in self._close if any(known is one for one in fits)]
+        for known, sums in self._close:
+            if known is fit:
+                return sums
+        self._close.append((fit, np.cumsum(closeness(fit, self.least))))
+        return self._close[-1][1]
 
 
-# (fits, ground) → parameters: a start made of good fits, the best first.
-Move: TypeAlias = Callable[["Sequence[Parameters]", Ground], Parameters]
+# (fits, ground, random numbers) → a start made of good fits, the best first.
+Move: TypeAlias = Callable[["Sequence[Parameters]", Ground, np.random.Generator], Sketch]
+
+
+def made(
+    fits: Sequence[Parameters], ground: Ground, rng: np.random.Generator, count: int
+) -> list[tuple[str, Parameters]]:
+    """So many starts made of good fits, by each move in turn, and the names of the moves."""
+    kinds = list(islice(cycle(MOVES), count))
+    return list(zip(kinds, held([MOVES[kind](fits, ground, rng) for kind in kinds], ground.least), strict=True))
 
 
 def _one_of(fits: Sequence[Parameters], rng: np.random.Generator) -> Parameters:
     return fits[int(len(fits) * rng.random() ** PREFERENCE)]
 
 
-def split_and_merged(fits: Sequence[Parameters], ground: Ground) -> Parameters:
+def split_and_merged(fits: Sequence[Parameters], ground: Ground, rng: np.random.Generator) -> Sketch:
     """Two components of a fit merged, and a third split."""
-    return split_and_merge(_one_of(fits, ground.rng), ground.least, ground.bounds(), ground.rng)
+    fit = _one_of(fits, rng)
+    return split_and_merge(fit, ground.close(fits, fit), ground.bounds, rng)
 
 
-def swapped(fits: Sequence[Parameters], ground: Ground) -> Parameters:
+def swapped(fits: Sequence[Parameters], ground: Ground, rng: np.random.Generator) -> Sketch:
     """A component moved to a row, with the mean weight and covariance of the others (Zhao, Hautamäki, Kärkkäinen and
     Fränti, Random swap EM algorithm for Gaussian mixture models, 2012)."""
-    fit = _one_of(fits, ground.rng)
-    c, i = int(ground.rng.integers(fit.k)), ground.row()
-    return reseed.at_rows(ground.part.rows[i : i + 1], fit, [c], ground.least)
+    fit = _one_of(fits, rng)
+    c, k = int(rng.integers(fit.k)), fit.k
+    weights, means = fit.weights * (1 - 1 / k), fit.means.copy()
+    weights[c], means[c] = 1 / k, ground.part.rows[ground.row(rng)]
+    return Sketch(fit.family, weights, means, fit.family.keep(fit.covariances.copy(), [c], None))
 
 
-def gathered(fits: Sequence[Parameters], ground: Ground) -> Parameters:
+def gathered(fits: Sequence[Parameters], ground: Ground, rng: np.random.Generator) -> Sketch:
     """A component moved to a few rows that are neighbours, with their mean and covariance."""
-    fit, rng = _one_of(fits, ground.rng), ground.rng
+    fit, family = _one_of(fits, rng), fits[0].family
     rows, row_weights = ground.part.rows, ground.part.weights
     (n, d), c = rows.shape, int(rng.integers(fit.k))
     fewest = d + MORE_THAN_FEATURES
@@ -78,31 +89,31 @@ def gathered(fits: Sequence[Parameters], ground: Ground) -> Parameters:
     count = min(int(np.exp(rng.uniform(np.log(fewest), np.log(most)))), n)
     spread = np.sqrt(np.maximum(fit.variances.mean(axis=0), ground.least))
     with np.errstate(over="ignore"):
-        distances = np.minimum((((rows - rows[ground.row()]) / spread) ** 2).sum(axis=1), FAR)
+        distances = np.minimum((((rows - rows[ground.row(rng)]) / spread) ** 2).sum(axis=1), FAR)
     if row_weights is not None:
         distances = np.where(row_weights > 0, distances, np.inf)
     near = np.argsort(distances, kind="stable")[:count]
-    own = None if row_weights is None else np.ascontiguousarray(row_weights[near])
-    labels = np.zeros(count, dtype=np.intp)
-    few = partition.of_labels(np.ascontiguousarray(rows[near]), labels, 1, fit.family, own)
-    one, _ = Parameters.estimated(fit.family, few, Rules(least=ground.least))
+    own = np.ones(count) if row_weights is None else row_weights[near]
+    shares = own / own.sum()
+    few = rows[near].astype(np.float64, copy=False)
     weights, means, covariances = fit.weights.copy(), fit.means.copy(), fit.covariances.copy()
-    weights[c], means[c] = count / n, one.means[0]
-    if fit.family.per_component:
-        covariances[c] = one.covariances[0]
-    return Parameters.held(fit.family, weights / weights.sum(), means, covariances, ground.least)
+    weights[c], means[c] = count / n, np.einsum("i,ij->j", shares, few)
+    if family.per_component:
+        away = few - means[c]
+        covariances[c] = family.compact(np.einsum("i,ij,il->jl", shares, away, away))
+    return Sketch(family, weights, means, covariances)
 
 
-def crossed(fits: Sequence[Parameters], ground: Ground) -> Parameters:
+def crossed(fits: Sequence[Parameters], ground: Ground, rng: np.random.Generator) -> Sketch:
     """The components of one fit on one side of a plane through a row, and those of another on the other side (Deaven
     and Ho, Molecular geometry optimization with a genetic algorithm, 1995)."""
     if len(fits) == 1:
-        return swapped(fits, ground)
-    rng, k = ground.rng, fits[0].k
-    one, other = (fits[at] for at in rng.choice(len(fits), 2, replace=False))
+        return swapped(fits, ground, rng)
+    k, first = fits[0].k, int(rng.integers(len(fits)))
+    one, other = fits[first], fits[(first + 1 + int(rng.integers(len(fits) - 1))) % len(fits)]
     scale = np.sqrt(np.maximum(one.variances.mean(axis=0), ground.least))
     normal = rng.normal(size=one.d) / scale
-    edge = ground.part.rows[ground.row()] @ normal
+    edge = ground.part.rows[ground.row(rng)] @ normal
     # The components of both, those on their own side first, in random order: k of them are taken, alternately.
     near, beyond = one.means @ normal <= edge, other.means @ normal > edge
     ours, theirs = _own_side_first(near, rng), _own_side_first(beyond, rng)
@@ -111,13 +122,12 @@ def crossed(fits: Sequence[Parameters], ground: Ground) -> Parameters:
     count = min(max(count - int(rng.integers(min(spare, 0), max(spare, 0) + 1)), 0), k)
     ours, theirs = ours[:count], theirs[: k - count]
     weights = np.concatenate([one.weights[ours], other.weights[theirs]])
-    covariances = one.covariances.copy()
+    covariances = one.covariances
     if one.family.per_component:
         covariances = np.concatenate([one.covariances[ours], other.covariances[theirs]])
     least = 1 / (1000 * k)  # of a weight: a component without one would have no rows
-    weights = np.maximum(weights, least)
-    means = np.vstack([one.means[ours], other.means[theirs]])
-    return Parameters.held(one.family, weights / weights.sum(), means, covariances, ground.least)
+    means = np.concatenate([one.means[ours], other.means[theirs]])
+    return Sketch(one.family, np.maximum(weights, least), means, covariances)
 
 
 def _own_side_first(side: Mask, rng: np.random.Generator) -> Labels:

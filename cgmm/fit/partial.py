@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cgmm.em.abreast import answered
 from cgmm.em.stage import Fit
 from cgmm.em.stepwise import Memory, Rates, step
 from cgmm.fit import fitting, report
@@ -136,7 +137,7 @@ class Learner:
         data = batch.data()
         asked = self.asked
         prepared = Prepared(data, names, least_variances(data), fitting.noise_of(asked, data))
-        found = fitting.search(asked, prepared, asked.generator())
+        found = answered(fitting.search(asked, prepared, asked.generator()))
         state = State.of(found, names)
         return state._replace(fit=replace(state.fit, converged=False))
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from cgmm.config import threads
 from cgmm.em import problems as compiled
+from cgmm.em.abreast import answered
 from cgmm.em.problems import Solutions, Start, Task
 from cgmm.fit import fitting
 from cgmm.fit.batches import VALUES, WORK
@@ -105,7 +106,7 @@ class Replicates:
             least = original.settings.rules.floor(original.parameters.d)
             prepared = prepared._replace(least=least, noise=original.parameters.noise)
             last = State.given(original.parameters)
-            fit = fitting.search(asked, prepared, np.random.default_rng(0), last).best
+            fit = answered(fitting.search(asked, prepared, np.random.default_rng(0), last)).best
         except ValueError as error:
             self.errors[i] = str(error)
             return

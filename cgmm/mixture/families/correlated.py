@@ -190,6 +190,7 @@ class Full(Matrices):
     moment: Moment = "full"
     compiled = True
     spanned = True
+    apart = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, d)

@@ -11,6 +11,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+import numpy as np
+
 from cgmm.config import threads
 from cgmm.mixture import matrices
 
@@ -99,15 +101,16 @@ class Family(ABC):
     """A covariance family. Its covariances, and P of them, have `shape(k, d)`; k components, d features.
 
     `moment` names what the kernels accumulate for it, see cgmm.mixture.second.
-    `compiled` says whether the compiled iterations know this family's M-step, by its name, and `spanned` whether EM of
-    rows that are fewer than their features may be done in the space that they span; a class must say so itself, for
-    neither is inherited.
+    `compiled` says whether the compiled iterations know this family's M-step, by its name; `spanned` whether EM of rows
+    that are fewer than their features may be done in the space that they span; `apart` whether `hold` takes each
+    component by itself. A class must say so itself, for none is inherited.
     """
 
     name: CovarianceType
     moment: Moment
     compiled = False
     spanned = False
+    apart = False
     per_component = True  # Whether each component has a covariance of its own.
     one_feature = False  # Whether it is of rows of a single feature only.
     shared: str = ""  # What of their covariances components share, in an error's words.
@@ -117,8 +120,8 @@ class Family(ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        cls.compiled = bool(vars(cls).get("compiled", False))
-        cls.spanned = bool(vars(cls).get("spanned", False))
+        names = ("compiled", "spanned", "apart")
+        cls.compiled, cls.spanned, cls.apart = (bool(vars(cls).get(name, False)) for name in names)
 
     @abstractmethod
     def shape(self, k: int, d: int) -> tuple[int, ...]:
@@ -151,6 +154,14 @@ class Family(ABC):
     @abstractmethod
     def hold(self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1) -> Estimate:
         """Covariances whose variance is nowhere below `least` (d,) or (k,d), with reg_covar added."""
+
+    def hold_all(self, covariances: Array, least: Array) -> tuple[Array, Array]:
+        """Of mixtures of as many components (m, …): their covariances, held at least (d,), and P of them."""
+        if self.apart:
+            found = self.hold(covariances.reshape(-1, *covariances.shape[2:]), least, 0.0)
+            return found.covariances.reshape(covariances.shape), found.root.reshape(covariances.shape)
+        each = [self.hold(one, least, 0.0) for one in covariances]
+        return np.array([one.covariances for one in each]), np.array([one.root for one in each])
 
     def second(self, covariances: Array, counts: Array) -> Array:
         """The second moments of which these covariances are the estimate: the inverse of the closed form."""

@@ -117,6 +117,7 @@ class Diag(Variances):
     freed: CovarianceType = "diag"
     moment: Moment = "diag"
     compiled = True
+    apart = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d)
@@ -171,6 +172,7 @@ class Spherical(Variances):
     freed: CovarianceType = "spherical"
     moment: Moment = "radial"
     compiled = True
+    apart = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k,)

@@ -1,0 +1,255 @@
+# Runs of EM abreast, nogil: each begins at parameters of its own, or at labels of the rows, and threads take a run
+# each. Part of _kernels.pyx.
+#
+# A run is what class Iterations makes of the same start, bit for bit: both are go_on.
+
+
+cdef struct Group:
+    # Runs on the same rows, of as many components of one family: what class Runs has, for threads.
+    Work rows               # which rows, and what is known of them
+    Family family
+    Sharing sharing
+    Py_ssize_t m, k, d, size
+    Limits limits
+    Going going
+    const Py_ssize_t *labels    # (m,n): where the runs begin, or NULL
+    double moved, empty     # of such starts: see Floor, and start_at_labels
+    Parameters now          # (m, …): IN where the runs begin, if not at labels; OUT where they end
+    Parameters before       # (m, …): before the last iteration
+    double *n_k             # (m,k)
+    double *change          # (m,)
+    int *ended              # (m,): what go_on says; −3: the start is not ordinary
+    History *bounds         # (m,)
+    double *seconds         # (m,)
+    PyObject **held         # (m,): lists, see go_on
+
+
+cdef struct Worker:
+    # What a thread works with: EM of the group that it has met last.
+    Em em
+    const Group *group
+    Kept rows               # memory for starts by labels
+    Partition partition
+
+
+cdef int join_group(Worker *worker, const Group *group, int n_threads) except -1 nogil:
+    """Prepare for runs of a group."""
+    cdef Em *em = &worker.em
+    cdef Kept kept = em.kept
+    if worker.group == group:
+        return 0
+    em.kept = Kept(NULL, 0)
+    close_em(em)
+    memset(em, 0, sizeof(Em))
+    em.kept, worker.group = kept, group
+    open_em(em, group.family, group.sharing, group.k, group.d, n_threads)
+    em.work.kernels, em.work.n, em.work.X = group.rows.kernels, group.rows.n, group.rows.X
+    em.work.row_stride, em.work.column_stride = group.rows.row_stride, group.rows.column_stride
+    em.work.row_weights, em.work.known = group.rows.row_weights, group.rows.known
+    em.limits = group.limits
+    lay_out_em(em)
+    return 0
+
+
+cdef int make_partition(Worker *worker, const Group *group) except -1 nogil:
+    """Memory for starts by labels."""
+    cdef Py_ssize_t each = align(group.rows.n * sizeof(Py_ssize_t)), ends = align(group.k * sizeof(Py_ssize_t))
+    cdef Py_ssize_t seconds = align(group.k * seconds_of(worker.em.work.moment, group.d) * sizeof(double)), own
+    cdef Partition *of = &worker.partition
+    cdef Work work = worker.em.work
+    work.block = cgmm_block_rows(group.d, 1, work.kernels.itemsize)
+    own = partition_bytes(&work)
+    cdef char *free = memory_of(&worker.rows, own + each + ends + seconds)
+    if free == NULL:
+        with gil:
+            raise MemoryError("no memory for the rows of a start")
+    of.memory, of.order, of.ends = free, <Py_ssize_t *> (free + own), <Py_ssize_t *> (free + own + each)
+    of.seconds = <double *> (free + own + each + ends)
+    return 0
+
+
+cdef int begin(Worker *worker, const Group *group, Py_ssize_t run) except -1 nogil:
+    """OUT em.now: where a run begins. 0 where that is not ordinary."""
+    cdef Em *em = &worker.em
+    cdef Parameters own = at_run(&group.now, run, group.k, group.d, group.size)
+    cdef bint fine = True
+    if group.labels == NULL:
+        copy_mixture(&own, &em.now, group.k, group.d, group.size)
+    else:
+        make_partition(worker, group)
+        em.limits.floor.moved = group.moved
+        fine = start_at_labels(em, &em.work, &worker.partition, group.labels + run * group.rows.n, group.empty)
+        em.limits.floor.moved = group.limits.floor.moved
+    em.lower_bound, em.change, em.singular, em.bounds.count = -INFINITY, INFINITY, True, 0
+    return fine
+
+
+cdef Parameters at_run(const Parameters *all, Py_ssize_t run, Py_ssize_t k, Py_ssize_t d,
+                       Py_ssize_t size) noexcept nogil:
+    """Where the parameters of a run are among those of all."""
+    return Parameters(all.weights + run * k, all.means + run * k * d, all.covariances + run * size,
+                      all.root + run * size)
+
+
+cdef void copy_mixture(const Parameters *source, const Parameters *target, Py_ssize_t k, Py_ssize_t d,
+                       Py_ssize_t size) noexcept nogil:
+    """OUT what target points to."""
+    memcpy(target.weights, source.weights, k * sizeof(double))
+    memcpy(target.means, source.means, k * d * sizeof(double))
+    memcpy(target.covariances, source.covariances, size * sizeof(double))
+    memcpy(target.root, source.root, size * sizeof(double))
+
+
+cdef int make_run(Worker *worker, const Group *group, Py_ssize_t run, int n_threads) except -1 nogil:
+    """One run of a group, to its end."""
+    cdef Em *em = &worker.em
+    cdef Py_ssize_t k = group.k, d = group.d, size = group.size
+    cdef Parameters now = at_run(&group.now, run, k, d, size), before = at_run(&group.before, run, k, d, size)
+    cdef double start = omp_get_wtime()
+    join_group(worker, group, n_threads)
+    if not begin(worker, group, run):
+        group.ended[run] = -3
+        return 0
+    group.ended[run] = go_on(em, &group.going, group.held[run])
+    copy_mixture(&em.now, &now, k, d, size)
+    if em.bounds.count:
+        copy_mixture(&em.before, &before, k, d, size)
+        memcpy(group.n_k + run * k, em.found.n_k, k * sizeof(double))
+    group.change[run] = em.change
+    group.bounds[run], em.bounds = em.bounds, History(NULL, 0, 0)
+    group.seconds[run] = omp_get_wtime() - start
+    return 0
+
+
+cdef void try_run(Worker *worker, const Group *group, Py_ssize_t run, int n_threads,
+                  PyObject *failures) noexcept with gil:
+    """The same, or the failures say why not: no exception leaves a thread."""
+    if <list> failures:
+        return
+    try:
+        with nogil:
+            make_run(worker, group, run, n_threads)
+    except BaseException as failure:
+        (<list> failures).append(failure)
+
+
+cdef tuple shapes_of(Family family, Py_ssize_t k, Py_ssize_t d):
+    """Of weights, means, covariances and roots."""
+    cdef tuple own = {VVV: (k, d, d), EEE: (d, d), VVI: (k, d), VII: (k,)}[family]
+    return (k,), (k, d), own, own
+
+
+cdef Parameters parameters_in(arrays) except *:
+    """Where stacks of weights, means, covariances and roots are."""
+    return Parameters(<double *> address(arrays[0]), <double *> address(arrays[1]), <double *> address(arrays[2]),
+                      <double *> address(arrays[3]))
+
+
+cdef class Runs:
+    """Runs of EM on the same rows, each from a start of its own as long as its iterations are ordinary: bit for bit
+    what Iterations makes of them one by one.
+
+    X, k, moment, family, row_weights, limits, lifting, known, estimating : as of Iterations
+    starts : weights (m,k), means (m,k,d), covariances and roots (m,…); or labels (m,n), all of 0 … k − 1, of which an
+    M-step makes them, with moments that are exact to `moved`, see struct Floor, and no component of less weight than
+    `empty`
+    tol, noise, distance, most : as of advance
+
+    After advance_all: now, before : such stacks of the parameters at the end, and before the last iteration (undefined
+    where there was none);  n_k (m,k);  change (m,);  ended (m,): 1 where a run has converged, 0 where it has made the
+    most iterations, −2 where one is not ordinary, −3 where the start is not;  held : a list for each run, of pairs of
+    an iteration, from 0, and a component whose covariance was held in it;  seconds (m,) that each took.
+    """
+    cdef Group group
+    cdef object X, row_weights, floor, lifting, estimating, pointers
+    cdef const Py_ssize_t[:, ::1] labels
+    cdef const Py_ssize_t[::1] known
+    cdef readonly tuple now, before
+    cdef readonly object n_k, change, ended, seconds
+    cdef readonly list held
+
+    def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, known, starts, double tol,
+                  double noise, bint distance, Py_ssize_t most, double moved=0.0, double empty=0.0, estimating=None):
+        cdef Group *group = &self.group
+        cdef Work *work = &group.rows
+        cdef bint labelled = isinstance(starts, np.ndarray)
+        cdef Py_ssize_t m = len(starts if labelled else starts[0]), run
+        self.X, self.row_weights, self.lifting, self.floor = X, row_weights, lifting, limits[0]
+        self.estimating = estimating
+        bind(work, X)
+        work.row_weights = start_of(checked_weights(row_weights, work.n))    # self.row_weights keeps them
+        if known is not None:
+            self.known = checked_labels(known, work.n, k)
+            work.known = &self.known[0]
+        group.family, group.sharing = FAMILIES[family], SHARED[family]
+        group.m, group.k, group.d = m, k, work.d
+        group.size = covariances_size(group.family, k, work.d)
+        check_moment(moment, family, group.family)
+        group.limits = limits_of(limits, self.floor)
+        group.moved, group.empty = moved, empty
+        if labelled:
+            self.labels = starts
+            if self.labels.shape[1] != work.n or not all_below(&self.labels[0, 0], m * work.n, k):
+                raise ValueError(f"labels must be ({m}, {work.n}), all of 0 … {k - 1}")
+            group.labels = &self.labels[0, 0]
+        shapes = shapes_of(group.family, k, work.d)
+        self.now = tuple(np.empty((m, *shape)) for shape in shapes) if labelled else tuple(
+            np.array(array, dtype=float, order="C") for array in starts)
+        for array, shape in zip(self.now, shapes):
+            if array.shape != (m, *shape):
+                raise ValueError(f"{m} starts of shape {shape} each are not {array.shape}")
+        self.before = tuple(np.empty(array.shape) for array in self.now)
+        self.n_k, self.change, self.ended = np.empty((m, k)), np.empty(m), np.zeros(m, dtype=np.intc)
+        self.seconds, self.held = np.zeros(m), [[] for _ in range(m)]
+        self.pointers = np.zeros(m * (sizeof(PyObject *) + sizeof(History)), dtype=np.uint8)
+        group.now, group.before = parameters_in(self.now), parameters_in(self.before)
+        group.n_k, group.change = <double *> address(self.n_k), <double *> address(self.change)
+        group.ended, group.seconds = <int *> address(self.ended), <double *> address(self.seconds)
+        group.bounds = <History *> address(self.pointers)
+        group.held = <PyObject **> (group.bounds + m)
+        for run in range(m):
+            group.held[run] = <PyObject *> self.held[run]    # self.held keeps them
+        group.going = Going(Until(tol, noise, distance), most, <PyObject *> self.lifting,
+                            <PyObject *> self.estimating, NULL)
+
+    def __dealloc__(self):
+        cdef Py_ssize_t run
+        if self.group.bounds != NULL:
+            for run in range(self.group.m):
+                free(self.group.bounds[run].values)
+
+    def bounds(self, Py_ssize_t run):
+        """The log-likelihoods of a run's iterations."""
+        return array_of(&self.group.bounds[run])
+
+
+def advance_all(list groups, int n_threads=1):
+    """Make the runs of all these Runs, once: threads take a run each, or work at a single one together."""
+    cdef Py_ssize_t count = 0, job = 0, at, run
+    cdef int threads, own, thread
+    cdef Runs runs
+    failures = []
+    cdef PyObject *failed = <PyObject *> failures
+    for runs in groups:
+        count += runs.group.m
+        runs.group.going.failures = failed
+    jobs, places = np.empty(max(1, count), dtype=np.uintp), np.empty(max(1, count), dtype=np.intp)
+    cdef const Group **each = <const Group **> address(jobs)
+    cdef Py_ssize_t *which = <Py_ssize_t *> address(places)
+    for runs in groups:
+        for run in range(runs.group.m):
+            each[job], which[job] = &runs.group, run
+            job += 1
+    threads, own = <int> max(1, min(<Py_ssize_t> n_threads, count)), n_threads if count == 1 else 1
+    workers = np.zeros(threads * sizeof(Worker), dtype=np.uint8)
+    cdef Worker *worker = <Worker *> address(workers)
+    try:
+        with nogil:
+            for at in prange(count, schedule="dynamic", num_threads=threads):
+                try_run(worker + omp_get_thread_num(), each[at], which[at], own, failed)
+    finally:
+        for thread in range(threads):
+            close_em(&worker[thread].em)
+            free(worker[thread].rows.memory)
+    if failures:
+        raise failures[0]
