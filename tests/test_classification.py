@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import datasets
-import discriminant
+import textbook_classes
 from cgmm import GMM, ConvergenceWarning, DegenerateError, DegenerateWarning, GMMClassifier, NotFittedError
 from programs import output
 
@@ -95,17 +95,17 @@ def test_moments_of_the_classes_are_those_of_their_rows(covariance_type, weighte
     weights = np.random.default_rng(1).random(len(X)) if weighted else np.ones(len(X))
     model = GMMClassifier(covariance_type=covariance_type, reg_covar=0.0).fit(X, y, weights if weighted else None)
     parts = (y[:, None] == model.classes_) * weights[:, None]
-    priors, means, covariances = discriminant.maximum(X, parts)
+    priors, means, covariances = textbook_classes.maximum(X, parts)
     if covariance_type == "tied":
         covariances = np.repeat(np.einsum("c,cij->ij", priors, covariances)[None], 3, axis=0)
     assert_allclose(model.priors_, priors, rtol=1e-12)
     assert_allclose(model.mixture_.means_, means, rtol=1e-9, atol=1e-12)
-    logs = discriminant.log_joint(X, priors, means, covariances)
+    logs = textbook_classes.log_joint(X, priors, means, covariances)
     assert_allclose(model.decision_log_density(X), logs, rtol=1e-9)
-    assert_allclose(model.predict_proba(X), discriminant.posterior(logs), rtol=1e-8, atol=1e-14)
+    assert_allclose(model.predict_proba(X), textbook_classes.posterior(logs), rtol=1e-8, atol=1e-14)
     assert_allclose(model.predict_log_proba(X), logs - np.logaddexp.reduce(logs, axis=1, keepdims=True), atol=1e-8)
     assert_array_equal(model.predict(X), model.classes_[logs.argmax(axis=1)])
-    assert_allclose(model.uncertainty(X), 1 - discriminant.posterior(logs).max(axis=1), atol=1e-12)
+    assert_allclose(model.uncertainty(X), 1 - textbook_classes.posterior(logs).max(axis=1), atol=1e-12)
 
 
 @pytest.mark.parametrize("n_components", [1, 2])
@@ -122,7 +122,7 @@ def test_unlabelled_rows_are_shared_out_by_em(n_components, priors):
     of_row = np.where(some == "?", -1, np.searchsorted(model.classes_, np.where(some == "?", "a", some)))
     now = whole.weights_, whole.means_, whole.covariances_
     fixed = None if priors is None else np.asarray(priors)
-    after = discriminant.step(X, of_row, owners, *now, weights, fixed)
+    after = textbook_classes.step(X, of_row, owners, *now, weights, fixed)
     for mine, theirs in zip(now, after, strict=True):
         assert_allclose(mine, theirs, rtol=2e-4, atol=2e-4)  # what EM leaves where a step gains less than 1e-12 a row
     if priors is not None:
@@ -146,12 +146,12 @@ def test_a_class_of_several_clusters_is_described_by_several_components():
     assert [model.n_components for model in several.mixtures_] == [1, 1, 2]
     assert several.score(fresh, truth) > one.score(fresh, truth) + 0.005
     assert several.component_classes_.tolist() == ["a", "b", "c", "c"]
-    logs = discriminant.log_joint(
+    logs = textbook_classes.log_joint(
         fresh, several.mixture_.weights_, several.mixture_.means_, several.mixture_.covariances_
     )
-    logs = discriminant.by_class(logs, np.array([0, 1, 2, 2]))
+    logs = textbook_classes.by_class(logs, np.array([0, 1, 2, 2]))
     assert_allclose(several.decision_log_density(fresh), logs, rtol=1e-9)
-    assert_allclose(several.predict_proba(fresh), discriminant.posterior(logs), rtol=1e-8, atol=1e-14)
+    assert_allclose(several.predict_proba(fresh), textbook_classes.posterior(logs), rtol=1e-8, atol=1e-14)
     assert_array_equal(several.predict(fresh), several.classes_[logs.argmax(axis=1)])
     own = [mixture.score_samples(fresh) for mixture in several.mixtures_]
     assert_allclose(np.column_stack(own) + np.log(several.priors_), logs, rtol=1e-9)

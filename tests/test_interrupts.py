@@ -396,6 +396,10 @@ NO_PARAMETERS, NO_SCRATCH = (f"no memory for the {what} of a pass over the data"
     "verb, step, told", [("fit", 2**20, {NO_SCRATCH}), ("predict_proba", 2**18, {NO_PARAMETERS, NO_SCRATCH})]
 )
 def test_without_memory_nothing_happens(verb, step, told):
-    """From none to enough, so many bytes at a time: NumPy's allocations fail, then the core's."""
-    found = output(SCARCE, verb, step, OPENBLAS_NUM_THREADS=1, MALLOC_MMAP_THRESHOLD_=65536)
+    """From none to enough, so many bytes at a time: NumPy's allocations fail, then the core's.
+
+    Of one arena, because a thread that has allocated something leaves room for 64 MiB.
+    """
+    limits = {"MALLOC_MMAP_THRESHOLD_": 65536, "MALLOC_ARENA_MAX": 1}
+    found = output(SCARCE, verb, step, OPENBLAS_NUM_THREADS=1, **limits)
     assert told <= json.loads(found).keys()

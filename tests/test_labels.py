@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import reference
 from cgmm import GMM, Prior, _kernels
 from cgmm.errors import BlockError
+from cgmm.mixture.families import FAMILIES
 from cgmm.rows import data as data_module
 from gaps import a_prior, counts, gappy
 from problems import CHUNK, FITTED, assert_same_bits, begin_at, clusters, mixture, rows_of, start_of
@@ -286,3 +287,19 @@ def test_blocks_bring_their_labels():
         GMM(3).fit([(X[:100], None, labels[:100]), (X[100:], None, labels)])
     with pytest.raises(TypeError, match="labels must be a Dask array or series"):
         GMM(3).fit(da.from_array(X, chunks=(50, 2)), labels=labels)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_labels_of_a_component_without_weight(family):
+    """Their rows are its rows; but where a variance comes of log-densities, which are none, they are refused."""
+    X, labels = clusters(30, 1 if FAMILIES[family].one_feature else 2, 2), np.repeat([1, -1], [6, 24])
+    start = {"weights_init": [1.0, 0.0], "means_init": X[:2], "max_iter": 1}
+    model = GMM(2, covariance_type=family, **start)
+    if FAMILIES[family].moment != "radial":
+        other = GMM(2, covariance_type=family, **start | {"weights_init": [1.0, 1e-300]})
+        assert_allclose(model.fit(X, labels=labels).covariances_, other.fit(X, labels=labels).covariances_, rtol=1e-10)
+        return
+    with pytest.raises(ValueError, match="labels name component 1, whose weight is zero"):
+        model.fit(X, labels=labels)
+    with pytest.raises(ValueError, match="labels name component 1, whose weight is zero"):
+        model.set_params(max_iter=0).fit(X).partial_fit(X, labels=labels)

@@ -19,6 +19,7 @@ from cgmm.em.settings import Settings
 from cgmm.mixture import matrices
 from cgmm.mixture.density import distances_to
 from cgmm.mixture.families import FAMILIES
+from cgmm.rows.measured import density_of
 from cgmm.rows.pruning import guide_of
 from problems import CHUNK, clusters, mixture, patterns_of
 from programs import output
@@ -29,6 +30,7 @@ D, K = 12, 2
 ROWS = clusters(20 * CHUNK, D, K)
 MIXTURE = mixture("full", D, K, np.random.default_rng(0))
 GUIDE = guide_of(MIXTURE, ROWS.dtype)
+MEASURED = density_of(MIXTURE, 3, gapped=False)
 HOLES = np.where(np.arange(D) == 1, np.nan, ROWS)
 ITERATIONS = _kernels.Iterations(
     ROWS,
@@ -48,6 +50,15 @@ MATRICES = np.repeat(np.eye(64)[np.newaxis], 64, axis=0)
 UNIFORMS = np.full((1, _kernels.uniforms_of(K)), 0.5)
 TASK = Task.of(Settings(max_iter=5), FAMILIES["full"], K, D)
 SOLUTIONS = Solutions.empty(1, FAMILIES["full"], K, D)
+
+
+def runs():
+    """Two iterations from two starts."""
+    starts = [np.repeat(array[np.newaxis], 2, axis=0) for array in PARAMETERS]
+    limits = Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf, np.inf)
+    return _kernels.Runs(ROWS, K, "full", "full", None, limits, matrices.lift, None, starts, 0.0, 0.0, False, 2)
+
+
 PASSES = {
     "populate": lambda: _kernels.populate(ROWS),
     "column_means": lambda: _kernels.column_means(ROWS),
@@ -59,6 +70,10 @@ PASSES = {
     "plus_plus": lambda: _kernels.plus_plus(ROWS, K, np.full(_kernels.uniforms_of(K), 0.5)),
     "lloyd": lambda: _kernels.lloyd(ROWS, ROWS[:K].copy(), 5, 0.0),
     "fit_problems": lambda: _kernels.fit_problems([ROWS[:5000]], None, UNIFORMS, TASK, SOLUTIONS),
+    "order_of_rows": lambda: _kernels.order_of_rows(ROWS, np.ones(D)),
+    "truth": lambda: _kernels.truth(ROWS, MEASURED, np.ones(ROWS.shape), False),
+    "eigenvectors": lambda: _kernels.eigenvectors(MATRICES.copy()),
+    "Runs": lambda: _kernels.advance_all([runs()]),
     "order_in_space": lambda: _kernels.order_in_space(ROWS, 16),
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
     "Iterations": lambda: ITERATIONS.advance(*PARAMETERS, -np.inf, np.inf, np.empty(0), 0.0, 0.0, False, 2),
@@ -74,6 +89,9 @@ PASSES = {
 }
 OTHERS = {
     "Expectation",  # of which expectation is one part
+    "advance_all",  # of Runs
+    "condition_numbers",
+    "joined",
     "sum_of_squares",
     "total",
     "total_of_rows",

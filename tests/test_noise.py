@@ -12,6 +12,7 @@ from sklearn.metrics import adjusted_rand_score
 import cgmm
 import reference
 from cgmm import GMM, DegenerateWarning, _kernels, select
+from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.noise import Box, Noise
 from cgmm.rows.boxes import boxes_of
 from cgmm.rows.pruning import guide_of
@@ -495,3 +496,14 @@ def test_a_box_knows_its_volume():
     assert_allclose(box.log_volume, np.log(12))
     inside = (box.drawn(1000, np.random.default_rng(0)) - box.centre) @ axes.T
     assert (inside >= box.low).all() and (inside <= box.high).all()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_draws_of_a_mixture_that_is_all_noise(family):
+    """None of its rows is of a component."""
+    d = 1 if FAMILIES[family].one_feature else 2
+    X = np.random.default_rng(0).uniform(size=(100, d))
+    model = GMM(1, covariance_type=family, noise_component="uniform", on_degenerate="repair", random_state=0).fit(X)
+    for seed in range(20):
+        rows, labels = model.sample(1, random_state=seed)
+        assert rows.shape == (1, d) and labels[0] in (-1, 0)

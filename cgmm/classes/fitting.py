@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from cgmm import errors
 from cgmm.classes.choosing import Candidate, best_of, folds_of
 from cgmm.classes.classified import Classified
 from cgmm.classes.known import UNKNOWN
-from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning
+from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, SelectionWarning
 from cgmm.fit import fitting, report
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
@@ -189,7 +190,9 @@ def _of_class(wanted: Wanted, rows: Rows, weights: Array | None, label: Any) -> 
             return model, []
         if wanted.criterion == "bic":
             arguments = {name: value for name, value in wanted.arguments.items() if name != "on_degenerate"}
-            table = select(rows, sizes, families, sample_weight=weights, **arguments)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", SelectionWarning)  # candidates_ has what was tried of each class
+                table = select(rows, sizes, families, sample_weight=weights, **arguments)
             tried = [Candidate(label, row.covariance_type, row.n_components, row.bic) for row in table.table]
             best = table.best
             if wanted.arguments["on_degenerate"] == "raise":

@@ -16,7 +16,7 @@ from cgmm.mixture.checks import check_scale
 from cgmm.mixture.conjugate import Conjugate
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.floor import EPS
-from cgmm.validation import check_real, check_start_array
+from cgmm.validation import check_array, check_real, check_start_array
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
@@ -78,7 +78,7 @@ class Prior:
         if self.degrees_of_freedom is not None:
             degrees = check_real("prior.degrees_of_freedom", self.degrees_of_freedom)
         if self.mean is not None:
-            shape = (k, d) if np.ndim(self.mean) == 2 else (d,)
+            shape = (k, d) if check_array("prior.mean", self.mean).ndim == 2 else (d,)
             mean = check_start_array("prior.mean", self.mean, shape)
         if self.covariance is not None:
             scale = check_scale("prior.covariance", self.covariance, family, d, k)
@@ -99,7 +99,7 @@ def unbiased(n: float, covariance: Array, least: Array, eps: float) -> Array:
 
 def _strengths(name: str, value: object, k: int, least: float = 0.0) -> float | Array:
     """A number of rows, no less than `least`, for all components or for each."""
-    if np.ndim(value) == 0:  # type: ignore[arg-type]
+    if isinstance(value, str) or np.ndim(check_array(name, value)) == 0:
         return check_real(name, value, least=least)
     found = check_start_array(name, value, (k,))
     if (found < least).any():

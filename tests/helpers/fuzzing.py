@@ -20,7 +20,7 @@ import reference
 TIMES = float(os.environ.get("CGMM_FUZZ", "1"))
 SECONDS = 60  # of an example, which takes some milliseconds: what takes so long hangs, also on a busy machine
 FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_", "converged_", "n_iter_")
-TOLD = (cgmm.ConvergenceWarning, cgmm.DegenerateWarning)
+TOLD = (cgmm.ConvergenceWarning, cgmm.DegenerateWarning, cgmm.SelectionWarning)
 ERRORS = (ValueError, TypeError, FileNotFoundError, IsADirectoryError)  # the last two of a path
 
 
@@ -93,6 +93,7 @@ def refused(error):
         "a box of some volume",
         "has a label, and none has",
         "it counts rows",
+        "whose weight is zero",
     )
     return isinstance(error, cgmm.DegenerateError) or any(part in str(error) for part in parts)
 

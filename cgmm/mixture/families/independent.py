@@ -107,7 +107,7 @@ class Variances(Family):
 
     def colour(self, root: Array, labels: Labels, noise: Array) -> Array:
         sigma = 1.0 / root[labels]
-        return noise * sigma.reshape(len(noise), -1)
+        return noise * (sigma if sigma.ndim == 2 else sigma[:, np.newaxis])
 
 
 class Diag(Variances):
