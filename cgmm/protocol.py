@@ -18,10 +18,9 @@ if TYPE_CHECKING:
 
     from cgmm.types import Names
 
-# Methods to which meta-estimators may route sample_weight.
+# Methods to which meta-estimators may route what goes with rows, as far as they take it.
 ROUTED = ("fit", "partial_fit", "score")
-
-
+METADATA = ("sample_weight", "labels", "error_covariances")
 UNCHANGED = "$UNCHANGED$"  # By this scikit-learn marks a request that stays as it is.
 
 
@@ -98,18 +97,21 @@ class Estimator:
 
     def get_metadata_routing(self) -> Any:
         """scikit-learn's MetadataRequest: which methods ask a meta-estimator for sample_weight, labels or
-        error_covariances."""
+        error_covariances, of those that they take."""
         from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
         if "_metadata_request" in vars(self):  # where scikit-learn's clone and its scorers look for it
             return get_routing_for_object(self._metadata_request)
         request = MetadataRequest(owner=type(self).__name__)
         for method in ROUTED:
-            getattr(request, method).add_request(param="sample_weight", alias=None)
-            getattr(request, method).add_request(param="error_covariances", alias=None)
-        for method in (request.fit, request.partial_fit):
-            method.add_request(param="labels", alias=None)
+            for param in self._metadata_of(method):
+                getattr(request, method).add_request(param=param, alias=None)
         return request
+
+    def _metadata_of(self, method: str) -> list[str]:
+        """What goes with rows that a method takes."""
+        taken = inspect.signature(getattr(self, method)).parameters if hasattr(self, method) else {}
+        return [name for name in METADATA if name in taken]
 
     def set_fit_request(
         self,
@@ -147,11 +149,16 @@ class Estimator:
                 "This method is only available when metadata routing is enabled: "
                 "sklearn.set_config(enable_metadata_routing=True)."
             )
-        asked = self.get_metadata_routing()
-        for name, request in {"sample_weight": sample_weight, **others}.items():
-            if request != UNCHANGED:
-                getattr(asked, method).add_request(param=name, alias=request)
-                self._metadata_request = asked
+        asked, taken = self.get_metadata_routing(), self._metadata_of(method)
+        told = {name: value for name, value in {"sample_weight": sample_weight, **others}.items() if value != UNCHANGED}
+        if not told.keys() <= set(taken):
+            raise TypeError(
+                f"{type(self).__name__}.{method} takes {', '.join(taken) or 'none of these'}, and nothing else that "
+                f"can be routed, not {', '.join(told.keys() - set(taken))}"
+            )
+        for name, value in told.items():
+            getattr(asked, method).add_request(param=name, alias=value)
+            self._metadata_request = asked
         return self
 
 

@@ -454,3 +454,20 @@ def test_every_public_name_is_told_of():
     ours, theirs = (public(clone(cls(2)).fit(frame("pandas", X.T))) for cls in (GMM, GaussianMixture))
     assert theirs - named == set() and theirs - ours == set()
     assert ours - theirs - set(re.findall(r"`(?:cgmm\.)?(\w+)`", tables + besides)) == set()
+
+
+@pytest.mark.parametrize(
+    "model, taken",
+    [
+        (GMM(), {"fit": 3, "partial_fit": 3, "score": 2}),
+        (cgmm.GMMRegressor(), {"fit": 1, "partial_fit": 1, "score": 1}),
+        (cgmm.GMMClassifier(), {"fit": 1, "partial_fit": 0, "score": 1}),
+    ],
+)
+def test_requests_are_of_what_a_method_takes(model, taken, routing):
+    requests = {method: getattr(model.get_metadata_routing(), method).requests for method in taken}
+    assert {method: len(names) for method, names in requests.items()} == taken
+    assert all("sample_weight" in requests[method] for method, count in taken.items() if count)
+    if taken["fit"] == 1:
+        with pytest.raises(TypeError, match="fit takes sample_weight, and nothing else that can be routed, not labels"):
+            model.set_fit_request(labels=True)
