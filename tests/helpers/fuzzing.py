@@ -18,7 +18,8 @@ import cgmm
 import reference
 
 TIMES = float(os.environ.get("CGMM_FUZZ", "1"))
-SECONDS = 60  # of an example, which takes some milliseconds: what takes so long hangs, also on a busy machine
+SECONDS = 60  # Of a processor for an example, which takes some milliseconds: what takes so long hangs.
+PATIENCE = 20  # How many times as long an example may take that waits, for a busy machine or for ever.
 FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_", "converged_", "n_iter_")
 TOLD = (cgmm.ConvergenceWarning, cgmm.DegenerateWarning, cgmm.SelectionWarning)
 ERRORS = (ValueError, TypeError, FileNotFoundError, IsADirectoryError)  # the last two of a path
@@ -30,23 +31,23 @@ class Hangs(Exception):
 
 @contextmanager
 def limited(seconds=SECONDS):
-    """A time limit: an exception in Python's code, and the end of the process if compiled code never returns."""
+    """A limit of processor time: an exception in Python's code, and the end of the process if nothing ever returns."""
     if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "setitimer"):
         yield
         return
 
     def interrupt(*_):
-        raise Hangs(f"this example took more than {seconds} seconds")
+        raise Hangs(f"this example took more than {seconds} seconds of a processor")
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    faulthandler.dump_traceback_later(3 * seconds, exit=True)
+    before = signal.signal(signal.SIGPROF, interrupt)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    faulthandler.dump_traceback_later(PATIENCE * seconds, exit=True)
     try:
         yield
     finally:
         faulthandler.cancel_dump_traceback_later()
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def fuzzed(count, **strategies):
