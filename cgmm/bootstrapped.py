@@ -134,7 +134,7 @@ class Bootstrap:
         both = [np.quantile(values, [tail, 1 - tail], axis=0) for values in self._fitted]
         return Estimates(*(ends[0] for ends in both)), Estimates(*(ends[1] for ends in both))
 
-    def to_pandas(self, level: float = 0.95) -> Any:
+    def to_frame(self, level: float = 0.95) -> Any:
         """A pandas.DataFrame with a row for each parameter: estimate, standard_error, bias, lower, upper."""
         import pandas as pd
 
@@ -149,7 +149,7 @@ class Bootstrap:
         width = max(len(row[0]) for row in shown)
         lines = [f"{'':{width}}" + "".join(f"{name.replace('_', ' '):>16}" for name in COLUMNS)]
         lines += [f"{name:{width}}" + "".join(f"{value:16.6g}" for value in values) for name, *values in shown]
-        more = [f"… and {len(rows) - SHOWN} more: see to_pandas()"] if len(rows) > SHOWN else []
+        more = [f"… and {len(rows) - SHOWN} more: see to_frame()"] if len(rows) > SHOWN else []
         return "\n".join([head, *(line.rstrip() for line in lines), *more])
 
     def _rows(self, level: float) -> list[tuple[Any, ...]]:

@@ -77,7 +77,7 @@ class LikelihoodRatioTest:
     covariance_type: CovarianceType
     best: GMM
 
-    def to_pandas(self) -> Any:
+    def to_frame(self) -> Any:
         """A pandas.DataFrame with a row for each test."""
         import pandas as pd
 

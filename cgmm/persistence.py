@@ -353,7 +353,7 @@ def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: 
     shapes = ((k,), (k, d), SECOND_MOMENTS[family.moment].shape(k, d), (k, d), (d,))
     found = {name: check_start_array(name, arrays[name], shape) for name, shape in zip(STREAM, shapes, strict=True)}
     n_k, first, second, shift, least = found.values()
-    if (n_k < 0).any() or not n_k.any() or (least <= 0).any():
+    if (n_k < 0).any() or not (n_k.any() or parameters.noise) or (least <= 0).any():  # all rows may be noise
         raise ValueError("stream_n_k and stream_least must be positive")
     told = {name: header["stream"][name] for name in TOLD}
     told["seen"] = check_real("its header's seen", told["seen"])

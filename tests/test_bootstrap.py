@@ -163,7 +163,7 @@ def test_names_and_table():
     pd = pytest.importorskip("pandas")
     X = pd.DataFrame(FAITHFUL, columns=["eruptions", "waiting"])
     found = bootstrap(GMM(2, random_state=0, tol=1e-8).fit(X).sorted(), X, 199, random_state=0)
-    frame = found.to_pandas()
+    frame = found.to_frame()
     assert list(frame.columns) == ["estimate", "standard_error", "bias", "lower", "upper"]
     assert len(frame) == 2 + 4 + 6
     assert frame.loc["mean[1, waiting]", "estimate"] == found.estimates.means[1, 1]
