@@ -130,9 +130,10 @@ cdef void best_variances(Search *search, Turned *at) noexcept nogil:
 cdef void turn_to(Search *search, Turned *at) noexcept nogil:
     """OUT at.scatters, best, value. IN at.axes."""
     cdef Py_ssize_t k = search.k, d = search.d, size = d * d, c
+    cdef int threads = roots_at_once(k, d, search.n_threads)
     cdef double *turned = search.work
     transpose(d, at.axes, turned)
-    for c in prange(k, schedule="static", num_threads=roots_at_once(k, d, search.n_threads)):
+    for c in prange(k, schedule="static", num_threads=threads):
         multiply(d, turned, search.scatters + c * size, search.half + c * size)
         multiply(d, search.half + c * size, at.axes, at.scatters + c * size)
     best_variances(search, at)

@@ -164,8 +164,9 @@ cdef void own_volumes(Joining *of, bint matrix, const double *shares, double *sc
 cdef void join_shapes(Joining *of, const double *shares, double *covariances) noexcept nogil:
     """EEV and VEV: the variances along each component's own axes become of one shape. IN of.volumes, for VEV."""
     cdef Py_ssize_t k = of.k, d = of.d, size = d * d, c, j
+    cdef int threads = roots_at_once(k, d, of.n_threads)
     memcpy(of.turns, covariances, k * size * sizeof(double))
-    for c in prange(k, schedule="static", num_threads=roots_at_once(k, d, of.n_threads)):
+    for c in prange(k, schedule="static", num_threads=threads):
         eigen(d, of.turns + c * size, of.variances + c * d, of.beside + c * d)
         known_variances(d, of.variances + c * d)
     if of.sharing == SHAPE:
