@@ -175,7 +175,7 @@ def test_what_fails_in_a_thread_is_raised(monkeypatch):
     def lift(*_):
         raise MemoryError("no room")
 
-    monkeypatch.setattr(abreast.matrices, "lift", lift)
+    monkeypatch.setattr(ordinary.matrices, "lift", lift)
     X = clusters(50, 3, 2)
     X[:, 1] = 7.0
     data = data_of(X)
@@ -189,7 +189,7 @@ def test_starts_that_do_not_fit_are_refused():
     data = data_of(clusters(50, 3, 2))
     settings = settings_of(data)
     part = data.at_hand()
-    limits = ordinary.limits_of(data, part, settings)
+    limits = ordinary.arguments_of(data, part, FAMILIES["full"], settings)["limits"]
     values = stages_of(data, 2, "full", settings, 1)[0].parameters.values
     with pytest.raises(ValueError, match="starts of shape"):
         _kernels.Runs(

@@ -1,14 +1,16 @@
 """`cgmm classify`, and what becomes of its model: the predictions of cgmm.GMMClassifier, from files."""
 
-import io
 import json
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
+import frames
 from cgmm import GMMClassifier
+from frames import read
 from problems import clusters
 
 N = 120
@@ -18,19 +20,7 @@ NUMBERS = np.searchsorted(np.unique(SPECIES), SPECIES) * 10
 DEFAULTS = {"reg_covar": "relative", "random_state": 0}
 
 
-def written(path, **columns):
-    frame = FRAME.assign(**columns)
-    if path.suffix == ".parquet":
-        frame.to_parquet(path)
-    elif path.suffix == ".npy":
-        np.save(path, frame.to_numpy(dtype=float))
-    else:
-        frame.to_csv(path, index=False)
-    return path
-
-
-def read(printed):
-    return pd.read_csv(io.StringIO(printed))
+written = partial(frames.written, FRAME)
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet"])

@@ -1,13 +1,15 @@
 """`cgmm fit-many`: the fits of cgmm.fit_many, from a file, as a table."""
 
-import io
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_array_equal
 
+import frames
 from cgmm import BayesianFits, BayesianGMM, Fits, fit_many
+from frames import read
 from problems import clusters
 
 N = 90
@@ -18,19 +20,7 @@ NUMBERS = np.random.default_rng(1).choice([10, 9, -1], N)
 DEFAULTS = {"reg_covar": "relative", "random_state": 0}
 
 
-def written(path, **columns):
-    frame = FRAME.assign(**columns)
-    if path.suffix == ".parquet":
-        frame.to_parquet(path)
-    elif path.suffix == ".npy":
-        np.save(path, frame.to_numpy(dtype=float))
-    else:
-        frame.to_csv(path, index=False)
-    return path
-
-
-def read(printed):
-    return pd.read_csv(io.StringIO(printed))
+written = partial(frames.written, FRAME)
 
 
 def expected_table(fits):

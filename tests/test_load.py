@@ -32,13 +32,14 @@ MIXTURE = mixture("full", D, K, np.random.default_rng(0))
 GUIDE = guide_of(MIXTURE, ROWS.dtype)
 MEASURED = density_of(MIXTURE, 3, gapped=False)
 HOLES = np.where(np.arange(D) == 1, np.nan, ROWS)
+LIMITS = Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf, np.inf)
 ITERATIONS = _kernels.Iterations(
     ROWS,
     K,
     "full",
     "full",
     None,
-    Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf, np.inf),
+    LIMITS,
     matrices.lift,
     1,
 )
@@ -55,8 +56,7 @@ SOLUTIONS = Solutions.empty(1, FAMILIES["full"], K, D)
 def runs():
     """Two iterations from two starts."""
     starts = [np.repeat(array[np.newaxis], 2, axis=0) for array in PARAMETERS]
-    limits = Limits(np.full(D, 1e-300), 0.0, 0.0, 0.0, 0.0, 0.0, np.inf, np.inf, np.inf)
-    return _kernels.Runs(ROWS, K, "full", "full", None, limits, matrices.lift, None, starts, 0.0, 0.0, False, 2)
+    return _kernels.Runs(ROWS, K, "full", "full", None, LIMITS, matrices.lift, None, starts, 0.0, 0.0, False, 2)
 
 
 PASSES = {

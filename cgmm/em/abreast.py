@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
@@ -16,7 +15,6 @@ from cgmm.em import ordinary
 from cgmm.em.loop import run
 from cgmm.em.problems import MOST_FEATURES
 from cgmm.em.stage import Fit, Stage
-from cgmm.mixture import matrices
 from cgmm.mixture.floor import rounding_of_means
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.statistics import EMPTY
@@ -170,12 +168,6 @@ def _compiled(wanted: Wanted) -> _kernels.Runs | None:
     return _kernels.Runs(
         part.rows,
         k,
-        moment=family.moment,
-        family=family.name,
-        row_weights=part.weights,
-        limits=ordinary.limits_of(data, part, settings),
-        lifting=matrices.lift,
-        known=part.labels,
         starts=values,
         tol=settings.tol,
         noise=settings.noise,
@@ -183,7 +175,7 @@ def _compiled(wanted: Wanted) -> _kernels.Runs | None:
         most=settings.max_iter,
         moved=rounding_of_means(data.d, wanted.settings.rules.eps)[0],
         empty=EMPTY,
-        estimating=partial(ordinary.estimate, family, settings.rules),
+        **ordinary.arguments_of(data, part, family, settings),
     )
 
 

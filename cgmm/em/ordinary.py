@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -73,14 +73,8 @@ class Leaps:
         iterations = _kernels.Iterations(
             part.rows,
             parameters.k,
-            moment=family.moment,
-            family=family.name,
-            row_weights=part.weights,
-            limits=limits_of(data, part, settings),
-            lifting=matrices.lift,
             n_threads=data.threads(settings.n_threads),
-            known=part.labels,
-            estimating=partial(estimate, family, settings.rules),
+            **arguments_of(data, part, family, settings),
         )
         return cls(data, family, settings, max(1, BURST // (data.n * data.d * parameters.k)), iterations)
 
@@ -115,7 +109,7 @@ class Leaps:
         return stage, not unusual
 
 
-def estimate(
+def _estimate(
     family: Family, rules: Rules, covariances: Array, counts: Array, least: Array, last: tuple[Array, ...]
 ) -> Estimate:
     """What the family makes of second moments about the means over these counts (k,), as `maximise` asks it.
@@ -169,7 +163,20 @@ def after(
     )
 
 
-def limits_of(data: Data, part: Part, settings: Settings) -> Limits:
+def arguments_of(data: Data, part: Part, family: Family, settings: Settings) -> dict[str, Any]:
+    """What compiled iterations of a family are given of the rows and settings, one by one or abreast."""
+    return {
+        "moment": family.moment,
+        "family": family.name,
+        "row_weights": part.weights,
+        "limits": _limits(data, part, settings),
+        "lifting": matrices.lift,
+        "known": part.labels,
+        "estimating": partial(_estimate, family, settings.rules),
+    }
+
+
+def _limits(data: Data, part: Part, settings: Settings) -> Limits:
     rules = settings.rules
     weight = float(data.n) if part.weights is None else _kernels.total(part.weights)
     moved, rounded = rounding_of_means(data.d, rules.eps)

@@ -118,7 +118,6 @@ class Data(ABC):
     def statistics(self, parameters: Parameters, n_threads: int | None = None) -> SufficientStatistics:
         """The statistics of all rows under these parameters: an E-step."""
 
-    @abstractmethod
     def pruned_statistics(
         self,
         parameters: Parameters,
@@ -126,7 +125,9 @@ class Data(ABC):
         possible: bool = True,
         pruning: Pruning = Pruning(),  # noqa: B008, immutable
     ) -> tuple[SufficientStatistics, Pruning]:
-        """The same without components that cannot matter, if that is `possible` and pays; and what to do next time."""
+        """The same without components that cannot matter, if that is `possible` and pays; and what to do next time.
+        Here every component counts."""
+        return self.statistics(parameters, n_threads), pruning
 
     @abstractmethod
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:

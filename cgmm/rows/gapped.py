@@ -19,7 +19,6 @@ from cgmm.rows.floor import least_variances
 from cgmm.rows.impute import impute
 from cgmm.rows.patterns import Patterns
 from cgmm.rows.place import InMemory
-from cgmm.rows.pruning import Pruning
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,15 +111,6 @@ class Gapped(Data):
         if not (np.isfinite(found.first).all() and found.total_weight):
             self.place.accuse()
         return found
-
-    def pruned_statistics(
-        self,
-        parameters: Parameters,
-        n_threads: int | None = None,
-        possible: bool = True,
-        pruning: Pruning = Pruning(),  # noqa: B008, immutable
-    ) -> tuple[SufficientStatistics, Pruning]:
-        return self.statistics(parameters, n_threads), pruning
 
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
         return self.patterns.evaluate(parameters, what, n_threads)

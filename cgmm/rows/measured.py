@@ -17,7 +17,6 @@ from cgmm.rows import sampling
 from cgmm.rows.data import Complete, Data
 from cgmm.rows.floor import QUARTILES
 from cgmm.rows.gapped import Gapped
-from cgmm.rows.pruning import Pruning
 
 if TYPE_CHECKING:
     from typing import Self
@@ -67,15 +66,6 @@ class Measured(Data):
         density = density_of(parameters, self.place.error_axes, self.gapped)
         found, _ = self.place.expectation(density, "deblurred", n_threads, known=self.labelled, measured=True)
         return replace(found, second=_of_moment(found, parameters), moment=parameters.moment)
-
-    def pruned_statistics(
-        self,
-        parameters: Parameters,
-        n_threads: int | None = None,
-        possible: bool = True,
-        pruning: Pruning = Pruning(),  # noqa: B008, immutable
-    ) -> tuple[SufficientStatistics, Pruning]:
-        return self.statistics(parameters, n_threads), pruning
 
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
         density = density_of(parameters, self.place.error_axes, self.gapped)
