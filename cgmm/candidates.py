@@ -37,7 +37,8 @@ class Candidate(NamedTuple):
     aic, bic, icl : float
         Smaller is better.
     seconds : float
-        Of the fit.
+        Of the fit: of its runs, which threads may have made beside those of other candidates, and of what lies between
+        them.
     converged : bool
     warnings : tuple of str
         What GMM.fit would have warned of.

@@ -194,10 +194,10 @@ def select(
         for some in [paths] if _are_small(prepared) else [[path] for path in paths]:
             for model, search, seconds in chain.from_iterable(answered(together(some))):
                 steps = _steps(search) if steps is None else steps
-                table.append(_candidate(model, search, seconds, prepared, steps))
                 fit = search.best
-                spurious = search.leans(fit.parameters) or bool(_rounded(fit.parameters, steps, prepared.names))
-                rank = bool(fit.degenerate) + spurious, getattr(table[-1], criterion)
+                leans, rounded = search.leans(fit.parameters), _rounded(fit.parameters, steps, prepared.names)
+                table.append(_candidate(model, search, seconds, prepared, leans, rounded))
+                rank = bool(fit.degenerate) + (leans or bool(rounded)), getattr(table[-1], criterion)
                 if best is None or rank < least:
                     least, winner, best, won = rank, len(table) - 1, model, search
     assert best is not None and won is not None  # a plan has at least one candidate
@@ -319,11 +319,13 @@ def _are_small(prepared: fitting.Prepared) -> bool:
     return prepared.data.n < PRUNED_ROWS
 
 
-def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Prepared, steps: Array) -> Candidate:
+def _candidate(
+    model: GMM, search: Search, seconds: float, prepared: fitting.Prepared, leans: bool, rounded: str
+) -> Candidate:
+    """leans, rounded : what is doubtful of the fit, see Search.leans and _rounded"""
     fit, settings = search.best, search.settings
     criteria = criteria_of(prepared.data, fit.parameters, settings.n_threads, certainty=True)
     told = tuple(text for text, _ in report.faults(fit, settings, prepared.names))
-    rounded = _rounded(fit.parameters, steps, prepared.names)
     told += (rounded,) * bool(rounded)
     return Candidate(
         n_components=model.n_components,
@@ -332,7 +334,7 @@ def _candidate(model: GMM, search: Search, seconds: float, prepared: fitting.Pre
         **criteria._asdict(),
         seconds=seconds,
         converged=fit.converged,
-        warnings=told + (LEANS,) * (search.leans(fit.parameters) and not told),
+        warnings=told + (LEANS,) * (leans and not told),
     )
 
 
