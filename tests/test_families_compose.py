@@ -299,3 +299,17 @@ def test_a_shared_shape_holds_a_component_of_few_rows():
         model = GMM(2, covariance_type=family, responsibilities_init=parts, reg_covar=0, max_iter=0)
         _, told = repaired(model, rows)
         assert ("singular" in told) == singular, family
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_batch_of_float32_far_from_what_was_learnt(family):
+    """Their squared distances are no float32, though the rows are: the sums are those of float64."""
+    d = 1 if FAMILIES[family].one_feature else 2
+    X = np.random.default_rng(0).normal(size=(60, d)).astype(np.float32)
+    X[:40] *= np.float32(1e35)
+    models = [GMM(1, covariance_type=family, learning_rows=1) for _ in range(2)]
+    for part in np.split(X, 3):
+        models[0].partial_fit(part)
+        models[1].partial_fit(part.astype(float))
+    assert_allclose(models[0].means_, models[1].means_, rtol=1e-5)
+    assert_allclose(models[0].covariances_, models[1].covariances_, rtol=1e-5, atol=1e-5 * models[1].covariances_.max())

@@ -218,3 +218,14 @@ def test_a_file_with_noise_names_its_damage(noisy, tmp_path):
     np.savez(tmp_path / "part.npz", **kept)
     with pytest.raises(ValueError, match="it lacks noise_high"):
         GMM.load(tmp_path / "part.npz")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_mixture_that_is_all_noise(family, tmp_path):
+    """None of its draws is of a component, and it is the same once it was saved."""
+    model = GMM(1, covariance_type=family, noise_component="uniform", on_degenerate="repair", tol=0, max_iter=50)
+    model.fit([[2.4e-311], [-1.1e-310]])  # whose box is so small that no component has its density
+    assert model.noise_weight_ > 1 - 1e-15
+    assert model.sample(3)[1].tolist() == [-1, -1, -1]
+    model.save(tmp_path / "model.npz")
+    assert_array_equal(GMM.load(tmp_path / "model.npz").covariances_, model.covariances_)

@@ -486,17 +486,3 @@ def test_learning_goes_on_beside_fixed_covariances_whatever_reg_covar_is(family,
         model.partial_fit([[row]], sample_weight=[weight])
     assert_array_equal(model.covariances_, ones)
     assert 7 <= model.means_[0, 0] <= 9
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_batch_of_float32_far_from_what_was_learnt(family):
-    """Their squared distances are no float32, though the rows are: the sums are those of float64."""
-    d = 1 if FAMILIES[family].one_feature else 2
-    X = np.random.default_rng(0).normal(size=(60, d)).astype(np.float32)
-    X[:40] *= np.float32(1e35)
-    models = [GMM(1, covariance_type=family, learning_rows=1) for _ in range(2)]
-    for part in np.split(X, 3):
-        models[0].partial_fit(part)
-        models[1].partial_fit(part.astype(float))
-    assert_allclose(models[0].means_, models[1].means_, rtol=1e-5)
-    assert_allclose(models[0].covariances_, models[1].covariances_, rtol=1e-5, atol=1e-5 * models[1].covariances_.max())
