@@ -1,5 +1,6 @@
 """Many problems in one compiled call: the bits of GMM one by one in Python, for any threads; and what is left to it."""
 
+import signal
 import threading
 import warnings
 from _thread import interrupt_main
@@ -229,7 +230,15 @@ def test_arrays_that_do_not_fit():
     problems.solve(task, [], None, u[:3], out.part(slice(0, 0)))
 
 
-def test_ctrl_c_ends_it():
+@pytest.fixture
+def ctrl_c():
+    """Python's answer to it, for a parent may have had it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_ends_it(ctrl_c):
     asked = request_of(GMM(2, tol=0.0, max_iter=10_000_000, random_state=0))
     task = Task.of(asked.settings, asked.family, 2, 2)
     out = Solutions.empty(50, asked.family, 2, 2)

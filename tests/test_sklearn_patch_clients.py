@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +18,7 @@ from sklearn.model_selection import GridSearchCV
 
 from cgmm.sklearn import patch_sklearn, unpatch_sklearn
 from patched import fitted_quietly
+from programs import FOLDER
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.randn(600, 3) + np.repeat(np.eye(3) * 5, 200, axis=0)
@@ -143,7 +143,7 @@ print("done")
 def test_every_warning_may_be_an_error(tmp_path):
     (tmp_path / "script.py").write_text(STRICT)
     command = [sys.executable, "-W", "error", "-m", "cgmm.sklearn", str(tmp_path / "script.py")]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)}
-    found = subprocess.run(command, capture_output=True, text=True, env=env)
+    env = {**os.environ, "PYTHONPATH": FOLDER}
+    found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env)
     assert found.returncode == 0, found.stderr
     assert found.stdout == "done\n"
