@@ -261,6 +261,15 @@ class BayesianGMM(Distribution[GMM], Learner):
         (n,d); (n,).
 
         That is scikit-learn's, and no logarithm of a density, whose integral would be one: see ``log_predictive``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import BayesianGMM
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> model = BayesianGMM(2, random_state=0).fit(X)
+        >>> model.score_samples([[0.0], [5.0]]).round(1).tolist()
+        [-1.8, -10.2]
         """
         return super().score_samples(X, error_covariances)
 
@@ -271,7 +280,17 @@ class BayesianGMM(Distribution[GMM], Learner):
         sample_weight: ArrayLike | None = None,
         error_covariances: ArrayLike | None = None,
     ) -> float:
-        """The mean of ``score_samples`` of rows X (n,d); with weights (n,), their mean."""
+        """The mean of ``score_samples`` of rows X (n,d); with weights (n,), their mean.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import BayesianGMM
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> model = BayesianGMM(2, random_state=0).fit(X)
+        >>> bool(np.isclose(model.score(X), model.score_samples(X).mean()))
+        True
+        """
         return super().score(X, y, sample_weight, error_covariances)
 
     def log_predictive(self, X: ArrayLike) -> Array:
@@ -280,6 +299,15 @@ class BayesianGMM(Distribution[GMM], Learner):
         What is expected of the density of a row that is still to come, with expected weights: a mixture of Student's t
         distributions (Bishop 2006, 10.81; docs/bayesian.md), whose integral is one. It tells how surprising a row is,
         and compares with ``GMM.score_samples``. With missing="marginal", of what is observed of a row.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import BayesianGMM
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> model = BayesianGMM(2, random_state=0).fit(X)
+        >>> model.log_predictive([[0.0], [5.0]]).round(1).tolist()
+        [-1.8, -8.9]
         """
         assert self._posterior
         return self._evaluations(X).log_predictive()
@@ -327,6 +355,15 @@ class BayesianGMM(Distribution[GMM], Learner):
         ------
         ValueError
             No component lives.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import BayesianGMM
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> model = BayesianGMM(6, random_state=0, max_iter=1000).fit(X)
+        >>> model.n_effective_, model.prune().n_components
+        (2, 2)
         """
         state, posterior = self._fitted(), self._posterior
         living = np.flatnonzero(posterior.masses >= check_real("least", least))

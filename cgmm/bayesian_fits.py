@@ -53,6 +53,15 @@ class BayesianFits(ManyFits[BayesianGMM]):
     warnings : dict
         From an index to what ``BayesianGMM.fit`` would have warned of, a tuple of str, where there is something to
         tell.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cgmm
+    >>> X = np.random.default_rng(0).normal(size=(3, 200, 1)) + [[[0.0]], [[50.0]], [[100.0]]]
+    >>> fits = cgmm.fit_many(X, model=cgmm.BayesianGMM(2, max_iter=5000, random_state=0))
+    >>> fits.n_effective.shape
+    (3,)
     """
 
     _class, _believed = BayesianGMM, True
@@ -72,5 +81,15 @@ class BayesianFits(ManyFits[BayesianGMM]):
 
     def log_predictive(self, X: ArrayLike, *, groups: ArrayLike | None = None, columns: bool = False) -> Any:
         """The logarithm of the posterior predictive density of each row (nats); as ``predict``, NaN where its problem
-        has no fit. See ``BayesianGMM.log_predictive``."""
+        has no fit. See ``BayesianGMM.log_predictive``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.random.default_rng(0).normal(size=(3, 200, 1)) + [[[0.0]], [[50.0]], [[100.0]]]
+        >>> fits = cgmm.fit_many(X, model=cgmm.BayesianGMM(1))
+        >>> fits.log_predictive(X).shape
+        (3, 200)
+        """
         return self._evaluate(Evaluations.log_predictive, np.nan, X, groups, columns)

@@ -42,6 +42,15 @@ class Candidate(NamedTuple):
     converged : bool
     warnings : tuple of str
         What GMM.fit would have warned of.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cgmm
+    >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+    >>> found = cgmm.select(X, range(1, 4), "spherical", random_state=0)
+    >>> found.table[1].n_components, found.table[1].n_parameters
+    (2, 5)
     """
 
     n_components: int
@@ -74,6 +83,15 @@ class Selection:
         The winner's model, fitted.
     notes : tuple of str
         What was left out and why, and whether the winner is at the edge of what was tried.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cgmm
+    >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+    >>> found = cgmm.select(X, range(1, 4), "spherical", random_state=0)
+    >>> found.best.n_components, len(found.table)
+    (2, 3)
     """
 
     table: tuple[Candidate, ...]
@@ -87,13 +105,32 @@ class Selection:
         """By how much each candidate's criterion is larger than the winner's, (m,).
 
         Negative for one that would have won, but has a component that is degenerate.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> found = cgmm.select(X, range(1, 4), "spherical", random_state=0)
+        >>> (found.differences > 0).tolist()
+        [True, False, True]
         """
         values = self._values()
         return values - values[self.winner]
 
     @property
     def ranking(self) -> tuple[int, ...]:
-        """The rows of the table from the best on: the winner, the others by their criterion, those warned of last."""
+        """The rows of the table from the best on: the winner, the others by their criterion, those warned of last.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> found = cgmm.select(X, range(1, 4), "spherical", random_state=0)
+        >>> found.table[found.ranking[0]].n_components
+        2
+        """
         values = self._values()
         warned = [bool(row.warnings) for row in self.table]
         return tuple(sorted(range(len(self.table)), key=lambda at: (at != self.winner, warned[at], values[at])))
@@ -105,6 +142,15 @@ class Selection:
         ----------
         sort : bool, default=False
             From the best on, see ``ranking``, not in the order of the table.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> found = cgmm.select(X, range(1, 4), "spherical", random_state=0)
+        >>> len(found.to_text().splitlines()) > 3
+        True
         """
         return _aligned(self._lines(self._order(sort)))
 
@@ -119,6 +165,15 @@ class Selection:
         Returns
         -------
         pandas.DataFrame
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> found = cgmm.select(X, range(1, 4), "spherical", random_state=0)
+        >>> found.to_frame()["n_components"].tolist()
+        [1, 2, 3]
         """
         import pandas as pd
 
@@ -133,6 +188,15 @@ class Selection:
         ----------
         sort : bool, default=False
             From the best on, see ``ranking``, not in the order of the table.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> found = cgmm.select(X, range(1, 4), "spherical", random_state=0)
+        >>> found.to_csv().splitlines()[0].split(",")[:3]
+        ['n_components', 'covariance_type', 'n_parameters']
         """
         text = io.StringIO()
         told = self._told(sort)
@@ -148,6 +212,16 @@ class Selection:
         ----------
         sort : bool, default=False
             Candidates from the best on, see ``ranking``, not in the order of the table.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> found = cgmm.select(X, range(1, 4), "spherical", random_state=0)
+        >>> import json
+        >>> sorted(json.loads(found.to_json()))
+        ['candidates', 'criterion', 'notes', 'winner']
         """
         told = [{name: _finite(value) for name, value in row.items()} for row in self._told(sort)]
         winner = self._order(sort).index(self.winner)
@@ -157,7 +231,16 @@ class Selection:
     def plot(
         self, ax: Axes | None = None, *, criterion: Literal["bic", "aic", "icl"] | None = None, **style: Any
     ) -> Any:
-        """The criterion over the number of components, a line for each family: see cgmm.plot.selection."""
+        """The criterion over the number of components, a line for each family: see cgmm.plot.selection.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> found = cgmm.select(X, range(1, 4), "spherical", random_state=0)
+        >>> picture = found.plot()
+        """
         from cgmm import plot
 
         return plot.selection(self, criterion=criterion, ax=ax, **style)

@@ -264,6 +264,14 @@ class GMMClassifier(Estimator):
         -----
         ConvergenceWarning, DegenerateWarning
             As of GMM, of a class that is named.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.classes_.tolist(), model.predict([[2.0]]).tolist()
+        (['high', 'low'], ['low'])
         """
         wanted, gaps = self._wanted(), check_missing(self.missing)
         if y is None:
@@ -295,23 +303,68 @@ class GMMClassifier(Estimator):
     # Predicting
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most probable class of each row of X (n,d), wherever its rows are; labels (n,)."""
+        """The most probable class of each row of X (n,d), wherever its rows are; labels (n,).
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.predict([[2.0], [7.0]]).tolist()
+        ['low', 'high']
+        """
         return self._classified().labels(X)
 
     def predict_proba(self, X: ArrayLike) -> Array:
-        """The probability of each class given each row of X (n,d), π_g p(x | g) / Σ_h π_h p(x | h); (n,C)."""
+        """The probability of each class given each row of X (n,d), π_g p(x | g) / Σ_h π_h p(x | h); (n,C).
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.predict_proba([[4.5]]).round(3).tolist()
+        [[0.5, 0.5]]
+        """
         return self._classified().probabilities(X)
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
-        """The logarithms of ``predict_proba``, which are numbers where the probabilities are rounded to zero; (n,C)."""
+        """The logarithms of ``predict_proba``, which are numbers where the probabilities are rounded to zero; (n,C).
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.predict_log_proba([[1.0]]).round(1).tolist()
+        [[-112.0, 0.0]]
+        """
         return self._classified().log_probabilities(X)
 
     def decision_log_density(self, X: ArrayLike) -> Array:
-        """log π_g p(x | g) in nats of each class g and row of X (n,d); (n,C). The class of the largest is predicted."""
+        """log π_g p(x | g) in nats of each class g and row of X (n,d); (n,C). The class of the largest is predicted.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.decision_log_density([[1.0]]).round(1).tolist()
+        [[-113.4, -1.4]]
+        """
         return self._classified().log_densities(X)
 
     def uncertainty(self, X: ArrayLike) -> Array:
-        """The probability that the predicted class of each row of X (n,d) is not the right one; (n,)."""
+        """The probability that the predicted class of each row of X (n,d) is not the right one; (n,).
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.uncertainty([[0.0], [4.5]]).round(3).tolist()
+        [0.0, 0.5]
+        """
         return self._classified().uncertainty(X)
 
     def anomalies(self, X: ArrayLike, share: float = 0.01, *, n_samples: int = 100_000, random_state: Seed = 0) -> Mask:
@@ -340,7 +393,16 @@ class GMMClassifier(Estimator):
         return self._classified().anomalies(X, share, n_samples=n_samples, random_state=random_state)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """The share of the rows of X (n,d) whose class is predicted rightly; with weights (n,), of their weight."""
+        """The share of the rows of X (n,d) whose class is predicted rightly; with weights (n,), of their weight.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.score(X, y)
+        1.0
+        """
         predicted = self.predict(X)
         right = predicted == check_classes(y, len(predicted))
         weights = check_weights(sample_weight, len(predicted))
@@ -351,6 +413,15 @@ class GMMClassifier(Estimator):
 
         The density is that of all classes together, and p counts the free parameters of their densities but not the
         priors, as in mclust, whose BIC has the other sign.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> bool(np.isfinite(model.bic(X)))
+        True
         """
         sums = self.mixture_._evaluations(X, sample_weight).sums()
         sums = sums.times_power_of_two(sums.exponent)
@@ -368,6 +439,17 @@ class GMMClassifier(Estimator):
         ------
         ValueError
             The labels of the classes are Python objects that are no texts.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(os.path.join(folder, "classes.npz"))
+        ...     os.listdir(folder)
+        ['classes.npz']
         """
         file.save(path, self._kind, self._found_or_error(), self.get_params(deep=False))
 
@@ -382,6 +464,17 @@ class GMMClassifier(Estimator):
         ValueError
             It is damaged, not cgmm's, of a newer version, or holds another kind of model; the message names the file
             and the fault.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> model.save(file)
+        >>> GMMClassifier.load(io.BytesIO(file.getvalue())).predict([[2.0]]).tolist()
+        ['low']
         """
         saved = file.load(path, cls._kind)
         known = cls._defaults()

@@ -33,6 +33,15 @@ class Merge(NamedTuple):
         The components of the two clusters that become one.
     entropy : float
         That is left.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.4, 0.3, 0.3], [[0.0], [10.0], [11.0]], [1.0, 1.0, 1.0], "spherical")
+    >>> X, _ = model.sample(2000, random_state=0)
+    >>> found = cgmm.combine(model, X)
+    >>> [(merge.first, merge.second) for merge in found.merges]
+    [((1,), (2,)), ((0,), (1, 2))]
     """
 
     n_clusters: int
@@ -57,6 +66,15 @@ class Combination:
         clusters. Of one component 1, and of two 2.
     model : GMM
         Whose components they are.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.4, 0.3, 0.3], [[0.0], [10.0], [11.0]], [1.0, 1.0, 1.0], "spherical")
+    >>> X, _ = model.sample(2000, random_state=0)
+    >>> found = cgmm.combine(model, X)
+    >>> found.n_clusters, found.clusters()
+    (2, ((0,), (1, 2)))
     """
 
     merges: tuple[Merge, ...]
@@ -65,7 +83,17 @@ class Combination:
     model: GMM
 
     def clusters(self, n_clusters: int | None = None) -> Clusters:
-        """The components of each cluster, in the order of their first; by default for the elbow's number."""
+        """The components of each cluster, in the order of their first; by default for the elbow's number.
+
+        Examples
+        --------
+        >>> import cgmm
+        >>> model = cgmm.GMM.from_parameters([0.4, 0.3, 0.3], [[0.0], [10.0], [11.0]], [1.0, 1.0, 1.0], "spherical")
+        >>> X, _ = model.sample(2000, random_state=0)
+        >>> found = cgmm.combine(model, X)
+        >>> found.clusters(2)
+        ((0,), (1, 2))
+        """
         k = len(self.entropies)
         left = check_count("n_clusters", self.n_clusters if n_clusters is None else n_clusters)
         if left > k:
@@ -77,7 +105,17 @@ class Combination:
         return tuple(found[c] for c in sorted(found))
 
     def labels(self, n_clusters: int | None = None) -> Labels:
-        """The cluster of each component, (k,)."""
+        """The cluster of each component, (k,).
+
+        Examples
+        --------
+        >>> import cgmm
+        >>> model = cgmm.GMM.from_parameters([0.4, 0.3, 0.3], [[0.0], [10.0], [11.0]], [1.0, 1.0, 1.0], "spherical")
+        >>> X, _ = model.sample(2000, random_state=0)
+        >>> found = cgmm.combine(model, X)
+        >>> found.labels(2).tolist()
+        [0, 1, 1]
+        """
         found = np.empty(len(self.entropies), dtype=np.intp)
         for at, components in enumerate(self.clusters(n_clusters)):
             found[list(components)] = at
@@ -92,6 +130,15 @@ class Combination:
             Whatever ``GMM.predict_proba`` takes.
         n_clusters : int, optional
             Default: the elbow's.
+
+        Examples
+        --------
+        >>> import cgmm
+        >>> model = cgmm.GMM.from_parameters([0.4, 0.3, 0.3], [[0.0], [10.0], [11.0]], [1.0, 1.0, 1.0], "spherical")
+        >>> X, _ = model.sample(2000, random_state=0)
+        >>> found = cgmm.combine(model, X)
+        >>> found.predict_proba([[0.0], [10.4]], 2).round(3).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
         """
         labels = self.labels(n_clusters)
         return self.model.predict_proba(X) @ np.eye(labels.max() + 1)[labels]
@@ -100,6 +147,15 @@ class Combination:
         """The most probable cluster (n,) of each row; −1 where noise is more probable. Arguments as `predict_proba`.
 
         A row's most probable cluster need not be that of its most probable component.
+
+        Examples
+        --------
+        >>> import cgmm
+        >>> model = cgmm.GMM.from_parameters([0.4, 0.3, 0.3], [[0.0], [10.0], [11.0]], [1.0, 1.0, 1.0], "spherical")
+        >>> X, _ = model.sample(2000, random_state=0)
+        >>> found = cgmm.combine(model, X)
+        >>> found.predict([[0.0], [10.4]], 2).tolist()
+        [0, 1]
         """
         found = self.predict_proba(X, n_clusters)
         labels = found.argmax(axis=1)
@@ -108,7 +164,16 @@ class Combination:
         return np.where(self.model.noise_probability(X) > found.max(axis=1), -1, labels)
 
     def plot(self, **options: Any) -> Any:
-        """The tree of the merges: see cgmm.plot.tree, which takes the options."""
+        """The tree of the merges: see cgmm.plot.tree, which takes the options.
+
+        Examples
+        --------
+        >>> import cgmm
+        >>> model = cgmm.GMM.from_parameters([0.4, 0.3, 0.3], [[0.0], [10.0], [11.0]], [1.0, 1.0, 1.0], "spherical")
+        >>> X, _ = model.sample(2000, random_state=0)
+        >>> found = cgmm.combine(model, X)
+        >>> picture = found.plot()
+        """
         from cgmm import plot
 
         return plot.tree(self, **options)

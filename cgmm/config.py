@@ -60,6 +60,15 @@ def show_config() -> dict[str, Any]:
     dict
         version, target (instruction set in use), targets (those this machine can run), openmp,
         threads (the default number), dtypes (computed in without conversion).
+
+    Examples
+    --------
+    >>> import contextlib, io
+    >>> import cgmm
+    >>> with contextlib.redirect_stdout(io.StringIO()):  # It prints them
+    ...     facts = cgmm.show_config()
+    >>> facts["dtypes"]
+    ['float32', 'float64']
     """
     facts = {
         "version": VERSION,

@@ -34,6 +34,14 @@ class Diagnostics:
         Which of them the model is.
     passes : int
         How often the fit read all rows, but for the check of an array.
+
+    Examples
+    --------
+    >>> from cgmm import GMM
+    >>> X = [[0.0], [1.0], [9.0], [10.0]]
+    >>> model = GMM(2, random_state=0).fit(X)
+    >>> model.diagnostics_.repairs, len(model.diagnostics_.restarts)
+    ((), 1)
     """
 
     def __init__(self, fit: Fit, restarts: Iterable[Restart], winner: int, passes: int = 0) -> None:

@@ -30,6 +30,14 @@ class Directions(NamedTuple):
         The same for features of standard deviation 1: which features matter.
     mean : ndarray (d,)
         Of the mixture.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> found = cgmm.directions(model)
+    >>> found.eigenvalues.round(2).tolist(), found.basis.round(2).tolist()
+    ([1.28, 0.0], [[1.0], [0.0]])
     """
 
     eigenvalues: Array
@@ -39,12 +47,30 @@ class Directions(NamedTuple):
 
     @property
     def shares(self) -> Array:
-        """The share (m,) of each direction in the sum of the eigenvalues."""
+        """The share (m,) of each direction in the sum of the eigenvalues.
+
+        Examples
+        --------
+        >>> import cgmm
+        >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+        >>> found = cgmm.directions(model)
+        >>> found.shares.tolist()
+        [1.0]
+        """
         kept = self.eigenvalues[: self.basis.shape[1]]
         return kept / kept.sum()
 
     def transform(self, X: ArrayLike) -> Array:
-        """Rows (n, d) along the directions, (n, m): (x − mean) · basis."""
+        """Rows (n, d) along the directions, (n, m): (x − mean) · basis.
+
+        Examples
+        --------
+        >>> import cgmm
+        >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+        >>> found = cgmm.directions(model)
+        >>> found.transform([[0.0, 1.0], [4.0, 1.0]]).round(2).tolist()
+        [[-2.0], [2.0]]
+        """
         rows: Any = check_array("X", X)
         if rows.ndim != 2 or rows.shape[1] != len(self.basis):
             raise ValueError(f"X must be rows (n, {len(self.basis)}), not of shape {rows.shape}")

@@ -45,11 +45,32 @@ class BlockError(ValueError):
 
 
 class DegenerateError(ValueError):
-    """A component cannot be estimated from the data, and on_degenerate="raise" asks not to repair it."""
+    """A component cannot be estimated from the data, and on_degenerate="raise" asks not to repair it.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> try:
+    ...     cgmm.GMM(1, reg_covar=0, on_degenerate="raise").fit([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+    ... except cgmm.DegenerateError:
+    ...     print("a feature is constant")
+    a feature is constant
+    """
 
 
 class ConvergenceWarning(Kin, UserWarning):
-    """The fit ended at max_iter before the log-likelihood settled."""
+    """The fit ended at max_iter before the log-likelihood settled.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import cgmm
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", cgmm.ConvergenceWarning)
+    ...     model = cgmm.GMM(2, max_iter=1, random_state=0).fit([[0.0], [1.0], [3.0], [4.0]])
+    >>> model.converged_
+    False
+    """
 
 
 class DataConversionWarning(Kin, UserWarning):
@@ -57,15 +78,49 @@ class DataConversionWarning(Kin, UserWarning):
 
 
 class DegenerateWarning(UserWarning):
-    """A component could not be estimated from the data and was repaired."""
+    """A component could not be estimated from the data and was repaired.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import cgmm
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always", cgmm.DegenerateWarning)
+    ...     model = cgmm.GMM(1, reg_covar=0).fit([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+    >>> told[0].category.__name__
+    'DegenerateWarning'
+    """
 
 
 class SelectionWarning(UserWarning):
-    """What select compared may not hold the best model: its choice is at an edge, or something was left out."""
+    """What select compared may not hold the best model: its choice is at an edge, or something was left out.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import numpy as np
+    >>> import cgmm
+    >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always", cgmm.SelectionWarning)
+    ...     found = cgmm.select(X, range(1, 3), "spherical", random_state=0)
+    >>> told[0].category.__name__
+    'SelectionWarning'
+    """
 
 
 class NotFittedError(Kin, ValueError, AttributeError):
-    """The model is used before fit."""
+    """The model is used before fit.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> try:
+    ...     cgmm.GMM(2).predict([[0.0]])
+    ... except cgmm.NotFittedError:
+    ...     print("fit it first")
+    fit it first
+    """
 
 
 def not_fitted(model: object, told: str = "") -> Exception:

@@ -79,7 +79,17 @@ class ManyFits(Generic[M]):
         return (self[i] for i in range(len(self)))
 
     def of(self, label: Any) -> M:
-        """The fitted model of a group, or of a column, by its label; KeyError if there is none."""
+        """The fitted model of a group, or of a column, by its label; KeyError if there is none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.random.default_rng(0).normal(size=(3, 200, 1)) + [[[0.0]], [[50.0]], [[100.0]]]
+        >>> fits = cgmm.fit_many(X.reshape(600, 1), 1, groups=np.repeat(["a", "b", "c"], 200))
+        >>> fits.of("b").means_.round().tolist()
+        [[50.0]]
+        """
         return self[self._index_of(label)]
 
     def predict(self, X: ArrayLike, *, groups: ArrayLike | None = None, columns: bool = False) -> Any:
@@ -101,6 +111,15 @@ class ManyFits(Generic[M]):
         ------
         ValueError, TypeError
             X or groups cannot be used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.random.default_rng(0).normal(size=(3, 200, 1)) + [[[0.0]], [[50.0]], [[100.0]]]
+        >>> fits = cgmm.fit_many(X, 1)
+        >>> fits.predict(X).shape
+        (3, 200)
         """
         return self._evaluate(partial(_evaluated, "labels"), -1, X, groups, columns)
 
@@ -108,13 +127,32 @@ class ManyFits(Generic[M]):
         """The probability of each component given each row; as ``predict``, with one more axis (…, k).
 
         Zero for components that a problem does not have, NaN where it has no fit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.random.default_rng(0).normal(size=(3, 200, 1)) + [[[0.0]], [[50.0]], [[100.0]]]
+        >>> fits = cgmm.fit_many(X, 1)
+        >>> fits.predict_proba(X).shape
+        (3, 200, 1)
         """
         k = self.weights.shape[1]
         return self._evaluate(partial(_responsibilities, k), np.full(k, np.nan), X, groups, columns)
 
     def score_samples(self, X: ArrayLike, *, groups: ArrayLike | None = None, columns: bool = False) -> Any:
         """The log-likelihood (nats) of each row, as the fit of its problem has it; as ``predict``, NaN where there is
-        none."""
+        none.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.random.default_rng(0).normal(size=(3, 200, 1)) + [[[0.0]], [[50.0]], [[100.0]]]
+        >>> fits = cgmm.fit_many(X, 1)
+        >>> fits.score_samples(X).shape
+        (3, 200)
+        """
         return self._evaluate(partial(_evaluated, "log_likelihood"), np.nan, X, groups, columns)
 
     def to_frame(self, components: bool = False) -> Any:
@@ -130,6 +168,15 @@ class ManyFits(Generic[M]):
         -------
         pandas.DataFrame
             Indexed by the problems' labels, and by the number of the component.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.random.default_rng(0).normal(size=(3, 200, 1)) + [[[0.0]], [[50.0]], [[100.0]]]
+        >>> fits = cgmm.fit_many(X, 1)
+        >>> fits.to_frame(components=True).filter(like="mean").iloc[:, 0].round().tolist()
+        [0.0, 50.0, 100.0]
         """
         import pandas as pd
 
@@ -168,6 +215,18 @@ class ManyFits(Generic[M]):
             The file cannot be written.
         ValueError
             The labels of groups are Python objects that are no texts.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.random.default_rng(0).normal(size=(3, 200, 1)) + [[[0.0]], [[50.0]], [[100.0]]]
+        >>> fits = cgmm.fit_many(X, 1)
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     fits.save(os.path.join(folder, "fits.npz"))
+        ...     os.listdir(folder)
+        ['fits.npz']
         """
         settings = self._model.get_params(deep=False)
         fits_file.save(path, fits_file.Saved(self._ledger, self._titles, self._seeds, settings))
@@ -182,6 +241,20 @@ class ManyFits(Generic[M]):
             The file cannot be read.
         ValueError
             It is damaged, not of fits, or of a newer version; the message names the file and the fault.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.random.default_rng(0).normal(size=(3, 200, 1)) + [[[0.0]], [[50.0]], [[100.0]]]
+        >>> fits = cgmm.fit_many(X, 1)
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "fits.npz")
+        ...     fits.save(path)
+        ...     again = cgmm.Fits.load(path)
+        >>> bool((again.means == fits.means).all())
+        True
         """
         saved = fits_file.load(path, cls._believed)
         model = cls._class._of_file(saved.settings, saved.ledger.family, saved.ledger.k)
@@ -273,6 +346,17 @@ class Fits(ManyFits[GMM]):
         From the index of each problem that has no fit to the reason.
     warnings : dict
         From an index to what ``GMM.fit`` would have warned of, a tuple of str, where there is something to tell.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cgmm
+    >>> X = np.random.default_rng(0).normal(size=(3, 200, 1)) + [[[0.0]], [[50.0]], [[100.0]]]
+    >>> fits = cgmm.fit_many(X, 1)
+    >>> len(fits), fits.means.shape
+    (3, (3, 1, 1))
+    >>> fits[1].means_.round().tolist()
+    [[50.0]]
     """
 
     _class, _believed = GMM, False

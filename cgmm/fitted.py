@@ -63,7 +63,15 @@ class Fitted(Estimator):
 
     def predict(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Labels:
         """The most probable component of each row of X (n,d), which may have errors of measurement as of ``fit``;
-        integers (n,), −1 where it is the noise component."""
+        integers (n,), −1 where it is the noise component.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> model.predict([[1.0], [8.0]]).tolist()
+        [0, 1]
+        """
         return self._evaluations(X, errors=error_covariances).evaluate("labels")
 
     def predict_proba(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
@@ -71,11 +79,28 @@ class Fitted(Estimator):
         measurement as of ``fit``; (n,k).
 
         With a noise component each row sums to 1 − its noise_probability.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> model.predict_proba([[5.0], [5.1]]).round(3).tolist()
+        [[0.5, 0.5], [0.269, 0.731]]
         """
         return self._evaluations(X, errors=error_covariances).evaluate("responsibilities")
 
     def noise_probability(self, X: ArrayLike) -> Array:
-        """The probability that each row of X (n,d) belongs to the noise component; (n,), zero without one."""
+        """The probability that each row of X (n,d) belongs to the noise component; (n,), zero without one.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMM
+        >>> X = np.append(np.random.default_rng(0).normal(size=200), 9.0)[:, None]
+        >>> model = GMM(1, noise_component="uniform").fit(X)
+        >>> (model.noise_probability([[0.0], [9.0]]) > 0.5).tolist()
+        [False, True]
+        """
         return self._evaluations(X).evaluate("noise")
 
     def uncertainty(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
@@ -84,11 +109,26 @@ class Fitted(Estimator):
 
         Zero: the row is surely of the component that ``predict`` gives; 1 − 1/k: each is as probable. With a noise
         component that one counts, too.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> model.uncertainty([[0.0], [5.0]]).round(3).tolist()
+        [0.0, 0.5]
         """
         return self._evaluations(X, errors=error_covariances).values(Evaluation.uncertainty, np.empty(0))
 
     def score_samples(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
-        """The log-likelihood (nats) of each row of X (n,d), which may have errors as of ``fit``; (n,)."""
+        """The log-likelihood (nats) of each row of X (n,d), which may have errors as of ``fit``; (n,).
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> model.score_samples([[0.0], [1.0]]).round(4).tolist()
+        [-1.6121, -2.1121]
+        """
         return self._evaluations(X, errors=error_covariances).evaluate("log_likelihood")
 
     def score(
@@ -99,7 +139,15 @@ class Fitted(Estimator):
         error_covariances: ArrayLike | None = None,
     ) -> float:
         """The mean log-likelihood (nats) of a row of X (n,d), which may have errors of measurement as of ``fit``; with
-        weights (n,), their mean."""
+        weights (n,), their mean.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> round(model.score([[0.0], [10.0]]), 4)  # ln 0.5 − ln √(2π)
+        -1.6121
+        """
         return self._evaluations(X, sample_weight, errors=error_covariances).sums().mean_log_likelihood
 
     def denoise(
@@ -158,6 +206,14 @@ class Fitted(Estimator):
         -------
         ndarray (n, d)
             A copy of X, float32 if X is, or float64; what is observed is the same, bit for bit.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> model.impute([[1.0, np.nan], [1.0, 2.0]]).round(3).tolist()
+        [[1.0, 0.8], [1.0, 2.0]]
         """
         seed = self.random_state if random_state is None else random_state
         rng = check_random_state(seed) if check_flag("draws", draws) else None
@@ -187,6 +243,14 @@ class Fitted(Estimator):
         ------
         ValueError
             Of the noise component only the density is known, not where its rows are.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> X, labels = model.sample(4, random_state=0)
+        >>> X.shape, labels.shape
+        ((4, 1), (4,))
         """
         parameters = self._parameters
         n = check_count("Invalid value for 'n_samples': it", n_samples)
@@ -234,6 +298,13 @@ class Fitted(Estimator):
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
 
         See ``cgmm.plot.model``, which takes the options and chooses. It needs matplotlib: ``pip install 'cgmm[plot]'``.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> picture = model.plot(X)
         """
         return plot.model(self, X, ax=ax, **options)
 

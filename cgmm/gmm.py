@@ -168,10 +168,10 @@ class GMM(Distribution["GMM"], Learner):
     --------
     >>> import numpy as np
     >>> from cgmm import GMM
-    >>> X = np.array([[1.0, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> X = np.array([[1.0, 2], [2, 4], [3, 0], [10, 2], [11, 4], [12, 0]])
     >>> model = GMM(n_components=2, random_state=0).fit(X)
     >>> sorted(model.means_[:, 0].round(6).tolist())
-    [1.0, 10.0]
+    [2.0, 11.0]
     """
 
     _kind = "GMM"
@@ -358,6 +358,16 @@ class GMM(Distribution["GMM"], Learner):
             Before a fit.
         ImportError
             scikit-learn is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> theirs = model.to_sklearn()
+        >>> type(theirs).__name__, bool(np.isclose(theirs.score(X), model.score(X)))
+        ('GaussianMixture', True)
         """
         return exchange.to_sklearn(self._fitted(), self.get_params(deep=False))
 
@@ -402,6 +412,16 @@ class GMM(Distribution["GMM"], Learner):
         -----
         DegenerateWarning
             A component could not be estimated and was repaired, and was not before.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMM
+        >>> rng, model = np.random.default_rng(0), GMM(1)
+        >>> for _ in range(100):
+        ...     model = model.partial_fit(rng.normal(3, 1, (500, 1)))
+        >>> model.means_.round(1).tolist()
+        [[3.0]]
         """
         last = self._learnt()
         asked = request_of(self)
@@ -416,13 +436,32 @@ class GMM(Distribution["GMM"], Learner):
         """Bayesian information criterion of X (n,d), smaller is better: −2 log L + p log n (Schwarz 1978).
 
         Row weights (n,) count rows: n is their sum. Rows may have errors of measurement as of ``fit``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> bool(np.isclose(model.bic(X), -2 * 4 * model.score(X) + 5 * np.log(4)))  # Five parameters
+        True
         """
         return self._evaluations(X, sample_weight, errors=error_covariances).sums().criteria().bic
 
     def aic(
         self, X: ArrayLike, sample_weight: ArrayLike | None = None, error_covariances: ArrayLike | None = None
     ) -> float:
-        """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974)."""
+        """Akaike's information criterion of X (n,d), smaller is better: −2 log L + 2 p (Akaike 1974).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> bool(np.isclose(model.aic(X), -2 * 4 * model.score(X) + 2 * 5))  # Five parameters
+        True
+        """
         return self._evaluations(X, sample_weight, errors=error_covariances).sums().criteria().aic
 
     def icl(
@@ -431,6 +470,14 @@ class GMM(Distribution["GMM"], Learner):
         """Integrated completed likelihood of X (n,d), smaller is better.
 
         BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> model.icl(X) >= model.bic(X)
+        True
         """
         return self._evaluations(X, sample_weight, errors=error_covariances).sums(certainty=True).criteria().icl
 

@@ -69,6 +69,13 @@ def kmeans(
     ------
     ValueError, TypeError
         An argument cannot be used; the message says which and why.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> found = cgmm.kmeans([[0.0], [1.0], [9.0], [10.0]], 2, random_state=0)
+    >>> sorted(found.centers.ravel().tolist())
+    [0.5, 9.5]
     """
     n_threads = threads(check_threads(n_threads))
     k = check_count("n_clusters", n_clusters)

@@ -74,6 +74,16 @@ class Learner(Fitted):
             max_iter ended the fit.
         DegenerateWarning
             A component could not be estimated and was repaired.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> model.means_.round(1).tolist()
+        [[9.5], [0.5]]
+        >>> GMM(2, random_state=0).fit(X, sample_weight=[3, 1, 1, 1]).weights_.round(2).tolist()
+        [0.67, 0.33]
         """
         self._learn(X, sample_weight, labels, error_covariances)
         return self
@@ -86,7 +96,14 @@ class Learner(Fitted):
         labels: ArrayLike | None = None,
         error_covariances: ArrayLike | None = None,
     ) -> Labels:
-        """``fit`` and then ``predict`` on the same rows, whose labels do not count there; labels (n,)."""
+        """``fit`` and then ``predict`` on the same rows, whose labels do not count there; labels (n,).
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> GMM(2, random_state=0).fit_predict([[0.0], [1.0], [9.0], [10.0]]).tolist()
+        [1, 1, 0, 0]
+        """
         state = self._learn(X, sample_weight, labels, error_covariances)
         return self._evaluations(X, state=state, errors=error_covariances).evaluate("labels")
 
@@ -98,6 +115,17 @@ class Learner(Fitted):
         The file is a versioned npz archive without pickle, with the names of the features, and with what
         ``partial_fit`` goes on from (but no rows, which it may still be gathering). Of the constructor's arguments it
         keeps those that JSON can hold (not callbacks, generators, priors, start arrays or masks).
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> model.save(file)
+        >>> GMM.load(io.BytesIO(file.getvalue())).n_components
+        2
         """
         state, settings = self._fitted(), self.get_params(deep=False)
         fit = state.fit
@@ -123,6 +151,19 @@ class Learner(Fitted):
         ValueError
             It is damaged, not cgmm's, of a newer version, or holds another kind of model; the message names the file
             and the fault.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "model.npz")
+        ...     model.save(path)
+        ...     again = GMM.load(path)
+        >>> bool((again.predict_proba(X) == model.predict_proba(X)).all())
+        True
         """
         return cls._of_loaded(persistence.load(path, cls._kind))
 

@@ -46,6 +46,15 @@ class Comparison(NamedTuple):
         (1 + the number of replicates whose statistic is no smaller) / (1 + the number of replicates).
     replicates : ndarray (m,)
         The statistics of rows that were drawn from the fit of k components, and fitted in the same way.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cgmm
+    >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+    >>> found = cgmm.likelihood_ratio_test(X, 1, max_components=2, n_replicates=99, random_state=0)
+    >>> found.tests[0].n_components, bool(found.tests[0].p_value <= 0.05)
+    (1, True)
     """
 
     n_components: int
@@ -69,6 +78,15 @@ class LikelihoodRatioTest:
     covariance_type : str
     best : GMM
         The fit of n_components.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cgmm
+    >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+    >>> found = cgmm.likelihood_ratio_test(X, 1, max_components=2, n_replicates=99, random_state=0)
+    >>> found.n_components
+    2
     """
 
     tests: tuple[Comparison, ...]
@@ -78,7 +96,17 @@ class LikelihoodRatioTest:
     best: GMM
 
     def to_frame(self) -> Any:
-        """A pandas.DataFrame with a row for each test."""
+        """A pandas.DataFrame with a row for each test.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import cgmm
+        >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+        >>> found = cgmm.likelihood_ratio_test(X, 1, max_components=2, n_replicates=99, random_state=0)
+        >>> list(found.to_frame().columns)
+        ['statistic', 'p_value']
+        """
         import pandas as pd
 
         rows = [

@@ -28,7 +28,14 @@ class Estimator:
     """What scikit-learn, and its users, expect of every estimator."""
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """The constructor's arguments by name; if deep, as name__inner those of arguments that have their own."""
+        """The constructor's arguments by name; if deep, as name__inner those of arguments that have their own.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> GMM(3).get_params()["n_components"]
+        3
+        """
         found: dict[str, Any] = {}
         for name in self._defaults():
             found[name] = value = getattr(self, name)
@@ -43,6 +50,12 @@ class Estimator:
         -------
         self
             With none of its own changed if an argument does not exist.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> GMM(3).set_params(n_components=5).n_components
+        5
         """
         known = self.get_params(deep=False)
         nested: dict[str, dict[str, Any]] = {}
@@ -97,7 +110,16 @@ class Estimator:
 
     def get_metadata_routing(self) -> Any:
         """scikit-learn's MetadataRequest: which methods ask a meta-estimator for sample_weight, labels or
-        error_covariances, of those that they take."""
+        error_covariances, of those that they take.
+
+        Examples
+        --------
+        >>> import sklearn
+        >>> from cgmm import GMM
+        >>> with sklearn.config_context(enable_metadata_routing=True):
+        ...     GMM().set_fit_request(sample_weight=True).get_metadata_routing().fit.requests["sample_weight"]
+        True
+        """
         from sklearn.utils.metadata_routing import MetadataRequest, get_routing_for_object
 
         if "_metadata_request" in vars(self):  # where scikit-learn's clone and its scorers look for it
@@ -123,6 +145,13 @@ class Estimator:
         """Ask meta-estimators to route these arguments to ``fit``: True, False, None or another name for one.
 
         As in scikit-learn, with ``sklearn.set_config(enable_metadata_routing=True)``.
+
+        Examples
+        --------
+        >>> import sklearn
+        >>> from cgmm import GMM
+        >>> with sklearn.config_context(enable_metadata_routing=True):
+        ...     model = GMM(2).set_fit_request(sample_weight=True)
         """
         return self._set_request("fit", sample_weight, labels=labels, error_covariances=error_covariances)
 
@@ -133,13 +162,29 @@ class Estimator:
         labels: bool | str | None = UNCHANGED,
         error_covariances: bool | str | None = UNCHANGED,
     ) -> Self:
-        """Ask meta-estimators to route these arguments to ``partial_fit``: see set_fit_request."""
+        """Ask meta-estimators to route these arguments to ``partial_fit``: see set_fit_request.
+
+        Examples
+        --------
+        >>> import sklearn
+        >>> from cgmm import GMM
+        >>> with sklearn.config_context(enable_metadata_routing=True):
+        ...     model = GMM(2).set_partial_fit_request(sample_weight=True)
+        """
         return self._set_request("partial_fit", sample_weight, labels=labels, error_covariances=error_covariances)
 
     def set_score_request(
         self, *, sample_weight: bool | str | None = UNCHANGED, error_covariances: bool | str | None = UNCHANGED
     ) -> Self:
-        """Ask meta-estimators to route these arguments to ``score``: see set_fit_request."""
+        """Ask meta-estimators to route these arguments to ``score``: see set_fit_request.
+
+        Examples
+        --------
+        >>> import sklearn
+        >>> from cgmm import GMM
+        >>> with sklearn.config_context(enable_metadata_routing=True):
+        ...     model = GMM(2).set_score_request(sample_weight=True)
+        """
         return self._set_request("score", sample_weight, error_covariances=error_covariances)
 
     def _set_request(self, method: str, sample_weight: bool | str | None, **others: bool | str | None) -> Self:

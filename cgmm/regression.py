@@ -221,6 +221,16 @@ class GMMRegressor(Estimator):
         -----
         ConvergenceWarning, DegenerateWarning
             As of GMM.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMRegressor
+        >>> X = np.linspace(0, 10, 101)[:, None]
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> model = GMMRegressor().fit(X, y)
+        >>> model.predict([[2.0]]).round(2).tolist()
+        [7.0]
         """
         rows, p, names, flat = self._joined(X, y)
         weights = check_weights(sample_weight, len(rows))
@@ -241,6 +251,18 @@ class GMMRegressor(Estimator):
         Returns
         -------
         GMMRegressor
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMRegressor
+        >>> X = np.linspace(0, 10, 101)[:, None]
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> model = GMMRegressor()
+        >>> for _ in range(3):
+        ...     model = model.partial_fit(X, y)
+        >>> model.predict([[2.0]]).round(1).tolist()
+        [7.0]
         """
         rows, p, names, flat = self._joined(X, y)
         last = vars(self).get("_learned")
@@ -338,6 +360,17 @@ class GMMRegressor(Estimator):
             If return_std.
         covariance : ndarray (n, t, t)
             If return_cov.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMRegressor
+        >>> X = np.linspace(0, 10, 101)[:, None]
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> model = GMMRegressor().fit(X, y)
+        >>> mean, std = model.predict([[2.0], [4.0]], return_std=True)
+        >>> mean.round(2).tolist()
+        [7.0, 13.0]
         """
         given, flat = self.predictive(X), self._learned_or_error().flat
         found: list[Array] = [given.mean()]
@@ -352,6 +385,16 @@ class GMMRegressor(Estimator):
         """The distributions of the targets given the features of each row of X (n,p).
 
         Of row i, ``predictive(X)[i]`` is a GMM of the targets, with its peaks, intervals and draws.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMRegressor
+        >>> X = np.linspace(0, 10, 101)[:, None]
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> model = GMMRegressor().fit(X, y)
+        >>> model.predictive([[2.0]]).mean().round(1).tolist()
+        [[7.0]]
         """
         learned, n_threads = self._learned_or_error(), check_threads(self.n_threads)
         parameters = learned.mixture._mixture
@@ -381,6 +424,16 @@ class GMMRegressor(Estimator):
         -------
         ndarray (n,) for one number, (n, number of q) for a sequence
             (n, t) and (n, t, number of q) of a y that was (n, t).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMRegressor
+        >>> X = np.linspace(0, 10, 101)[:, None]
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> model = GMMRegressor().fit(X, y)
+        >>> model.predict_quantiles([[2.0], [4.0]], (0.1, 0.5, 0.9)).shape
+        (2, 3)
         """
         learned, given = self._learned_or_error(), self.predictive(X)
         each = [given.of(np.array([target], dtype=np.intp)).quantile(q) for target in learned.targets]
@@ -390,6 +443,17 @@ class GMMRegressor(Estimator):
         """The interval of each target that holds p of its mass and leaves as much below as above it.
 
         (n,2), or (n,t,2) of a y that was (n,t).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMRegressor
+        >>> X = np.linspace(0, 10, 101)[:, None]
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> model = GMMRegressor().fit(X, y)
+        >>> lower, upper = model.predict_interval([[2.0]], 0.9)[0]
+        >>> bool(lower < 7.0 < upper)
+        True
         """
         p = check_real("p", p, most=1.0)
         return self.predict_quantiles(X, (0.5 - 0.5 * p, 0.5 + 0.5 * p))
@@ -401,19 +465,50 @@ class GMMRegressor(Estimator):
         -------
         ndarray (n, n_samples), or (n, t, n_samples) of a y that was (n, t)
             As scikit-learn's GaussianProcessRegressor.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMRegressor
+        >>> X = np.linspace(0, 10, 101)[:, None]
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> model = GMMRegressor().fit(X, y)
+        >>> model.sample_y([[2.0], [4.0]], 5).shape
+        (2, 5)
         """
         draws = self.predictive(X).sample(check_count("n_samples", n_samples), random_state)
         draws = np.moveaxis(draws, 0, -1)
         return draws[:, 0] if self._learned_or_error().flat else draws
 
     def log_predictive(self, X: ArrayLike, y: ArrayLike) -> Array:
-        """The log-density (nats) of the targets y, (n,) or (n,t), given the features of each row of X (n,p); (n,)."""
+        """The log-density (nats) of the targets y, (n,) or (n,t), given the features of each row of X (n,p); (n,).
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMRegressor
+        >>> X = np.linspace(0, 10, 101)[:, None]
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> model = GMMRegressor().fit(X, y)
+        >>> bool(model.log_predictive([[2.0]], [7.0]) > model.log_predictive([[2.0]], [8.0]))
+        True
+        """
         return self.predictive(X).score_samples(y)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The coefficient of determination R² of the predictions; of many targets their mean.
 
         1 − Σ_i w_i (y_i − ŷ_i)² / Σ_i w_i (y_i − ȳ)².
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMRegressor
+        >>> X = np.linspace(0, 10, 101)[:, None]
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> model = GMMRegressor().fit(X, y)
+        >>> round(model.score(X, y), 3)
+        1.0
         """
         predicted = self.predict(X)
         y = np.asarray(check_array("y", y), dtype=np.float64)

@@ -45,6 +45,16 @@ def expectation(
     ------
     ValueError, TypeError
         X or sample_weight cannot be used, or X has other features than the model.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> from cgmm import GMM
+    >>> X = [[0.0], [1.0], [9.0], [10.0]]
+    >>> model = GMM(2, random_state=0).fit(X)
+    >>> statistics = cgmm.expectation(model, X)
+    >>> statistics.n_k.round(3).tolist(), statistics.total_weight
+    ([2.0, 2.0], 4.0)
     """
     statistics = partial(Evaluation.statistics, double=model.missing == "marginal")
     return model._evaluations(X, sample_weight, some=False, errors=error_covariances).total(statistics)
@@ -73,6 +83,17 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
     ------
     ValueError
         The statistics are of another model or of no rows, or the model has a prior, which needs the rows' own scale.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cgmm
+    >>> from cgmm import GMM
+    >>> X = [[0.0], [1.0], [9.0], [10.0]]
+    >>> model = GMM(2, random_state=0).fit(X)
+    >>> halves = cgmm.expectation(model, X[:2]) + cgmm.expectation(model, X[2:])
+    >>> bool(np.allclose(cgmm.maximisation(model, halves).means_, model.means_, atol=1e-3))
+    True
     """
     state = model._fitted()
     fit, last = state.fit, state.fit.parameters

@@ -28,6 +28,14 @@ class Candidate(NamedTuple):
     value : float
         The criterion, of which the smallest wins: BIC, or of "cv" minus the log-density, or minus the log-probability
         of the classes, of the rows that were left out.
+
+    Examples
+    --------
+    >>> from cgmm import GMMClassifier
+    >>> X, y = [[0.0], [1.0], [2.0], [7.0], [8.0], [9.0]], [0, 0, 0, 1, 1, 1]
+    >>> model = GMMClassifier(covariance_type=["E", "V"]).fit(X, y)
+    >>> [candidate.covariance_type for candidate in model.candidates_]
+    ['E', 'V']
     """
 
     label: Any

@@ -31,11 +31,27 @@ class Algebra(Fitted, Generic[M]):
         """A mixture of those parameters, with this one's random_state, missing and n_threads."""
 
     def mean(self) -> Array:
-        """The mean of the whole mixture, Σ_c π_c μ_c; (d,)."""
+        """The mean of the whole mixture, Σ_c π_c μ_c; (d,).
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> model.mean().tolist()
+        [5.0]
+        """
         return transform.mean(self._mixture)
 
     def covariance(self) -> Array:
-        """The covariance of the whole mixture, Σ_c π_c (Σ_c + (μ_c − m)(μ_c − m)ᵀ), m its mean; (d,d)."""
+        """The covariance of the whole mixture, Σ_c π_c (Σ_c + (μ_c − m)(μ_c − m)ᵀ), m its mean; (d,d).
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> model.covariance().tolist()
+        [[26.0]]
+        """
         return transform.covariance(self._mixture)
 
     def marginal(self, features: Any) -> M:

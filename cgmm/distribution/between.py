@@ -70,13 +70,33 @@ class Between(Algebra[M]):
 
     def bhattacharyya(self, other: Fitted, *, n_samples: int = 100_000, random_state: Seed = 0) -> Estimate:
         """The Bhattacharyya distance −log ∫ (p q)^½ dx, from draws of both mixtures; arguments and result as those of
-        ``kl_divergence``."""
+        ``kl_divergence``.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> there = model.affine([[1.0]], [1.0])
+        >>> found = model.bhattacharyya(there)
+        >>> bool(abs(found.value - 1 / 8) < 5 * found.standard_error)  # Of N(0, 1) and N(1, 1): 1/8
+        True
+        """
         draws = self._draws(n_samples, random_state)
         return divergence.bhattacharyya(self._mixture, self._other(other), draws)
 
     def overlap(self, other: Fitted, *, n_samples: int = 100_000, random_state: Seed = 0) -> Estimate:
         """The mass ∫ min(p, q) dx that both mixtures have in common, in [0,1], from draws of both; arguments and result
-        as those of ``kl_divergence``."""
+        as those of ``kl_divergence``.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> there = model.affine([[1.0]], [2.0])  # Of N(0, 1) and N(2, 1): 2 Φ(−1) = 0.317
+        >>> found = model.overlap(there)
+        >>> bool(abs(found.value - 0.317) < 5 * found.standard_error)
+        True
+        """
         draws = self._draws(n_samples, random_state)
         return divergence.overlap(self._mixture, self._other(other), draws)
 

@@ -26,12 +26,28 @@ class Probability(Fitted):
     """What a mixture's density is like, and how much of its mass lies where."""
 
     def gradient(self, X: ArrayLike) -> Array:
-        """The gradient of the log-density at each row of X (n,d); (n,d). NaN is refused."""
+        """The gradient of the log-density at each row of X (n,d); (n,d). NaN is refused.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0]], [4.0], "spherical")
+        >>> model.gradient([[2.0]]).tolist()  # −(x − μ) / σ²
+        [[-0.5]]
+        """
         landscape, rows = self._landscape(X)
         return landscape.gradient(rows)
 
     def hessian(self, X: ArrayLike) -> Array:
-        """The matrix of second derivatives of the log-density at each row of X (n,d); (n,d,d). NaN is refused."""
+        """The matrix of second derivatives of the log-density at each row of X (n,d); (n,d,d). NaN is refused.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0]], [4.0], "spherical")
+        >>> model.hessian([[2.0]]).tolist()  # −1 / σ²
+        [[[-0.25]]]
+        """
         landscape, rows = self._landscape(X)
         found = np.empty((*rows.shape, rows.shape[1]))
         for part in landscape.parts(len(rows)):
@@ -63,6 +79,13 @@ class Probability(Fitted):
         """To which of ``modes()`` the density rises from each row of X (n,d); (n,). NaN is refused.
 
         −1 marks a row from which it rises to a mode that ``modes()`` does not have.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+        >>> model.modal_labels([[1.0], [12.0]]).tolist()
+        [0, 1]
         """
         landscape, rows = self._landscape(X)
         return landscape.labels(rows, landscape.modes())

@@ -40,6 +40,15 @@ class IterationState(NamedTuple):
         After the M-step: weights (k,), means (k, d) and covariances, read-only.
     restart : int
         From 0.
+
+    Examples
+    --------
+    >>> from cgmm import GMM
+    >>> seen = []
+    >>> model = GMM(2, random_state=0, callback=lambda state: seen.append(state.log_likelihood))
+    >>> model = model.fit([[0.0], [1.0], [9.0], [10.0]])
+    >>> len(seen) == model.n_iter_, seen == sorted(seen)
+    (True, True)
     """
 
     iteration: int

@@ -78,6 +78,14 @@ class Restart(NamedTuple):
         Whether it was carried on until it converged or max_iter ended it.
     lower_bounds : ndarray (n_iter,)
         Mean log-likelihood of a row (nats) in each of them.
+
+    Examples
+    --------
+    >>> from cgmm import GMM
+    >>> X = [[0.0], [1.0], [9.0], [10.0]]
+    >>> model = GMM(2, n_init=3, random_state=0).fit(X)
+    >>> [restart.kind for restart in model.diagnostics_.restarts][:1]
+    ['kmeans']
     """
 
     kind: str

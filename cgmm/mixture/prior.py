@@ -51,6 +51,14 @@ class Prior:
         Λ: (d, d) for full and tied, (d,) or a number for diag, a number for spherical. Default: the covariance of the
         rows (n − 1 in the denominator; its diagonal where it is singular), or the mean of its diagonal, over k^(2/d).
         Or one for each component, of the shape of ``covariances_``, where they have covariances of their own.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> prior = cgmm.Prior(mean=[[0.0]], mean_precision=4.0)  # Worth four rows at 0
+    >>> model = cgmm.GMM(1, prior=prior).fit([[5.0], [5.0], [5.0], [5.0]])
+    >>> model.means_.tolist()
+    [[2.5]]
     """
 
     weight_concentration: float | ArrayLike = 1.0

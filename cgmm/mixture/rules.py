@@ -35,6 +35,16 @@ class Repair(NamedTuple):
     cause : str
     row : int or None
         The row that it was moved to.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from cgmm import GMM
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore")
+    ...     model = GMM(1, reg_covar=0).fit([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+    >>> model.diagnostics_.repairs[0].component
+    0
     """
 
     iteration: int

@@ -49,6 +49,14 @@ class SufficientStatistics:
         2^exponent times what n_k, first, second, log_likelihood, total_weight and noise say.
     noise : float
         Σ_i w_i r_i0, the weight of what belongs to the noise component, if there is one.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM(1).fit([[0.0], [2.0]])
+    >>> first, second = cgmm.expectation(model, [[0.0]]), cgmm.expectation(model, [[4.0]])
+    >>> (first + second).total_weight
+    2.0
     """
 
     n_k: Array

@@ -45,6 +45,14 @@ def directions(model: Mixture) -> Array:
     See Also
     --------
     cgmm.directions : All directions in which components differ, and by how much.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> from cgmm import plot
+    >>> plot.directions(model).round(3).tolist()
+    [[0.447, 0.0], [0.0, 1.0]]
     """
     return farthest_apart(model._subject(None, None).parameters)
 

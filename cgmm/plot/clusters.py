@@ -55,6 +55,15 @@ def tree(
     -------
     TreeArtists
         (links, cut, leaves)
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.4, 0.3, 0.3], [[0.0], [10.0], [11.0]], [1.0, 1.0, 1.0], "spherical")
+    >>> X, _ = model.sample(2000, random_state=0)
+    >>> found = cgmm.combine(model, X)
+    >>> from cgmm import plot
+    >>> artists = plot.tree(found)
     """
     check_choice("height", height, HEIGHTS)
     ax, merges, k = axes_of(ax), combination.merges, len(combination.entropies)
@@ -145,6 +154,15 @@ def entropies(combination: Combined, *, ax: Axes | None = None, **style: Any) ->
     -------
     EntropiesArtists
         (points, fits)
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.4, 0.3, 0.3], [[0.0], [10.0], [11.0]], [1.0, 1.0, 1.0], "spherical")
+    >>> X, _ = model.sample(2000, random_state=0)
+    >>> found = cgmm.combine(model, X)
+    >>> from cgmm import plot
+    >>> artists = plot.entropies(found)
     """
     ax, values, c = axes_of(ax), combination.entropies, combination.n_clusters
     numbers = np.arange(1, len(values) + 1)

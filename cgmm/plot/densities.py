@@ -86,6 +86,14 @@ def density(
     -------
     DensityArtists
         (histogram, components, mixture, responsibilities)
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> X = [[0.0], [1.0], [9.0], [10.0]]
+    >>> model = cgmm.GMM(2, random_state=0).fit(X)
+    >>> from cgmm import plot
+    >>> artists = plot.density(model, X)
     """
     subject = model._subject(X, sample_weight)
     view = view_of(subject, None if feature is None else [feature], 1)

@@ -60,6 +60,14 @@ def history(model: Learned, *, restarts: bool = True, ax: Axes | None = None, **
     -------
     HistoryArtists
         (kept, others, short)
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> X = [[0.0], [1.0], [9.0], [10.0]]
+    >>> model = cgmm.GMM(2, random_state=0).fit(X)
+    >>> from cgmm import plot
+    >>> artists = plot.history(model)
     """
     bounds, diagnostics = model.lower_bounds_, model.diagnostics_
     if not len(bounds):
@@ -146,6 +154,15 @@ def selection(
     -------
     SelectionArtists
         (lines, best, label, warned)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import cgmm
+    >>> X = np.concatenate([np.linspace(-1, 1, 50), np.linspace(9, 11, 50)])[:, None]
+    >>> found = cgmm.select(X, range(1, 4), "spherical", random_state=0)
+    >>> from cgmm import plot
+    >>> artists = plot.selection(found)
     """
     name = validation.check_choice("criterion", criterion or chosen.criterion, CRITERIA)
     table = [Point(c.n_components, getattr(c, name), c.covariance_type, bool(c.warnings)) for c in chosen.table]

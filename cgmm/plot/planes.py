@@ -58,6 +58,13 @@ def ellipses(
     -------
     list of PolyCollection
         One for each component, in which each probability has a polygon.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> from cgmm import plot
+    >>> artists = plot.ellipses(model, [0.9])
     """
     shares = check_probabilities(probabilities)
     view = view_of(model._subject(None, None), features, 2)
@@ -107,6 +114,13 @@ def contours(
     list of artists
         Of the mixture, one QuadContourSet, drawn from a grid, which is finer where components are narrow along an axis.
         Of the components, a PolyCollection each, of exact ellipses.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> from cgmm import plot
+    >>> artists = plot.contours(model)
     """
     validation.check_choice("of", of, {"mixture": 0, "components": 0})
     shares = check_probabilities(probabilities)
@@ -187,6 +201,13 @@ def means(model: Mixture, *, features: Features | None = None, ax: Axes | None =
     Returns
     -------
     PathCollection
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> from cgmm import plot
+    >>> artists = plot.means(model)
     """
     view = view_of(model._subject(None, None), features, 2)
     return draw_means(axes_of(ax), view, style)
@@ -225,6 +246,13 @@ def legend(model: Mixture, *, ax: Axes | None = None, colors: ArrayLike | None =
     Returns
     -------
     Legend
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> from cgmm import plot
+    >>> artists = plot.ellipses(model), plot.legend(model)
     """
     weights = model._subject(None, None).parameters.shares
     colours = palette(len(weights), colors)

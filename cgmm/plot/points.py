@@ -83,6 +83,14 @@ def scatter(
     -------
     list of artists
         By label, a PathCollection for each component; by responsibility, one for all; of many rows, one AxesImage.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> X, _ = model.sample(200, random_state=0)
+    >>> from cgmm import plot
+    >>> artists = plot.scatter(model, X)
     """
     validation.check_choice("by", by, SHADES)
     subject = model._subject(X, sample_weight)
@@ -158,6 +166,14 @@ def uncertainty(
     -------
     list of artists
         A PathCollection, an AxesImage, or Line2D for the components that have rows.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> X, _ = model.sample(200, random_state=0)
+    >>> from cgmm import plot
+    >>> artists = plot.uncertainty(model, X)
     """
     subject = model._subject(X, sample_weight)
     parameters, shown = subject.parameters, shown_of(subject)

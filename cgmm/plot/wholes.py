@@ -83,6 +83,14 @@ def plane(
     -------
     PlaneArtists
         (rows, ellipses, means, legend)
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> X, _ = model.sample(200, random_state=0)
+    >>> from cgmm import plot
+    >>> artists = plot.plane(model, X)
     """
     subject = model._subject(X, sample_weight)
     return _plane(subject, view_of(subject, features, 2), by, probabilities, ax, colors, legend)
@@ -139,6 +147,14 @@ def projection(
     -------
     PlaneArtists
         (rows, ellipses, means, legend)
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> X, _ = model.sample(200, random_state=0)
+    >>> from cgmm import plot
+    >>> artists = plot.projection(model, X)
     """
     subject = model._subject(X, sample_weight)
     view = view_of(subject, farthest_apart(subject.parameters), 2)
@@ -193,6 +209,14 @@ def pairs(
     -------
     PairsArtists
         (figure, axes, features, cells)
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> X, _ = model.sample(200, random_state=0)
+    >>> from cgmm import plot
+    >>> artists = plot.pairs(model, X)
     """
     subject = model._subject(X, sample_weight)
     parameters = subject.parameters
@@ -309,6 +333,14 @@ def model(
     ------
     ValueError
         An option is for another picture than the one that is drawn, or cannot be used.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> model = cgmm.GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> X, _ = model.sample(200, random_state=0)
+    >>> from cgmm import plot
+    >>> artists = plot.model(model, X)
     """
     d = model._subject(None, None).parameters.d
     shared: Any = {"sample_weight": sample_weight, "colors": colors, "legend": legend}

@@ -110,7 +110,16 @@ class Conditionals(Generic[T]):
         return len(self.values)
 
     def of(self, features: Labels) -> Conditionals[T]:
-        """The distributions of some of the features, the columns (m,) of the mixture's, given the same."""
+        """The distributions of some of the features, the columns (m,) of the mixture's, given the same.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> found = model.conditional([[1.0], [-1.0]], [0])  # The second feature given the first
+        >>> found.of([1]).mean().round(2).tolist()
+        [[0.8], [-0.8]]
+        """
         found = replace(self, features=features)
         vars(found)["weights"] = self.weights  # they follow from what is given alone
         return found
@@ -168,7 +177,15 @@ class Conditionals(Generic[T]):
 
     @property
     def covariances(self) -> Array:
-        """Of the components, (k,m,m), the same for all rows; ValueError if rows have different gaps."""
+        """Of the components, (k,m,m), the same for all rows; ValueError if rows have different gaps.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> model.conditional([[1.0], [-1.0]], [0]).covariances.round(2).tolist()
+        [[[0.36]]]
+        """
         regressions = list(self._regressions())
         if len(regressions) > 1:
             raise ValueError("rows of different gaps have different covariances: ask a row, as conditionals[i]")
@@ -198,14 +215,32 @@ class Conditionals(Generic[T]):
                 yield _Piece(some, regression, x, weights[some], n_threads)
 
     def mean(self) -> Array:
-        """The mean of each row's features, (n,m): the prediction of least squared error."""
+        """The mean of each row's features, (n,m): the prediction of least squared error.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> found = model.conditional([[1.0], [-1.0]], [0])  # The second feature given the first
+        >>> found.mean().round(2).tolist()
+        [[0.8], [-0.8]]
+        """
         found = np.empty((len(self), len(self.features)))
         for piece in self._all():
             found[piece.rows] = piece.mean
         return found
 
     def covariance(self) -> Array:
-        """The covariance of each row's features, (n,m,m): that within components and that of their means."""
+        """The covariance of each row's features, (n,m,m): that within components and that of their means.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> found = model.conditional([[1.0], [-1.0]], [0])  # The second feature given the first
+        >>> found.covariance().round(2).tolist()
+        [[[0.36]], [[0.36]]]
+        """
         m = len(self.features)
         found = np.empty((len(self), m, m))
         for piece in self._all():
@@ -218,7 +253,16 @@ class Conditionals(Generic[T]):
         return found
 
     def std(self) -> Array:
-        """The standard deviation of each row's features, (n,m)."""
+        """The standard deviation of each row's features, (n,m).
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> found = model.conditional([[1.0], [-1.0]], [0])  # The second feature given the first
+        >>> found.std().round(2).tolist()
+        [[0.6], [0.6]]
+        """
         found = np.empty((len(self), len(self.features)))
         for piece in self._all():
             own = piece.regression.variances
@@ -230,16 +274,42 @@ class Conditionals(Generic[T]):
         """The log-density (nats) of each row of Y (n,m) given what is given, (n,); NaN in Y is a missing value.
 
         log p(y | x) = log p(x, y) − log p(x), both by the passes of ``GMM.score_samples``.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> found = model.conditional([[1.0], [-1.0]], [0])  # The second feature given the first
+        >>> found.score_samples([[0.8], [-0.8]]).round(3).tolist()
+        [-0.408, -0.408]
         """
         both = Patterns(Part(self._with(self._checked(Y))))
         return both.evaluate(self.parameters, "log_likelihood", self.n_threads) - self._evaluate("log_likelihood")
 
     def score(self, Y: ArrayLike) -> float:
-        """The mean of score_samples(Y)."""
+        """The mean of score_samples(Y).
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> found = model.conditional([[1.0], [-1.0]], [0])  # The second feature given the first
+        >>> round(float(found.score([[0.8], [-0.8]])), 3)
+        -0.408
+        """
         return float(self.score_samples(Y).mean())
 
     def cdf(self, y: ArrayLike) -> Array:
-        """The probability of a value no larger than y (n,) in each row, (n,); of one feature."""
+        """The probability of a value no larger than y (n,) in each row, (n,); of one feature.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> found = model.conditional([[1.0], [-1.0]], [0])  # The second feature given the first
+        >>> found.cdf([0.8, -0.8]).round(3).tolist()
+        [0.5, 0.5]
+        """
         y = self._checked(np.reshape(check_array("y", y), (-1, 1)))[:, 0]
         found = np.empty(len(self))
         for piece, deviations in self._of_one_feature("cdf"):
@@ -247,7 +317,16 @@ class Conditionals(Generic[T]):
         return found
 
     def quantile(self, q: ArrayLike) -> Array:
-        """The quantiles q of each row's one feature: (n,) for a number, (n,number of q) for a sequence."""
+        """The quantiles q of each row's one feature: (n,) for a number, (n,number of q) for a sequence.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> found = model.conditional([[1.0], [-1.0]], [0])  # The second feature given the first
+        >>> found.quantile(0.5).round(2).tolist()
+        [0.8, -0.8]
+        """
         levels = check_probabilities("q", q)
         found = np.empty((len(self), levels.size))
         for piece, deviations in self._of_one_feature("quantile"):
@@ -258,7 +337,16 @@ class Conditionals(Generic[T]):
         return found[:, 0] if levels.ndim == 0 else found
 
     def sample(self, size: int | None = None, random_state: Seed = None) -> Array:
-        """A draw for each row, (n,m); or `size` of them, (size,n,m)."""
+        """A draw for each row, (n,m); or `size` of them, (size,n,m).
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([1.0], [[0.0, 0.0]], [[[1.0, 0.8], [0.8, 1.0]]])
+        >>> found = model.conditional([[1.0], [-1.0]], [0])  # The second feature given the first
+        >>> found.sample(5, random_state=0).shape
+        (5, 2, 1)
+        """
         rng = check_random_state(self.random_state if random_state is None else random_state)
         count = 1 if size is None else check_count("size", size)
         found = np.empty((count, len(self), len(self.features)))

@@ -24,6 +24,14 @@ class Estimate(NamedTuple):
     """What draws say of a value, and what is certain of it.
 
     value : the estimate;  standard_error : of the draws;  lower, upper : the exact value lies between them
+
+    Examples
+    --------
+    >>> from cgmm import GMM
+    >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+    >>> found = model.kl_divergence(model.affine([[1.0]], [1.0]))
+    >>> round(found.lower, 3), round(found.upper, 3)  # The divergence of N(0, 1) from N(1, 1) is 1/2
+    (0.097, 0.5)
     """
 
     value: float

@@ -32,6 +32,13 @@ class KMeansResult(NamedTuple):
         Before each move of the centers and at the end.
     n_iter : int
         Moves made.
+
+    Examples
+    --------
+    >>> import cgmm
+    >>> found = cgmm.kmeans([[0.0], [1.0], [9.0], [10.0]], 2, random_state=0)
+    >>> sorted(found.centers.ravel().tolist()), found.inertia
+    ([0.5, 9.5], 1.0)
     """
 
     centers: Array

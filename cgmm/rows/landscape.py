@@ -33,6 +33,13 @@ class Modes(NamedTuple):
     """The modes of a mixture's density, the highest first.
 
     points : (m,d);  log_densities : (m,);  labels : (k,) to which of them the density rises from each component's mean
+
+    Examples
+    --------
+    >>> from cgmm import GMM
+    >>> model = GMM.from_parameters([0.5, 0.5], [[0.0], [10.0]], [1.0, 1.0], "spherical")
+    >>> model.modes().points.round(3).tolist()
+    [[0.0], [10.0]]
     """
 
     points: Array

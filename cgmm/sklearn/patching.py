@@ -49,7 +49,18 @@ def patch_sklearn() -> Patch:
 
 
 def unpatch_sklearn() -> None:
-    """Give scikit-learn's classes their own methods again; nothing happens if they have them."""
+    """Give scikit-learn's classes their own methods again; nothing happens if they have them.
+
+    Examples
+    --------
+    >>> import sklearn.mixture
+    >>> from cgmm.sklearn import patch_sklearn, unpatch_sklearn
+    >>> theirs = sklearn.mixture.GaussianMixture
+    >>> patch = patch_sklearn()
+    >>> unpatch_sklearn()
+    >>> sklearn.mixture.GaussianMixture is theirs
+    True
+    """
     for loan in LOANS:
         for name, method in loan.lent.items():
             if vars(loan.of).get(name) is method:

@@ -82,6 +82,18 @@ class Table:
     ------
     TableError
         A column does not exist, or is chosen twice.
+
+    Examples
+    --------
+    >>> import csv, os, tempfile
+    >>> import cgmm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "rows.csv")
+    ...     with open(path, "w") as file:
+    ...         csv.writer(file).writerows([["name", "height"], ["a", 1], ["b", 3]])
+    ...     model = cgmm.GMM(1).fit(cgmm.table(path, columns="height"))
+    >>> model.means_.tolist()
+    [[2.0]]
     """
 
     mapped = False
@@ -302,6 +314,18 @@ def table(
     ------
     OSError, ValueError
         It cannot be read, or a column does not exist; the message names it.
+
+    Examples
+    --------
+    >>> import csv, os, tempfile
+    >>> import cgmm
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "rows.csv")
+    ...     with open(path, "w") as file:
+    ...         csv.writer(file).writerows([["height", "age"], [1, 10], [3, 30], [2, 26]])
+    ...     model = cgmm.GMM(1).fit(cgmm.table(path, columns=["height", "age"]))
+    >>> model.means_.tolist()
+    [[2.0, 22.0]]
     """
     if hasattr(source, "to_batches"):
         return Table(DatasetReader(source), columns, weights, missing, errors=error_columns)
