@@ -8,6 +8,7 @@ from numpy.testing import assert_allclose
 
 import reference
 from cgmm import GMM, Prior
+from cgmm.mixture.families import FAMILIES
 from datasets import DATA, FAMILY_OF_MODEL, compact, invert, table
 from problems import begin_at, clusters, start_of
 
@@ -58,6 +59,16 @@ def test_the_posterior_never_falls(family):
     X = clusters(200, 4, 3)
     history = GMM(6, covariance_type=family, prior="default", tol=0, reg_covar=0, random_state=0).fit(X).lower_bounds_
     assert len(history) == 100 and np.all(np.diff(history) >= -1e-12 * np.abs(history[1:]))
+
+
+@pytest.mark.parametrize("family", [name for name in FAMILIES if name not in ("E", "V")])
+def test_a_component_without_rows_is_as_the_prior_has_it(family):
+    """Had it kept its covariance, families that share a part would fall: the prior counts it."""
+    arguments = {"weights_init": [1.0, 0.0], "means_init": [[1.0, 1.0], [0.0, 0.0]], "fixed": ("means",)}
+    prior = Prior(mean_precision=0)
+    model = GMM(2, covariance_type=family, prior=prior, reg_covar=0, tol=0, max_iter=20, **arguments)
+    history = model.fit([[0.0, 0.0], [1.0, 3.0], [4.0, 1.0]]).lower_bounds_
+    assert model.weights_[1] == 0 and np.all(np.diff(history) >= -1e-12)
 
 
 @families

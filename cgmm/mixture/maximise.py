@@ -52,8 +52,8 @@ def maximise(
 ) -> tuple[Values, list[Repair]]:
     """The parameters of highest likelihood, or posterior density, that obey the rules; and what had to be repaired.
 
-    A component without rows keeps its `last` mean and covariance, with weight zero. Where something is fixed there is
-    a last.
+    A component without rows keeps its `last` mean, with weight zero, and its covariance unless a prior has one. Where
+    something is fixed there is a last.
     """
     totals = _totals(statistics, family, rules)
     repairs = [Repair(iteration, int(c), EMPTIED) for c in totals.empty]
@@ -62,7 +62,8 @@ def maximise(
     fixed = rules.fixed.covariances
     if last is not None and fixed is not None and fixed.all():
         return Values(weights, means, last.covariances, last.root), repairs
-    central = Central(covariances, totals.counts, totals.empty, rules.floor_of(offsets, means))
+    bare = totals.empty if rules.prior is None else _uncounted(totals)
+    central = Central(covariances, totals.counts, bare, rules.floor_of(offsets, means))
     found = _but_fixed(family.estimate(central, rules, last), fixed, last)
     repairs += [Repair(iteration, c, SINGULAR) for c in found.held]
     return Values(weights, means, found.covariances, found.root), repairs
@@ -87,6 +88,12 @@ def _totals(statistics: SufficientStatistics, family: Family, rules: Rules) -> T
     if not len(totals.empty):
         return totals
     return totals._replace(masses=np.maximum(totals.masses, EMPTY), counts=np.maximum(totals.counts, EMPTY))
+
+
+def _uncounted(totals: Totals) -> Labels:
+    """Those of the empty components to whose covariance a prior adds nothing, either."""
+    counts = np.broadcast_to(np.ravel(totals.counts), len(totals.masses))
+    return totals.empty[counts[totals.empty] <= EMPTY]
 
 
 def _moments(
