@@ -13,9 +13,10 @@ project = "cgmm"
 author = copyright = "The cgmm developers"
 version = release = cgmm.__version__
 
-extensions = ["sphinx.ext.autodoc", "numpydoc", "myst_parser", "matplotlib.sphinxext.plot_directive"]
-extensions += ["gallery", "mathml"]
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc", "myst_parser", "sphinx_copybutton"]
+extensions += ["matplotlib.sphinxext.plot_directive", "gallery", "mathml"]
 exclude_patterns = ["_build"]
+templates_path = ["_templates"]
 
 html_math_renderer = "mathml"
 html_theme = "furo"
@@ -29,6 +30,8 @@ myst_enable_extensions = ["dollarmath"]
 myst_heading_anchors = 3
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
 plot_working_directory = str(HERE.parent)
 plot_formats = [("png", 150)]
 plot_html_show_formats = plot_html_show_source_link = False
@@ -57,6 +60,12 @@ def adapt(app, *where_and_source):
         source[0] = pattern.sub(replacement, source[0])
 
 
+def skip(app, what, name, member, skipped, options):
+    """Fields of named tuples, which the class's own text describes, are no members to be listed."""
+    return True if type(member).__name__ == "_tuplegetter" else None
+
+
 def setup(app):
+    app.connect("autodoc-skip-member", skip)
     app.connect("source-read", adapt)
     app.connect("include-read", adapt)

@@ -16,12 +16,9 @@ OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 def on_page():
-    """The page's objects by name, and whether it shows their members."""
-    for kind, name, options in re.findall(r"^\.\. auto(\w+):: ([\w.]+)\n((?:   :.*\n)*)", PAGE, re.MULTILINE):
-        if kind == "module":
-            yield from ((f"{name}.{member}", False) for member in importlib.import_module(name).__all__)
-        else:
-            yield name if name.startswith("cgmm.") else f"cgmm.{name}", ":members:" in options
+    """The page's objects by name, and whether their own pages show their members."""
+    for options, names in re.findall(r"^\.\. autosummary::\n((?:   :.*\n)*)\n((?:   \S+\n)+)", PAGE, re.MULTILINE):
+        yield from ((f"cgmm.{name}", "plain" not in options) for name in names.split())
 
 
 def documented():

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import alone
 from sphinx.errors import ExtensionError
 from sphinx.util.display import status_iterator
 
@@ -25,7 +26,10 @@ PAGE = """# {title}
 
 ## The script
 
-```{{literalinclude}} ../../examples/{name}.py
+Download {{download}}`{name}.py <{name}/{name}.py>`, or the notebook
+{{download}}`{name}.ipynb <{name}/{name}.ipynb>`{needs}
+
+```{{literalinclude}} {name}/{name}.py
 :language: python
 :lines: {first}-
 ```
@@ -56,7 +60,9 @@ def write(app):
     for script in status_iterator(scripts, "running examples... ", "brown", len(scripts), app.verbosity, str):
         page = folder / f"{script.stem}.md"
         if not page.exists() or page.stat().st_mtime < newest:
-            page.write_text(page_of(script, run(script, folder / script.stem), folder))
+            printed = run(script, folder / script.stem)
+            downloads(script, folder)
+            page.write_text(page_of(script, printed, folder))
     cards = "\n\n".join(card(script, folder) for script in scripts)
     (folder / "index.md").write_text(INDEX.format(names="\n".join(script.stem for script in scripts), cards=cards))
 
@@ -71,10 +77,28 @@ def run(script, output):
     return done.stdout.strip()
 
 
+def downloads(script, folder):
+    """The script as a file that runs by itself, and as a notebook, in its folder."""
+    text = alone.script(script.read_text(), (script.parent / "_common.py").read_text())
+    (folder / script.stem / script.name).write_text(text)
+    drawn = [Path(picture).name for picture in pictures(script, folder)]
+    (folder / script.stem / f"{script.stem}.ipynb").write_text(alone.notebook(text, drawn))
+
+
 def page_of(script, printed, folder):
     title, about, first = introduction(script)
     drawn = "\n\n".join(f"![{title}]({picture})" for picture in pictures(script, folder))
-    return PAGE.format(title=title, about=about, pictures=drawn, printed=printed, name=script.stem, first=first)
+    facts = {"title": title, "about": about, "first": first, "needs": needs(script)}
+    return PAGE.format(pictures=drawn, printed=printed, name=script.stem, **facts)
+
+
+def needs(script):
+    """The end of a sentence: which files the script reads, and where it looks for them."""
+    read = [path for path in sorted((script.parent / "data").iterdir()) if path.name in script.read_text()]
+    if not read:
+        return "."
+    links = " and ".join(f"{{download}}`{path.name} <../../examples/data/{path.name}>`" for path in read)
+    return f". It reads {links} in a folder `data` beside it."
 
 
 def card(script, folder):
