@@ -57,6 +57,12 @@ def adapt(app, *where_and_source):
         source[0] = pattern.sub(replacement, source[0])
 
 
+def link(app, what, name, obj, options, lines):
+    """Make the names of pages in a docstring, docs/starts.md, links to these."""
+    lines[:] = [re.sub(r"\bdocs/([\w-]+)\.md\b", r":doc:`\1`", line) for line in lines]
+
+
 def setup(app):
+    app.connect("autodoc-process-docstring", link, priority=900)  # after numpydoc has made them of its sections
     app.connect("source-read", adapt)
     app.connect("include-read", adapt)
