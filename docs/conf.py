@@ -65,7 +65,13 @@ def skip(app, what, name, member, skipped, options):
     return True if type(member).__name__ == "_tuplegetter" else None
 
 
+def link(app, what, name, obj, options, lines):
+    """Make the names of pages in a docstring, docs/starts.md, links to these."""
+    lines[:] = [re.sub(r"\bdocs/([\w-]+)\.md\b", r":doc:`/\1`", line) for line in lines]
+
+
 def setup(app):
     app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-docstring", link, priority=900)  # after numpydoc has made them of its sections
     app.connect("source-read", adapt)
     app.connect("include-read", adapt)
