@@ -36,7 +36,8 @@ Download {{download}}`{name}.py <{name}/{name}.py>`, or the notebook
 """
 INDEX = """# Gallery
 
-Each page has what the script of that name in `examples/` printed and drew when this site was built.
+Each page shows a script of `examples/`, with what it printed and drew when this site was built. To run one, take
+it together with `_common.py` of the same folder, which most of them import.
 
 ```{{toctree}}
 :hidden:
