@@ -1,6 +1,7 @@
 """Gaussian mixture models by EM, at the speed that the machine allows."""
 
 from cgmm.command import signals  # isort: skip  # before NumPy: Ctrl-C meanwhile ends the command line quietly
+from cgmm import beside  # isort: skip  # before what needs the compiled core: it says where that is missing
 from cgmm import waiting  # isort: skip  # before any other loads the kernels, and OpenMP with them
 from cgmm import plot
 from cgmm.bayesian import BayesianGMM
@@ -25,7 +26,7 @@ from cgmm.selection import select
 from cgmm.steps import expectation, maximisation
 from cgmm.tables import Table, table
 
-del signals, waiting
+del beside, signals, waiting
 __all__ = [
     "GMM",
     "BayesianFits",

@@ -297,7 +297,8 @@ class Fitted(Estimator):
     def plot(self, X: ArrayLike, ax: Axes | None = None, **options: Unpack[Options]) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
 
-        See ``cgmm.plot.model``, which takes the options and chooses. It needs matplotlib: ``pip install 'cgmm[plot]'``.
+        See ``cgmm.plot.model``, which takes the options and chooses. It needs matplotlib:
+        ``pip install 'compiled-gmm[plot]'``.
 
         Examples
         --------

@@ -54,7 +54,7 @@ def panels(rows, columns, size, **settings):
     try:
         import matplotlib
     except ImportError:
-        raise SystemExit("The picture needs matplotlib: pip install 'cgmm[plot]'") from None
+        raise SystemExit("The picture needs matplotlib: pip install 'compiled-gmm[plot]'") from None
     matplotlib.use("Agg")
     from matplotlib import pyplot
 

@@ -21,7 +21,7 @@ try:
     import psutil
     from distributed import Client, LocalCluster, wait
 except ImportError:
-    raise SystemExit("This example needs Dask: pip install 'cgmm[dask]'") from None
+    raise SystemExit("This example needs Dask: pip install 'compiled-gmm[dask]'") from None
 
 CHUNKS, ROWS = 20, 250_000
 CENTRES = np.array([[0, 0, 0, 0], [5, 1, 0, 0], [0, 6, 2, 0], [-4, 4, 0, 3]], dtype=float)

@@ -24,7 +24,7 @@ try:
     import pyarrow as pa
     import pyarrow.parquet as pq
 except ImportError:
-    raise SystemExit("This example needs pyarrow: pip install 'cgmm[arrow]'") from None
+    raise SystemExit("This example needs pyarrow: pip install 'compiled-gmm[arrow]'") from None
 
 GROUPS, GROUP = 96, 131072
 MIB = 2**20

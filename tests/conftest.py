@@ -2,6 +2,7 @@
 
 import os
 import sys
+import zlib
 
 import pytest
 
@@ -13,6 +14,47 @@ from cgmm.__main__ import main
 from cgmm.command import verbs
 from cgmm.tables import readers, text
 from datasets import table
+
+
+def pytest_addoption(parser):
+    parser.addoption("--full", action="store_true", help="every combination, and tests that repeat what others hold")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full(held_by): with --full only, for what is named holds the same in less time")
+
+
+def values(item):
+    """The names and identities of what a test is given: of each parametrize, and of each entry of a fixture's tuple."""
+    given = dict(item.callspec.params) if hasattr(item, "callspec") else {}
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0] if mark.args else mark.kwargs["argnames"]
+        names = tuple(name.strip() for name in names.split(",")) if isinstance(names, str) else tuple(names)
+        yield names, tuple(id(given.pop(name)) for name in names if name in given)
+    for name, value in given.items():
+        entries = value if isinstance(value, tuple) else (value,)
+        yield from ((name, place, id(entry)) for place, entry in enumerate(entries))
+
+
+def covering(items):
+    """Of each test's combinations enough for every value of every parameter, in an order that mixes them."""
+    seen = set()
+    for item in sorted(items, key=lambda item: zlib.crc32(item.nodeid.encode())):
+        test = item.nodeid.partition("[")[0]
+        new = {(test, value) for value in values(item)} - seen
+        if new or not hasattr(item, "callspec"):
+            seen |= new
+            yield item
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Without --full: what must not be missed, in a few minutes (CONTRIBUTING.md)."""
+    if config.getoption("--full"):
+        return
+    kept = set(covering([item for item in items if item.get_closest_marker("full") is None]))
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture(autouse=True)

@@ -379,7 +379,7 @@ def test_plot_of_an_unknown_kind(tmp_path, run, model):
 def test_plot_without_matplotlib(tmp_path, run, model, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, errors = run("plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "picture.png")
-    assert (code, errors) == (1, "cgmm: error: pictures need matplotlib: pip install 'cgmm[plot]'\n")
+    assert (code, errors) == (1, "cgmm: error: pictures need matplotlib: pip install 'compiled-gmm[plot]'\n")
 
 
 def test_an_accelerated_fit_and_where_it_stops(tmp_path, done):

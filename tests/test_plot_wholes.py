@@ -322,4 +322,4 @@ def test_without_matplotlib_the_extra_is_named():
     code = "import sys; sys.modules['matplotlib'] = None; import cgmm; "
     draw = "cgmm.GMM.from_parameters([1.0], [[0.0]], [[[1.0]]]).plot([[0.0], [1.0]])"
     found = run(code + draw)
-    assert found.stderr.strip().endswith("ImportError: pictures need matplotlib: pip install 'cgmm[plot]'")
+    assert found.stderr.strip().endswith("ImportError: pictures need matplotlib: pip install 'compiled-gmm[plot]'")

@@ -174,7 +174,7 @@ def test_parquet(tmp_path, block):
 
 def test_parquet_without_pyarrow(file, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(ImportError, match=r"pip install 'cgmm\[arrow\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'compiled-gmm\[arrow\]'"):
         open_reader(file(b"PAR1....PAR1"))
 
 

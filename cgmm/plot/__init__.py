@@ -1,4 +1,4 @@
-"""Pictures of mixtures (matplotlib, imported when a function is called: ``pip install 'cgmm[plot]'``).
+"""Pictures of mixtures (matplotlib, imported when a function is called: ``pip install 'compiled-gmm[plot]'``).
 
 Each function draws into `ax`, or pyplot's current axes, and returns its artists, to be restyled. ``model`` chooses by
 itself.

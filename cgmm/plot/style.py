@@ -25,7 +25,7 @@ def pyplot() -> Any:
     try:
         from matplotlib import pyplot
     except ImportError as error:
-        raise ImportError("pictures need matplotlib: pip install 'cgmm[plot]'") from error
+        raise ImportError("pictures need matplotlib: pip install 'compiled-gmm[plot]'") from error
     return pyplot
 
 

@@ -211,7 +211,8 @@ def _parquet_file(path: str) -> Iterator[Any]:
     try:
         from pyarrow.parquet import ParquetFile
     except ImportError as error:
-        raise ImportError(f"{path} is a Parquet file, which pyarrow reads: pip install 'cgmm[arrow]'") from error
+        message = f"{path} is a Parquet file, which pyarrow reads: pip install 'compiled-gmm[arrow]'"
+        raise ImportError(message) from error
     with naming_input(path), ParquetFile(path, pre_buffer=False) as file:  # or all of it is read ahead
         yield file
 
