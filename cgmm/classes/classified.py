@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cgmm.classes.given import Some
     from cgmm.rows.evaluation import Evaluation, Evaluations
     from cgmm.types import Array, Labels, Mask, Missing, Names
 
@@ -120,6 +121,12 @@ class Classified:
     def anomalies(self, X: Any, share: float, **draws: Any) -> Mask:
         """(n,) whether a row lies where the density of each class is lower than at all but a share of its rows."""
         return reduce(operator.and_, (model.anomalies(X, share, **draws) for model in self.each))
+
+    def log_likelihood(self, some: Some, g: int | None = None) -> float:
+        """Σ_i w_i log p(x_i), or log p(x_i | g) of a class."""
+        model = self.mixture if g is None else self.each[g]
+        sums = model._evaluations(some.rows, some.weights).sums()
+        return float(np.ldexp(sums.log_likelihood, sums.exponent))
 
     def _evaluations(self, X: Any) -> Evaluations:
         """Rows beside the mixture, under the name by which a user knows it."""

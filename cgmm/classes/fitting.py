@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from cgmm import errors
 from cgmm.classes.choosing import Candidate, best_of, folds_of
 from cgmm.classes.classified import Classified
+from cgmm.classes.given import AtHand, Given, Some, total
 from cgmm.classes.known import UNKNOWN
 from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, SelectionWarning
 from cgmm.fit import fitting, report
@@ -22,9 +24,9 @@ from cgmm.steps import expectation, maximisation
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from cgmm.classes.known import Known
-    from cgmm.types import Array, CovarianceType, Labels, Mask, Names, Rows
+    from cgmm.types import Array, CovarianceType, Names
 
+FOR_FOLDS = "for criterion='cv', whose folds are drawn from all rows: criterion='bic' chooses of rows from anywhere"
 COMPONENTS = "Component c is the class classes_[c]. "
 
 
@@ -48,42 +50,15 @@ class Wanted(NamedTuple):
         return GMM(k, covariance_type=family, **{**self.arguments, **others})
 
 
-class Given(NamedTuple):
-    """Rows of positive weight, with all that is known of them.
-
-    rows : (n,d);  weights : (n,) or None;  known : their classes;  priors : (C,) or None;  names : of features, or None
-    """
-
-    rows: Rows
-    weights: Array | None
-    known: Known
-    priors: Array | None
-    names: Names | None
-
-    def some(self, which: Mask) -> Given:
-        known = self.known._replace(of_row=self.known.of_row[which])
-        return self._replace(rows=self.rows[which], weights=_some(self.weights, which), known=known)
-
-    @property
-    def counts(self) -> Array:
-        """(C,) the weight of the rows that are known to be of each class."""
-        labelled = self.known.of_row != UNKNOWN
-        weights = _some(self.weights, labelled)
-        return np.bincount(self.known.of_row[labelled], weights, len(self.known.classes)).astype(np.float64)
-
-    @property
-    def shares(self) -> Array:
-        """(C,) priors, or the shares of the rows that are known."""
-        return self.counts / self.counts.sum() if self.priors is None else self.priors
-
-
 class Found(NamedTuple):
-    """What was learnt, what it was chosen from, and EM's iterations and whether they have converged."""
+    """What was learnt, what it was chosen from, EM's iterations and whether they have converged; and the weight of the
+    rows that are known to be of each class (C,), None if nothing is known of rows."""
 
     classified: Classified
     candidates: tuple[Candidate, ...]
     n_iter: int
     converged: bool
+    counts: Array | None = None
 
 
 def fit(wanted: Wanted, given: Given) -> Found:
@@ -103,7 +78,8 @@ def _fit_shared(wanted: Wanted, given: Given) -> Found:
         _check_degenerate(state, COMPONENTS)
     _warn(wanted, state, COMPONENTS)
     candidates = tuple(candidate for candidate, _ in tried)
-    return Found(_of_components(wanted, best, given), candidates, state.n_iter, state.fit.converged)
+    classified = _of_components(wanted, best, given, given.names)
+    return Found(classified, candidates, state.n_iter, state.fit.converged, given.counts)
 
 
 def _tried(wanted: Wanted, model: GMM, given: Given) -> tuple[Candidate, bool]:
@@ -112,48 +88,51 @@ def _tried(wanted: Wanted, model: GMM, given: Given) -> tuple[Candidate, bool]:
     if wanted.criterion == "bic":
         value = information(_of_components(wanted, model, given), given)
     else:
-        value = -_cross_validated_labels(wanted, family, given)
+        value = -_cross_validated_labels(wanted, family, given.at_hand(FOR_FOLDS))
     return Candidate(None, family, 1, value), bool(model._fitted().fit.degenerate)
 
 
 def _components(wanted: Wanted, family: CovarianceType, given: Given) -> GMM:
     """A mixture of that family whose components are the classes: first of the rows that are known, then of all."""
-    known, k = given.known, len(given.known.classes)
-    fixed = {} if given.priors is None else {"fixed": ("weights",), "weights_init": given.priors}
-    model = wanted.model(k, family, n_init=1, on_degenerate="repair", **fixed)
-    if known.whole:
-        return _fitted(model.set_params(responsibilities_init=known.of_row), given.rows, given.weights, known.of_row)
-    labelled = known.of_row != UNKNOWN
-    some = given.some(labelled)
-    first = model.set_params(responsibilities_init=some.known.of_row)
-    _fitted(first, some.rows, some.weights, some.known.of_row)
-    model.set_params(responsibilities_init=None, warm_start=True)
-    return _fitted(model, given.rows, given.weights, known.of_row).set_params(warm_start=False)
+    model = wanted.model(len(given.classes), family, n_init=1, on_degenerate="repair", **_fixed(given))
+    known = given.labelled() if not given.whole else given.everything()
+    if known.labels is not None and isinstance(known.labels, np.ndarray):
+        model.set_params(responsibilities_init=known.labels)
+    _fitted(model, known)
+    model.set_params(responsibilities_init=None)
+    if given.whole:
+        return model
+    return _fitted(model.set_params(warm_start=True), given.everything()).set_params(warm_start=False)
 
 
-def _of_components(wanted: Wanted, model: GMM, given: Given) -> Classified:
+def _fixed(given: Given) -> dict[str, Any]:
+    """The arguments of a mixture whose components are the classes, as far as their priors are given."""
+    return {} if given.priors is None else {"fixed": ("weights",), "weights_init": given.priors}
+
+
+def _of_components(wanted: Wanted, model: GMM, given: Given, names: Names | None = None) -> Classified:
     """The classes as the components of a fitted mixture, which keeps the arguments of the classifier."""
     family: CovarianceType = model.covariance_type
-    mixture = wanted.model(model.n_components, family)._with(model._fitted()._replace(names=given.names))
-    return Classified.of_components(given.known.classes, mixture)
+    mixture = wanted.model(model.n_components, family)._with(model._fitted()._replace(names=names))
+    return Classified.of_components(given.classes, mixture)
 
 
-def _cross_validated_labels(wanted: Wanted, family: CovarianceType, given: Given) -> float:
+def _cross_validated_labels(wanted: Wanted, family: CovarianceType, given: AtHand) -> float:
     """Σ_i w_i log P(class of row i | x_i), of rows that were left out, in nats."""
-    folds, total = folds_of(given.known.of_row, wanted.seed), 0.0
+    folds, sums = folds_of(given.known.of_row, wanted.seed), 0.0
     for fold in range(folds.max() + 1):
         kept, out = given.some(folds != fold), given.some(folds == fold)
         found = _of_components(wanted, _components(wanted, family, kept), kept)
-        total += _sum(out.weights, found.log_probabilities(out.rows)[np.arange(len(out.rows)), out.known.of_row])
-    return total
+        sums += total(out.weights, found.log_probabilities(out.rows)[np.arange(len(out.rows)), out.known.of_row])
+    return sums
 
 
 def information(classified: Classified, given: Given) -> float:
     """−2 log L + p log n of classes and rows together; of a row whose class is not known, of the row."""
-    logs, of_row = classified.log_densities(given.rows), given.known.of_row
-    own = np.where(of_row == UNKNOWN, np.logaddexp.reduce(logs, axis=1), logs[np.arange(len(logs)), of_row])
-    number = _sum(given.weights, np.ones(len(own)))
-    return -2.0 * _sum(given.weights, own) + classified.n_parameters * float(np.log(number))
+    logs = classified.log_likelihood(given.of(UNKNOWN)) if not given.whole else 0.0
+    for g in np.flatnonzero(given.counts).tolist():
+        logs += classified.log_likelihood(given.of(g), g) + float(given.counts[g] * np.log(classified.priors[g]))
+    return -2.0 * logs + classified.n_parameters * float(np.log(given.weight))
 
 
 # A mixture for each class
@@ -162,66 +141,67 @@ def information(classified: Classified, given: Given) -> float:
 def _fit_apart(wanted: Wanted, given: Given) -> Found:
     candidates: list[Candidate] = []
     each: list[GMM] = []
-    for g, label in enumerate(given.known.classes.tolist()):
-        own = given.some(given.known.of_row == g)
-        model, tried = _of_class(wanted, own.rows, own.weights, label)
+    for g, label in enumerate(given.classes.tolist()):
+        model, tried = _of_class(wanted, given, g, label)
         each.append(model._with(model._fitted()._replace(names=given.names)))
         candidates += tried
     n_iter, converged = max(model.n_iter_ for model in each), all(model.converged_ for model in each)
     shares = given.shares
-    if not given.known.whole:
+    if not given.whole:
         each, shares, n_iter, converged = _with_unlabelled(wanted, given, each)
-    classified = Classified.of_mixtures(given.known.classes, each, shares)
-    return Found(classified, tuple(candidates), n_iter, converged)
+    classified = Classified.of_mixtures(given.classes, each, shares)
+    return Found(classified, tuple(candidates), n_iter, converged, given.counts)
 
 
-def _of_class(wanted: Wanted, rows: Rows, weights: Array | None, label: Any) -> tuple[GMM, list[Candidate]]:
-    """The mixture of the rows of a class, all of positive weight."""
-    sizes = [k for k in wanted.sizes if k <= len(rows)]
+def _of_class(wanted: Wanted, given: Given, g: int, label: Any) -> tuple[GMM, list[Candidate]]:
+    """The mixture of the rows of a class."""
+    own, number = given.of(g), int(given.numbers[g])
+    sizes = [k for k in wanted.sizes if k <= number]
     if not sizes:
         raise ValueError(
-            f"class {label!r} has {len(rows)} rows of positive weight, fewer than n_components={min(wanted.sizes)}"
+            f"class {label!r} has {number} rows of positive weight, fewer than n_components={min(wanted.sizes)}"
         )
     families = wanted.families
     try:
         if len(sizes) == len(families) == 1:
-            model = _fitted(wanted.model(sizes[0], families[0]), rows, weights)
+            model = _fitted(wanted.model(sizes[0], families[0]), own)
             _warn(wanted, model._fitted(), f"Class {label!r}: ")
             return model, []
         if wanted.criterion == "bic":
             arguments = {name: value for name, value in wanted.arguments.items() if name != "on_degenerate"}
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SelectionWarning)  # candidates_ has what was tried of each class
-                table = select(rows, sizes, families, sample_weight=weights, **arguments)
+                table = select(own.rows, sizes, families, sample_weight=own.weights, **arguments)
             tried = [Candidate(label, row.covariance_type, row.n_components, row.bic) for row in table.table]
             best = table.best
             if wanted.arguments["on_degenerate"] == "raise":
                 _check_degenerate(best._fitted())
             chosen = wanted.model(best.n_components, best.covariance_type)._with(best._fitted())
             return chosen, tried
+        some = given.at_hand(FOR_FOLDS).of_class(g)
         tried = [
-            Candidate(label, family, k, -_cross_validated(wanted.model(k, family), rows, weights, wanted.seed))
+            Candidate(label, family, k, -_cross_validated(wanted.model(k, family), some, wanted.seed))
             for family in families
             for k in sizes
         ]
         found = tried[best_of([(candidate, False) for candidate in tried])]
-        model = _fitted(wanted.model(found.n_components, found.covariance_type), rows, weights)
+        model = _fitted(wanted.model(found.n_components, found.covariance_type), own)
         _warn(wanted, model._fitted(), f"Class {label!r}: ")
         return model, tried
     except DegenerateError as error:
         raise DegenerateError(f"class {label!r}: {error}") from None
 
 
-def _cross_validated(model: GMM, rows: Rows, weights: Array | None, seed: int) -> float:
-    """Σ_i w_i log p(x_i), of rows that were left out; −∞ where too few rows are left for the components."""
-    folds, total = folds_of(np.zeros(len(rows), dtype=np.intp), seed), 0.0
+def _cross_validated(model: GMM, given: AtHand, seed: int) -> float:
+    """Σ_i w_i log p(x_i), of rows of a class that were left out; −∞ where too few are left for the components."""
+    folds, found = folds_of(np.zeros(len(given.rows), dtype=np.intp), seed), 0.0
     for fold in range(folds.max() + 1):
-        kept, out = folds != fold, folds == fold
-        if kept.sum() < model.n_components:
+        kept, out = given.some(folds != fold), given.some(folds == fold)
+        if len(kept.rows) < model.n_components:
             return -np.inf
-        learnt = _fitted(model.set_params(on_degenerate="repair"), rows[kept], _some(weights, kept))
-        total += _sum(_some(weights, out), learnt.score_samples(rows[out]))
-    return total
+        learnt = _fitted(model.set_params(on_degenerate="repair"), kept.everything()._replace(labels=None))
+        found += total(out.weights, learnt.score_samples(out.rows))
+    return found
 
 
 def _with_unlabelled(wanted: Wanted, given: Given, each: list[GMM]) -> tuple[list[GMM], Array, int, bool]:
@@ -232,29 +212,18 @@ def _with_unlabelled(wanted: Wanted, given: Given, each: list[GMM]) -> tuple[lis
     if wanted.arguments["prior"] is not None:
         raise ValueError("prior must be None where rows are unlabelled and each class has a mixture of its own")
     shares, last = given.shares, -np.inf
-    unknown = given.some(given.known.of_row == UNKNOWN)
-    own = [given.some(given.known.of_row == g) for g in range(len(each))]
-    whole = _sum(given.weights, np.ones(len(given.rows)))
     tol, max_iter = wanted.arguments["tol"], wanted.arguments["max_iter"]
     for iteration in range(1, max_iter + 1):
-        logs = Classified.of_mixtures(given.known.classes, each, shares).log_densities(unknown.rows)
-        likelihood = np.logaddexp.reduce(logs, axis=1)
-        parts = np.exp(logs - likelihood[:, np.newaxis])
-        if unknown.weights is not None:
-            parts *= unknown.weights[:, np.newaxis]
+        classified = Classified.of_mixtures(given.classes, each, shares)
+        found = reduce(_added, (_expected(classified, block) for block in given.blocks()))
         possible = shares > 0
-        total = _sum(unknown.weights, likelihood) + float(given.counts[possible] @ np.log(shares[possible]))
-        after = []
-        for model, some, weights in zip(each, own, parts.T, strict=True):
-            known = expectation(model, some.rows, some.weights)
-            total += known.log_likelihood * 2.0**known.exponent
-            after.append(maximisation(model, known + expectation(model, unknown.rows, weights)))
+        objective = found.log_likelihood + float(given.counts[possible] @ np.log(shares[possible]))
+        each = [maximisation(model, own) for model, own in zip(each, found.statistics, strict=True)]
         if given.priors is None:
-            shares = (given.counts + parts.sum(axis=0)) / whole
-        each = after
-        if abs(total - last) <= tol * whole:
+            shares = (given.counts + found.counts) / given.weight
+        if abs(objective - last) <= tol * given.weight:
             return each, shares, iteration, True
-        last = total
+        last = objective
     errors.warn(
         f"max_iter={max_iter} ended the iterations over unlabelled rows while the log-likelihood still changed.",
         errors.kin(ConvergenceWarning),
@@ -262,14 +231,46 @@ def _with_unlabelled(wanted: Wanted, given: Given, each: list[GMM]) -> tuple[lis
     return each, shares, max_iter, False
 
 
+class _Expected(NamedTuple):
+    """What an E-step of rows leaves: statistics of each class, or 0 of none of its rows, the log-likelihood of the rows,
+    those of a class given it, and the weight of the rows of unknown class that each class has (C,)."""
+
+    statistics: list[Any]
+    log_likelihood: float
+    counts: Array
+
+
+def _expected(classified: Classified, block: AtHand) -> _Expected:
+    unknown = block.some(block.known.of_row == UNKNOWN)
+    logs = classified.log_densities(unknown.rows) if len(unknown.rows) else np.empty((0, len(block.classes)))
+    likelihood = np.logaddexp.reduce(logs, axis=1)
+    parts = np.exp(logs - likelihood[:, np.newaxis])
+    if unknown.weights is not None:
+        parts *= unknown.weights[:, np.newaxis]
+    found, statistics = total(unknown.weights, likelihood), []
+    for g, (model, weights) in enumerate(zip(classified.each, parts.T, strict=True)):
+        own = block.of(g)
+        some = [expectation(model, own.rows, own.weights)] if len(own.rows) else []
+        found += sum(known.log_likelihood * 2.0**known.exponent for known in some)
+        some += [expectation(model, unknown.rows, weights)] if len(unknown.rows) else []
+        statistics.append(sum(some))
+    return _Expected(statistics, found, parts.sum(axis=0))
+
+
+def _added(one: _Expected, other: _Expected) -> _Expected:
+    statistics = [a + b for a, b in zip(one.statistics, other.statistics, strict=True)]
+    return _Expected(statistics, one.log_likelihood + other.log_likelihood, one.counts + other.counts)
+
+
 # A fit
 
 
-def _fitted(model: GMM, rows: Rows, weights: Array | None, labels: Labels | None = None) -> GMM:
+def _fitted(model: GMM, some: Some) -> GMM:
     """That model, fitted; it does not warn."""
     asked = request_of(model)
     last = model._learnt() if asked.warm_start else None
-    return model._with(fitting.fit(asked, rows, weights, last if isinstance(last, State) else None, labels))
+    last = last if isinstance(last, State) else None
+    return model._with(fitting.fit(asked, some.rows, some.weights, last, some.labels))
 
 
 def _warn(wanted: Wanted, state: State, where: str) -> None:
@@ -287,12 +288,3 @@ def _check_degenerate(state: State, where: str = "") -> None:
         report.check_degenerate(state.fit, state.settings, state.names)
     except DegenerateError as error:
         raise DegenerateError(f"{where}{error}") from None
-
-
-def _some(weights: Array | None, which: Mask) -> Array | None:
-    return None if weights is None else weights[which]
-
-
-def _sum(weights: Array | None, values: Array) -> float:
-    """Σ_i w_i v_i."""
-    return float(values.sum() if weights is None else weights @ values)
