@@ -25,6 +25,8 @@ def in_chunks(X: Any, y: Any, sample_weight: Any, unlabelled: Any) -> InChunks:
     names = protocol.feature_names(X)
     if is_column(y):
         X, y, names = _without_column(X, y, names)
+    if not isinstance(getattr(y, "dtype", np.dtype(object)), np.dtype):  # pandas' own, such as of texts and categories
+        y = y.astype(object)
     rows = array_of("X", X, 2)
     labels = companion("y", y, rows)
     weights = None if sample_weight is None else companion("sample_weight", sample_weight, rows)

@@ -232,8 +232,12 @@ def _with_unlabelled(wanted: Wanted, given: Given, each: list[GMM]) -> tuple[lis
 
 
 class _Expected(NamedTuple):
-    """What an E-step of rows leaves: statistics of each class, or 0 of none of its rows, the log-likelihood of the rows,
-    those of a class given it, and the weight of the rows of unknown class that each class has (C,)."""
+    """What an E-step of rows leaves.
+
+    statistics : of each class, or 0 of none of its rows
+    log_likelihood : of the rows, those of a class given it
+    counts : (C,) the weight that each class has of the rows of unknown class
+    """
 
     statistics: list[Any]
     log_likelihood: float
