@@ -11,10 +11,10 @@ import numpy as np
 from cgmm import errors, protocol
 from cgmm.classes import file, fitting
 from cgmm.classes.classified import Classified
-from cgmm.classes.fitting import Found, Wanted
+from cgmm.classes.fitting import Found
 from cgmm.classes.known import check_classes, check_priors
 from cgmm.classes.open import given_of
-from cgmm.errors import InvalidParameterError
+from cgmm.classes.wanted import Wanted
 from cgmm.gmm import GMM
 from cgmm.protocol import Estimator
 from cgmm.rows.checks import check_weights
@@ -81,7 +81,9 @@ class GMMClassifier(Estimator):
         A family, by any name that GMM takes; the best of several is chosen: for all classes together if they are the
         components of one mixture, or else for each class by itself.
     shared : bool, optional
-        Whether the classes are the components of one mixture, which needs n_components=1. Default: if that is so.
+        Whether the components of all classes are those of one mixture, whose family says what they share; with several
+        components a class, covariance_type="EEE" is mixture discriminant analysis (Hastie and Tibshirani 1996).
+        Default: if n_components is 1.
     criterion : {"bic", "cv"}, default="bic"
         By which a number or a family is chosen. "cv": five-fold cross-validation, of the probability of the right class
         where the classes are the components of one mixture, and of the density of the class's rows where not.
@@ -278,11 +280,6 @@ class GMMClassifier(Estimator):
         """The arguments, checked."""
         sizes = check_counts("n_components", self.n_components)
         shared = sizes == [1] if self.shared is None else check_flag("shared", self.shared)
-        if shared and sizes != [1]:
-            raise InvalidParameterError(
-                f"shared=True makes each class one component, and n_components is {self.n_components!r}: give "
-                "n_components=1, or shared=False for a mixture of each class"
-            )
         families = check_families("covariance_type", self.covariance_type)
         seed = check_seed(self.random_state)
         arguments = {name: getattr(self, name) for name in HANDED_ON} | {"random_state": seed}

@@ -108,8 +108,8 @@ class Blocks:
         self.X, self.weights, self.labels = X, weights, labels
 
     def blocks(self):
-        for start in range(0, len(self.X), 700):
-            part = slice(start, start + 700)
+        for start in range(0, len(self.X), 250):
+            part = slice(start, start + 250)
             weights = None if self.weights is None else self.weights[part]
             yield self.X[part], weights, *([] if self.labels is None else [self.labels[part]])
 
@@ -122,7 +122,7 @@ def sources(X, y, weights, folder):
     frame.to_csv(folder / "rows.csv", index=False)
     np.save(folder / "rows.npy", X)
     codes = np.unique(y, return_inverse=True)[1]
-    chunked = dask.from_array(weights, chunks=900)
+    chunked = dask.from_array(weights, chunks=300)
     return {
         "blocks": (Blocks(X, weights), y, None),
         "blocks of three": (Blocks(X, weights, y), None, None),
@@ -131,17 +131,26 @@ def sources(X, y, weights, folder):
         "a frame": (frame, "kind", weights),
         "text": (table(folder / "rows.csv"), "kind", None),
         "npy": (folder / "rows.npy", y, None),
-        "Dask": (dask.from_array(X, chunks=(1000, 2)), dask.from_array(y, chunks=700), chunked),
-        "a Dask frame": (frames.from_pandas(frame, npartitions=3), "kind", None),
+        "Dask": (dask.from_array(X, chunks=(300, 2)), dask.from_array(y, chunks=200), chunked),
+        "a Dask frame": (frames.from_pandas(frame, npartitions=2), "kind", None),
     }
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
-@pytest.mark.parametrize("arguments", [{}, {"n_components": [1, 2]}, {"covariance_type": ["EEE", "VVE"]}])
+@pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning")  # of subclasses that are equal
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"n_components": [1, 2], "n_init": 1},
+        {"covariance_type": ["EEE", "VVE"]},
+        {"n_components": 2, "covariance_type": "EEE", "shared": True, "n_init": 1, "tol": 1e-2},
+    ],
+)
 def test_classes_are_learnt_of_rows_anywhere(arguments, tmp_path):
     """Statistics add up in another order, if at all."""
-    X, y = clouds(1800)
-    X, weights = X[:, :2], np.random.default_rng(0).integers(0, 3, size=1800).astype(float)
+    X, y = clouds(600)
+    X, weights = X[:, :2], np.random.default_rng(0).integers(0, 3, size=600).astype(float)
     plain, weighted = (GMMClassifier(random_state=0, **arguments).fit(X, y, w) for w in (None, weights))
     for name, (rows, labels, w) in sources(X, y, weights, tmp_path).items():
         brings = w is not None or isinstance(rows, Blocks)
@@ -159,13 +168,13 @@ def rows_have_names(rows):
 
 @pytest.mark.parametrize("n_components", [1, 2])
 def test_rows_without_a_label_count_wherever_they_are(n_components):
-    X, y = clouds(1500)
+    X, y = clouds(600)
     some, arguments = split(X, y), {"unlabelled": "?", "random_state": 0, "tol": 1e-3}
     model = GMMClassifier(n_components, **arguments).fit(X, some)
     blocks = GMMClassifier(n_components, **arguments).fit(Blocks(X, None, some), None)
     assert_allclose(blocks.predict_proba(X), model.predict_proba(X), rtol=1e-6, atol=1e-9)
     dask = pytest.importorskip("dask.array")
-    chunks = dask.from_array(X, chunks=(500, 3)), dask.from_array(some, chunks=500)
+    chunks = dask.from_array(X, chunks=(300, 3)), dask.from_array(some, chunks=300)
     if n_components > 1:
         with pytest.raises(ValueError, match="need X in memory or in blocks"):
             GMMClassifier(n_components, **arguments).fit(*chunks)
@@ -248,7 +257,14 @@ def test_names_are_those_of_the_features():
 
 
 @pytest.mark.parametrize("kind", [str, object, np.int64, bool])
-@pytest.mark.parametrize("arguments", [{}, {"n_components": [1, 2], "covariance_type": ["full", "EEE"]}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"n_components": [1, 2], "covariance_type": ["full", "EEE"]},
+        {"n_components": 2, "covariance_type": "EEE", "shared": True},
+    ],
+)
 def test_files_predict_the_same_bits(tmp_path, arguments, kind):
     import pandas as pd
 
@@ -287,6 +303,7 @@ def test_damaged_files_are_refused(tmp_path):
         ({"priors": np.ones(3)}, "priors"),
         ({"classes": np.array(["b", "a", "c"])}, "ascend"),
         ({"classes": np.array(["a", "b"])}, "classes"),
+        ({"header": np.array(json.dumps(header | {"components": [2, 2, 0]}))}, "components"),
         ({"weights_0": np.array([0.7, 0.7])}, "weights"),
         ({"header": np.array(json.dumps(header | {"covariance_types": []}))}, "no mixture"),
         ({"header": np.array(json.dumps(header | {"candidates": [[7, "full", 1, 0.0]]}))}, "class"),
@@ -336,7 +353,6 @@ def test_mixtures_that_are_there_become_a_classifier():
     [
         ({"n_components": 0}, None, "at least 1"),
         ({"n_components": "bic"}, None, "integer"),
-        ({"n_components": 2, "shared": True}, None, "shared=True makes each class one component"),
         ({"shared": "yes"}, None, "True or False"),
         ({"covariance_type": "round"}, None, "covariance_type must be one of"),
         ({"covariance_type": []}, None, "at least one"),

@@ -9,45 +9,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cgmm import errors
+from cgmm.classes import subclasses
 from cgmm.classes.choosing import Candidate, best_of, folds_of
 from cgmm.classes.classified import Classified
-from cgmm.classes.given import AtHand, Given, Some, total
+from cgmm.classes.given import AtHand, Given, total
 from cgmm.classes.known import UNKNOWN
-from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, SelectionWarning
-from cgmm.fit import fitting, report
-from cgmm.fit.request import request_of
-from cgmm.fit.state import State
-from cgmm.gmm import GMM
+from cgmm.classes.subclasses import owners_of
+from cgmm.classes.wanted import Wanted, check_degenerate, fitted, warn_of
+from cgmm.errors import ConvergenceWarning, DegenerateError, SelectionWarning
 from cgmm.selection import select
 from cgmm.steps import expectation, maximisation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
+    from cgmm.gmm import GMM
     from cgmm.types import Array, CovarianceType, Names
 
 FOR_FOLDS = "for criterion='cv', whose folds are drawn from all rows: criterion='bic' chooses of rows from anywhere"
 COMPONENTS = "Component c is the class classes_[c]. "
-
-
-class Wanted(NamedTuple):
-    """What a classifier's arguments ask for, checked.
-
-    shared : whether the classes are the components of one mixture
-    sizes : numbers of components of a class;  families : names;  of several that of the best criterion is chosen
-    criterion : "bic" or "cv";  seed : of all that is drawn
-    arguments : of each GMM, with the seed as random_state
-    """
-
-    shared: bool
-    sizes: Sequence[int]
-    families: Sequence[CovarianceType]
-    criterion: str
-    seed: int
-    arguments: Mapping[str, Any]
-
-    def model(self, k: int, family: CovarianceType, **others: Any) -> GMM:
-        return GMM(k, covariance_type=family, **{**self.arguments, **others})
+SUBCLASSES = "Component c is of the class component_classes_[c], which has {} of them. "
 
 
 class Found(NamedTuple):
@@ -61,6 +40,18 @@ class Found(NamedTuple):
     counts: Array | None = None
 
 
+def sizes_for(wanted: Wanted, given: Given, g: int) -> list[int]:
+    """The numbers of components that are wanted and that the rows of a class allow; ValueError if none is."""
+    number = int(given.numbers[g])
+    sizes = [k for k in wanted.sizes if k <= number]
+    if not sizes:
+        label = given.classes.tolist()[g]
+        raise ValueError(
+            f"class {label!r} has {number} rows of positive weight, fewer than n_components={min(wanted.sizes)}"
+        )
+    return sizes
+
+
 def fit(wanted: Wanted, given: Given) -> Found:
     """The classes that are described best."""
     return _fit_shared(wanted, given) if wanted.shared else _fit_apart(wanted, given)
@@ -70,26 +61,34 @@ def fit(wanted: Wanted, given: Given) -> Found:
 
 
 def _fit_shared(wanted: Wanted, given: Given) -> Found:
-    models = [_components(wanted, family, given) for family in wanted.families]
-    tried = [_tried(wanted, model, given) for model in models] if len(models) > 1 else []
-    best = models[best_of(tried)] if tried else models[0]
-    state = best._fitted()
+    sizes = sizes_for(wanted, given, int(given.numbers.argmin()))
+    models = [(k, _of_all(wanted, family, k, given)) for family in wanted.families for k in sizes]
+    tried = [_tried(wanted, k, model, given) for k, model in models] if len(models) > 1 else []
+    k, best = models[best_of(tried)] if tried else models[0]
+    state, told = best._fitted(), COMPONENTS if k == 1 else SUBCLASSES.format(k)
     if wanted.arguments["on_degenerate"] == "raise":
-        _check_degenerate(state, COMPONENTS)
-    _warn(wanted, state, COMPONENTS)
+        check_degenerate(state, told)
+    warn_of(wanted, state, told)
     candidates = tuple(candidate for candidate, _ in tried)
     classified = _of_components(wanted, best, given, given.names)
     return Found(classified, candidates, state.n_iter, state.fit.converged, given.counts)
 
 
-def _tried(wanted: Wanted, model: GMM, given: Given) -> tuple[Candidate, bool]:
+def _tried(wanted: Wanted, k: int, model: GMM, given: Given) -> tuple[Candidate, bool]:
     """A mixture as a candidate, and whether it is degenerate."""
     family: CovarianceType = model.covariance_type
     if wanted.criterion == "bic":
         value = information(_of_components(wanted, model, given), given)
     else:
-        value = -_cross_validated_labels(wanted, family, given.at_hand(FOR_FOLDS))
-    return Candidate(None, family, 1, value), bool(model._fitted().fit.degenerate)
+        value = -_cross_validated_labels(wanted, family, k, given.at_hand(FOR_FOLDS))
+    return Candidate(None, family, k, value), bool(model._fitted().fit.degenerate)
+
+
+def _of_all(wanted: Wanted, family: CovarianceType, k: int, given: Given) -> GMM:
+    """A mixture of that family of all classes, of k components each."""
+    if k == 1:
+        return _components(wanted, family, given)
+    return subclasses.fitted_to(wanted, family, k, given)
 
 
 def _components(wanted: Wanted, family: CovarianceType, given: Given) -> GMM:
@@ -98,11 +97,11 @@ def _components(wanted: Wanted, family: CovarianceType, given: Given) -> GMM:
     known = given.labelled() if not given.whole else given.everything()
     if known.labels is not None and isinstance(known.labels, np.ndarray):
         model.set_params(responsibilities_init=known.labels)
-    _fitted(model, known)
+    fitted(model, known)
     model.set_params(responsibilities_init=None)
     if given.whole:
         return model
-    return _fitted(model.set_params(warm_start=True), given.everything()).set_params(warm_start=False)
+    return fitted(model.set_params(warm_start=True), given.everything()).set_params(warm_start=False)
 
 
 def _fixed(given: Given) -> dict[str, Any]:
@@ -114,15 +113,15 @@ def _of_components(wanted: Wanted, model: GMM, given: Given, names: Names | None
     """The classes as the components of a fitted mixture, which keeps the arguments of the classifier."""
     family: CovarianceType = model.covariance_type
     mixture = wanted.model(model.n_components, family)._with(model._fitted()._replace(names=names))
-    return Classified.of_components(given.classes, mixture)
+    return Classified.of_components(given.classes, mixture, owners=owners_of(given, model.n_components))
 
 
-def _cross_validated_labels(wanted: Wanted, family: CovarianceType, given: AtHand) -> float:
+def _cross_validated_labels(wanted: Wanted, family: CovarianceType, k: int, given: AtHand) -> float:
     """Σ_i w_i log P(class of row i | x_i), of rows that were left out, in nats."""
     folds, sums = folds_of(given.known.of_row, wanted.seed), 0.0
     for fold in range(folds.max() + 1):
         kept, out = given.some(folds != fold), given.some(folds == fold)
-        found = _of_components(wanted, _components(wanted, family, kept), kept)
+        found = _of_components(wanted, _of_all(wanted, family, k, kept), kept)
         sums += total(out.weights, found.log_probabilities(out.rows)[np.arange(len(out.rows)), out.known.of_row])
     return sums
 
@@ -155,17 +154,11 @@ def _fit_apart(wanted: Wanted, given: Given) -> Found:
 
 def _of_class(wanted: Wanted, given: Given, g: int, label: Any) -> tuple[GMM, list[Candidate]]:
     """The mixture of the rows of a class."""
-    own, number = given.of(g), int(given.numbers[g])
-    sizes = [k for k in wanted.sizes if k <= number]
-    if not sizes:
-        raise ValueError(
-            f"class {label!r} has {number} rows of positive weight, fewer than n_components={min(wanted.sizes)}"
-        )
-    families = wanted.families
+    own, sizes, families = given.of(g), sizes_for(wanted, given, g), wanted.families
     try:
         if len(sizes) == len(families) == 1:
-            model = _fitted(wanted.model(sizes[0], families[0]), own)
-            _warn(wanted, model._fitted(), f"Class {label!r}: ")
+            model = fitted(wanted.model(sizes[0], families[0]), own)
+            warn_of(wanted, model._fitted(), f"Class {label!r}: ")
             return model, []
         if wanted.criterion == "bic":
             arguments = {name: value for name, value in wanted.arguments.items() if name != "on_degenerate"}
@@ -175,7 +168,7 @@ def _of_class(wanted: Wanted, given: Given, g: int, label: Any) -> tuple[GMM, li
             tried = [Candidate(label, row.covariance_type, row.n_components, row.bic) for row in table.table]
             best = table.best
             if wanted.arguments["on_degenerate"] == "raise":
-                _check_degenerate(best._fitted())
+                check_degenerate(best._fitted())
             chosen = wanted.model(best.n_components, best.covariance_type)._with(best._fitted())
             return chosen, tried
         some = given.at_hand(FOR_FOLDS).of_class(g)
@@ -185,8 +178,8 @@ def _of_class(wanted: Wanted, given: Given, g: int, label: Any) -> tuple[GMM, li
             for k in sizes
         ]
         found = tried[best_of([(candidate, False) for candidate in tried])]
-        model = _fitted(wanted.model(found.n_components, found.covariance_type), own)
-        _warn(wanted, model._fitted(), f"Class {label!r}: ")
+        model = fitted(wanted.model(found.n_components, found.covariance_type), own)
+        warn_of(wanted, model._fitted(), f"Class {label!r}: ")
         return model, tried
     except DegenerateError as error:
         raise DegenerateError(f"class {label!r}: {error}") from None
@@ -199,7 +192,7 @@ def _cross_validated(model: GMM, given: AtHand, seed: int) -> float:
         kept, out = given.some(folds != fold), given.some(folds == fold)
         if len(kept.rows) < model.n_components:
             return -np.inf
-        learnt = _fitted(model.set_params(on_degenerate="repair"), kept.everything()._replace(labels=None))
+        learnt = fitted(model.set_params(on_degenerate="repair"), kept.everything()._replace(labels=None))
         found += total(out.weights, learnt.score_samples(out.rows))
     return found
 
@@ -264,31 +257,3 @@ def _expected(classified: Classified, block: AtHand) -> _Expected:
 def _added(one: _Expected, other: _Expected) -> _Expected:
     statistics = [a + b for a, b in zip(one.statistics, other.statistics, strict=True)]
     return _Expected(statistics, one.log_likelihood + other.log_likelihood, one.counts + other.counts)
-
-
-# A fit
-
-
-def _fitted(model: GMM, some: Some) -> GMM:
-    """That model, fitted; it does not warn."""
-    asked = request_of(model)
-    last = model._learnt() if asked.warm_start else None
-    last = last if isinstance(last, State) else None
-    return model._with(fitting.fit(asked, some.rows, some.weights, last, some.labels))
-
-
-def _warn(wanted: Wanted, state: State, where: str) -> None:
-    """Of what a fit has to say; where : begins what is said."""
-    assert state.settings is not None  # it was fitted
-    for text, category in report.faults(state.fit, state.settings, state.names):
-        if category is not DegenerateWarning or wanted.arguments["on_degenerate"] == "warn":
-            errors.warn(f"{where}{text}", category)
-
-
-def _check_degenerate(state: State, where: str = "") -> None:
-    """DegenerateError of what is degenerate in a fit; where : begins what is said."""
-    assert state.settings is not None  # it was fitted
-    try:
-        report.check_degenerate(state.fit, state.settings, state.names)
-    except DegenerateError as error:
-        raise DegenerateError(f"{where}{error}") from None

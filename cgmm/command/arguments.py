@@ -140,7 +140,7 @@ def parser() -> ArgumentParser:
     classify.add_argument(
         "--shared",
         action=BooleanOptionalAction,
-        help="whether classes are the components of one mixture (default: if -k is 1)",
+        help="whether the family says what the components of all classes share (default: if -k is 1)",
     )
     classify.add_argument(
         "--criterion", choices=CHOICES, default="bic", help="of several the smallest wins, or cross-validation's best"
