@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
 
 import numpy as np
@@ -10,13 +11,13 @@ import numpy as np
 from cgmm import errors, protocol
 from cgmm.classes import file, fitting
 from cgmm.classes.classified import Classified
-from cgmm.classes.fitting import Found, Given, Wanted
-from cgmm.classes.known import check_classes, check_priors, known_classes
-from cgmm.config import threads
-from cgmm.errors import InvalidParameterError
+from cgmm.classes.fitting import Found
+from cgmm.classes.known import check_classes, check_priors
+from cgmm.classes.open import given_of
+from cgmm.classes.wanted import Wanted
 from cgmm.gmm import GMM
 from cgmm.protocol import Estimator
-from cgmm.rows.checks import check_observed, check_weights
+from cgmm.rows.checks import check_weights
 from cgmm.selection import check_families
 from cgmm.validation import (
     check_choice,
@@ -25,7 +26,6 @@ from cgmm.validation import (
     check_missing,
     check_real,
     check_seed,
-    check_threads,
 )
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
         Init,
         Mask,
         Missing,
+        NamedPrior,
         Names,
         OnDegenerate,
         Seed,
@@ -80,7 +81,9 @@ class GMMClassifier(Estimator):
         A family, by any name that GMM takes; the best of several is chosen: for all classes together if they are the
         components of one mixture, or else for each class by itself.
     shared : bool, optional
-        Whether the classes are the components of one mixture, which needs n_components=1. Default: if that is so.
+        Whether the components of all classes are those of one mixture, whose family says what they share; with several
+        components a class, covariance_type="EEE" is mixture discriminant analysis (Hastie and Tibshirani 1996).
+        Default: if n_components is 1.
     criterion : {"bic", "cv"}, default="bic"
         By which a number or a family is chosen. "cv": five-fold cross-validation, of the probability of the right class
         where the classes are the components of one mixture, and of the density of the class's rows where not.
@@ -151,7 +154,7 @@ class GMMClassifier(Estimator):
         n_init: Starts = 3,
         init_params: Init = "kmeans",
         random_state: Seed = None,
-        prior: Prior | Literal["default"] | None = None,
+        prior: Prior | NamedPrior | None = None,
         on_degenerate: OnDegenerate = "warn",
         missing: Missing = "error",
         n_threads: int | None = None,
@@ -244,11 +247,14 @@ class GMMClassifier(Estimator):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Rows in memory, or of a mapped file; for others see ``from_mixtures``.
-        y : array-like of shape (n,)
-            The class of each row: labels of any type that can be sorted.
+            Rows, as ``GMM.fit`` takes them: in memory, or in files, blocks or a Dask collection. Those that are not in
+            memory are read in each iteration, and by each class that has a mixture of its own.
+        y : array-like of shape (n,), or int or str
+            The class of each row: labels of any type that can be sorted; Dask's beside rows of Dask. Or the index or
+            name of the column of X that holds them, which is then no feature. None: X comes in blocks that bring
+            them, (rows, weights or None, labels).
         sample_weight : array-like of shape (n,), optional
-            Non-negative row weights: weight 2 is the row twice.
+            Non-negative row weights: weight 2 is the row twice. Blocks bring their own.
 
         Returns
         -------
@@ -273,26 +279,15 @@ class GMMClassifier(Estimator):
         >>> model.classes_.tolist(), model.predict([[2.0]]).tolist()
         (['high', 'low'], ['low'])
         """
-        wanted, gaps = self._wanted(), check_missing(self.missing)
-        if y is None:
-            check_classes(y, 0)
-        names = protocol.feature_names(X)
-        rows, _ = check_observed(X, None, threads(check_threads(self.n_threads)), gaps)
-        weights = check_weights(sample_weight, len(rows))
-        known = known_classes(y, len(rows), weights, self.unlabelled)
-        given = Given(rows, weights, known, check_priors(self.priors, known.classes), names)
-        self._found = fitting.fit(wanted, given if weights is None or weights.all() else given.some(weights > 0))
+        wanted = self._wanted()
+        given = given_of(X, y, sample_weight, self.unlabelled, check_missing(self.missing), self.n_threads)
+        self._found = fitting.fit(wanted, replace(given, priors=check_priors(self.priors, given.classes)))
         return self
 
     def _wanted(self) -> Wanted:
         """The arguments, checked."""
         sizes = check_counts("n_components", self.n_components)
         shared = sizes == [1] if self.shared is None else check_flag("shared", self.shared)
-        if shared and sizes != [1]:
-            raise InvalidParameterError(
-                f"shared=True makes each class one component, and n_components is {self.n_components!r}: give "
-                "n_components=1, or shared=False for a mixture of each class"
-            )
         families = check_families("covariance_type", self.covariance_type)
         seed = check_seed(self.random_state)
         arguments = {name: getattr(self, name) for name in HANDED_ON} | {"random_state": seed}

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         FixedParameters,
         Init,
         Missing,
+        NamedPrior,
         Names,
         NoiseComponent,
         OnDegenerate,
@@ -93,8 +94,9 @@ class GMM(Distribution["GMM"], Learner):
     fixed : collection of {"weights", "means", "covariances"}, or a mapping of these to masks (k,), default=()
         Those, or those of the components that a mask marks, stay at their ``*_init`` (with warm_start, at the last
         fit's) while the rest learns.
-    prior : None, "default" or Prior, default=None
-        A conjugate prior on the parameters, whose maximum a posteriori is then found: see cgmm.Prior.
+    prior : None, "default", "mclust" or Prior, default=None
+        A conjugate prior on the parameters, whose maximum a posteriori is then found: see cgmm.Prior. "mclust" is
+        ``Prior(formulas="mclust")``, and "default" is ``Prior()``.
     on_degenerate : {"warn", "repair", "raise"}, default="warn"
         A component that cannot be estimated is repaired (docs/degenerate.md) with a DegenerateWarning, or silently; or
         DegenerateError is raised and the estimator left as it was.
@@ -195,7 +197,7 @@ class GMM(Distribution["GMM"], Learner):
         verbose_interval: int = 10,
         responsibilities_init: ArrayLike | None = None,
         fixed: FixedParameters = (),
-        prior: Prior | Literal["default"] | None = None,
+        prior: Prior | NamedPrior | None = None,
         on_degenerate: OnDegenerate = "warn",
         missing: Missing = "error",
         n_threads: int | None = None,

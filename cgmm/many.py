@@ -23,7 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from cgmm.mixture.prior import Prior
-    from cgmm.types import ArrayLike, CovarianceType, FixedParameters, Init, Missing, OnDegenerate, Seed, Starts, Stop
+    from cgmm.types import (
+        ArrayLike,
+        CovarianceType,
+        FixedParameters,
+        Init,
+        Missing,
+        NamedPrior,
+        OnDegenerate,
+        Seed,
+        Starts,
+        Stop,
+    )
 
 ON_ERROR = {name: name for name in ("raise", "skip")}
 # Arguments of a model that belong to one fit: what watches or keeps it, goes on from it, or is of its rows.
@@ -54,7 +65,7 @@ def fit_many(
     precisions_init: ArrayLike | None = None,
     random_state: Seed | Sequence[int] = None,
     fixed: FixedParameters = (),
-    prior: Prior | Literal["default"] | None = None,
+    prior: Prior | NamedPrior | None = None,
     on_degenerate: OnDegenerate = "warn",
     missing: Missing = "error",
     n_threads: int | None = None,
@@ -102,7 +113,7 @@ def fit_many(
     precisions_init: ArrayLike | None = None,
     random_state: Seed | Sequence[int] = None,
     fixed: FixedParameters = (),
-    prior: Prior | Literal["default"] | None = None,
+    prior: Prior | NamedPrior | None = None,
     on_degenerate: OnDegenerate = "warn",
     missing: Missing = "error",
     n_threads: int | None = None,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         CovarianceType,
         Init,
         Missing,
+        NamedPrior,
         Names,
         NoiseComponent,
         Partition,
@@ -87,7 +88,7 @@ def select(
     accelerate: bool = False,
     reg_covar: float | Literal["relative"] = "relative",
     init_params: Init = "kmeans",
-    prior: Prior | Literal["default"] | None = None,
+    prior: Prior | NamedPrior | None = None,
     missing: Missing = "error",
     noise_component: NoiseComponent = None,
     n_threads: int | None = None,
@@ -178,7 +179,7 @@ def select(
     prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator(), labels, error_covariances)
     _check_labels(prepared.data, sizes)
     check_enough_rows(prepared.data.n, prepared.data.counted, sizes[0], "n_components")
-    plan = _planned(sizes, families, prepared)
+    plan = _planned(sizes, families, prepared, asked.prior)
     for note in plan.refused:
         warn(note, SelectionWarning)
     shared, table = _Shared(), []
@@ -209,8 +210,9 @@ def select(
     return Selection(tuple(table), criterion, winner, best, tuple(edge + plan.refused + plan.spared))
 
 
-def _planned(sizes: list[int], families: list[CovarianceType], prepared: fitting.Prepared) -> Plan:
-    """What is compared of these sizes and families (none: all that the rows can bear)."""
+def _planned(sizes: list[int], families: list[CovarianceType], prepared: fitting.Prepared, prior: Prior | None) -> Plan:
+    """What is compared of these sizes and families (none: all that the rows can bear, and for which there is such a
+    prior)."""
     n, d = prepared.data.counted, prepared.data.d
     refused = []
     beyond = [k for k in sizes if k > n]
@@ -222,6 +224,10 @@ def _planned(sizes: list[int], families: list[CovarianceType], prepared: fitting
     if families:
         return Plan(dict.fromkeys(_of_one_feature(families) if d == 1 else families, sizes), refused, [])
     first, *others = OF_ONE_FEATURE if d == 1 else COMPARED
+    without = [family for family in others if prior is not None and not prior.suits(FAMILIES[family])]
+    if without:
+        refused.append(f"{report.listed(without)} are left out: mclust has no prior for them.")
+    others = [family for family in others if family not in without]
     borne = {family: [k for k in sizes if _is_borne(family, k, n, d)] for family in others}
     spared = len(others) * len(sizes) - sum(map(len, borne.values()))
     notes = [

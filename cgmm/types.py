@@ -28,6 +28,7 @@ Parameter: TypeAlias = Literal["weights", "means", "covariances"]
 FixedParameters: TypeAlias = Collection[Parameter] | Mapping[Parameter, ArrayLike]
 OnDegenerate: TypeAlias = Literal["warn", "repair", "raise"]
 Concentration: TypeAlias = Literal["dirichlet_process", "dirichlet_distribution"]  # of weights
+NamedPrior: TypeAlias = Literal["default", "mclust"]
 Missing: TypeAlias = Literal["error", "marginal"]
 Stop: TypeAlias = Literal["change", "distance"]
 NoiseComponent: TypeAlias = Literal["uniform"] | float | None

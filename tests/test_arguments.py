@@ -59,7 +59,7 @@ BAD_SETTINGS = {
         (3, TypeError, "collection of names"),
         (None, TypeError, "collection of names"),
     ],
-    "prior": [(value, ValueError, "None, 'default' or a cgmm.Prior") for value in ("mclust", 1, {})],
+    "prior": [(value, ValueError, "None, 'default', 'mclust' or a cgmm.Prior") for value in ("R", 1, {})],
     "on_degenerate": NOT_CHOICES,
     "missing": NOT_CHOICES,
     "responsibilities_init": [

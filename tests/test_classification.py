@@ -116,6 +116,38 @@ def test_unlabelled_rows_are_shared_out_by_em(n_components, priors):
     assert objective(model, X, of_row, weights) > objective(labelled, X, of_row, weights)
 
 
+@pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning")  # of subclasses that are equal
+@pytest.mark.parametrize("unlabelled", [None, "?"])
+@pytest.mark.parametrize("priors", [None, [0.2, 0.3, 0.5]])
+def test_subclasses_with_one_covariance_are_where_em_goes_nowhere(unlabelled, priors):
+    """Mixture discriminant analysis, for 2 components a class; the covariance is the weighted mean of those of all."""
+    X, y = clouds(600)
+    some, weights = split(X, y) if unlabelled else y, np.random.default_rng(2).uniform(0.5, 2, size=600)
+    arguments = {"reg_covar": 0.0, "tol": 1e-10, "random_state": 0, "priors": priors, "unlabelled": unlabelled}
+    model = GMMClassifier(2, "EEE", True, **arguments).fit(X, some, weights)
+    assert model.converged_ and model.component_classes_.tolist() == ["a", "a", "b", "b", "c", "c"]
+    whole, owners = model.mixture_, np.repeat([0, 1, 2], 2)
+    of_row = np.where(some == "?", -1, np.searchsorted(model.classes_, np.where(some == "?", "a", some)))
+    now = whole.weights_, whole.means_, whole.covariances_
+    after = textbook_classes.step(X, of_row, owners, *now, weights, None if priors is None else np.asarray(priors))
+    parts = textbook_classes.step(X, of_row, owners, *now, weights)[0]
+    pooled = np.einsum("k,kij->ij", parts, after[2])
+    for mine, theirs in zip(now, (*after[:2], np.tile(pooled, (6, 1, 1))), strict=True):
+        assert_allclose(mine, theirs, rtol=2e-4, atol=2e-4)  # what EM leaves where a step gains less than 1e-10 a row
+    bounds = whole.lower_bounds_
+    assert np.all(np.diff(bounds) >= -1e-12 * np.abs(bounds[1:]))
+    assert_allclose(bounds[-1], objective(model, X, of_row, weights) / weights.sum(), atol=1e-8)
+
+
+def test_subclasses_that_share_nothing_are_mixtures_of_each_class():
+    X, y = clouds(600)
+    shared, apart = (GMMClassifier(2, "VVV", own, tol=1e-10, random_state=0).fit(X, y) for own in (True, False))
+    assert_allclose(shared.predict_proba(X), apart.predict_proba(X), atol=1e-4)
+    assert shared.bic(X) == pytest.approx(apart.bic(X), abs=1e-3)
+    with pytest.raises(ValueError, match="priors must be positive where shared=True and classes have several"):
+        GMMClassifier(2, shared=True, priors=[0.5, 0.5, 0.0]).fit(X, y)
+
+
 def objective(model, X, of_row, weights):
     logs = model.decision_log_density(X)
     own = np.where(of_row < 0, np.logaddexp.reduce(logs, axis=1), logs[np.arange(len(X)), of_row])

@@ -9,6 +9,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from cgmm import GMM, ConvergenceWarning, DegenerateError, DegenerateWarning, GMMClassifier, NotFittedError
+from cgmm.tables import table
 from clouds import clouds, split
 
 
@@ -99,16 +100,110 @@ def test_rows_in_blocks_in_files_and_of_dask(n_components, tmp_path):
 
 
 class Blocks:
-    """Rows that come in blocks, each time anew."""
+    """Rows that come in blocks, each time anew, perhaps with what goes with them."""
 
     names, mapped = None, False
 
-    def __init__(self, X):
-        self.X = X
+    def __init__(self, X, weights=None, labels=None):
+        self.X, self.weights, self.labels = X, weights, labels
 
     def blocks(self):
-        for start in range(0, len(self.X), 700):
-            yield self.X[start : start + 700], None
+        for start in range(0, len(self.X), 250):
+            part = slice(start, start + 250)
+            weights = None if self.weights is None else self.weights[part]
+            yield self.X[part], weights, *([] if self.labels is None else [self.labels[part]])
+
+
+def sources(X, y, weights, folder):
+    """The same rows and labels from anywhere: X, y and sample_weight of a fit, and whether the rows have names."""
+    dask = pytest.importorskip("dask.array")
+    frames, parts = pytest.importorskip("dask.dataframe"), pytest.importorskip("pandas")
+    frame = parts.DataFrame(X, columns=["u", "v"]).assign(kind=y)[["u", "kind", "v"]]
+    frame.to_csv(folder / "rows.csv", index=False)
+    np.save(folder / "rows.npy", X)
+    codes = np.unique(y, return_inverse=True)[1]
+    chunked = dask.from_array(weights, chunks=300)
+    return {
+        "blocks": (Blocks(X, weights), y, None),
+        "blocks of three": (Blocks(X, weights, y), None, None),
+        "a column of blocks": (Blocks(np.column_stack([codes, X]), weights), 0, None),
+        "a column of an array": (np.column_stack([X, codes]), -1, weights),
+        "a frame": (frame, "kind", weights),
+        "text": (table(folder / "rows.csv"), "kind", None),
+        "npy": (folder / "rows.npy", y, None),
+        "Dask": (dask.from_array(X, chunks=(300, 2)), dask.from_array(y, chunks=200), chunked),
+        "a Dask frame": (frames.from_pandas(frame, npartitions=2), "kind", None),
+    }
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+@pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning")  # of subclasses that are equal
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"n_components": [1, 2], "n_init": 1},
+        {"covariance_type": ["EEE", "VVE"]},
+        {"n_components": 2, "covariance_type": "EEE", "shared": True, "n_init": 1, "tol": 1e-2},
+    ],
+)
+def test_classes_are_learnt_of_rows_anywhere(arguments, tmp_path):
+    """Statistics add up in another order, if at all."""
+    X, y = clouds(600)
+    X, weights = X[:, :2], np.random.default_rng(0).integers(0, 3, size=600).astype(float)
+    plain, weighted = (GMMClassifier(random_state=0, **arguments).fit(X, y, w) for w in (None, weights))
+    for name, (rows, labels, w) in sources(X, y, weights, tmp_path).items():
+        brings = w is not None or isinstance(rows, Blocks)
+        model = GMMClassifier(random_state=0, **arguments).fit(rows, labels, w)
+        same = weighted if brings else plain
+        assert_allclose(model.predict_proba(X), same.predict_proba(X), rtol=1e-8, atol=1e-12, err_msg=name)
+        assert [c[1:3] for c in model.candidates_] == [c[1:3] for c in same.candidates_]
+        assert_allclose([c.value for c in model.candidates_], [c.value for c in same.candidates_], rtol=1e-10)
+        assert list(getattr(model, "feature_names_in_", [])) == (["u", "v"] if rows_have_names(rows) else [])
+
+
+def rows_have_names(rows):
+    return hasattr(rows, "columns") or hasattr(rows, "path")
+
+
+@pytest.mark.parametrize("n_components", [1, 2])
+def test_rows_without_a_label_count_wherever_they_are(n_components):
+    X, y = clouds(600)
+    some, arguments = split(X, y), {"unlabelled": "?", "random_state": 0, "tol": 1e-3}
+    model = GMMClassifier(n_components, **arguments).fit(X, some)
+    blocks = GMMClassifier(n_components, **arguments).fit(Blocks(X, None, some), None)
+    assert_allclose(blocks.predict_proba(X), model.predict_proba(X), rtol=1e-6, atol=1e-9)
+    dask = pytest.importorskip("dask.array")
+    chunks = dask.from_array(X, chunks=(300, 3)), dask.from_array(some, chunks=300)
+    if n_components > 1:
+        with pytest.raises(ValueError, match="need X in memory or in blocks"):
+            GMMClassifier(n_components, **arguments).fit(*chunks)
+        return
+    found = GMMClassifier(n_components, **arguments).fit(*chunks)
+    assert_allclose(found.predict_proba(X), model.predict_proba(X), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "rows, y, weights, told",
+    [
+        (lambda X: Blocks(X), np.zeros(3), None, "X and y must have as many rows, but have 30 and 3"),
+        (lambda X: Blocks(X), None, None, "block 0: it brings no labels, and y is None"),
+        (lambda X: Blocks(X), "kind", None, "y='kind' must name one column of X, which has no names"),
+        (lambda X: Blocks(X), 7, None, "y=7 must be the index of a column of X, which has 3"),
+        (lambda X: Blocks(X), np.zeros(30), np.ones(30), "sample_weight is for arrays"),
+        (lambda X: [X], np.full(30, 0.5), None, "Unknown label type: continuous"),
+        (lambda X: iter([X]), np.zeros(30), None, "X is an iterator"),
+    ],
+)
+def test_labels_that_do_not_suit_a_source_are_named(rows, y, weights, told):
+    with pytest.raises((ValueError, TypeError), match=told):
+        GMMClassifier().fit(rows(clouds(30)[0]), y, weights)
+
+
+def test_folds_are_of_rows_in_memory():
+    X, y = clouds(60)
+    with pytest.raises(ValueError, match="X must be in memory for criterion='cv'"):
+        GMMClassifier(covariance_type=["EEE", "VVV"], criterion="cv").fit(Blocks(X), y)
 
 
 def test_rows_that_belong_to_no_class():
@@ -162,7 +257,14 @@ def test_names_are_those_of_the_features():
 
 
 @pytest.mark.parametrize("kind", [str, object, np.int64, bool])
-@pytest.mark.parametrize("arguments", [{}, {"n_components": [1, 2], "covariance_type": ["full", "EEE"]}])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"n_components": [1, 2], "covariance_type": ["full", "EEE"]},
+        {"n_components": 2, "covariance_type": "EEE", "shared": True},
+    ],
+)
 def test_files_predict_the_same_bits(tmp_path, arguments, kind):
     import pandas as pd
 
@@ -201,6 +303,7 @@ def test_damaged_files_are_refused(tmp_path):
         ({"priors": np.ones(3)}, "priors"),
         ({"classes": np.array(["b", "a", "c"])}, "ascend"),
         ({"classes": np.array(["a", "b"])}, "classes"),
+        ({"header": np.array(json.dumps(header | {"components": [2, 2, 0]}))}, "components"),
         ({"weights_0": np.array([0.7, 0.7])}, "weights"),
         ({"header": np.array(json.dumps(header | {"covariance_types": []}))}, "no mixture"),
         ({"header": np.array(json.dumps(header | {"candidates": [[7, "full", 1, 0.0]]}))}, "class"),
@@ -250,7 +353,6 @@ def test_mixtures_that_are_there_become_a_classifier():
     [
         ({"n_components": 0}, None, "at least 1"),
         ({"n_components": "bic"}, None, "integer"),
-        ({"n_components": 2, "shared": True}, None, "shared=True makes each class one component"),
         ({"shared": "yes"}, None, "True or False"),
         ({"covariance_type": "round"}, None, "covariance_type must be one of"),
         ({"covariance_type": []}, None, "at least one"),

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 import reference
-from cgmm import GMM, Prior
+from cgmm import GMM, DegenerateWarning, Prior, SelectionWarning, select
 from cgmm.mixture.families import FAMILIES
 from datasets import DATA, FAMILY_OF_MODEL, compact, invert, table
 from problems import begin_at, clusters, start_of
@@ -17,7 +17,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning"),
 ]
 families = pytest.mark.parametrize("family", reference.FAMILIES)
-MCLUST = json.loads((DATA / "mclust_prior.json").read_text())["results"]
+RECORDED = json.loads((DATA / "mclust_prior.json").read_text())
+MCLUST, FROM_LABELS = RECORDED["results"], RECORDED["fits_from_labels"]["fits"]
+LABELS = json.loads((DATA / "mclust_families.json").read_text())["labels"]
 mclust = pytest.mark.parametrize("known", MCLUST, ids=[f"{r['dataset']}-{r['model']}-{r['k']}" for r in MCLUST])
 
 
@@ -52,6 +54,34 @@ def test_mclusts_optimum_stays_and_restarts_reach_it(known):
     assert_parameters(there, known["converged"], 1e-6)
     found = GMM(known["k"], covariance_type=family, prior="default", n_init=10, tol=1e-9, max_iter=5000, reg_covar=0)
     assert found.set_params(random_state=0).fit(X).lower_bound_ >= there.lower_bound_ - 1e-7
+
+
+@pytest.mark.parametrize("known", FROM_LABELS, ids=[f"{r['dataset']}-{r['model']}-{r['k']}" for r in FROM_LABELS])
+def test_the_fits_of_mclusts_formulas_are_its_own(known):
+    """mclust's stopping leaves up to 2e-5; and in EEI it adds the prior's share of means to the scatter only, and not
+    to the means, which is no maximum and costs up to 4e-3."""
+    labels = [int(label) for label in LABELS[known["dataset"]][str(known["k"])]]
+    model = GMM(known["k"], covariance_type=known["model"], prior="mclust", responsibilities_init=labels, reg_covar=0)
+    model.set_params(tol=1e-13, max_iter=10_000).fit(X := table(known["dataset"]))
+    tolerance = 5e-3 if known["model"] == "EEI" else 2e-5
+    assert_allclose(model.score(X) * len(X), known["log_likelihood"], rtol=0, atol=tolerance)
+    assert np.all(np.diff(model.lower_bounds_) >= -1e-12 * np.abs(model.lower_bounds_[1:]))
+
+
+@pytest.mark.parametrize("family", ["VEE", "EVE", "VVE", "EVV"])
+def test_families_for_which_mclust_has_no_prior_are_named(family):
+    X = clusters(60, 2, 2)
+    with pytest.raises(ValueError, match=f"mclust has none for covariance_type '{family}'"):
+        GMM(2, covariance_type=family, prior="mclust").fit(X)
+    with pytest.warns(SelectionWarning, match=r"VEE.* are left out: mclust has no prior"):
+        assert {row.covariance_type for row in select(X, [2], prior="mclust", n_init=1).table}.isdisjoint({family})
+
+
+def test_a_component_without_rows_keeps_its_covariance_where_a_prior_adds_no_counts():
+    X, start = clusters(60, 2, 2), [[0.0, 1.0]] * 60
+    with pytest.warns(DegenerateWarning):
+        model = GMM(2, covariance_type="VEV", prior="mclust", responsibilities_init=start).fit(X)
+    assert np.isfinite(model.covariances_).all() and model.weights_.tolist() == [0.0, 1.0]
 
 
 @families
@@ -157,6 +187,7 @@ def test_fewer_rows_than_features_give_sane_covariances(family):
         ({"degrees_of_freedom": "many"}, "degrees_of_freedom must be a number"),
         ({"covariance": np.eye(3)}, r"prior.covariance should have the shape of \(2, 2\)"),
         ({"covariance": -np.eye(2)}, "prior.covariance should be symmetric, positive-definite"),
+        ({"formulas": "R"}, "prior.formulas must be one of 'density', 'mclust'"),
         ({"covariance": [[1, 2], [0, 5]]}, "prior.covariance should be symmetric, positive-definite"),
     ],
 )

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cgmm.classes.given import Some
     from cgmm.rows.evaluation import Evaluation, Evaluations
     from cgmm.types import Array, Labels, Mask, Missing, Names
 
@@ -48,17 +49,23 @@ class Classified:
     shared: bool
 
     @classmethod
-    def of_components(cls, classes: NDArray[Any], mixture: GMM, priors: Array | None = None) -> Classified:
+    def of_components(
+        cls, classes: NDArray[Any], mixture: GMM, priors: Array | None = None, owners: Labels | None = None
+    ) -> Classified:
         """Of classes (C,) that are the components of a mixture, whose weights are the priors (C,) unless these are
-        given."""
+        given.
+
+        owners : (K,) the index of each component's class, ascending, if a class has several
+        """
         parameters = mixture._mixture
         names = mixture._fitted().names
         if priors is not None:
-            parameters = _weighing(parameters, priors)
+            parameters = weighing(parameters, priors)
             mixture = mixture._made(parameters, names)
-        own = (_weighing(parameters.taken(np.array([c])), np.ones(1)) for c in range(parameters.k))
-        each = tuple(mixture._made(one, names) for one in own)
-        return cls(classes, mixture, np.arange(parameters.k), each, parameters.weights, True)
+        owners = np.arange(parameters.k) if owners is None else owners
+        each = tuple(mixture._made(one, names) for one in parts_of(parameters, owners))
+        shares = np.bincount(owners, parameters.weights).astype(np.float64)
+        return cls(classes, mixture, owners, each, shares, True)
 
     @classmethod
     def of_mixtures(cls, classes: NDArray[Any], each: Sequence[GMM], priors: Array) -> Classified:
@@ -91,7 +98,7 @@ class Classified:
         """Free parameters of the densities of the classes; priors are not counted, as in mclust."""
         if self.shared:
             parameters = self.mixture._mixture
-            return parameters.n_parameters - (parameters.k - 1)
+            return parameters.n_parameters - (len(self.classes) - 1)
         return sum(model._mixture.n_parameters for model in self.each)
 
     # What it says of rows, wherever they are
@@ -120,6 +127,12 @@ class Classified:
     def anomalies(self, X: Any, share: float, **draws: Any) -> Mask:
         """(n,) whether a row lies where the density of each class is lower than at all but a share of its rows."""
         return reduce(operator.and_, (model.anomalies(X, share, **draws) for model in self.each))
+
+    def log_likelihood(self, some: Some, g: int | None = None) -> float:
+        """Σ_i w_i log p(x_i), or log p(x_i | g) of a class."""
+        model = self.mixture if g is None else self.each[g]
+        sums = model._evaluations(some.rows, some.weights).sums()
+        return float(np.ldexp(sums.log_likelihood, sums.exponent))
 
     def _evaluations(self, X: Any) -> Evaluations:
         """Rows beside the mixture, under the name by which a user knows it."""
@@ -180,7 +193,17 @@ def _sums_of_exponentials(logs: Array, firsts: Labels) -> Array:
         return most + np.log(np.add.reduceat(np.exp(logs - np.repeat(most, counts, axis=1)), firsts, axis=1))
 
 
-def _weighing(parameters: Parameters, weights: Array) -> Parameters:
+def parts_of(parameters: Parameters, owners: Labels) -> list[Parameters]:
+    """The mixture of each class, of the components that owners (K,) say."""
+    found = []
+    for g in range(owners.max() + 1):
+        own = parameters.taken(np.flatnonzero(owners == g))
+        share = own.weights.sum()
+        found.append(weighing(own, own.weights / share if share > 0 else np.full(own.k, 1 / own.k)))
+    return found
+
+
+def weighing(parameters: Parameters, weights: Array) -> Parameters:
     """The same components with those weights."""
     own = parameters.covariances, parameters.root
     return Parameters(parameters.family, weights.copy(), parameters.means.copy(), *(value.copy() for value in own))

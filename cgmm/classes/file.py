@@ -30,11 +30,12 @@ KINDS = "biufSU"  # Of labels that a file holds without pickle: numbers and text
 
 
 class Saved(NamedTuple):
-    """What a file holds: classes, the mixtures, one of all or one of each, what else is known of the fit, and the
-    constructor's arguments."""
+    """What a file holds: classes, how many components each has, the mixtures, one of all or one of each, what else is
+    known of the fit, and the constructor's arguments."""
 
     classes: NDArray[Any]
     shared: bool
+    counts: list[int]
     mixtures: list[Parameters]
     priors: Array
     names: Names | None
@@ -56,7 +57,8 @@ class Saved(NamedTuple):
             for one in self.mixtures
         ]
         if self.shared:
-            classified = Classified.of_components(self.classes, models[0])
+            owners = np.repeat(np.arange(len(self.counts)), self.counts)
+            classified = Classified.of_components(self.classes, models[0], owners=owners)
         else:
             classified = Classified.of_mixtures(self.classes, models, self.priors)
         return Found(classified, self.candidates, self.n_iter, self.converged)
@@ -74,6 +76,7 @@ def save(path: str | os.PathLike[str] | BinaryIO, kind: str, found: Found, setti
         "version": VERSION,
         "model": kind,
         "shared": classified.shared,
+        "components": [int(count) for count in np.bincount(classified.owners)],
         "objects": objects,
         "covariance_types": [one.family.name for one in parameters],
         "feature_names": None if classified.names is None else list(classified.names),
@@ -98,7 +101,11 @@ def load(path: str | os.PathLike[str] | BinaryIO, kind: str) -> Saved:
         classes = _labels(arrays["classes"], header["objects"])
         mixtures = [_parameters(header, arrays, at) for at in range(len(header["covariance_types"]))]
         shared = check_flag("its header's shared", header["shared"])
-        number = mixtures[0].k if shared else len(mixtures)
+        counts = header.get("components", [1] * mixtures[0].k if shared else [one.k for one in mixtures])
+        counts = [check_count("its header's components", count) for count in counts]
+        if not shared and counts != [one.k for one in mixtures]:
+            raise ValueError(f"it says that classes have {counts} components, and their mixtures have others")
+        number = len(counts) if shared and sum(counts) == mixtures[0].k else len(mixtures) * (not shared)
         if len(classes) != number or len({one.d for one in mixtures}) != 1:
             raise ValueError(f"it has {len(classes)} classes, and mixtures of others")
         priors = check_start_array("priors", arrays["priors"], (number,))
@@ -111,7 +118,7 @@ def load(path: str | os.PathLike[str] | BinaryIO, kind: str) -> Saved:
         sizes = check_counts("its header's n_components", header["n_components"])
         settings["n_components"] = sizes[0] if len(sizes) == 1 else sizes
         converged = check_flag("its header's converged", header["converged"])
-        return Saved(classes, shared, mixtures, priors, names, candidates, n_iter, converged, settings)
+        return Saved(classes, shared, counts, mixtures, priors, names, candidates, n_iter, converged, settings)
 
 
 def _needed(header: Mapping[str, Any]) -> tuple[str, ...]:

@@ -3,87 +3,53 @@
 from __future__ import annotations
 
 import warnings
+from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cgmm import errors
+from cgmm.classes import subclasses
 from cgmm.classes.choosing import Candidate, best_of, folds_of
 from cgmm.classes.classified import Classified
+from cgmm.classes.given import AtHand, Given, total
 from cgmm.classes.known import UNKNOWN
-from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, SelectionWarning
-from cgmm.fit import fitting, report
-from cgmm.fit.request import request_of
-from cgmm.fit.state import State
-from cgmm.gmm import GMM
+from cgmm.classes.subclasses import owners_of
+from cgmm.classes.wanted import Wanted, check_degenerate, fitted, warn_of
+from cgmm.errors import ConvergenceWarning, DegenerateError, SelectionWarning
 from cgmm.selection import select
 from cgmm.steps import expectation, maximisation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from cgmm.gmm import GMM
+    from cgmm.types import Array, CovarianceType, Names
 
-    from cgmm.classes.known import Known
-    from cgmm.types import Array, CovarianceType, Labels, Mask, Names, Rows
-
+FOR_FOLDS = "for criterion='cv', whose folds are drawn from all rows: criterion='bic' chooses of rows from anywhere"
 COMPONENTS = "Component c is the class classes_[c]. "
-
-
-class Wanted(NamedTuple):
-    """What a classifier's arguments ask for, checked.
-
-    shared : whether the classes are the components of one mixture
-    sizes : numbers of components of a class;  families : names;  of several that of the best criterion is chosen
-    criterion : "bic" or "cv";  seed : of all that is drawn
-    arguments : of each GMM, with the seed as random_state
-    """
-
-    shared: bool
-    sizes: Sequence[int]
-    families: Sequence[CovarianceType]
-    criterion: str
-    seed: int
-    arguments: Mapping[str, Any]
-
-    def model(self, k: int, family: CovarianceType, **others: Any) -> GMM:
-        return GMM(k, covariance_type=family, **{**self.arguments, **others})
-
-
-class Given(NamedTuple):
-    """Rows of positive weight, with all that is known of them.
-
-    rows : (n,d);  weights : (n,) or None;  known : their classes;  priors : (C,) or None;  names : of features, or None
-    """
-
-    rows: Rows
-    weights: Array | None
-    known: Known
-    priors: Array | None
-    names: Names | None
-
-    def some(self, which: Mask) -> Given:
-        known = self.known._replace(of_row=self.known.of_row[which])
-        return self._replace(rows=self.rows[which], weights=_some(self.weights, which), known=known)
-
-    @property
-    def counts(self) -> Array:
-        """(C,) the weight of the rows that are known to be of each class."""
-        labelled = self.known.of_row != UNKNOWN
-        weights = _some(self.weights, labelled)
-        return np.bincount(self.known.of_row[labelled], weights, len(self.known.classes)).astype(np.float64)
-
-    @property
-    def shares(self) -> Array:
-        """(C,) priors, or the shares of the rows that are known."""
-        return self.counts / self.counts.sum() if self.priors is None else self.priors
+SUBCLASSES = "Component c is of the class component_classes_[c], which has {} of them. "
 
 
 class Found(NamedTuple):
-    """What was learnt, what it was chosen from, and EM's iterations and whether they have converged."""
+    """What was learnt, what it was chosen from, EM's iterations and whether they have converged; and the weight of the
+    rows that are known to be of each class (C,), None if nothing is known of rows."""
 
     classified: Classified
     candidates: tuple[Candidate, ...]
     n_iter: int
     converged: bool
+    counts: Array | None = None
+
+
+def sizes_for(wanted: Wanted, given: Given, g: int) -> list[int]:
+    """The numbers of components that are wanted and that the rows of a class allow; ValueError if none is."""
+    number = int(given.numbers[g])
+    sizes = [k for k in wanted.sizes if k <= number]
+    if not sizes:
+        label = given.classes.tolist()[g]
+        raise ValueError(
+            f"class {label!r} has {number} rows of positive weight, fewer than n_components={min(wanted.sizes)}"
+        )
+    return sizes
 
 
 def fit(wanted: Wanted, given: Given) -> Found:
@@ -95,65 +61,77 @@ def fit(wanted: Wanted, given: Given) -> Found:
 
 
 def _fit_shared(wanted: Wanted, given: Given) -> Found:
-    models = [_components(wanted, family, given) for family in wanted.families]
-    tried = [_tried(wanted, model, given) for model in models] if len(models) > 1 else []
-    best = models[best_of(tried)] if tried else models[0]
-    state = best._fitted()
+    sizes = sizes_for(wanted, given, int(given.numbers.argmin()))
+    models = [(k, _of_all(wanted, family, k, given)) for family in wanted.families for k in sizes]
+    tried = [_tried(wanted, k, model, given) for k, model in models] if len(models) > 1 else []
+    k, best = models[best_of(tried)] if tried else models[0]
+    state, told = best._fitted(), COMPONENTS if k == 1 else SUBCLASSES.format(k)
     if wanted.arguments["on_degenerate"] == "raise":
-        _check_degenerate(state, COMPONENTS)
-    _warn(wanted, state, COMPONENTS)
+        check_degenerate(state, told)
+    warn_of(wanted, state, told)
     candidates = tuple(candidate for candidate, _ in tried)
-    return Found(_of_components(wanted, best, given), candidates, state.n_iter, state.fit.converged)
+    classified = _of_components(wanted, best, given, given.names)
+    return Found(classified, candidates, state.n_iter, state.fit.converged, given.counts)
 
 
-def _tried(wanted: Wanted, model: GMM, given: Given) -> tuple[Candidate, bool]:
+def _tried(wanted: Wanted, k: int, model: GMM, given: Given) -> tuple[Candidate, bool]:
     """A mixture as a candidate, and whether it is degenerate."""
     family: CovarianceType = model.covariance_type
     if wanted.criterion == "bic":
         value = information(_of_components(wanted, model, given), given)
     else:
-        value = -_cross_validated_labels(wanted, family, given)
-    return Candidate(None, family, 1, value), bool(model._fitted().fit.degenerate)
+        value = -_cross_validated_labels(wanted, family, k, given.at_hand(FOR_FOLDS))
+    return Candidate(None, family, k, value), bool(model._fitted().fit.degenerate)
+
+
+def _of_all(wanted: Wanted, family: CovarianceType, k: int, given: Given) -> GMM:
+    """A mixture of that family of all classes, of k components each."""
+    if k == 1:
+        return _components(wanted, family, given)
+    return subclasses.fitted_to(wanted, family, k, given)
 
 
 def _components(wanted: Wanted, family: CovarianceType, given: Given) -> GMM:
     """A mixture of that family whose components are the classes: first of the rows that are known, then of all."""
-    known, k = given.known, len(given.known.classes)
-    fixed = {} if given.priors is None else {"fixed": ("weights",), "weights_init": given.priors}
-    model = wanted.model(k, family, n_init=1, on_degenerate="repair", **fixed)
-    if known.whole:
-        return _fitted(model.set_params(responsibilities_init=known.of_row), given.rows, given.weights, known.of_row)
-    labelled = known.of_row != UNKNOWN
-    some = given.some(labelled)
-    first = model.set_params(responsibilities_init=some.known.of_row)
-    _fitted(first, some.rows, some.weights, some.known.of_row)
-    model.set_params(responsibilities_init=None, warm_start=True)
-    return _fitted(model, given.rows, given.weights, known.of_row).set_params(warm_start=False)
+    model = wanted.model(len(given.classes), family, n_init=1, on_degenerate="repair", **_fixed(given))
+    known = given.labelled() if not given.whole else given.everything()
+    if known.labels is not None and isinstance(known.labels, np.ndarray):
+        model.set_params(responsibilities_init=known.labels)
+    fitted(model, known)
+    model.set_params(responsibilities_init=None)
+    if given.whole:
+        return model
+    return fitted(model.set_params(warm_start=True), given.everything()).set_params(warm_start=False)
 
 
-def _of_components(wanted: Wanted, model: GMM, given: Given) -> Classified:
+def _fixed(given: Given) -> dict[str, Any]:
+    """The arguments of a mixture whose components are the classes, as far as their priors are given."""
+    return {} if given.priors is None else {"fixed": ("weights",), "weights_init": given.priors}
+
+
+def _of_components(wanted: Wanted, model: GMM, given: Given, names: Names | None = None) -> Classified:
     """The classes as the components of a fitted mixture, which keeps the arguments of the classifier."""
     family: CovarianceType = model.covariance_type
-    mixture = wanted.model(model.n_components, family)._with(model._fitted()._replace(names=given.names))
-    return Classified.of_components(given.known.classes, mixture)
+    mixture = wanted.model(model.n_components, family)._with(model._fitted()._replace(names=names))
+    return Classified.of_components(given.classes, mixture, owners=owners_of(given, model.n_components))
 
 
-def _cross_validated_labels(wanted: Wanted, family: CovarianceType, given: Given) -> float:
+def _cross_validated_labels(wanted: Wanted, family: CovarianceType, k: int, given: AtHand) -> float:
     """Σ_i w_i log P(class of row i | x_i), of rows that were left out, in nats."""
-    folds, total = folds_of(given.known.of_row, wanted.seed), 0.0
+    folds, sums = folds_of(given.known.of_row, wanted.seed), 0.0
     for fold in range(folds.max() + 1):
         kept, out = given.some(folds != fold), given.some(folds == fold)
-        found = _of_components(wanted, _components(wanted, family, kept), kept)
-        total += _sum(out.weights, found.log_probabilities(out.rows)[np.arange(len(out.rows)), out.known.of_row])
-    return total
+        found = _of_components(wanted, _of_all(wanted, family, k, kept), kept)
+        sums += total(out.weights, found.log_probabilities(out.rows)[np.arange(len(out.rows)), out.known.of_row])
+    return sums
 
 
 def information(classified: Classified, given: Given) -> float:
     """−2 log L + p log n of classes and rows together; of a row whose class is not known, of the row."""
-    logs, of_row = classified.log_densities(given.rows), given.known.of_row
-    own = np.where(of_row == UNKNOWN, np.logaddexp.reduce(logs, axis=1), logs[np.arange(len(logs)), of_row])
-    number = _sum(given.weights, np.ones(len(own)))
-    return -2.0 * _sum(given.weights, own) + classified.n_parameters * float(np.log(number))
+    logs = classified.log_likelihood(given.of(UNKNOWN)) if not given.whole else 0.0
+    for g in np.flatnonzero(given.counts).tolist():
+        logs += classified.log_likelihood(given.of(g), g) + float(given.counts[g] * np.log(classified.priors[g]))
+    return -2.0 * logs + classified.n_parameters * float(np.log(given.weight))
 
 
 # A mixture for each class
@@ -162,66 +140,61 @@ def information(classified: Classified, given: Given) -> float:
 def _fit_apart(wanted: Wanted, given: Given) -> Found:
     candidates: list[Candidate] = []
     each: list[GMM] = []
-    for g, label in enumerate(given.known.classes.tolist()):
-        own = given.some(given.known.of_row == g)
-        model, tried = _of_class(wanted, own.rows, own.weights, label)
+    for g, label in enumerate(given.classes.tolist()):
+        model, tried = _of_class(wanted, given, g, label)
         each.append(model._with(model._fitted()._replace(names=given.names)))
         candidates += tried
     n_iter, converged = max(model.n_iter_ for model in each), all(model.converged_ for model in each)
     shares = given.shares
-    if not given.known.whole:
+    if not given.whole:
         each, shares, n_iter, converged = _with_unlabelled(wanted, given, each)
-    classified = Classified.of_mixtures(given.known.classes, each, shares)
-    return Found(classified, tuple(candidates), n_iter, converged)
+    classified = Classified.of_mixtures(given.classes, each, shares)
+    return Found(classified, tuple(candidates), n_iter, converged, given.counts)
 
 
-def _of_class(wanted: Wanted, rows: Rows, weights: Array | None, label: Any) -> tuple[GMM, list[Candidate]]:
-    """The mixture of the rows of a class, all of positive weight."""
-    sizes = [k for k in wanted.sizes if k <= len(rows)]
-    if not sizes:
-        raise ValueError(
-            f"class {label!r} has {len(rows)} rows of positive weight, fewer than n_components={min(wanted.sizes)}"
-        )
-    families = wanted.families
+def _of_class(wanted: Wanted, given: Given, g: int, label: Any) -> tuple[GMM, list[Candidate]]:
+    """The mixture of the rows of a class."""
+    own, sizes, families = given.of(g), sizes_for(wanted, given, g), wanted.families
     try:
         if len(sizes) == len(families) == 1:
-            model = _fitted(wanted.model(sizes[0], families[0]), rows, weights)
-            _warn(wanted, model._fitted(), f"Class {label!r}: ")
+            model = fitted(wanted.model(sizes[0], families[0]), own)
+            warn_of(wanted, model._fitted(), f"Class {label!r}: ")
             return model, []
         if wanted.criterion == "bic":
             arguments = {name: value for name, value in wanted.arguments.items() if name != "on_degenerate"}
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", SelectionWarning)  # candidates_ has what was tried of each class
-                table = select(rows, sizes, families, sample_weight=weights, **arguments)
+                table = select(own.rows, sizes, families, sample_weight=own.weights, **arguments)
             tried = [Candidate(label, row.covariance_type, row.n_components, row.bic) for row in table.table]
             best = table.best
             if wanted.arguments["on_degenerate"] == "raise":
-                _check_degenerate(best._fitted())
+                check_degenerate(best._fitted())
             chosen = wanted.model(best.n_components, best.covariance_type)._with(best._fitted())
             return chosen, tried
+        some = given.at_hand(FOR_FOLDS).of_class(g)
         tried = [
-            Candidate(label, family, k, -_cross_validated(wanted.model(k, family), rows, weights, wanted.seed))
+            Candidate(label, family, k, -_cross_validated(wanted.model(k, family), some, wanted.seed))
             for family in families
             for k in sizes
         ]
         found = tried[best_of([(candidate, False) for candidate in tried])]
-        model = _fitted(wanted.model(found.n_components, found.covariance_type), rows, weights)
-        _warn(wanted, model._fitted(), f"Class {label!r}: ")
+        model = fitted(wanted.model(found.n_components, found.covariance_type), own)
+        warn_of(wanted, model._fitted(), f"Class {label!r}: ")
         return model, tried
     except DegenerateError as error:
         raise DegenerateError(f"class {label!r}: {error}") from None
 
 
-def _cross_validated(model: GMM, rows: Rows, weights: Array | None, seed: int) -> float:
-    """Σ_i w_i log p(x_i), of rows that were left out; −∞ where too few rows are left for the components."""
-    folds, total = folds_of(np.zeros(len(rows), dtype=np.intp), seed), 0.0
+def _cross_validated(model: GMM, given: AtHand, seed: int) -> float:
+    """Σ_i w_i log p(x_i), of rows of a class that were left out; −∞ where too few are left for the components."""
+    folds, found = folds_of(np.zeros(len(given.rows), dtype=np.intp), seed), 0.0
     for fold in range(folds.max() + 1):
-        kept, out = folds != fold, folds == fold
-        if kept.sum() < model.n_components:
+        kept, out = given.some(folds != fold), given.some(folds == fold)
+        if len(kept.rows) < model.n_components:
             return -np.inf
-        learnt = _fitted(model.set_params(on_degenerate="repair"), rows[kept], _some(weights, kept))
-        total += _sum(_some(weights, out), learnt.score_samples(rows[out]))
-    return total
+        learnt = fitted(model.set_params(on_degenerate="repair"), kept.everything()._replace(labels=None))
+        found += total(out.weights, learnt.score_samples(out.rows))
+    return found
 
 
 def _with_unlabelled(wanted: Wanted, given: Given, each: list[GMM]) -> tuple[list[GMM], Array, int, bool]:
@@ -232,29 +205,18 @@ def _with_unlabelled(wanted: Wanted, given: Given, each: list[GMM]) -> tuple[lis
     if wanted.arguments["prior"] is not None:
         raise ValueError("prior must be None where rows are unlabelled and each class has a mixture of its own")
     shares, last = given.shares, -np.inf
-    unknown = given.some(given.known.of_row == UNKNOWN)
-    own = [given.some(given.known.of_row == g) for g in range(len(each))]
-    whole = _sum(given.weights, np.ones(len(given.rows)))
     tol, max_iter = wanted.arguments["tol"], wanted.arguments["max_iter"]
     for iteration in range(1, max_iter + 1):
-        logs = Classified.of_mixtures(given.known.classes, each, shares).log_densities(unknown.rows)
-        likelihood = np.logaddexp.reduce(logs, axis=1)
-        parts = np.exp(logs - likelihood[:, np.newaxis])
-        if unknown.weights is not None:
-            parts *= unknown.weights[:, np.newaxis]
+        classified = Classified.of_mixtures(given.classes, each, shares)
+        found = reduce(_added, (_expected(classified, block) for block in given.blocks()))
         possible = shares > 0
-        total = _sum(unknown.weights, likelihood) + float(given.counts[possible] @ np.log(shares[possible]))
-        after = []
-        for model, some, weights in zip(each, own, parts.T, strict=True):
-            known = expectation(model, some.rows, some.weights)
-            total += known.log_likelihood * 2.0**known.exponent
-            after.append(maximisation(model, known + expectation(model, unknown.rows, weights)))
+        objective = found.log_likelihood + float(given.counts[possible] @ np.log(shares[possible]))
+        each = [maximisation(model, own) for model, own in zip(each, found.statistics, strict=True)]
         if given.priors is None:
-            shares = (given.counts + parts.sum(axis=0)) / whole
-        each = after
-        if abs(total - last) <= tol * whole:
+            shares = (given.counts + found.counts) / given.weight
+        if abs(objective - last) <= tol * given.weight:
             return each, shares, iteration, True
-        last = total
+        last = objective
     errors.warn(
         f"max_iter={max_iter} ended the iterations over unlabelled rows while the log-likelihood still changed.",
         errors.kin(ConvergenceWarning),
@@ -262,37 +224,36 @@ def _with_unlabelled(wanted: Wanted, given: Given, each: list[GMM]) -> tuple[lis
     return each, shares, max_iter, False
 
 
-# A fit
+class _Expected(NamedTuple):
+    """What an E-step of rows leaves.
+
+    statistics : of each class, or 0 of none of its rows
+    log_likelihood : of the rows, those of a class given it
+    counts : (C,) the weight that each class has of the rows of unknown class
+    """
+
+    statistics: list[Any]
+    log_likelihood: float
+    counts: Array
 
 
-def _fitted(model: GMM, rows: Rows, weights: Array | None, labels: Labels | None = None) -> GMM:
-    """That model, fitted; it does not warn."""
-    asked = request_of(model)
-    last = model._learnt() if asked.warm_start else None
-    return model._with(fitting.fit(asked, rows, weights, last if isinstance(last, State) else None, labels))
+def _expected(classified: Classified, block: AtHand) -> _Expected:
+    unknown = block.some(block.known.of_row == UNKNOWN)
+    logs = classified.log_densities(unknown.rows) if len(unknown.rows) else np.empty((0, len(block.classes)))
+    likelihood = np.logaddexp.reduce(logs, axis=1)
+    parts = np.exp(logs - likelihood[:, np.newaxis])
+    if unknown.weights is not None:
+        parts *= unknown.weights[:, np.newaxis]
+    found, statistics = total(unknown.weights, likelihood), []
+    for g, (model, weights) in enumerate(zip(classified.each, parts.T, strict=True)):
+        own = block.of(g)
+        some = [expectation(model, own.rows, own.weights)] if len(own.rows) else []
+        found += sum(known.log_likelihood * 2.0**known.exponent for known in some)
+        some += [expectation(model, unknown.rows, weights)] if len(unknown.rows) else []
+        statistics.append(sum(some))
+    return _Expected(statistics, found, parts.sum(axis=0))
 
 
-def _warn(wanted: Wanted, state: State, where: str) -> None:
-    """Of what a fit has to say; where : begins what is said."""
-    assert state.settings is not None  # it was fitted
-    for text, category in report.faults(state.fit, state.settings, state.names):
-        if category is not DegenerateWarning or wanted.arguments["on_degenerate"] == "warn":
-            errors.warn(f"{where}{text}", category)
-
-
-def _check_degenerate(state: State, where: str = "") -> None:
-    """DegenerateError of what is degenerate in a fit; where : begins what is said."""
-    assert state.settings is not None  # it was fitted
-    try:
-        report.check_degenerate(state.fit, state.settings, state.names)
-    except DegenerateError as error:
-        raise DegenerateError(f"{where}{error}") from None
-
-
-def _some(weights: Array | None, which: Mask) -> Array | None:
-    return None if weights is None else weights[which]
-
-
-def _sum(weights: Array | None, values: Array) -> float:
-    """Σ_i w_i v_i."""
-    return float(values.sum() if weights is None else weights @ values)
+def _added(one: _Expected, other: _Expected) -> _Expected:
+    statistics = [a + b for a, b in zip(one.statistics, other.statistics, strict=True)]
+    return _Expected(statistics, one.log_likelihood + other.log_likelihood, one.counts + other.counts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from cgmm.types import Array, Labels, Mask
 
+NOTHING_KNOWN = "y has no row of positive weight whose class is known: nothing can be learnt of any class"
 UNKNOWN = -1  # The index of a class that is not known.
 SUM_OF_PRIORS = 1e-6  # Probabilities that are given as decimals sum to one up to this.
 
@@ -34,6 +35,62 @@ class Known(NamedTuple):
         return not (self.of_row == UNKNOWN).any()
 
 
+class Tally(NamedTuple):
+    """What a pass over labels has found of rows of positive weight.
+
+    classes : (C,) labels, ascending;  counts, numbers : (C,) the weight, and the number of rows, of each
+    unknown : the weight of the rows whose class is not known
+    """
+
+    classes: NDArray[Any]
+    counts: Array
+    numbers: Labels
+    unknown: float
+
+    @classmethod
+    def of(cls, labels: NDArray[Any], weights: Array | None, unlabelled: Any) -> Self:
+        """Of a block of labels (n,), checked; perhaps of no class."""
+        row_weights = np.ones(len(labels)) if weights is None else weights
+        unknown = unlabelled_in(labels, unlabelled)
+        counted = ~unknown & (row_weights > 0)
+        classes, which = _distinct(labels[counted]), row_weights[counted]
+        indices = np.searchsorted(classes, labels[counted])
+        counts = np.bincount(indices, which, len(classes)).astype(np.float64)
+        numbers = np.bincount(indices, minlength=len(classes))
+        return cls(classes, counts, numbers, float(row_weights[unknown].sum()))
+
+    def __add__(self, other: Any) -> Tally:
+        """Of both, in this order."""
+        classes = _distinct(np.concatenate([self.classes, other.classes]))
+        counts, numbers = np.zeros(len(classes)), np.zeros(len(classes), dtype=np.intp)
+        for each in (self, other):
+            at = np.searchsorted(classes, each.classes)
+            counts[at] += each.counts
+            numbers[at] += each.numbers
+        return Tally(classes, counts, numbers, self.unknown + other.unknown)
+
+    def checked(self) -> Tally:
+        """The same; ValueError if no class is known."""
+        if not len(self.classes):
+            raise ValueError(NOTHING_KNOWN)
+        return self
+
+
+def indices_of(labels: NDArray[Any], classes: NDArray[Any], unlabelled: Any) -> Labels:
+    """The index of each label (n,) among classes (C,), UNKNOWN for that of an unknown class, and for any that is none
+    of the classes: so are labels of rows without weight."""
+    found = np.full(len(labels), UNKNOWN, dtype=np.intp)
+    known = ~unlabelled_in(labels, unlabelled)
+    at = np.searchsorted(classes, labels[known]).clip(max=len(classes) - 1)
+    found[known] = np.where(classes[at] == labels[known], at, UNKNOWN)
+    return found
+
+
+def unlabelled_in(labels: NDArray[Any], unlabelled: Any) -> Mask:
+    """Which labels (n,) are that of an unknown class, or None: none is."""
+    return np.zeros(len(labels), dtype=bool) if unlabelled is None else _equal(labels, unlabelled)
+
+
 def known_classes(y: Any, n: int, weights: Array | None, unlabelled: Any = None) -> Known:
     """The classes of n rows, by their labels y (n,); rows of weight zero are left out of them.
 
@@ -42,10 +99,10 @@ def known_classes(y: Any, n: int, weights: Array | None, unlabelled: Any = None)
     ValueError or TypeError says what is wrong with the labels.
     """
     labels = check_classes(y, n)
-    unknown = np.zeros(n, dtype=bool) if unlabelled is None else _equal(labels, unlabelled)
+    unknown = unlabelled_in(labels, unlabelled)
     counted = ~unknown if weights is None else ~unknown & (weights > 0)
     if not counted.any():
-        raise ValueError("y has no row of positive weight whose class is known: nothing can be learnt of any class")
+        raise ValueError(NOTHING_KNOWN)
     classes = _distinct(labels[counted])
     of_row = np.full(n, UNKNOWN, dtype=np.intp)
     of_row[counted] = np.searchsorted(classes, labels[counted])

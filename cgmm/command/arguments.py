@@ -140,7 +140,7 @@ def parser() -> ArgumentParser:
     classify.add_argument(
         "--shared",
         action=BooleanOptionalAction,
-        help="whether classes are the components of one mixture (default: if -k is 1)",
+        help="whether the family says what the components of all classes share (default: if -k is 1)",
     )
     classify.add_argument(
         "--criterion", choices=CHOICES, default="bic", help="of several the smallest wins, or cross-validation's best"
@@ -302,7 +302,9 @@ def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz
         help='added to all variances; "relative" (default): 1e-6 times the smallest variance of a column',
     )
     learning.add_argument("--init", choices=METHODS, help="the first start")
-    learning.add_argument("--prior", choices=["default"], help="keep covariances from degenerating, as mclust does")
+    learning.add_argument(
+        "--prior", choices=["default", "mclust"], help="keep covariances from degenerating; as mclust counts it"
+    )
     learning.add_argument(
         "--missing",
         choices=["error", "marginal"],

@@ -196,7 +196,7 @@ def request_of(model: PointArguments) -> Request:
     noise = _noise(model.noise_component)
     asked = _request_of(model, k, family, settings_of(model, family, k), noise)
     given = asked.given._replace(weights=model.weights_init, means=model.means_init, precisions=model.precisions_init)
-    return asked._replace(given=given, prior=check_prior(model.prior), learning=_learning(model))
+    return asked._replace(given=given, prior=check_prior(model.prior, asked.family), learning=_learning(model))
 
 
 def bayesian_request_of(model: BayesianArguments) -> Request:

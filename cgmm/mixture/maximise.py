@@ -79,7 +79,8 @@ def _totals(statistics: SufficientStatistics, family: Family, rules: Rules) -> T
         )
     else:
         both = rules.prior.with_unseen(statistics, family)
-        totals = Totals(*both, empty=(both.masses < EMPTY).nonzero()[0])
+        unknown = (both.masses < EMPTY) | (np.ravel(both.counts) < EMPTY)
+        totals = Totals(*both, empty=unknown.nonzero()[0])
     if totals.counts.ndim not in (0, totals.second.ndim):
         raise ValueError(
             f"the counts of family {family.name!r} have shape {totals.counts.shape}: they must be a number, or have as "

@@ -6,7 +6,7 @@ A conjugate prior adds to the sufficient statistics, and the M-step finds the ma
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from cgmm.mixture.checks import check_scale
 from cgmm.mixture.conjugate import Conjugate
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.floor import EPS
-from cgmm.validation import check_array, check_real, check_start_array
+from cgmm.validation import check_array, check_choice, check_real, check_start_array
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # An eigenvalue of a correlation matrix (d,d) is no more than rounding if it is below so many times d times the relative
 # rounding of the moments.
 ROUNDED = 16
+MCLUST: Literal["mclust"] = "mclust"
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +52,10 @@ class Prior:
         Λ: (d, d) for full and tied, (d,) or a number for diag, a number for spherical. Default: the covariance of the
         rows (n − 1 in the denominator; its diagonal where it is singular), or the mean of its diagonal, over k^(2/d).
         Or one for each component, of the shape of ``covariances_``, where they have covariances of their own.
+    formulas : {"density", "mclust"}, default="density"
+        "density": each covariance that is estimated has the prior's density, in all families. "mclust": what mclust 6
+        adds to the scatter and the rows of a component, which differs in EII, EEI, VEI, EVI, EEV and VEV; VEE, EVE, VVE
+        and EVV have no prior there, which is an error. See docs/fixed-and-priors.md.
 
     Examples
     --------
@@ -66,6 +71,7 @@ class Prior:
     mean: ArrayLike | None = None
     degrees_of_freedom: float | None = None
     covariance: ArrayLike | None = None
+    formulas: Literal["density", "mclust"] = "density"
 
     def conjugate(
         self, moments: tuple[float, Array, Array], least: Array, family: Family, k: int, eps: float = EPS
@@ -92,10 +98,13 @@ class Prior:
             scale = check_scale("prior.covariance", self.covariance, family, d, k)
         else:
             scale = family.default_scale(unbiased(n, spread, least, eps)) / k ** (2 / d)
-        counts, copies = family.prior_counts(degrees, k, d, bool(np.all(kappa))), family.copies(k)
-        return Conjugate(
-            concentration=alpha - 1, precision=kappa, mean=mean, scale=scale / copies, counts=counts / copies
-        )
+        adds = family.mclust_unseen if self.formulas == MCLUST else family.unseen
+        unseen = adds(scale, degrees, k, d, bool(np.all(kappa)))
+        return Conjugate(alpha - 1, kappa, mean, unseen.scale, unseen.counts)
+
+    def suits(self, family: Family) -> bool:
+        """Whether the prior is defined for the family."""
+        return self.formulas != MCLUST or family.mclust_prior
 
 
 def unbiased(n: float, covariance: Array, least: Array, eps: float) -> Array:
@@ -123,10 +132,22 @@ def _is_singular(covariance: Array, least: Array, eps: float) -> bool:
     return bool(matrices.eigh(covariance / unit / unit[:, None])[0][0] < ROUNDED * len(unit) * eps)
 
 
-def check_prior(prior: object) -> Prior | None:
-    """A Prior or None."""
-    if prior is None or isinstance(prior, Prior):
-        return prior
-    if isinstance(prior, str) and prior == "default":
-        return Prior()
-    raise InvalidParameterError(f"prior must be None, 'default' or a cgmm.Prior, not {prior!r}")
+def check_prior(prior: object, family: Family) -> Prior | None:
+    """A Prior that suits the family, or None."""
+    if isinstance(prior, str) and prior in NAMED:
+        prior = NAMED[prior]
+    if prior is None:
+        return None
+    if not isinstance(prior, Prior):
+        raise InvalidParameterError(f"prior must be None, 'default', 'mclust' or a cgmm.Prior, not {prior!r}")
+    check_choice("prior.formulas", prior.formulas, {name: name for name in ("density", MCLUST)})
+    if not prior.suits(family):
+        raise InvalidParameterError(
+            f"prior: mclust has none for covariance_type {family.name!r}; with formulas='density', as prior='default' "
+            "has, there is one for all families"
+        )
+    return prior
+
+
+# Priors that have a name.
+NAMED = {"default": Prior(), MCLUST: Prior(formulas=MCLUST)}

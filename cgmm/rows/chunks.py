@@ -55,7 +55,7 @@ class Chunks:
 
     def __init__(self, X: Any, sample_weight: Any = None, labels: Any = None, errors: Any = None) -> None:
         _check_workers()
-        self.array = _array("X", X, 2)
+        self.array = array_of("X", X, 2)
         self.names: Names | None = protocol.feature_names(X)
         if self.array.numblocks[1] != 1:
             raise ValueError(
@@ -67,7 +67,7 @@ class Chunks:
         companions = {"sample_weight": sample_weight, "labels": labels}
         if hasattr(errors, "__dask_graph__"):
             companions[ERRORS] = errors
-        given = {name: _companion(name, each, self.array) for name, each in companions.items() if each is not None}
+        given = {name: companion(name, each, self.array) for name, each in companions.items() if each is not None}
         sources = dask.optimize(self.array, *given.values())
         self.rows, *found = [source.to_delayed(optimize_graph=False).ravel().tolist() for source in sources]
         known, none = dict(zip(given, found, strict=True)), [None] * len(self.rows)
@@ -148,7 +148,7 @@ def one_value(of: Any) -> Any:
     return dask.delayed(of, traverse=False, pure=False)
 
 
-def _array(name: str, collection: Any, dimensions: int) -> Any:
+def array_of(name: str, collection: Any, dimensions: int) -> Any:
     """The Dask array of a Dask array, data frame or series."""
     found = getattr(collection, "ndim", None)
     if not isinstance(found, int):
@@ -177,7 +177,7 @@ def _of_all(errors: Any, d: int) -> Any:
     return one_value(np.asarray(errors))
 
 
-def _companion(name: str, values: Any, array: Any) -> Any:
+def companion(name: str, values: Any, array: Any) -> Any:
     """What goes with each row, weights, labels or errors, as a Dask array chunked as the rows."""
     (n, _), (rows, _) = array.shape, array.chunks
     if not hasattr(values, "__dask_graph__"):
@@ -186,7 +186,7 @@ def _companion(name: str, values: Any, array: Any) -> Any:
             f"dask.array.from_array({name}, chunks=(X.chunks[0],))"
         )
     axes = max(2, min(values.ndim, 3)) if name == ERRORS else 1
-    found = _array(name, values, axes)
+    found = array_of(name, values, axes)
     if not math.isnan(n + found.shape[0]):
         if found.shape[0] != n:
             raise ValueError(f"{name} must have shape ({n},), one for each row, not {found.shape}")

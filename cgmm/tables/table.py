@@ -5,6 +5,7 @@ A reader (cgmm/tables/readers.py) knows one format; a Table chooses columns of i
 
 from __future__ import annotations
 
+import copy
 import csv
 import os
 import re
@@ -115,17 +116,33 @@ class Table:
             self._columns = [j for j in range(reader.width) if j not in others]
         else:
             self._columns = [j for item in self._items(columns) for j in self._find(item)]
-        self._measured = len(self._columns)  # those that may have gaps
-        self._columns += self._by
-        for j in self._by:
-            reader.code(j)
-        self.names = None if reader.names is None else tuple(reader.names[j] for j in self._columns)
-        self.d = len(self._columns)
+        self._ends_with_labels()
         self._check_columns(chosen=columns is not None)
         if errors is not None and len(self._errors) != self.d:
             raise TableError(
                 f"{self.path}: {self.d} columns are chosen, and {len(self._errors)} of errors: give one for each"
             )
+
+    def _ends_with_labels(self) -> None:
+        """The column of labels, if there is one, after those that are chosen."""
+        self._measured = len(self._columns)  # those that may have gaps
+        self._columns = self._columns + self._by
+        for j in self._by:
+            self._reader.code(j)
+        names = self._reader.names
+        self.names = None if names is None else tuple(names[j] for j in self._columns)
+        self.d = len(self._columns)
+
+    def labelled_by(self, column: str) -> Table:
+        """The same table with that column, by name or number, as its labels, the last of the chosen columns."""
+        other = copy.copy(self)
+        other._reader = copy.copy(self._reader)
+        other._reader.codes = dict(self._reader.codes)
+        other._by = self._find_one("labels", column)
+        other._columns = [j for j in self._columns if j not in (*self._by, *other._by)]
+        other._ends_with_labels()
+        other._check_columns(chosen=True)
+        return other
 
     def blocks(self) -> Iterator[Block]:
         """The rows from the first to the last; TableError names the file and the place of a value that cannot be used.

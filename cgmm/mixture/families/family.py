@@ -89,6 +89,13 @@ class Regression(NamedTuple):
     factors: Array
 
 
+class Unseen(NamedTuple):
+    """What a prior adds to the second moments of a component, and to what they are divided by."""
+
+    scale: Array
+    counts: float
+
+
 class NotPositiveDefinite(ValueError):
     """The covariances of `components` are not positive definite."""
 
@@ -112,6 +119,7 @@ class Family(ABC):
     spanned = False
     apart = False
     per_component = True  # Whether each component has a covariance of its own.
+    mclust_prior = True  # Whether mclust has a prior for the family.
     one_feature = False  # Whether it is of rows of a single feature only.
     shared: str = ""  # What of their covariances components share, in an error's words.
     correlated: bool  # Whether the features of a component are.
@@ -170,6 +178,15 @@ class Family(ABC):
     @abstractmethod
     def prior_counts(self, degrees: float, k: int, d: int, mean: bool) -> float:
         """What a conjugate prior of so many degrees of freedom adds to the counts, and whether means have one, too."""
+
+    def unseen(self, scale: Array, degrees: float, k: int, d: int, mean: bool) -> Unseen:
+        """What the density of a conjugate prior adds to each covariance that is kept."""
+        copies = self.copies(k)
+        return Unseen(scale / copies, self.prior_counts(degrees, k, d, mean) / copies)
+
+    def mclust_unseen(self, scale: Array, degrees: float, k: int, d: int, mean: bool) -> Unseen:
+        """What mclust 6 adds in its place if the family has a `mclust_prior`: the same, but where families differ."""
+        return self.unseen(scale, degrees, k, d, mean)
 
     @abstractmethod
     def default_scale(self, covariance: Array) -> Array:

@@ -18,7 +18,7 @@ from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.mixture import matrices
 from cgmm.mixture.families.correlated import Full
-from cgmm.mixture.families.family import Central, Estimate, Family, Obeyed, Whitening
+from cgmm.mixture.families.family import Central, Estimate, Family, Obeyed, Unseen, Whitening
 from cgmm.mixture.families.independent import Diag, Spherical
 from cgmm.mixture.families.shared import Shared
 
@@ -37,6 +37,10 @@ class EII(Shared, Spherical):
     name: CovarianceType = "EII"
     compiled = True
 
+    def mclust_unseen(self, scale: Array, degrees: float, k: int, d: int, mean: bool) -> Unseen:
+        """mclust adds the counts, but not the scale; and those of the means even if these have no prior."""
+        return Unseen(np.zeros_like(scale), self.prior_counts(degrees, k, d, True) / k)
+
 
 class E(EII):
     """EII of rows of one feature."""
@@ -44,6 +48,9 @@ class E(EII):
     name: CovarianceType = "E"
     compiled = True
     one_feature = True
+
+    def mclust_unseen(self, scale: Array, degrees: float, k: int, d: int, mean: bool) -> Unseen:
+        return self.unseen(scale, degrees, k, d, mean)
 
 
 class V(Spherical):
@@ -59,6 +66,10 @@ class EEI(Shared, Diag):
 
     name: CovarianceType = "EEI"
     compiled = True
+
+    def mclust_unseen(self, scale: Array, degrees: float, k: int, d: int, mean: bool) -> Unseen:
+        """mclust adds the counts of one component's mean."""
+        return Unseen(scale / k, (degrees + 1 + mean) / k)
 
 
 class EEE(Shared, Full):
@@ -159,6 +170,10 @@ class VEI(Parsimonious, Diag):
     compiled = True
     shared = "the shape"
 
+    def mclust_unseen(self, scale: Array, degrees: float, k: int, d: int, mean: bool) -> Unseen:
+        """mclust adds the scale to each component, and the counts of one variance to each volume."""
+        return Unseen(scale, (degrees + 2 + mean) / d)
+
 
 class EVI(Parsimonious, Diag):
     """One volume, a shape for each component, the features' axes."""
@@ -167,6 +182,10 @@ class EVI(Parsimonious, Diag):
     compiled = True
     shared = "the volume"
 
+    def mclust_unseen(self, scale: Array, degrees: float, k: int, d: int, mean: bool) -> Unseen:
+        """mclust adds the scale to each component, and the counts of one to the volume that all share."""
+        return Unseen(scale, (degrees + 1 + mean) / k)
+
 
 class VEE(Parsimonious, Full):
     """A volume for each component, one shape and axes."""
@@ -174,6 +193,7 @@ class VEE(Parsimonious, Full):
     name: CovarianceType = "VEE"
     compiled = True
     shared = "the shape and axes"
+    mclust_prior = False
 
 
 class EVV(Parsimonious, Full):
@@ -182,6 +202,7 @@ class EVV(Parsimonious, Full):
     name: CovarianceType = "EVV"
     compiled = True
     shared = "the volume"
+    mclust_prior = False
 
 
 class Turned(Parsimonious, Full):
@@ -201,6 +222,10 @@ class EEV(Turned):
     compiled = True
     shared = "the volume and shape"
 
+    def mclust_unseen(self, scale: Array, degrees: float, k: int, d: int, mean: bool) -> Unseen:
+        """mclust adds the scale to each component, and the counts of one to the volume that all share."""
+        return Unseen(scale, self.prior_counts(degrees, k, d, mean) / k)
+
 
 class VEV(Turned):
     """A volume for each component, one shape, axes for each component."""
@@ -209,6 +234,10 @@ class VEV(Turned):
     compiled = True
     shared = "the shape"
 
+    def mclust_unseen(self, scale: Array, degrees: float, k: int, d: int, mean: bool) -> Unseen:
+        """mclust adds the scale to each component, and no counts."""
+        return Unseen(scale, 0.0)
+
 
 class EVE(Turned):
     """One volume, a shape for each component, one set of axes."""
@@ -216,6 +245,7 @@ class EVE(Turned):
     name: CovarianceType = "EVE"
     compiled = True
     shared = "the volume and axes"
+    mclust_prior = False
 
 
 class VVE(Turned):
@@ -224,3 +254,4 @@ class VVE(Turned):
     name: CovarianceType = "VVE"
     compiled = True
     shared = "the axes"
+    mclust_prior = False
