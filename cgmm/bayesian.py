@@ -284,6 +284,13 @@ class BayesianGMM(Distribution[GMM], Learner):
         assert self._posterior
         return self._evaluations(X).log_predictive()
 
+    def _told(self) -> dict[str, Any]:
+        """What a posterior has besides its mixture; nothing if its parts were assigned."""
+        if not isinstance(self._parameters, Posterior):
+            return {}
+        names = ("n_effective", "weight_concentration", "mean_precision", "degrees_of_freedom")
+        return {name: np.asarray(getattr(self, f"{name}_")).tolist() for name in names}
+
     def _made(self, parameters: Parameters, names: Names | None = None) -> GMM:
         model = GMM(
             parameters.k,

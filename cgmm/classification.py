@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from cgmm import errors, protocol
-from cgmm.classes import file, fitting
+from cgmm import protocol
+from cgmm.classes import fitting
 from cgmm.classes.classified import Classified
 from cgmm.classes.fitting import Found, Given, Wanted
 from cgmm.classes.known import check_classes, check_priors, known_classes
+from cgmm.classes.learned import Learned
 from cgmm.config import threads
 from cgmm.errors import InvalidParameterError
 from cgmm.gmm import GMM
-from cgmm.protocol import Estimator
 from cgmm.rows.checks import check_observed, check_weights
 from cgmm.selection import check_families
 from cgmm.validation import (
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cgmm.classes.choosing import Candidate
     from cgmm.mixture.prior import Prior
     from cgmm.types import (
         Array,
@@ -42,7 +40,6 @@ if TYPE_CHECKING:
         Init,
         Mask,
         Missing,
-        Names,
         OnDegenerate,
         Seed,
         Starts,
@@ -64,7 +61,7 @@ HANDED_ON = (
 )
 
 
-class GMMClassifier(Estimator):
+class GMMClassifier(Learned):
     """Discriminant analysis by mixtures: a density of each class, and the class that is most probable given a row.
 
     With one component a class, the classes are the components of one mixture, whose family says what they share
@@ -355,96 +352,6 @@ class GMMClassifier(Estimator):
         sums = self.mixture_._evaluations(X, sample_weight).sums()
         sums = sums.times_power_of_two(sums.exponent)
         return -2.0 * sums.log_likelihood + self._classified().n_parameters * float(np.log(sums.number))
-
-    # Files
-
-    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
-        """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
-
-        path may also be a file that is open for writing bytes, such as an io.BytesIO. The file is a versioned npz
-        archive without pickle. Of the constructor's arguments it keeps those that JSON can hold.
-
-        Raises
-        ------
-        ValueError
-            The labels of the classes are Python objects that are no texts.
-        """
-        file.save(path, self._kind, self._found_or_error(), self.get_params(deep=False))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str] | BinaryIO) -> Self:
-        """The model of a file that ``save`` wrote, or of one that is open for reading; it predicts bit-identically.
-
-        Raises
-        ------
-        OSError
-            The file cannot be read.
-        ValueError
-            It is damaged, not cgmm's, of a newer version, or holds another kind of model; the message names the file
-            and the fault.
-        """
-        saved = file.load(path, cls._kind)
-        known = cls._defaults()
-        model = cls(**{name: value for name, value in saved.settings.items() if name in known})
-        model._found = saved.found(model.missing, model.n_threads, model.random_state)
-        return model
-
-    # What was learnt
-
-    def _found_or_error(self) -> Found:
-        found = vars(self).get("_found")
-        if isinstance(found, Found):
-            return found
-        raise errors.not_fitted(self)
-
-    def _classified(self) -> Classified:
-        """What was learnt, asked with the arguments that decide how rows are read as they are now."""
-        found = self._found_or_error().classified
-        return found.read_by(missing=self.missing, n_threads=self.n_threads)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return isinstance(vars(self).get("_found"), Found)
-
-    @property
-    def classes_(self) -> NDArray[Any]:
-        return self._found_or_error().classified.classes
-
-    @property
-    def priors_(self) -> Array:
-        return self._found_or_error().classified.priors
-
-    @property
-    def mixture_(self) -> GMM:
-        return self._found_or_error().classified.mixture
-
-    @property
-    def mixtures_(self) -> tuple[GMM, ...]:
-        return self._found_or_error().classified.each
-
-    @property
-    def component_classes_(self) -> NDArray[Any]:
-        classified = self._found_or_error().classified
-        return classified.classes[classified.owners]
-
-    @property
-    def candidates_(self) -> tuple[Candidate, ...]:
-        return self._found_or_error().candidates
-
-    @property
-    def n_iter_(self) -> int:
-        return self._found_or_error().n_iter
-
-    @property
-    def converged_(self) -> bool:
-        return self._found_or_error().converged
-
-    @property
-    def n_features_in_(self) -> int:
-        return self._found_or_error().classified.mixture.n_features_in_
-
-    @property
-    def feature_names_in_(self) -> Names:
-        return protocol.seen_names(self._found_or_error().classified.names)
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.base import BaseEstimator, ClassifierMixin

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import numpy as np
 
-from cgmm import errors, plot
+from cgmm import errors, plot, summary
 from cgmm.diagnostics import Diagnostics
 from cgmm.fit.state import Assigned, Gathered, State
 from cgmm.mixture.families import FAMILIES
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from cgmm.mixture.criteria import Sums
     from cgmm.plot.wholes import Options
+    from cgmm.summary import Summary
     from cgmm.types import Array, ArrayLike, Labels, Missing, Names, Rows, Seed
 
 T = TypeVar("T")
@@ -230,6 +232,84 @@ class Fitted(Estimator):
         order = order_of(state.fit.parameters, state.names, by, check_flag("reverse", reverse))
         return type(self)(**self.get_params(deep=False))._with(state.taken(order))
 
+    def summary(
+        self,
+        X: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        error_covariances: ArrayLike | None = None,
+    ) -> Summary:
+        """What was learnt, for people: each component's weight, size, and mean ± standard deviation of each feature;
+        how the fit ended, how well it explains the rows, and what was repaired.
+
+        ``print(model)`` prints it, and a notebook shows ``model.summary()`` as tables.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), optional
+            Rows, of which the log-likelihood and the BIC are told. Without them those of the last iteration's rows
+            are told, before its last step, which raises the log-likelihood per row by about tol or less.
+        sample_weight : array-like of shape (n,), optional
+            Row weights of X.
+        error_covariances : array-like, optional
+            Of the errors of X, as of ``fit``.
+
+        Returns
+        -------
+        cgmm.summary.Summary
+            ``to_text()``, which ``print`` shows, ``to_dict()``, which JSON can hold, and HTML in a notebook. Its
+            "size" is the sum of the responsibilities of the rows of the fit.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.25, 0.75], [[0.0], [5.0]], [1.0, 4.0], "spherical")
+        >>> print(model.summary())
+        GMM of 2 components in 1 feature
+        <BLANKLINE>
+        components  2, spherical
+        features    1
+        parameters  5
+        fit         none: the parameters were given
+        <BLANKLINE>
+        component  weight  feature 0
+                0  0.2500      0 ± 1
+                1  0.7500      5 ± 2
+        """
+        if X is None:
+            return self._summarised()
+        return self._summarised(self._evaluations(X, sample_weight, errors=error_covariances).sums())
+
+    def to_frame(self) -> Any:
+        """The parameters as a pandas.DataFrame, a row for each component.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns "weight", and of each feature "mean[name]" and "sd[name]", the standard deviation; where features
+            correlate within components, also "covariance[name, other]" of each two. A feature without a name has its
+            number.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> frame = GMM.from_parameters([1.0], [[1.0, 2.0]], [[[4.0, 1.0], [1.0, 9.0]]]).to_frame()
+        >>> list(frame.columns)
+        ['weight', 'mean[0]', 'mean[1]', 'sd[0]', 'sd[1]', 'covariance[0, 1]']
+        """
+        state = self._fitted()
+        return summary.frame_of(state.fit.parameters, state.names)
+
+    def _summarised(self, sums: Sums | None = None) -> Summary:
+        """The summary, with what is said of rows of which these are the sums."""
+        return summary.of_mixture(type(self).__name__, self._fitted(), sums, self._told())
+
+    def _told(self) -> dict[str, Any]:
+        """What there is to tell of a model besides its mixture, as JSON can hold it."""
+        return {}
+
+    def __str__(self) -> str:
+        return str(self.summary()) if self.__sklearn_is_fitted__() else repr(self)
+
     def plot(self, X: ArrayLike, ax: Axes | None = None, **options: Unpack[Options]) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
 
@@ -277,9 +357,11 @@ class Fitted(Estimator):
         state = self._fitted()
         return Diagnostics(state.fit, state.restarts, state.winner, state.passes)
 
+    n_parameters_: int = reads(lambda self: self._parameters.n_parameters)
+
     def _n_parameters(self) -> int:
         """Free parameters, under the name that scikit-learn's users know."""
-        return self._parameters.n_parameters
+        return self.n_parameters_
 
     def _estimate_log_prob(self, X: ArrayLike) -> Array:
         """log N(x_i | μ_c, Σ_c) (n,k), under the name that scikit-learn's users know."""
