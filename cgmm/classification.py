@@ -297,15 +297,18 @@ class GMMClassifier(Learned):
 
     def predict_proba(self, X: ArrayLike) -> Array:
         """The probability of each class given each row of X (n,d), π_g p(x | g) / Σ_h π_h p(x | h); (n,C)."""
-        return self._classified().probabilities(X)
+        classified = self._classified()
+        return self._in_frame(classified.probabilities(X), X, lambda: classified.classes)
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """The logarithms of ``predict_proba``, which are numbers where the probabilities are rounded to zero; (n,C)."""
-        return self._classified().log_probabilities(X)
+        classified = self._classified()
+        return self._in_frame(classified.log_probabilities(X), X, lambda: classified.classes)
 
     def decision_log_density(self, X: ArrayLike) -> Array:
         """log π_g p(x | g) in nats of each class g and row of X (n,d); (n,C). The class of the largest is predicted."""
-        return self._classified().log_densities(X)
+        classified = self._classified()
+        return self._in_frame(classified.log_densities(X), X, lambda: classified.classes)
 
     def uncertainty(self, X: ArrayLike) -> Array:
         """The probability that the predicted class of each row of X (n,d) is not the right one; (n,)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
@@ -11,17 +11,27 @@ import numpy as np
 from cgmm import errors, plot, summary
 from cgmm.diagnostics import Diagnostics
 from cgmm.fit.state import Assigned, Gathered, State
+from cgmm.framing import Framing
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.features import told_features
 from cgmm.mixture.order import order_of
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.parts import Parts
 from cgmm.plot.protocols import Subject
-from cgmm.protocol import Estimator, seen_names
+from cgmm.protocol import seen_names
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.open import open_rows
 from cgmm.rows.opened import AtHand
 from cgmm.rows.row_errors import blurred
-from cgmm.validation import check_choice, check_count, check_flag, check_missing, check_random_state, check_threads
+from cgmm.validation import (
+    check_choice,
+    check_component_names,
+    check_count,
+    check_flag,
+    check_missing,
+    check_random_state,
+    check_threads,
+)
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -51,7 +61,7 @@ def part(name: str) -> Any:
     return property(lambda self: self._read(name), assign)
 
 
-class Fitted(Estimator):
+class Fitted(Framing):
     """An estimator whose fit leaves a State. A verb reads it once, so that a fit in another thread does not matter.
 
     The State is also made of parts that a user assigns (``model.means_ = …``), once they make a mixture: `Assigned`.
@@ -74,7 +84,9 @@ class Fitted(Estimator):
 
         With a noise component each row sums to 1 − its noise_probability.
         """
-        return self._evaluations(X, errors=error_covariances).evaluate("responsibilities")
+        state = self._fitted()
+        found = self._evaluations(X, state=state, errors=error_covariances).evaluate("responsibilities")
+        return self._in_frame(found, X, lambda: state.component_titles)
 
     def noise_probability(self, X: ArrayLike) -> Array:
         """The probability that each row of X (n,d) belongs to the noise component; (n,), zero without one."""
@@ -163,7 +175,10 @@ class Fitted(Estimator):
         """
         seed = self.random_state if random_state is None else random_state
         rng = check_random_state(seed) if check_flag("draws", draws) else None
-        return self._evaluations(X, gaps=True).impute(rng, single=getattr(X, "dtype", None) == np.float32)
+        state = self._fitted()
+        single = getattr(X, "dtype", None) == np.float32
+        found = self._evaluations(X, state=state, gaps=True).impute(rng, single=single)
+        return self._in_frame(found, X, lambda: told_features(state.names, found.shape[1]))
 
     def sample(
         self, n_samples: int = 1, random_state: Seed = None, error_covariances: ArrayLike | None = None
@@ -297,7 +312,7 @@ class Fitted(Estimator):
         ['weight', 'mean[0]', 'mean[1]', 'sd[0]', 'sd[1]', 'covariance[0, 1]']
         """
         state = self._fitted()
-        return summary.frame_of(state.fit.parameters, state.names)
+        return summary.frame_of(state.fit.parameters, state.names, state.component_names)
 
     def _summarised(self, sums: Sums | None = None) -> Summary:
         """The summary, with what is said of rows of which these are the sums."""
@@ -321,9 +336,9 @@ class Fitted(Estimator):
         """The mixture as it is now, with checked rows at hand beside it where X is given: what a picture draws."""
         state = self._fitted()
         if X is None:
-            return Subject(state.fit.parameters.point, state.names, None)
+            return Subject(state.fit.parameters.point, state.names, None, state.component_names)
         rows = self._at_hand(X, sample_weight, state, "a picture shows a sample of more, so give some of them")
-        return Subject(state.fit.parameters.point, state.names, rows)
+        return Subject(state.fit.parameters.point, state.names, rows, state.component_names)
 
     def _at_hand(self, X: ArrayLike, sample_weight: ArrayLike | None, state: State, remedy: str) -> Evaluation:
         """Checked rows in memory beside the parameters of that state; TypeError names the remedy if they are not."""
@@ -351,6 +366,17 @@ class Fitted(Estimator):
     @property
     def feature_names_in_(self) -> Names:
         return seen_names(self._fitted().names)
+
+    @property
+    def component_names_(self) -> tuple[str, ...]:
+        """The names of the components (k,), which can be assigned after a fit: summaries, frames, pictures and files
+        have them. Without any they are component_0, component_1 and so on."""
+        return self._fitted().component_titles
+
+    @component_names_.setter
+    def component_names_(self, names: Iterable[str] | None) -> None:
+        state = self._fitted()
+        self._state = state._replace(component_names=check_component_names(names, state.fit.parameters.k))
 
     @property
     def diagnostics_(self) -> Diagnostics:

@@ -158,6 +158,7 @@ class Learner(Fitted):
             names=state.names,
             memory=self._remembered(state),
             settings=settings,
+            component_names=state.component_names,
         )
 
     @classmethod
@@ -180,7 +181,7 @@ class Learner(Fitted):
         parameters = loaded.parameters
         model = cls._of_file(loaded.settings, parameters.family, parameters.k)
         fit = Fit(parameters, loaded.lower_bounds, loaded.converged)
-        return model._with(State(fit, loaded.names, memory=loaded.memory))
+        return model._with(State(fit, loaded.names, memory=loaded.memory, component_names=loaded.component_names))
 
     @classmethod
     def _of_file(cls, settings: Mapping[str, Any], family: Family, k: int) -> Self:

@@ -24,7 +24,14 @@ from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.protocol import names_of_features
 from cgmm.tables.npy import Archive
-from cgmm.validation import check_choice, check_count, check_positive, check_real, check_start_array
+from cgmm.validation import (
+    check_choice,
+    check_component_names,
+    check_count,
+    check_positive,
+    check_real,
+    check_start_array,
+)
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
@@ -76,9 +83,10 @@ def packed(
     names: Names | None,
     memory: Memory | None,
     settings: Mapping[str, object],
+    component_names: Sequence[str] | None = None,
 ) -> Packed:
-    """The kind of model, parameters, history (iterations,), names, what is remembered of the rows, and the settings
-    that JSON can hold."""
+    """The kind of model, parameters, history (iterations,), names, what is remembered of the rows, the settings that
+    JSON can hold, and the names of components that a user has given."""
     header: dict[str, Any] = {
         "format": MODEL,
         "version": WITHOUT_NOISE if parameters.noise is None else VERSION,  # who does not know of noise is to refuse it
@@ -95,6 +103,8 @@ def packed(
         "precisions_cholesky": parameters.precisions_cholesky,
         "lower_bounds": lower_bounds,
     }
+    if component_names is not None:
+        header["component_names"] = list(component_names)
     if kind == BAYESIAN:
         header["belief"] = None  # of parts that were assigned nothing is believed
     if isinstance(parameters, Posterior):
@@ -116,8 +126,8 @@ def packed(
 
 
 class Loaded(NamedTuple):
-    """What a file holds: the kind of model, its parameters, history, feature names, what is remembered of the rows, and
-    the arguments that it was made with."""
+    """What a file holds: the kind of model, its parameters, history, feature names, what is remembered of the rows, the
+    arguments that it was made with, and the names of components that were given."""
 
     kind: str
     parameters: Parameters
@@ -126,6 +136,7 @@ class Loaded(NamedTuple):
     names: Names | None
     memory: Memory | None
     settings: dict[str, Any]
+    component_names: tuple[str, ...] | None
 
 
 def load(path: str | os.PathLike[str] | BinaryIO, *kinds: str) -> Loaded:
@@ -156,7 +167,8 @@ def unpacked(found: Packed, verb: str, *kinds: str) -> Loaded:
     settings = settings_of(header)
     names = names_of(header.get("feature_names"), parameters.d)
     memory = _memory(header, arrays, parameters)
-    return Loaded(kind, parameters, arrays["lower_bounds"], converged, names, memory, settings)
+    components = check_component_names(header.get("component_names"), parameters.k)
+    return Loaded(kind, parameters, arrays["lower_bounds"], converged, names, memory, settings, components)
 
 
 def _needed(header: Mapping[str, Any]) -> tuple[str, ...]:

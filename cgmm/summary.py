@@ -11,6 +11,7 @@ import numpy as np
 
 from cgmm.fit import report
 from cgmm.mixture.criteria import information
+from cgmm.mixture.features import told_features
 
 if TYPE_CHECKING:
     from cgmm.fit.state import State
@@ -136,7 +137,7 @@ def of_mixture(kind: str, state: State, sums: Sums | None = None, more: Mapping[
     alive = "" if living is None else f"; {living} live"
     facts = {
         "components": f"{parameters.k}, {parameters.family.name}{alive}",
-        "features": told_features(parameters.d, state.names),
+        "features": counted_features(parameters.d, state.names),
         "parameters": f"{parameters.n_parameters}",
         "fit": _ended(state),
         **({} if parameters.noise is None else {"noise": f"a share of {parameters.noise.weight:.4f} of the rows"}),
@@ -146,6 +147,7 @@ def of_mixture(kind: str, state: State, sums: Sums | None = None, more: Mapping[
     values = {
         "model": kind,
         "n_components": parameters.k,
+        "component_names": None if state.component_names is None else list(state.component_names),
         "covariance_type": parameters.family.name,
         "n_features": parameters.d,
         "feature_names": None if state.names is None else list(state.names),
@@ -163,7 +165,7 @@ def of_mixture(kind: str, state: State, sums: Sums | None = None, more: Mapping[
         **more,
     }
     title = f"{kind} of {counted(parameters.k, 'component')} in {counted(parameters.d, 'feature')}"
-    return Summary(title, facts, _components(parameters, state.names, masses), notes, values)
+    return Summary(title, facts, _components(state, masses), notes, values)
 
 
 class Goodness(NamedTuple):
@@ -239,18 +241,20 @@ def _masses(state: State) -> Array | None:
     return np.ldexp(sums.n_k, sums.exponent)
 
 
-def _components(parameters: Parameters, names: Names | None, masses: Array | None) -> Grid:
+def _components(state: State, masses: Array | None) -> Grid:
     """The weight of each component, its size in rows, and mean ± standard deviation of each feature."""
+    parameters, names = state.fit.parameters, state.names
     k, d = parameters.k, parameters.d
     deviations = np.sqrt(parameters.variances)
     sizes = [] if masses is None else ["size"]
-    head = ["component", "weight", *sizes, *map(on_a_line, feature_titles(d, names)[:MOST_FEATURES])]
+    head = ["component", "weight", *sizes, *map(on_a_line, told_features(names, d)[:MOST_FEATURES])]
     lines = []
     for c in range(min(k, MOST_COMPONENTS)):
         size = [] if masses is None else [f"{masses[c]:.1f}"]
         values = zip(parameters.means[c, :MOST_FEATURES], deviations[c], strict=False)
         told = (f"{mean:.5g} ± {sd:.3g}" for mean, sd in values)
-        lines.append([f"{c}", f"{parameters.shares[c]:.4f}", *size, *told])
+        title = f"{c}" if state.component_names is None else on_a_line(state.component_names[c])
+        lines.append([title, f"{parameters.shares[c]:.4f}", *size, *told])
     hidden = [(d - MOST_FEATURES, "feature"), (k - MOST_COMPONENTS, "component")]
     more = [counted(count, what) for count, what in hidden if count > 0]
     return Grid(head, lines, f"and {' and '.join(more)} more" if more else "")
@@ -270,23 +274,22 @@ def columns_of(parameters: Parameters, names: Names | None) -> dict[str, Array]:
     return columns
 
 
-def frame_of(parameters: Parameters, names: Names | None) -> Any:
-    """The same as a pandas.DataFrame."""
+def frame_of(parameters: Parameters, names: Names | None, components: Sequence[str] | None = None) -> Any:
+    """The same as a pandas.DataFrame; components : their names, or None."""
     import pandas as pd
 
-    return pd.DataFrame(columns_of(parameters, names), index=pd.RangeIndex(parameters.k, name="component"))
+    index = pd.RangeIndex(parameters.k, name="component")
+    if components is not None:
+        index = pd.Index(components, name="component")
+    return pd.DataFrame(columns_of(parameters, names), index=index)
 
 
-def told_features(d: int, names: Names | None) -> str:
+def counted_features(d: int, names: Names | None) -> str:
     """How many features there are, and their names."""
     if names is None:
         return f"{d}"
     more = ", …" * (d > MOST_FEATURES)
     return f"{d} ({', '.join(map(on_a_line, names[:MOST_FEATURES]))}{more})"
-
-
-def feature_titles(d: int, names: Names | None) -> list[str]:
-    return [f"feature {j}" for j in range(d)] if names is None else list(names)
 
 
 def counted(count: int, one: str, many: str = "") -> str:

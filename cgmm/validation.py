@@ -83,6 +83,16 @@ def check_choice(name: str, value: object, choices: Mapping[str, T]) -> T:
     return choices[value]
 
 
+def check_component_names(names: Any, k: int) -> tuple[str, ...] | None:
+    """k different names, or None."""
+    if names is None:
+        return None
+    found = () if isinstance(names, str) else tuple(names)
+    if len(found) != k or len(set(found)) != k or not all(isinstance(name, str) and name for name in found):
+        raise InvalidParameterError(f"component_names_ must be {k} different texts, one for each component: {names!r}")
+    return found
+
+
 def check_missing(value: object) -> bool:
     """Whether NaN is a missing value."""
     return check_choice("missing", value, {"error": False, "marginal": True})

@@ -6,11 +6,13 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from datasets import table
 from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
 
+import cgmm
 from cgmm import GMM, BayesianGMM, GMMClassifier, GMMRegressor
 from cgmm.mixture.families import FAMILIES
+from datasets import table
 
 FRAME = pd.DataFrame(table("faithful"), columns=["eruptions", "waiting"])
 LONG = np.where(FRAME.waiting > 70, "long", "short")
@@ -150,3 +152,46 @@ def test_classes_keep_their_type(labels):
     model = GMMClassifier().fit([[0.0], [1.0], [8.0], [9.0]], np.repeat(labels, 2))
     again = GMMClassifier.from_dict(json.loads(json.dumps(model.to_dict())))
     assert again.classes_.dtype == model.classes_.dtype and again.predict([[7.0]]) == labels[1]
+
+
+# Names of components, and frames of results
+
+
+@pytest.mark.parametrize("kind", [GMM, BayesianGMM])
+def test_names_of_components_are_told_everywhere(kind, tmp_path):
+    model = fitted(kind)
+    assert model.component_names_ == ("component_0", "component_1")
+    model.component_names_ = ["short", "long"]
+    assert "\n    short  0." in str(model) and list(model.to_frame().index) == ["short", "long"]
+    if kind is GMM:
+        assert model.sorted("means", reverse=True).component_names_ == ("long", "short")
+    model.save(tmp_path / "model.npz")
+    for again in (kind.load(tmp_path / "model.npz"), kind.from_dict(model.to_dict())):
+        assert again.component_names_ == ("short", "long")
+    if kind is BayesianGMM:
+        assert model.prune(150).component_names_ == model.prune(150, point=True).component_names_ == ("long",)
+    for wrong in (["a"], ["a", "a"], "ab", [1, 2], ["", "b"]):
+        with pytest.raises(ValueError, match="component_names_ must be 2 different texts"):
+            model.component_names_ = wrong
+    assert model.component_names_ == ("short", "long")
+    assert model.fit(FRAME).component_names_ == ("component_0", "component_1")
+
+
+@pytest.mark.parametrize("container", ["pandas", "polars"])
+def test_results_as_data_frames(container):
+    model, rows = clone(GMM(2, random_state=0).set_output(transform=container)).fit(FRAME), FRAME[10:20]
+    model.component_names_ = ["short", "long"]
+    expected = fitted(GMM).predict_proba(rows)
+    found = model.set_output().predict_proba(rows)
+    assert type(found).__module__.startswith(container) and list(found.columns) == ["short", "long"]
+    assert_array_equal(found.to_numpy(), expected)
+    assert list(model.impute(rows).columns) == list(FRAME)
+    if container == "pandas":
+        assert list(found.index) == list(rows.index)
+    classifier = fitted(GMMClassifier).set_output(transform=container)
+    for verb in ("predict_proba", "predict_log_proba", "decision_log_density"):
+        assert list(getattr(classifier, verb)(rows).columns) == ["long", "short"]
+    assert isinstance(cgmm.combine(model, FRAME).predict_proba(FRAME), np.ndarray)
+    assert isinstance(model.set_output(transform="default").predict_proba(rows), np.ndarray)
+    with pytest.raises(ValueError, match="transform must be one of 'default', 'pandas', 'polars', not 'dask'"):
+        model.set_output(transform="dask")

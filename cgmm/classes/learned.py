@@ -10,7 +10,7 @@ from cgmm import errors, protocol
 from cgmm.classes import file, told
 from cgmm.classes.fitting import Found
 from cgmm.classes.known import check_classes
-from cgmm.protocol import Estimator
+from cgmm.framing import Framing
 from cgmm.rows.checks import check_weights
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, ArrayLike, Missing, Names, Seed
 
 
-class Learned(Estimator):
+class Learned(Framing):
     """A classifier with what it has learnt, in words, in files and as attributes."""
 
     _kind: ClassVar[str]  # Under which name its files are known.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cgmm.summary import Grid, Summary, counted, on_a_line, told_features
+from cgmm.summary import Grid, Summary, counted, counted_features, on_a_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def summary_of(kind: str, found: Found, rows: Predicted | None = None) -> Summar
     names, d = classified.names, mixture.n_features_in_
     facts = {
         "classes": f"{len(classified.classes)}",
-        "features": told_features(d, names),
+        "features": counted_features(d, names),
         "parameters": f"{classified.n_parameters}",
         "fit": "none: the parameters were given" if not found.n_iter else _ended(found),
     }

@@ -43,11 +43,6 @@ def as_json(values: Any) -> str:
     return text if can_show(text) else json.dumps(values, indent=2)
 
 
-def components(model: GMM | BayesianGMM) -> list[str]:
-    """What the components are called."""
-    return [f"component_{c}" for c in range(model.n_components)]
-
-
 def feature_names(model: GMM | BayesianGMM | GMMClassifier) -> list[str] | None:
     """Those of the features, if a model knows them."""
     return list(getattr(model, "feature_names_in_", ())) or None

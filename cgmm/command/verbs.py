@@ -165,7 +165,7 @@ def predict(args: Namespace) -> None:
 def responsibilities(args: Namespace) -> None:
     """Write the responsibilities of each row, or the probabilities of classes."""
     model, table = _applied_to(args)
-    names = classes.names(model) if isinstance(model, GMMClassifier) else summary.components(model)
+    names = classes.names(model) if isinstance(model, GMMClassifier) else list(model.component_names_)
     step = max(1, MOST_VALUES // model.mixture_.n_components if isinstance(model, GMMClassifier) else len(names))
 
     def values() -> Iterator[Any]:
