@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from cgmm.command import signals
 from cgmm.command.arguments import parser
-from cgmm.command.output import STANDARD_OUTPUT_NAME
+from cgmm.command.output import STANDARD_OUTPUT_NAME, shown
 from cgmm.errors import InvalidParameterError
 
 BAD, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # Exit codes: the last two are a shell's for SIGINT and SIGPIPE.
@@ -53,7 +53,7 @@ def _ended(args: Namespace) -> int:
     except ERRORS as error:
         if args.debug:
             raise
-        print(f"cgmm: error: {_on_a_line(_told(error, args))}", file=sys.stderr)
+        _tell("error", _told(error, args))
         _drop_output()
         return USAGE if isinstance(error, InvalidParameterError) else BAD
 
@@ -68,11 +68,16 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _tell(kind: str, message: object) -> None:
+    """A line of standard error."""
+    print(shown(f"cgmm: {kind}: {_on_a_line(message)}", sys.stderr), file=sys.stderr)
+
+
 def _tell_warnings() -> None:
     """Warnings that concern a user become lines of standard error."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        print(f"cgmm: warning: {_on_a_line(message)}", file=sys.stderr)
+        _tell("warning", message)
 
     warnings.showwarning = show
     warnings.simplefilter("ignore")

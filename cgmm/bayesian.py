@@ -312,6 +312,13 @@ class BayesianGMM(Distribution[GMM], Learner):
         assert self._posterior
         return self._evaluations(X).log_predictive()
 
+    def _told(self) -> dict[str, Any]:
+        """What a posterior has besides its mixture; nothing if its parts were assigned."""
+        if not isinstance(self._parameters, Posterior):
+            return {}
+        names = ("n_effective", "weight_concentration", "mean_precision", "degrees_of_freedom")
+        return {name: np.asarray(getattr(self, f"{name}_")).tolist() for name in names}
+
     def _made(self, parameters: Parameters, names: Names | None = None) -> GMM:
         model = GMM(
             parameters.k,
@@ -370,14 +377,17 @@ class BayesianGMM(Distribution[GMM], Learner):
         if not len(living):
             raise ValueError(f"no component has rows that weigh {least:g} or more: choose a smaller `least`")
         found = posterior.take(living)
+        titles = state.component_names
+        titles = None if titles is None else tuple(titles[c] for c in living)
         if check_flag("point", point):
             mixture = GMM(
                 len(living), covariance_type=found.family.name, missing=self.missing, n_threads=self.n_threads
             )
-            return mixture._with(State.given(found.point, state.names))
+            return mixture._with(State.given(found.point, state.names)._replace(component_names=titles))
         settings: dict[str, Any] = self.get_params(deep=False) | {"n_components": len(living)}
         fit = Fit(found, state.fit.lower_bounds, state.fit.converged)
-        return type(self)(**settings)._with(State(fit, state.names, settings=state.settings))
+        pruned = State(fit, state.names, settings=state.settings, component_names=titles)
+        return type(self)(**settings)._with(pruned)
 
     def _asks(self) -> Request:
         return bayesian_request_of(self)

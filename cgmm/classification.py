@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from cgmm import errors, protocol
-from cgmm.classes import file, fitting
+from cgmm.classes import fitting
 from cgmm.classes.classified import Classified
 from cgmm.classes.fitting import Found
 from cgmm.classes.known import check_classes, check_priors
+from cgmm.classes.learned import Learned
 from cgmm.classes.open import given_of
 from cgmm.classes.wanted import Wanted
 from cgmm.gmm import GMM
-from cgmm.protocol import Estimator
 from cgmm.rows.checks import check_weights
 from cgmm.selection import check_families
 from cgmm.validation import (
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cgmm.classes.choosing import Candidate
     from cgmm.mixture.prior import Prior
     from cgmm.types import (
         Array,
@@ -43,7 +40,6 @@ if TYPE_CHECKING:
         Mask,
         Missing,
         NamedPrior,
-        Names,
         OnDegenerate,
         Seed,
         Starts,
@@ -65,7 +61,7 @@ HANDED_ON = (
 )
 
 
-class GMMClassifier(Estimator):
+class GMMClassifier(Learned):
     """Discriminant analysis by mixtures: a density of each class, and the class that is most probable given a row.
 
     With one component a class, the classes are the components of one mixture, whose family says what they share
@@ -321,7 +317,8 @@ class GMMClassifier(Estimator):
         >>> model.predict_proba([[4.5]]).round(3).tolist()
         [[0.5, 0.5]]
         """
-        return self._classified().probabilities(X)
+        classified = self._classified()
+        return self._in_frame(classified.probabilities(X), X, lambda: classified.classes)
 
     def predict_log_proba(self, X: ArrayLike) -> Array:
         """The logarithms of ``predict_proba``, which are numbers where the probabilities are rounded to zero; (n,C).
@@ -334,7 +331,8 @@ class GMMClassifier(Estimator):
         >>> model.predict_log_proba([[1.0]]).round(1).tolist()
         [[-112.0, 0.0]]
         """
-        return self._classified().log_probabilities(X)
+        classified = self._classified()
+        return self._in_frame(classified.log_probabilities(X), X, lambda: classified.classes)
 
     def decision_log_density(self, X: ArrayLike) -> Array:
         """log π_g p(x | g) in nats of each class g and row of X (n,d); (n,C). The class of the largest is predicted.
@@ -347,7 +345,8 @@ class GMMClassifier(Estimator):
         >>> model.decision_log_density([[1.0]]).round(1).tolist()
         [[-113.4, -1.4]]
         """
-        return self._classified().log_densities(X)
+        classified = self._classified()
+        return self._in_frame(classified.log_densities(X), X, lambda: classified.classes)
 
     def uncertainty(self, X: ArrayLike) -> Array:
         """The probability that the predicted class of each row of X (n,d) is not the right one; (n,).
@@ -421,118 +420,6 @@ class GMMClassifier(Estimator):
         sums = self.mixture_._evaluations(X, sample_weight).sums()
         sums = sums.times_power_of_two(sums.exponent)
         return -2.0 * sums.log_likelihood + self._classified().n_parameters * float(np.log(sums.number))
-
-    # Files
-
-    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
-        """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
-
-        path may also be a file that is open for writing bytes, such as an io.BytesIO. The file is a versioned npz
-        archive without pickle. Of the constructor's arguments it keeps those that JSON can hold.
-
-        Raises
-        ------
-        ValueError
-            The labels of the classes are Python objects that are no texts.
-
-        Examples
-        --------
-        >>> from cgmm import GMMClassifier
-        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
-        >>> model = GMMClassifier().fit(X, y)
-        >>> import os, tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     model.save(os.path.join(folder, "classes.npz"))
-        ...     os.listdir(folder)
-        ['classes.npz']
-        """
-        file.save(path, self._kind, self._found_or_error(), self.get_params(deep=False))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str] | BinaryIO) -> Self:
-        """The model of a file that ``save`` wrote, or of one that is open for reading; it predicts bit-identically.
-
-        Raises
-        ------
-        OSError
-            The file cannot be read.
-        ValueError
-            It is damaged, not cgmm's, of a newer version, or holds another kind of model; the message names the file
-            and the fault.
-
-        Examples
-        --------
-        >>> from cgmm import GMMClassifier
-        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
-        >>> model = GMMClassifier().fit(X, y)
-        >>> import io
-        >>> file = io.BytesIO()
-        >>> model.save(file)
-        >>> GMMClassifier.load(io.BytesIO(file.getvalue())).predict([[2.0]]).tolist()
-        ['low']
-        """
-        saved = file.load(path, cls._kind)
-        known = cls._defaults()
-        model = cls(**{name: value for name, value in saved.settings.items() if name in known})
-        model._found = saved.found(model.missing, model.n_threads, model.random_state)
-        return model
-
-    # What was learnt
-
-    def _found_or_error(self) -> Found:
-        found = vars(self).get("_found")
-        if isinstance(found, Found):
-            return found
-        raise errors.not_fitted(self)
-
-    def _classified(self) -> Classified:
-        """What was learnt, asked with the arguments that decide how rows are read as they are now."""
-        found = self._found_or_error().classified
-        return found.read_by(missing=self.missing, n_threads=self.n_threads)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return isinstance(vars(self).get("_found"), Found)
-
-    @property
-    def classes_(self) -> NDArray[Any]:
-        return self._found_or_error().classified.classes
-
-    @property
-    def priors_(self) -> Array:
-        return self._found_or_error().classified.priors
-
-    @property
-    def mixture_(self) -> GMM:
-        return self._found_or_error().classified.mixture
-
-    @property
-    def mixtures_(self) -> tuple[GMM, ...]:
-        return self._found_or_error().classified.each
-
-    @property
-    def component_classes_(self) -> NDArray[Any]:
-        classified = self._found_or_error().classified
-        return classified.classes[classified.owners]
-
-    @property
-    def candidates_(self) -> tuple[Candidate, ...]:
-        return self._found_or_error().candidates
-
-    @property
-    def n_iter_(self) -> int:
-        return self._found_or_error().n_iter
-
-    @property
-    def converged_(self) -> bool:
-        return self._found_or_error().converged
-
-    @property
-    def n_features_in_(self) -> int:
-        return self._found_or_error().classified.mixture.n_features_in_
-
-    @property
-    def feature_names_in_(self) -> Names:
-        return protocol.seen_names(self._found_or_error().classified.names)
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.base import BaseEstimator, ClassifierMixin

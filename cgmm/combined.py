@@ -141,7 +141,7 @@ class Combination:
         [[1.0, 0.0], [0.0, 1.0]]
         """
         labels = self.labels(n_clusters)
-        return self.model.predict_proba(X) @ np.eye(labels.max() + 1)[labels]
+        return np.asarray(self.model.predict_proba(X)) @ np.eye(labels.max() + 1)[labels]
 
     def predict(self, X: ArrayLike, n_clusters: int | None = None) -> Labels:
         """The most probable cluster (n,) of each row; −1 where noise is more probable. Arguments as `predict_proba`.

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 import numpy as np
 
-from cgmm import errors, plot
+from cgmm import errors, plot, summary
 from cgmm.diagnostics import Diagnostics
 from cgmm.fit.state import Assigned, Gathered, State
+from cgmm.framing import Framing
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.features import told_features
 from cgmm.mixture.order import order_of
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.parts import Parts
 from cgmm.plot.protocols import Subject
-from cgmm.protocol import Estimator, seen_names
+from cgmm.protocol import seen_names
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.open import open_rows
 from cgmm.rows.opened import AtHand
 from cgmm.rows.row_errors import blurred
-from cgmm.validation import check_choice, check_count, check_flag, check_missing, check_random_state, check_threads
+from cgmm.validation import (
+    check_choice,
+    check_component_names,
+    check_count,
+    check_flag,
+    check_missing,
+    check_random_state,
+    check_threads,
+)
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from matplotlib.axes import Axes
 
+    from cgmm.mixture.criteria import Sums
     from cgmm.plot.wholes import Options
+    from cgmm.summary import Summary
     from cgmm.types import Array, ArrayLike, Labels, Missing, Names, Rows, Seed
 
 T = TypeVar("T")
@@ -49,7 +61,7 @@ def part(name: str) -> Any:
     return property(lambda self: self._read(name), assign)
 
 
-class Fitted(Estimator):
+class Fitted(Framing):
     """An estimator whose fit leaves a State. A verb reads it once, so that a fit in another thread does not matter.
 
     The State is also made of parts that a user assigns (``model.means_ = …``), once they make a mixture: `Assigned`.
@@ -87,7 +99,9 @@ class Fitted(Estimator):
         >>> model.predict_proba([[5.0], [5.1]]).round(3).tolist()
         [[0.5, 0.5], [0.269, 0.731]]
         """
-        return self._evaluations(X, errors=error_covariances).evaluate("responsibilities")
+        state = self._fitted()
+        found = self._evaluations(X, state=state, errors=error_covariances).evaluate("responsibilities")
+        return self._in_frame(found, X, lambda: state.component_titles)
 
     def noise_probability(self, X: ArrayLike) -> Array:
         """The probability that each row of X (n,d) belongs to the noise component; (n,), zero without one.
@@ -217,7 +231,10 @@ class Fitted(Estimator):
         """
         seed = self.random_state if random_state is None else random_state
         rng = check_random_state(seed) if check_flag("draws", draws) else None
-        return self._evaluations(X, gaps=True).impute(rng, single=getattr(X, "dtype", None) == np.float32)
+        state = self._fitted()
+        single = getattr(X, "dtype", None) == np.float32
+        found = self._evaluations(X, state=state, gaps=True).impute(rng, single=single)
+        return self._in_frame(found, X, lambda: told_features(state.names, found.shape[1]))
 
     def sample(
         self, n_samples: int = 1, random_state: Seed = None, error_covariances: ArrayLike | None = None
@@ -294,6 +311,84 @@ class Fitted(Estimator):
         order = order_of(state.fit.parameters, state.names, by, check_flag("reverse", reverse))
         return type(self)(**self.get_params(deep=False))._with(state.taken(order))
 
+    def summary(
+        self,
+        X: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+        error_covariances: ArrayLike | None = None,
+    ) -> Summary:
+        """What was learnt, for people: each component's weight, size, and mean ± standard deviation of each feature;
+        how the fit ended, how well it explains the rows, and what was repaired.
+
+        ``print(model)`` prints it, and a notebook shows ``model.summary()`` as tables.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), optional
+            Rows, of which the log-likelihood and the BIC are told. Without them those of the last iteration's rows
+            are told, before its last step, which raises the log-likelihood per row by about tol or less.
+        sample_weight : array-like of shape (n,), optional
+            Row weights of X.
+        error_covariances : array-like, optional
+            Of the errors of X, as of ``fit``.
+
+        Returns
+        -------
+        cgmm.summary.Summary
+            ``to_text()``, which ``print`` shows, ``to_dict()``, which JSON can hold, and HTML in a notebook. Its
+            "size" is the sum of the responsibilities of the rows of the fit.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> model = GMM.from_parameters([0.25, 0.75], [[0.0], [5.0]], [1.0, 4.0], "spherical")
+        >>> print(model.summary())
+        GMM of 2 components in 1 feature
+        <BLANKLINE>
+        components  2, spherical
+        features    1
+        parameters  5
+        fit         none: the parameters were given
+        <BLANKLINE>
+        component  weight  feature 0
+                0  0.2500      0 ± 1
+                1  0.7500      5 ± 2
+        """
+        if X is None:
+            return self._summarised()
+        return self._summarised(self._evaluations(X, sample_weight, errors=error_covariances).sums())
+
+    def to_frame(self) -> Any:
+        """The parameters as a pandas.DataFrame, a row for each component.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns "weight", and of each feature "mean[name]" and "sd[name]", the standard deviation; where features
+            correlate within components, also "covariance[name, other]" of each two. A feature without a name has its
+            number.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> frame = GMM.from_parameters([1.0], [[1.0, 2.0]], [[[4.0, 1.0], [1.0, 9.0]]]).to_frame()
+        >>> list(frame.columns)
+        ['weight', 'mean[0]', 'mean[1]', 'sd[0]', 'sd[1]', 'covariance[0, 1]']
+        """
+        state = self._fitted()
+        return summary.frame_of(state.fit.parameters, state.names, state.component_names)
+
+    def _summarised(self, sums: Sums | None = None) -> Summary:
+        """The summary, with what is said of rows of which these are the sums."""
+        return summary.of_mixture(type(self).__name__, self._fitted(), sums, self._told())
+
+    def _told(self) -> dict[str, Any]:
+        """What there is to tell of a model besides its mixture, as JSON can hold it."""
+        return {}
+
+    def __str__(self) -> str:
+        return str(self.summary()) if self.__sklearn_is_fitted__() else repr(self)
+
     def plot(self, X: ArrayLike, ax: Axes | None = None, **options: Unpack[Options]) -> Any:
         """A picture of the fit beside the rows X (n,d), of a kind that suits d; its artists.
 
@@ -313,9 +408,9 @@ class Fitted(Estimator):
         """The mixture as it is now, with checked rows at hand beside it where X is given: what a picture draws."""
         state = self._fitted()
         if X is None:
-            return Subject(state.fit.parameters.point, state.names, None)
+            return Subject(state.fit.parameters.point, state.names, None, state.component_names)
         rows = self._at_hand(X, sample_weight, state, "a picture shows a sample of more, so give some of them")
-        return Subject(state.fit.parameters.point, state.names, rows)
+        return Subject(state.fit.parameters.point, state.names, rows, state.component_names)
 
     def _at_hand(self, X: ArrayLike, sample_weight: ArrayLike | None, state: State, remedy: str) -> Evaluation:
         """Checked rows in memory beside the parameters of that state; TypeError names the remedy if they are not."""
@@ -345,13 +440,26 @@ class Fitted(Estimator):
         return seen_names(self._fitted().names)
 
     @property
+    def component_names_(self) -> tuple[str, ...]:
+        """The names of the components (k,), which can be assigned after a fit: summaries, frames, pictures and files
+        have them. Without any they are component_0, component_1 and so on."""
+        return self._fitted().component_titles
+
+    @component_names_.setter
+    def component_names_(self, names: Iterable[str] | None) -> None:
+        state = self._fitted()
+        self._state = state._replace(component_names=check_component_names(names, state.fit.parameters.k))
+
+    @property
     def diagnostics_(self) -> Diagnostics:
         state = self._fitted()
         return Diagnostics(state.fit, state.restarts, state.winner, state.passes)
 
+    n_parameters_: int = reads(lambda self: self._parameters.n_parameters)
+
     def _n_parameters(self) -> int:
         """Free parameters, under the name that scikit-learn's users know."""
-        return self._parameters.n_parameters
+        return self.n_parameters_
 
     def _estimate_log_prob(self, X: ArrayLike) -> Array:
         """log N(x_i | μ_c, Σ_c) (n,k), under the name that scikit-learn's users know."""

@@ -85,7 +85,7 @@ def kmeans(
     X = check_rows(X, n_threads=n_threads)
     row_weights, exponent = of_order_one(check_weights(sample_weight, len(X)))
     counted = len(X) if row_weights is None else int(np.count_nonzero(row_weights))
-    check_enough_rows(len(X), counted, k, "n_clusters")
+    check_enough_rows(len(X), counted, k, "n_clusters", X.shape[1])
     rng = check_random_state(random_state)
     X, scale = moderate(X, n_threads)
     seeds: Callable[..., Array]

@@ -127,10 +127,58 @@ class Learner(Fitted):
         >>> GMM.load(io.BytesIO(file.getvalue())).n_components
         2
         """
+        self._packed().write(path)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fitted model as a dictionary that JSON can hold, for ``from_dict``.
+
+        It has what a file of ``save`` has, arrays as lists: "weights", "means", "covariances", "covariance_type",
+        "feature_names", "settings" and what else a model is made of. Numbers that go through JSON are read back
+        exactly. Its "format" and "version" tell how it is to be read.
+
+        Returns
+        -------
+        dict
+
+        Examples
+        --------
+        >>> import json
+        >>> from cgmm import GMM
+        >>> text = json.dumps(GMM.from_parameters([1.0], [[0.5]], [[[4.0]]]).to_dict())
+        >>> GMM.from_dict(json.loads(text)).means_.tolist()
+        [[0.5]]
+        """
+        return self._packed().told()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The model of a dictionary that ``to_dict`` has made; it predicts bit-identically.
+
+        Parameters
+        ----------
+        values : dict
+
+        Returns
+        -------
+        GMM or BayesianGMM
+            Of the class from which it is called.
+
+        Raises
+        ------
+        ValueError, TypeError
+            The dictionary is none of ``to_dict``'s, of a newer version, or of another class.
+
+        Examples
+        --------
+        See ``to_dict``.
+        """
+        return cls._of_loaded(persistence.told(values, cls._kind))
+
+    def _packed(self) -> persistence.Packed:
+        """The fitted model as what a file has of it."""
         state, settings = self._fitted(), self.get_params(deep=False)
         fit = state.fit
-        persistence.save(
-            path,
+        return persistence.packed(
             self._kind,
             fit.parameters,
             lower_bounds=fit.lower_bounds,
@@ -138,6 +186,7 @@ class Learner(Fitted):
             names=state.names,
             memory=self._remembered(state),
             settings=settings,
+            component_names=state.component_names,
         )
 
     @classmethod
@@ -173,7 +222,7 @@ class Learner(Fitted):
         parameters = loaded.parameters
         model = cls._of_file(loaded.settings, parameters.family, parameters.k)
         fit = Fit(parameters, loaded.lower_bounds, loaded.converged)
-        return model._with(State(fit, loaded.names, memory=loaded.memory))
+        return model._with(State(fit, loaded.names, memory=loaded.memory, component_names=loaded.component_names))
 
     @classmethod
     def _of_file(cls, settings: Mapping[str, Any], family: Family, k: int) -> Self:

@@ -1,4 +1,4 @@
-"""Save and load: one npz file, versioned, without pickle, written whole or not at all."""
+"""Save and load: one npz file, versioned, without pickle, written whole or not at all; or the same as a dictionary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,14 @@ from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.protocol import names_of_features
 from cgmm.tables.npy import Archive
-from cgmm.validation import check_choice, check_count, check_positive, check_real, check_start_array
+from cgmm.validation import (
+    check_choice,
+    check_component_names,
+    check_count,
+    check_positive,
+    check_real,
+    check_start_array,
+)
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
@@ -42,8 +49,33 @@ BELIEF = ("mean", "covariance")
 STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
 
 
-def save(
-    path: str | os.PathLike[str] | BinaryIO,
+class Packed(NamedTuple):
+    """A model as a header that JSON can hold, and arrays by their names, none of which is a name in the header."""
+
+    header: dict[str, Any]
+    arrays: dict[str, Any]
+
+    def write(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        """As an npz file, atomically, or to a file that is open for writing bytes."""
+        write(path, self.header, self.arrays)
+
+    def told(self) -> dict[str, Any]:
+        """As one dictionary that JSON can hold, arrays as lists."""
+        return self.header | {name: np.asarray(array).tolist() for name, array in self.arrays.items()}
+
+    @classmethod
+    def of_told(cls, told: Any, format: str, newest: int, needed: Callable[[dict[str, Any]], Sequence[str]]) -> Packed:
+        """What `told` has made; ValueError says what is wrong with it. Arguments as of `read`."""
+        check_header(told, format, newest)
+        names = needed(told)
+        missing = [name for name in names if name not in told]
+        if missing:
+            raise ValueError(f"it lacks {', '.join(missing)}")
+        arrays = {name: np.array(told[name]) for name in names}
+        return cls({name: value for name, value in told.items() if name not in arrays}, arrays)
+
+
+def packed(
     kind: str,
     parameters: Parameters,
     lower_bounds: Array,
@@ -51,9 +83,10 @@ def save(
     names: Names | None,
     memory: Memory | None,
     settings: Mapping[str, object],
-) -> None:
-    """Write the kind of model, parameters, history (iterations,), names, what is remembered of the rows, and the
-    settings that JSON can hold to path, atomically, or to a file that is open for writing bytes."""
+    component_names: Sequence[str] | None = None,
+) -> Packed:
+    """The kind of model, parameters, history (iterations,), names, what is remembered of the rows, the settings that
+    JSON can hold, and the names of components that a user has given."""
     header: dict[str, Any] = {
         "format": MODEL,
         "version": WITHOUT_NOISE if parameters.noise is None else VERSION,  # who does not know of noise is to refuse it
@@ -70,6 +103,8 @@ def save(
         "precisions_cholesky": parameters.precisions_cholesky,
         "lower_bounds": lower_bounds,
     }
+    if component_names is not None:
+        header["component_names"] = list(component_names)
     if kind == BAYESIAN:
         header["belief"] = None  # of parts that were assigned nothing is believed
     if isinstance(parameters, Posterior):
@@ -87,12 +122,12 @@ def save(
     if noise is not None:
         header["noise"] = {"weight": noise.weight, "log_density": noise.log_density, "box": noise.box is not None}
         arrays |= {} if noise.box is None else dict(zip(BOX, noise.box, strict=True))
-    write(path, header, arrays)
+    return Packed(header, arrays)
 
 
 class Loaded(NamedTuple):
-    """What a file holds: the kind of model, its parameters, history, feature names, what is remembered of the rows, and
-    the arguments that it was made with."""
+    """What a file holds: the kind of model, its parameters, history, feature names, what is remembered of the rows, the
+    arguments that it was made with, and the names of components that were given."""
 
     kind: str
     parameters: Parameters
@@ -101,6 +136,7 @@ class Loaded(NamedTuple):
     names: Names | None
     memory: Memory | None
     settings: dict[str, Any]
+    component_names: tuple[str, ...] | None
 
 
 def load(path: str | os.PathLike[str] | BinaryIO, *kinds: str) -> Loaded:
@@ -109,18 +145,30 @@ def load(path: str | os.PathLike[str] | BinaryIO, *kinds: str) -> Loaded:
     ValueError names the file and what is wrong with it, also if it is of none of the kinds of model that are asked for.
     """
     with naming_damage(path, "a cgmm model") as file:
-        header, arrays = read(file, MODEL, VERSION, _needed)
-        found = header.get("model", "GMM")  # files of older versions lack it
-        if found not in kinds:
-            raise ValueError(f"it holds a {found}, not a {' or '.join(kinds)}: load it with {found}.load")
-        parameters = _parameters(header, arrays)
-        if _is_believed(header):
-            parameters = _believed(header, arrays, parameters)
-        converged = _converged(header)
-        settings = settings_of(header)
-        names = names_of(header.get("feature_names"), parameters.d)
-        memory = _memory(header, arrays, parameters)
-        return Loaded(found, parameters, arrays["lower_bounds"], converged, names, memory, settings)
+        return unpacked(read(file, MODEL, VERSION, _needed), "load", *kinds)
+
+
+def told(values: Any, *kinds: str) -> Loaded:
+    """What a dictionary holds that `Packed.told` has made; ValueError or TypeError says what is wrong with it."""
+    with naming_fault(values, "a cgmm model"):
+        return unpacked(Packed.of_told(values, MODEL, VERSION, _needed), "from_dict", *kinds)
+
+
+def unpacked(found: Packed, verb: str, *kinds: str) -> Loaded:
+    """What was packed; verb : by which a class makes a model of it."""
+    header, arrays = found
+    kind = header.get("model", "GMM")  # files of older versions lack it
+    if kind not in kinds:
+        raise ValueError(f"it holds a {kind}, not a {' or '.join(kinds)}: load it with {kind}.{verb}")
+    parameters = _parameters(header, arrays)
+    if _is_believed(header):
+        parameters = _believed(header, arrays, parameters)
+    converged = _converged(header)
+    settings = settings_of(header)
+    names = names_of(header.get("feature_names"), parameters.d)
+    memory = _memory(header, arrays, parameters)
+    components = check_component_names(header.get("component_names"), parameters.k)
+    return Loaded(kind, parameters, arrays["lower_bounds"], converged, names, memory, settings, components)
 
 
 def _needed(header: Mapping[str, Any]) -> tuple[str, ...]:
@@ -153,13 +201,27 @@ def write(path: str | os.PathLike[str] | BinaryIO, header: Mapping[str, Any], ar
 @contextlib.contextmanager
 def naming_damage(path: str | os.PathLike[str] | BinaryIO, kind: str) -> Iterator[BinaryIO]:
     """The open file; whatever is wrong with what it holds is a ValueError that names it."""
-    with _opened(path) as file:
-        try:
-            yield file
-        except MemoryError:
-            raise
-        except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
-            raise ValueError(f"{_name_of(path)} cannot be loaded as {kind}: {error}") from error
+    with _opened(path) as file, _naming(_name_of(path), kind):
+        yield file
+
+
+@contextlib.contextmanager
+def naming_fault(values: object, kind: str) -> Iterator[None]:
+    """Whatever is wrong with a dictionary of which a model is made is a ValueError; TypeError if it is none."""
+    if not isinstance(values, dict):
+        raise TypeError(f"a model is made of a dictionary, not of {type(values).__name__}")
+    with _naming("the dictionary", kind):
+        yield
+
+
+@contextlib.contextmanager
+def _naming(name: str, kind: str) -> Iterator[None]:
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
+        raise ValueError(f"{name} cannot be loaded as {kind}: {error}") from error
 
 
 def _opened(path: str | os.PathLike[str] | BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
@@ -211,9 +273,7 @@ def names_of(names: Any, d: int) -> Names | None:
     return names_of_features(names)
 
 
-def read(
-    file: BinaryIO, format: str, newest: int, needed: Callable[[dict[str, Any]], Sequence[str]]
-) -> tuple[dict[str, Any], dict[str, Array]]:
+def read(file: BinaryIO, format: str, newest: int, needed: Callable[[dict[str, Any]], Sequence[str]]) -> Packed:
     """The header and the arrays of a file of that format, of no newer version.
 
     needed(header) : the names of the arrays that belong to it
@@ -231,18 +291,23 @@ def read(
         if header.dtype.kind != "U" or header.shape != ():
             raise ValueError("its header is not cgmm's")
         header = json.loads(header.item())
-        if not isinstance(header, dict) or header.get("format") != format:
-            raise ValueError(_other_format(header, format))
-        version = header.get("version")
-        if not isinstance(version, int) or version < 1:
-            raise ValueError(f"its format version is {version!r}")
-        if version > newest:
-            raise ValueError(f"its format version is {version}, newer than this cgmm's {newest}; use a newer cgmm")
+        check_header(header, format, newest)
         names = needed(header)
         missing = [name for name in names if name not in archive]
         if missing:
             raise ValueError(f"it lacks {', '.join(missing)}")
-        return header, {name: archive[name] for name in names}
+        return Packed(header, {name: archive[name] for name in names})
+
+
+def check_header(header: Any, format: str, newest: int) -> None:
+    """That a header is of that format, and of no newer version."""
+    if not isinstance(header, dict) or header.get("format") != format:
+        raise ValueError(_other_format(header))
+    version = header.get("version")
+    if not isinstance(version, int) or version < 1:
+        raise ValueError(f"its format version is {version!r}")
+    if version > newest:
+        raise ValueError(f"its format version is {version}, newer than this cgmm's {newest}; use a newer cgmm")
 
 
 def format_of(path: str | os.PathLike[str]) -> str | None:
@@ -257,7 +322,7 @@ def format_of(path: str | os.PathLike[str]) -> str | None:
         return None
 
 
-def _other_format(header: object, format: str) -> str:
+def _other_format(header: object) -> str:
     """What is wrong with a header that is not of the format that is looked for."""
     told = header if isinstance(header, dict) else {}
     fits = "BayesianFits" if "belief" in told else "Fits"

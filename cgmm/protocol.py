@@ -10,8 +10,11 @@ import inspect
 import sys
 from html import escape
 from typing import TYPE_CHECKING, Any, Self
+from weakref import WeakKeyDictionary
 
 import numpy as np
+
+from cgmm.suggestions import ARGUMENTS, suggested
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,8 +27,19 @@ METADATA = ("sample_weight", "labels", "error_covariances")
 UNCHANGED = "$UNCHANGED$"  # By this scikit-learn marks a request that stays as it is.
 
 
+_ARGUMENTS: WeakKeyDictionary[type[Any], frozenset[str]] = WeakKeyDictionary()  # Of classes' constructors.
+
+
 class Estimator:
     """What scikit-learn, and its users, expect of every estimator."""
+
+    def __new__(cls, *_: Any, **arguments: Any) -> Self:
+        """TypeError of an argument that does not exist, which says which is meant."""
+        for name in arguments:
+            if name not in _known(cls):
+                hint = suggested(name, _known(cls), ARGUMENTS)
+                raise TypeError(f"{cls.__name__}() got an unexpected keyword argument {name!r}{hint}")
+        return super().__new__(cls)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name; if deep, as name__inner those of arguments that have their own.
@@ -205,6 +219,22 @@ class Estimator:
             getattr(asked, method).add_request(param=name, alias=value)
             self._metadata_request = asked
         return self
+
+
+class _Any(frozenset[str]):
+    """The names of the arguments of a class that takes any."""
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+def _known(cls: type[Any]) -> frozenset[str]:
+    """The names of the constructor's arguments, which are looked up once."""
+    if cls not in _ARGUMENTS:
+        taken = inspect.signature(cls).parameters.values()
+        names = frozenset(own.name for own in taken)
+        _ARGUMENTS[cls] = _Any(names) if any(own.kind == own.VAR_KEYWORD for own in taken) else names
+    return _ARGUMENTS[cls]
 
 
 def names_of_features(names: Iterable[object]) -> Names:

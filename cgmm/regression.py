@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from cgmm.config import threads
 from cgmm.errors import InvalidParameterError
 from cgmm.gmm import GMM
 from cgmm.mixture.features import columns_of, others_than
-from cgmm.protocol import Estimator
+from cgmm.regressed import Learned, Regressed
 from cgmm.rows.checks import check_features, check_observed, check_weights
 from cgmm.rows.conditional import Conditionals
 from cgmm.selection import select
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         ArrayLike,
         CovarianceType,
         Init,
-        Labels,
         Missing,
         NamedPrior,
         Names,
@@ -54,21 +53,7 @@ HANDED_ON = (
 OF_STREAMS = ("learning_decay", "learning_rows", "forget")
 
 
-class Learned(NamedTuple):
-    """What a fit leaves in a regressor.
-
-    features, targets : the columns of the mixture's rows that are features (p,) and targets (t,)
-    names : of the features, or None;  flat : whether there is one target, and predictions have one dimension
-    """
-
-    mixture: GMM
-    features: Labels
-    targets: Labels
-    names: Names | None
-    flat: bool
-
-
-class GMMRegressor(Estimator):
+class GMMRegressor(Regressed):
     """Gaussian mixture regression: the distribution of targets given features, by a mixture of both.
 
     A mixture is fitted to the rows (x, y). Given x, each component predicts y by a linear regression, and they are
@@ -531,35 +516,6 @@ class GMMRegressor(Estimator):
         if warning:
             errors.warn(warning, UserWarning)
         check_features(p, len(learned.features), name)
-
-    def _learned_or_error(self) -> Learned:
-        learned = vars(self).get("_learned")
-        if isinstance(learned, Learned):
-            return learned
-        raise errors.not_fitted(self)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        return isinstance(vars(self).get("_learned"), Learned)
-
-    @property
-    def mixture_(self) -> GMM:
-        return self._learned_or_error().mixture
-
-    @property
-    def n_components_(self) -> int:
-        return self._learned_or_error().mixture._parameters.k
-
-    @property
-    def n_iter_(self) -> int:
-        return self._learned_or_error().mixture.n_iter_
-
-    @property
-    def n_features_in_(self) -> int:
-        return len(self._learned_or_error().features)
-
-    @property
-    def feature_names_in_(self) -> Names:
-        return protocol.seen_names(self._learned_or_error().names)
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.base import BaseEstimator, RegressorMixin

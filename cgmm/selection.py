@@ -178,7 +178,7 @@ def select(
     asked = request_of(GMM(sizes[0], covariance_type=(families or COMPARED)[0], **arguments))
     prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator(), labels, error_covariances)
     _check_labels(prepared.data, sizes)
-    check_enough_rows(prepared.data.n, prepared.data.counted, sizes[0], "n_components")
+    check_enough_rows(prepared.data.n, prepared.data.counted, sizes[0], "n_components", prepared.data.d)
     plan = _planned(sizes, families, prepared, asked.prior)
     for note in plan.refused:
         warn(note, SelectionWarning)

@@ -8,12 +8,13 @@ from __future__ import annotations
 import numbers
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from cgmm.errors import InvalidParameterError
+from cgmm.suggestions import suggested
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+MOST_TOLD = 12  # Columns that an error lists, at most.
+MOST_LOOKED_AT = 1000  # Values of a column in which a text is looked for, to tell what it holds.
 MOST_THREADS = 2**31 - 1  # OpenMP counts threads in a C int, and this is the largest.
 
 
@@ -79,8 +82,19 @@ def check_flag(name: str, value: object) -> bool:
 def check_choice(name: str, value: object, choices: Mapping[str, T]) -> T:
     """choices[value]; ValueError lists the choices."""
     if not isinstance(value, str) or value not in choices:
-        raise InvalidParameterError(f"{name} must be one of {', '.join(map(repr, choices))}, not {value!r}")
+        told = ", ".join(map(repr, choices))
+        raise InvalidParameterError(f"{name} must be one of {told}, not {value!r}{suggested(value, choices)}")
     return choices[value]
+
+
+def check_component_names(names: Any, k: int) -> tuple[str, ...] | None:
+    """k different names, or None."""
+    if names is None:
+        return None
+    found = () if isinstance(names, str) else tuple(names)
+    if len(found) != k or len(set(found)) != k or not all(isinstance(name, str) and name for name in found):
+        raise InvalidParameterError(f"component_names_ must be {k} different texts, one for each component: {names!r}")
+    return found
 
 
 def check_missing(value: object) -> bool:
@@ -150,6 +164,8 @@ def check_array(name: str, value: Any) -> Rows:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    if array.dtype.kind not in "biufc":
+        _check_columns(name, value)
     if _is_ready(array):
         return np.asarray(array)
     if array.dtype.kind == "c":
@@ -163,6 +179,40 @@ def check_array(name: str, value: Any) -> Rows:
         raise ValueError(f"{name} must be numeric: {error}") from None
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} must be numeric: {error}") from None
+
+
+def _check_columns(name: str, value: Any) -> None:
+    """That each column of a data frame can become numbers; TypeError names all that cannot, and what they hold."""
+    columns = list(getattr(value, "columns", ()))
+    if not columns or not all(isinstance(column, str) for column in columns) or not hasattr(value, "__getitem__"):
+        return
+    held = {column: kind for column in dict.fromkeys(columns) if (kind := _kind_of(value[column]))}
+    if not held:
+        return
+    told = ", ".join(f"column {column!r} holds {kind}" for column, kind in list(held.items())[:MOST_TOLD])
+    more = f" and {len(held) - MOST_TOLD} more columns hold no numbers" if len(held) > MOST_TOLD else ""
+    them = "it" if len(held) == 1 else "them"
+    raise TypeError(f"{name} must be numeric, but {told}{more}: leave {them} out, or make numbers of {them}")
+
+
+def _kind_of(column: Any) -> str:
+    """What a column of a data frame holds that cannot become numbers; empty if it can."""
+    array = np.asarray(column)
+    if array.dtype.kind in "biufc":
+        return ""
+    dtype = str(getattr(column, "dtype", array.dtype)).lower()
+    if array.dtype.kind in "mM" or dtype.startswith(("date", "time", "duration", "period")):
+        return "dates or times"
+    try:
+        (column if hasattr(column, "astype") else array).astype(np.float64)  # pandas.NA becomes NaN
+    except (TypeError, ValueError, OverflowError):
+        categories = dtype.startswith(("categor", "enum"))
+        return "categories" if categories else "text" if _is_text(array) else f"objects of dtype {dtype}"
+    return ""
+
+
+def _is_text(array: Any) -> bool:
+    return array.dtype.kind in "UST" or any(isinstance(value, str) for value in array.ravel()[:MOST_LOOKED_AT])
 
 
 def check_start_array(name: str, value: object, shape: tuple[int, ...], unknown: bool = False, kind: str = "") -> Array:
@@ -179,11 +229,18 @@ def check_start_array(name: str, value: object, shape: tuple[int, ...], unknown:
 
 
 def first_not_within(
-    name: str, array: Rows, largest: float = sys.float_info.max, gaps: bool = False, rows: int = 65536
+    name: str,
+    array: Rows,
+    largest: float = sys.float_info.max,
+    gaps: bool = False,
+    columns: Sequence[str] | None = None,
+    marginal: bool = False,
+    rows: int = 65536,
 ) -> str:
     """Say where the first NaN, if they are not `gaps`, infinity or value too large stands; "" if there is none.
 
     A part is looked at at a time, so that little memory is taken.
+    columns : their names, or None;  marginal : whether the estimator has missing="marginal"
     """
     for start in range(0, len(array), rows):
         sizes = np.abs(array[start : start + rows])
@@ -191,9 +248,14 @@ def first_not_within(
         if len(bad):
             at = (int(bad[0][0]) + start, *map(int, bad[0][1:]))
             kind = "NaN" if np.isnan(array[at]) else "infinity" if np.isinf(array[at]) else "a value too large"
-            where = ", ".join(map(str, at))
-            limit = "" if largest == sys.float_info.max else f" Values may be as large as {largest:.2g} here."
-            return f"Input {name} contains {kind}: the first is {name}[{where}] = {array[at]}. Drop or fill it.{limit}"
+            where = f"{name}[{', '.join(map(str, at))}] = {array[at]}"
+            where += "" if columns is None else f", in column {columns[at[1]]!r}"
+            mend = "Drop or fill it."
+            if marginal and np.isnan(array[at]):
+                mend = 'Drop or fill it, or set missing="marginal", which takes NaN as a value that was not observed.'
+            too_large = kind == "a value too large" and largest != sys.float_info.max
+            limit = f" Values may be as large as {largest:.2g} here." if too_large else ""
+            return f"Input {name} contains {kind}: the first is {where}. {mend}{limit}"
     return ""
 
 

@@ -233,6 +233,8 @@ def test_means_and_legend():
     legend = plot.legend(model)
     drawn()
     assert [text.get_text() for text in legend.get_texts()] == ["0: 50%", "1: 30%", "2: 20%"]
+    model.component_names_ = ["a", "_b", "c"]
+    assert [text.get_text() for text in plot.legend(model).get_texts()] == ["a: 50%", "_b: 30%", "c: 20%"]
 
 
 def test_a_component_without_weight_is_drawn():

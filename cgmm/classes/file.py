@@ -13,7 +13,17 @@ from cgmm.classes.fitting import Found
 from cgmm.fit.state import State
 from cgmm.gmm import GMM
 from cgmm.mixture.families import FAMILIES
-from cgmm.persistence import CLASSES, checked_parameters, names_of, naming_damage, plain, read, settings_of, write
+from cgmm.persistence import (
+    CLASSES,
+    Packed,
+    checked_parameters,
+    names_of,
+    naming_damage,
+    naming_fault,
+    plain,
+    read,
+    settings_of,
+)
 from cgmm.validation import check_choice, check_count, check_counts, check_flag, check_real, check_start_array
 
 if TYPE_CHECKING:
@@ -26,6 +36,7 @@ if TYPE_CHECKING:
 
 VERSION = 1
 ARRAYS = ("weights", "means", "covariances", "precisions_cholesky")
+CLASSES_TYPE = "classes_type"  # Of the labels' array, which a list of JSON does not tell.
 KINDS = "biufSU"  # Of labels that a file holds without pickle: numbers and texts.
 
 
@@ -64,8 +75,8 @@ class Saved(NamedTuple):
         return Found(classified, self.candidates, self.n_iter, self.converged)
 
 
-def save(path: str | os.PathLike[str] | BinaryIO, kind: str, found: Found, settings: Mapping[str, Any]) -> None:
-    """Write what was learnt to path, atomically, or to a file that is open for writing bytes."""
+def packed(kind: str, found: Found, settings: Mapping[str, Any]) -> Packed:
+    """What was learnt, as a header and arrays."""
     classified = found.classified
     models = [classified.mixture] if classified.shared else list(classified.each)
     parameters = [model._mixture for model in models]
@@ -89,36 +100,56 @@ def save(path: str | os.PathLike[str] | BinaryIO, kind: str, found: Found, setti
     arrays: dict[str, Any] = {"classes": labels, "priors": classified.priors}
     for at, one in enumerate(parameters):
         arrays |= {f"{name}_{at}": getattr(one, name) for name in ARRAYS}
-    write(path, header, arrays)
+    return Packed(header, arrays)
+
+
+def told(kind: str, found: Found, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What was learnt, as a dictionary that JSON can hold."""
+    classes = found.classified.classes
+    if classes.dtype.kind == "S":
+        raise ValueError("the labels of the classes are bytes, which JSON cannot hold: make texts of them")
+    return packed(kind, found, settings).told() | {CLASSES_TYPE: _plain_labels(classes)[0].dtype.str}
+
+
+def of_told(values: Any, kind: str) -> Saved:
+    """What `told` has made; ValueError or TypeError says what is wrong with it."""
+    with naming_fault(values, "a classifier"):
+        found = Packed.of_told(values, CLASSES, VERSION, _needed)
+        found.arrays["classes"] = found.arrays["classes"].astype(str(found.header[CLASSES_TYPE]))
+        return _unpacked(found, kind)
 
 
 def load(path: str | os.PathLike[str] | BinaryIO, kind: str) -> Saved:
-    """What `save` wrote; ValueError names the file and what is wrong with it."""
+    """What was packed and written there; ValueError names the file and what is wrong with it."""
     with naming_damage(path, "a classifier") as file:
-        header, arrays = read(file, CLASSES, VERSION, _needed)
-        if header.get("model") != kind:
-            raise ValueError(f"it holds a {header.get('model')}, not a {kind}")
-        classes = _labels(arrays["classes"], header["objects"])
-        mixtures = [_parameters(header, arrays, at) for at in range(len(header["covariance_types"]))]
-        shared = check_flag("its header's shared", header["shared"])
-        counts = header.get("components", [1] * mixtures[0].k if shared else [one.k for one in mixtures])
-        counts = [check_count("its header's components", count) for count in counts]
-        if not shared and counts != [one.k for one in mixtures]:
-            raise ValueError(f"it says that classes have {counts} components, and their mixtures have others")
-        number = len(counts) if shared and sum(counts) == mixtures[0].k else len(mixtures) * (not shared)
-        if len(classes) != number or len({one.d for one in mixtures}) != 1:
-            raise ValueError(f"it has {len(classes)} classes, and mixtures of others")
-        priors = check_start_array("priors", arrays["priors"], (number,))
-        if (priors < 0).any() or not np.isclose(priors.sum(), 1.0):
-            raise ValueError("priors must be non-negative and sum to one")
-        names = names_of(header["feature_names"], mixtures[0].d)
-        candidates = tuple(_candidate(told, classes) for told in header["candidates"])
-        n_iter = check_count("its header's n_iter", header["n_iter"], 0)
-        settings = settings_of(header)
-        sizes = check_counts("its header's n_components", header["n_components"])
-        settings["n_components"] = sizes[0] if len(sizes) == 1 else sizes
-        converged = check_flag("its header's converged", header["converged"])
-        return Saved(classes, shared, counts, mixtures, priors, names, candidates, n_iter, converged, settings)
+        return _unpacked(read(file, CLASSES, VERSION, _needed), kind)
+
+
+def _unpacked(found: Packed, kind: str) -> Saved:
+    header, arrays = found
+    if header.get("model") != kind:
+        raise ValueError(f"it holds a {header.get('model')}, not a {kind}")
+    classes = _labels(arrays["classes"], header["objects"])
+    mixtures = [_parameters(header, arrays, at) for at in range(len(header["covariance_types"]))]
+    shared = check_flag("its header's shared", header["shared"])
+    counts = header.get("components", [1] * mixtures[0].k if shared else [one.k for one in mixtures])
+    counts = [check_count("its header's components", count) for count in counts]
+    if not shared and counts != [one.k for one in mixtures]:
+        raise ValueError(f"it says that classes have {counts} components, and their mixtures have others")
+    number = len(counts) if shared and sum(counts) == mixtures[0].k else len(mixtures) * (not shared)
+    if len(classes) != number or len({one.d for one in mixtures}) != 1:
+        raise ValueError(f"it has {len(classes)} classes, and mixtures of others")
+    priors = check_start_array("priors", arrays["priors"], (number,))
+    if (priors < 0).any() or not np.isclose(priors.sum(), 1.0):
+        raise ValueError("priors must be non-negative and sum to one")
+    names = names_of(header["feature_names"], mixtures[0].d)
+    candidates = tuple(_candidate(told, classes) for told in header["candidates"])
+    n_iter = check_count("its header's n_iter", header["n_iter"], 0)
+    settings = settings_of(header)
+    sizes = check_counts("its header's n_components", header["n_components"])
+    settings["n_components"] = sizes[0] if len(sizes) == 1 else sizes
+    converged = check_flag("its header's converged", header["converged"])
+    return Saved(classes, shared, counts, mixtures, priors, names, candidates, n_iter, converged, settings)
 
 
 def _needed(header: Mapping[str, Any]) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ import math
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cgmm.files import naming_output, write_whole
+from cgmm.summary import spelled
 
 STANDARD_OUTPUT, STANDARD_OUTPUT_NAME = "-", "standard output"
 # Numbers that are turned into text at a time: as Python's own they take ten times the memory of an array's.
@@ -21,10 +22,19 @@ NUMBERS_AT_A_TIME = 1 << 16
 
 
 def show(text: str) -> None:
-    """Print a text, with escapes for what the terminal cannot show."""
-    encoding = sys.stdout.encoding or "utf-8"
+    """Print a text, as far as the terminal can show it."""
     with naming_output(STANDARD_OUTPUT_NAME):
-        print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
+        print(shown(text, sys.stdout), flush=True)
+
+
+def shown(text: str, file: TextIO) -> str:
+    """A text as a file or terminal can show it: what it cannot is spelled with what it can, or escaped."""
+    encoding = file.encoding or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        text = spelled(text)
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def can_show(text: str) -> bool:

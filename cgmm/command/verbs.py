@@ -19,7 +19,7 @@ from cgmm import bootstrapped, combined, many, persistence, selection
 from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
 from cgmm.command import classes, problems, progress, summary
-from cgmm.command.output import STANDARD_OUTPUT, can_show, show, show_table, write_rows
+from cgmm.command.output import STANDARD_OUTPUT, show, show_table, write_rows
 from cgmm.errors import InvalidParameterError, SelectionWarning
 from cgmm.files import check_writable, write_whole
 from cgmm.gmm import GMM
@@ -84,7 +84,7 @@ def select(args: Namespace) -> None:
         show(found.to_json(sort=args.sort) if args.json else found.to_csv(sort=args.sort).rstrip("\n"))
         return
     text = found.to_text(sort=True) if args.sort else repr(found)
-    show(f"{text if can_show(text) else text.replace('Δ', 'd')}\n")
+    show(f"{text}\n")
     _conclude(args, found.best, X, companions, seconds)
 
 
@@ -109,7 +109,7 @@ def classify(args: Namespace) -> None:
     seconds = perf_counter() - start
     if args.output is not None:
         model.save(args.output)
-    show(classes.of_fit(model, X, labels, data.weights, seconds))
+    summary.show_summary(model.summary(X, labels, data.weights).with_facts({}, {"seconds": f"{seconds:.3g}"}))
 
 
 def fit_many(args: Namespace) -> None:
@@ -165,7 +165,7 @@ def predict(args: Namespace) -> None:
 def responsibilities(args: Namespace) -> None:
     """Write the responsibilities of each row, or the probabilities of classes."""
     model, table = _applied_to(args)
-    names = classes.names(model) if isinstance(model, GMMClassifier) else summary.components(model)
+    names = classes.names(model) if isinstance(model, GMMClassifier) else list(model.component_names_)
     step = max(1, MOST_VALUES // model.mixture_.n_components if isinstance(model, GMMClassifier) else len(names))
 
     def values() -> Iterator[Any]:
@@ -254,9 +254,11 @@ def _merged(found: combined.Combination) -> Iterator[list[Any]]:
 
 def info(args: Namespace) -> None:
     """Print what a model is."""
-    model = _load(args.model)
-    told = classes if isinstance(model, GMMClassifier) else summary
-    show(told.as_json(model) if args.json else told.as_text(model))
+    told = _load(args.model).summary()
+    if args.json:
+        show(summary.as_json(told.to_dict()))
+    else:
+        summary.show_summary(told)
 
 
 def plot(args: Namespace) -> None:
@@ -425,7 +427,8 @@ def _write(args: Namespace, table: Table, names: Sequence[str], blocks: Iterable
 def _conclude(args: Namespace, model: Model, X: Any, companions: Mapping[str, Any], seconds: float) -> None:
     """Save what was fitted, and tell what it is."""
     _save(args, model)
-    show(summary.of_fit(model, X, companions.get("sample_weight"), companions.get("error_covariances"), seconds))
+    errors = companions.get("error_covariances")
+    summary.show_summary(summary.of_fit(model, X, companions.get("sample_weight"), errors, seconds))
 
 
 def _save(args: Namespace, model: Model) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from cgmm.mixture.floor import EPS, SMALLEST, moments_of, rounding_of_means
 
 if TYPE_CHECKING:
+    from cgmm.em.stage import Fit
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Rules
     from cgmm.types import Array, Mask
@@ -81,6 +82,14 @@ def equal(parameters: Parameters) -> tuple[int, int] | None:
             if (np.abs(means[a] - means[b]) <= SAME * scale).all() and _same_covariances(parameters, a, b):
                 return min(a, b), max(a, b)
     return None
+
+
+def transposed(fit: Fit) -> str:
+    """That covariances are singular for there are fewer rows than features; empty if that is not so."""
+    d, masses = fit.parameters.d, fit.masses
+    if masses is None or not fit.singular or not masses.sum() < d:
+        return ""
+    return f"There are fewer rows ({masses.sum():.6g}) than features ({d}): is X transposed?"
 
 
 def noise(parameters: Parameters) -> str:

@@ -155,7 +155,7 @@ def search(
     data, method, kinds = prepared.data, asked.method, asked.kinds
     if share is not None:
         method, kinds = share(method), {kind: share(other) for kind, other in kinds.items()}
-    check_enough_rows(data.n, data.counted, asked.k, "n_components")
+    check_enough_rows(data.n, data.counted, asked.k, "n_components", data.d)
     check_features(asked.family, data.d)
     check_known(data.place.known(), asked.k)
     settings, target = settled(asked, prepared), _target(asked, prepared)

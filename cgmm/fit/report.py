@@ -180,6 +180,7 @@ def doubtful(fit: Fit, settings: Settings, names: Names | None, repairs: Sequenc
     same = doubts.equal(parameters) if parameters.needs_rows else None
     if same is not None:
         sentences.append(f"Components {same[0]} and {same[1]} are equal: start them apart, or ask for fewer.")
+    sentences.append(doubts.transposed(fit))
     if still:
         sentences.append(ADVICE)
     return _within(sentences)

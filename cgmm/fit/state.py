@@ -57,6 +57,7 @@ class State(NamedTuple):
     passes : over the rows;  settings : of the fit, None if the parameters were given
     eps : the relative rounding of the fit's statistics
     memory : what is remembered of a stream;  gathered : its rows, while they are too few
+    component_names : that a user has given, or None
     """
 
     fit: Fit
@@ -68,6 +69,12 @@ class State(NamedTuple):
     eps: float = EPS
     memory: Memory | None = None
     gathered: Gathered | None = None
+    component_names: tuple[str, ...] | None = None
+
+    @property
+    def component_titles(self) -> tuple[str, ...]:
+        """What the components are called: as a user has named them, or by their numbers."""
+        return self.component_names or tuple(f"component_{c}" for c in range(self.fit.parameters.k))
 
     @property
     def n_iter(self) -> int:
@@ -104,7 +111,9 @@ class State(NamedTuple):
         memory = self.memory
         if memory is not None:
             memory = memory._replace(statistics=memory.statistics.taken(order))
-        return self._replace(fit=self.fit.taken(order), memory=memory)
+        names = self.component_names
+        names = None if names is None else tuple(names[c] for c in order)
+        return self._replace(fit=self.fit.taken(order), memory=memory, component_names=names)
 
     def remembered(self) -> Memory | None:
         """What is known of the rows that the fit was learnt from; None if nothing is."""

@@ -10,7 +10,7 @@ from cgmm.plot.canvas import axes_of, note, note_hidden
 from cgmm.plot.features import view_of
 from cgmm.plot.frame import frame, grid
 from cgmm.plot.rows import shown_of
-from cgmm.plot.style import INK, MOST_IN_LEGEND, component_label, palette
+from cgmm.plot.style import INK, MOST_IN_LEGEND, palette
 from cgmm.plot.text import draw_literally, label_axes, literal_legend, name_axes
 
 if TYPE_CHECKING:
@@ -150,7 +150,7 @@ def draw_density(
     lines = []
     if components:
         for c in range(view.k):
-            lines += ax.plot(x, each[c], color=colours[c], linewidth=1.8, label=component_label(c, view.weights[c]))
+            lines += ax.plot(x, each[c], color=colours[c], linewidth=1.8, label=view.labels[c])
     (mixture,) = ax.plot(x, total, color=INK, linewidth=3.4, label="mixture", zorder=1.9)
     ax.margins(x=0)
     ax.set_ylim(0, HEADROOM * max(top, tallest), auto=None)

@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 def view_of(subject: Subject, features: Features | None, m: int) -> View:
     """The view along m features, given by index or name, or along directions (m,d); None: the model has only these."""
-    parameters, d = subject.parameters, subject.parameters.d
+    d = subject.parameters.d
     told = told_features(subject.names, d)
     if features is None:
         if d != m:
             raise ValueError(_other_picture(d, m))
         features = range(m)
     if np.ndim(features) == 2:
-        return View.of(parameters, _checked_directions(features, m, d), [f"direction {i + 1}" for i in range(m)])
+        return View.of(subject, _checked_directions(features, m, d), [f"direction {i + 1}" for i in range(m)])
     columns = [column_of(feature, told) for feature in features]
     if len(columns) != m or len(set(columns)) < m:
         raise ValueError(f"features must be {m} different one{'s' * (m > 1)}, not {features!r}")
-    return View.of(parameters, np.eye(d)[columns], [told[j] for j in columns])
+    return View.of(subject, np.eye(d)[columns], [told[j] for j in columns])
 
 
 def columns_of(subject: Subject, features: Sequence[int | str] | Labels) -> Labels:

@@ -10,7 +10,7 @@ from cgmm import validation
 from cgmm.plot.canvas import axes_of
 from cgmm.plot.features import view_of
 from cgmm.plot.frame import grid, make_room, steady
-from cgmm.plot.style import INK, MARKERS, MOST_IN_LEGEND, component_label, palette
+from cgmm.plot.style import INK, MARKERS, MOST_IN_LEGEND, palette
 from cgmm.plot.text import literal_legend, name_axes
 
 if TYPE_CHECKING:
@@ -254,18 +254,19 @@ def legend(model: Mixture, *, ax: Axes | None = None, colors: ArrayLike | None =
     >>> from cgmm import plot
     >>> artists = plot.ellipses(model), plot.legend(model)
     """
-    weights = model._subject(None, None).parameters.shares
-    colours = palette(len(weights), colors)
-    return draw_legend(axes_of(ax), weights, colours, style)
+    labels = model._subject(None, None).labels
+    return draw_legend(axes_of(ax), labels, palette(len(labels), colors), style)
 
 
-def draw_legend(place: Axes | Figure | SubFigure, weights: Array, colours: Array, style: dict[str, Any]) -> Legend:
+def draw_legend(
+    place: Axes | Figure | SubFigure, labels: Sequence[str], colours: Array, style: dict[str, Any]
+) -> Legend:
     """See ``legend``; also of a whole figure."""
     from matplotlib.lines import Line2D
 
     handles = [
-        Line2D([], [], color=colours[c], marker=MARKERS[c % len(MARKERS)], label=component_label(c, weight))
-        for c, weight in enumerate(weights)
+        Line2D([], [], color=colours[c], marker=MARKERS[c % len(MARKERS)], label=label)
+        for c, label in enumerate(labels)
     ]
     plain: dict[str, Any] = {
         "fontsize": "small",

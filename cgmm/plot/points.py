@@ -16,7 +16,6 @@ from cgmm.plot.style import (
     MARKERS,
     MOST_IN_LEGEND,
     MOST_POINTS,
-    component_label,
     doubt_colours,
     palette,
     point_alpha,
@@ -25,7 +24,7 @@ from cgmm.plot.style import (
 from cgmm.plot.text import label_axes, literal_legend, name_axes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -128,7 +127,7 @@ def _artists(ax: Axes, spread: Spread, view: View, by: By, colours: Array, style
                 "s": sizes[labels == c],
                 "color": colours[c],
                 "marker": MARKERS[c % len(MARKERS)],
-                "label": component_label(c, view.weights[c]),
+                "label": view.labels[c],
             }
             | style,
         )
@@ -180,7 +179,7 @@ def uncertainty(
     assert shown is not None  # X is given
     colours = palette(parameters.k, colors)
     if features is None and parameters.d != 2:
-        return [*_uncertainty_curves(axes_of(ax), shown, parameters.shares, colours, style)]
+        return [*_uncertainty_curves(axes_of(ax), shown, subject.labels, colours, style)]
     view = view_of(subject, features, 2)
     spread, ax = Spread.of(shown, view), axes_of(ax)
     artist = _uncertainty_plane(ax, spread, 1 - 1 / max(view.k + (parameters.noise is not None), 2), style)
@@ -210,7 +209,7 @@ def _uncertainty_plane(ax: Axes, spread: Spread, most: float, style: dict[str, A
 
 
 def _uncertainty_curves(
-    ax: Axes, shown: Shown, component_weights: Array, colours: Array, style: dict[str, Any]
+    ax: Axes, shown: Shown, component_labels: Sequence[str], colours: Array, style: dict[str, Any]
 ) -> list[Line2D]:
     labels, doubt, weights = shown.labels(), shown.doubts(), shown.weights()
     lines = []
@@ -221,7 +220,7 @@ def _uncertainty_curves(
         at = np.unique(np.linspace(0, len(chosen) - 1, CURVE).astype(int))
         plain: dict[str, Any] = {
             "color": _with_grey(colours)[c],
-            "label": "noise" if c < 0 else component_label(c, component_weights[c]),
+            "label": "noise" if c < 0 else component_labels[c],
             "linewidth": 1.8,
         }
         lines += ax.plot(share[at] / share[-1], doubt[chosen[at]], **plain | style)

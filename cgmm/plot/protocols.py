@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from cgmm.plot.style import component_label
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,11 +18,20 @@ if TYPE_CHECKING:
 
 
 class Subject(NamedTuple):
-    """What is drawn: a mixture, the names of its features or None, and rows beside it or None."""
+    """What is drawn: a mixture, the names of its features or None, rows beside it or None, and the names of its
+    components or None."""
 
     parameters: Parameters
     names: Names | None
     rows: Evaluation | None
+    component_names: Sequence[str] | None = None
+
+    @property
+    def labels(self) -> list[str]:
+        """Of the components, each with its weight."""
+        shares = self.parameters.shares
+        titles = self.component_names or range(len(shares))
+        return [component_label(title, share) for title, share in zip(titles, shares, strict=True)]
 
 
 class Mixture(Protocol):

@@ -63,6 +63,6 @@ def point_alpha(n: int) -> float:
     return float(np.clip(1.3 - 0.23 * np.log10(n), 0.4, 0.9))
 
 
-def component_label(c: int, weight: float) -> str:
-    """A component and its weight in per cent."""
-    return f"{c}: {100 * weight:.2g}%" if weight < 0.095 else f"{c}: {weight:.0%}"
+def component_label(title: object, weight: float) -> str:
+    """A component, by its name or number, and its weight in per cent."""
+    return f"{title}: {100 * weight:.2g}%" if weight < 0.095 else f"{title}: {weight:.0%}"

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cgmm.mixture.parameters import Parameters
+    from cgmm.plot.protocols import Subject
     from cgmm.types import Array, Mask
 
 NOTABLE = 0.01  # A picture always shows the mean of a component that has at least this share of the largest weight.
@@ -21,6 +21,7 @@ class View(NamedTuple):
     """A mixture under x → A x: a mixture of Gaussians again, of m features.
 
     weights : (k,);  means : (k,m);  covariances : (k,m,m);  basis : A (m,d);  names : of the m
+    labels : (k,) of the components, each with its weight
     """
 
     weights: Array
@@ -28,11 +29,13 @@ class View(NamedTuple):
     covariances: Array
     basis: Array
     names: Sequence[str]
+    labels: Sequence[str]
 
     @classmethod
-    def of(cls, parameters: Parameters, basis: Array, names: Sequence[str]) -> View:
+    def of(cls, subject: Subject, basis: Array, names: Sequence[str]) -> View:
+        parameters = subject.parameters
         covariances = parameters.family.project(parameters.covariances, basis, parameters.k)
-        return cls(parameters.shares, parameters.means @ basis.T, covariances, basis, names)
+        return cls(parameters.shares, parameters.means @ basis.T, covariances, basis, names, subject.labels)
 
     @property
     def k(self) -> int:

@@ -111,7 +111,7 @@ def _plane(
     shown, ax = shown_of(subject), axes_of(ax)
     artists = _draw_plane(ax, shown, view, by, shares, colours)
     if legend and view.k <= MOST_IN_LEGEND:
-        return artists._replace(legend=draw_legend(ax, view.weights, colours, {}))
+        return artists._replace(legend=draw_legend(ax, view.labels, colours, {}))
     return artists
 
 
@@ -238,7 +238,7 @@ def pairs(
             cells[row, column] = _draw_plane(ax, shown, view, by, shares, colours)
     _tidy(grid)
     if legend and parameters.k <= MOST_IN_LEGEND:
-        draw_legend(place, parameters.shares, colours, {"loc": "upper right"})
+        draw_legend(place, subject.labels, colours, {"loc": "upper right"})
     return PairsArtists(place, grid, tuple(int(j) for j in chosen), cells)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.mixture.parameters import LARGEST_SINGLE
+from cgmm.protocol import feature_names
 from cgmm.rows import sampling
 from cgmm.rows.part import Part
 from cgmm.rows.row_errors import check_errors, shaped
@@ -43,7 +44,7 @@ def check_observed(
     X: Any, n_features: int | None, n_threads: int, gaps: bool, of: int | None = None
 ) -> tuple[Rows, bool]:
     """The same; if `gaps`, NaN is a missing value, and X then float64. And whether there is none."""
-    return _check_values(_check_table(X, n_features, gaps), n_threads, of, gaps)
+    return _check_values(_check_table(X, n_features, gaps), n_threads, of, gaps, X)
 
 
 def check_part(
@@ -61,7 +62,7 @@ def check_part(
     """
     X = _check_table(given.rows, n_features, gaps, name)
     weights = check_weights(given.weights, len(X), some)
-    X, complete = _check_values(harmless(X, weights, gaps), n_threads, of, gaps)
+    X, complete = _check_values(harmless(X, weights, gaps), n_threads, of, gaps, given.rows)
     errors = check_errors(given.errors, X, gaps)
     return Part(X, weights, check_labels(given.labels, len(X)), errors), complete
 
@@ -104,13 +105,12 @@ def filled(X: Any) -> Any:
 def _check_table(X: Any, n_features: int | None, gaps: bool = False, name: str = "GMM") -> Rows:
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
-    X = check_array("X", filled(X) if gaps else X)
+    given, X = X, check_array("X", filled(X) if gaps else X)
     if X.shape == (0,):
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required: no rows.")
     if X.ndim != 2:
         raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array instead: X must be (rows, features). Reshape your data "
-            "with X.reshape(-1, 1) if it has one feature or X.reshape(1, -1) if it is one row."
+            f"Expected 2D array, got {X.ndim}D array instead: X must be (rows, features). {_remedy(given)}"
         )
     n, d = X.shape
     if n == 0:
@@ -118,12 +118,28 @@ def _check_table(X: Any, n_features: int | None, gaps: bool = False, name: str =
     if d == 0:
         raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     if n_features is not None:
-        check_features(d, n_features, name)
+        check_features(d, n_features, name, n)
     return X
 
 
-def _check_values(X: Rows, n_threads: int, of: int | None = None, gaps: bool = False) -> tuple[Rows, bool]:
-    """Rows in a type that can hold their squares, and whether there is no NaN."""
+def _remedy(given: Any) -> str:
+    """How what has not two dimensions is made to have them."""
+    if not isinstance(given, np.ndarray | list | tuple) and hasattr(given, "name") and hasattr(given, "to_numpy"):
+        column = given.name if isinstance(given.name, str) else "a"
+        return (
+            f"It is a Series: one column of a data frame df is df[[{column!r}]], with two brackets, and one row "
+            "df.iloc[[0]]."
+        )
+    return "Reshape your data with X.reshape(-1, 1) if it has one feature or X.reshape(1, -1) if it is one row."
+
+
+def _check_values(
+    X: Rows, n_threads: int, of: int | None = None, gaps: bool = False, source: Any = None
+) -> tuple[Rows, bool]:
+    """Rows in a type that can hold their squares, and whether there is no NaN.
+
+    source : what a user gave, of an estimator that has an argument `missing`
+    """
     if X.dtype == np.float32:
         if _kernels.all_within(X, LARGEST_SINGLE, n_threads) and (of or not has_small_column(X)):
             return X, True
@@ -131,7 +147,9 @@ def _check_values(X: Rows, n_threads: int, of: int | None = None, gaps: bool = F
     largest = largest_of(of or len(X), X.shape[1])
     if _kernels.all_within(X, largest, n_threads):
         return X, True
-    fault = first_not_within("X", X, largest, gaps)
+    names = None if source is None else feature_names(source)
+    columns = None if names is None else list(names)
+    fault = first_not_within("X", X, largest, gaps, columns, marginal=source is not None)
     if fault:
         raise ValueError(fault)
     return X, False
@@ -150,9 +168,11 @@ def check_columns(part: Part, rows: int = 65536) -> None:
     raise ValueError(f"{told} is missing in every row{weight}: nothing can be learnt of it. Drop it.")
 
 
-def check_features(d: int, expected: int, name: str = "GMM") -> None:
+def check_features(d: int, expected: int, name: str = "GMM", n: int | None = None) -> None:
+    """That rows have as many features as are expected; n : the number of rows, where it is known."""
     if d != expected:
-        raise ValueError(f"X has {d} features, but {name} is expecting {expected} features as input.")
+        swapped = f" X has {n} rows: is it transposed?" * (n == expected)
+        raise ValueError(f"X has {d} features, but {name} is expecting {expected} features as input.{swapped}")
 
 
 def largest_of(n: int, d: int) -> float:
@@ -270,11 +290,12 @@ def not_vanishing(counts: Counter[int], exponent: int) -> int:
     return sum(count for own, count in counts.items() if own - exponent >= SMALLEST_EXPONENT)
 
 
-def check_enough_rows(rows: int, n: int, k: int, name: str) -> None:
-    """That of so many rows n, those of positive weight, are enough."""
+def check_enough_rows(rows: int, n: int, k: int, name: str, d: int = 0) -> None:
+    """That of so many rows of d features n, those of positive weight, are enough."""
     if n < k:
         counted = "rows" if n == rows else "rows of positive weight"
-        raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {n} {counted}")
+        swapped = f", of {d} features: is it transposed?" * (rows < d and k <= d)
+        raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {n} {counted}{swapped}")
 
 
 def check_responsibilities(name: str, value: object, n: int, k: int, noise: bool = False) -> Partition:

@@ -1,0 +1,255 @@
+"""What a classifier has learnt: how it is told, saved and loaded."""
+
+from __future__ import annotations
+
+import os
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
+
+from cgmm import errors, protocol
+from cgmm.classes import file, told
+from cgmm.classes.fitting import Found
+from cgmm.classes.known import check_classes
+from cgmm.framing import Framing
+from cgmm.rows.checks import check_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from cgmm.classes.choosing import Candidate
+    from cgmm.classes.classified import Classified
+    from cgmm.gmm import GMM
+    from cgmm.summary import Summary
+    from cgmm.types import Array, ArrayLike, Missing, Names, Seed
+
+
+class Learned(Framing):
+    """A classifier with what it has learnt, in words, in files and as attributes."""
+
+    _kind: ClassVar[str]  # Under which name its files are known.
+    _found: Found
+    missing: Missing
+    n_threads: int | None
+    random_state: Seed
+
+    @abstractmethod
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each row."""
+
+    @abstractmethod
+    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The Bayesian information criterion of rows."""
+
+    def summary(
+        self, X: ArrayLike | None = None, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Summary:
+        """What was learnt, for people: each class's probability, components and family, and how the fit ended.
+
+        ``print(model)`` prints it, and a notebook shows ``model.summary()`` as tables.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), optional
+        y : array-like of shape (n,), optional
+            Their classes: with both, the share of the rows that are predicted rightly, of all and of each class, and
+            the BIC are told, too.
+        sample_weight : array-like of shape (n,), optional
+            Row weights.
+
+        Returns
+        -------
+        cgmm.summary.Summary
+            ``to_text()``, which ``print`` shows, ``to_dict()``, which JSON can hold, and HTML in a notebook.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> GMMClassifier().fit(X, y).summary(X, y).facts["right"]
+        '100.00% of these rows'
+        """
+        found, name = self._found_or_error(), type(self).__name__
+        if X is None:
+            return told.summary_of(name, found)
+        predicted = self.predict(X)
+        labels, weights = check_classes(y, len(predicted)), check_weights(sample_weight, len(predicted))
+        return told.summary_of(name, found, told.Predicted(labels, predicted, weights, self.bic(X, weights)))
+
+    def to_frame(self) -> Any:
+        """The parameters as a pandas.DataFrame, a row for each component of each class.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Columns "class" and those of ``GMM.to_frame``; "weight" is the component's in the mixture of all classes.
+        """
+        frame = self.mixture_.to_frame()
+        frame.insert(0, "class", self.component_classes_)
+        return frame
+
+    def __str__(self) -> str:
+        return str(self.summary()) if self.__sklearn_is_fitted__() else repr(self)
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str] | BinaryIO) -> None:
+        """Write the fitted model to a file, atomically: an interrupted save leaves an old file whole.
+
+        path may also be a file that is open for writing bytes, such as an io.BytesIO. The file is a versioned npz
+        archive without pickle. Of the constructor's arguments it keeps those that JSON can hold.
+
+        Raises
+        ------
+        ValueError
+            The labels of the classes are Python objects that are no texts.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     model.save(os.path.join(folder, "classes.npz"))
+        ...     os.listdir(folder)
+        ['classes.npz']
+        """
+        file.packed(self._kind, self._found_or_error(), self.get_params(deep=False)).write(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str] | BinaryIO) -> Self:
+        """The model of a file that ``save`` wrote, or of one that is open for reading; it predicts bit-identically.
+
+        Raises
+        ------
+        OSError
+            The file cannot be read.
+        ValueError
+            It is damaged, not cgmm's, of a newer version, or holds another kind of model; the message names the file
+            and the fault.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> import io
+        >>> file = io.BytesIO()
+        >>> model.save(file)
+        >>> GMMClassifier.load(io.BytesIO(file.getvalue())).predict([[2.0]]).tolist()
+        ['low']
+        """
+        return cls._of_saved(file.load(path, cls._kind))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fitted model as a dictionary that JSON can hold, for ``from_dict``.
+
+        It has what a file of ``save`` has, arrays as lists; numbers that go through JSON are read back exactly.
+
+        Raises
+        ------
+        ValueError
+            The labels of the classes are bytes, or Python objects that are no texts.
+
+        Examples
+        --------
+        >>> import json
+        >>> from cgmm import GMMClassifier
+        >>> model = GMMClassifier().fit([[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"])
+        >>> GMMClassifier.from_dict(json.loads(json.dumps(model.to_dict()))).predict([[7.0]]).tolist()
+        ['high']
+        """
+        return file.told(self._kind, self._found_or_error(), self.get_params(deep=False))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The model of a dictionary that ``to_dict`` has made; it predicts bit-identically.
+
+        Parameters
+        ----------
+        values : dict
+
+        Returns
+        -------
+        GMMClassifier
+
+        Raises
+        ------
+        ValueError, TypeError
+            The dictionary is none of ``to_dict``'s, or of a newer version.
+
+        Examples
+        --------
+        See ``to_dict``.
+        """
+        return cls._of_saved(file.of_told(values, cls._kind))
+
+    @classmethod
+    def _of_saved(cls, saved: file.Saved) -> Self:
+        known = cls._defaults()
+        model = cls(**{name: value for name, value in saved.settings.items() if name in known})
+        model._found = saved.found(model.missing, model.n_threads, model.random_state)
+        return model
+
+    # What was learnt
+
+    def _found_or_error(self) -> Found:
+        found = vars(self).get("_found")
+        if isinstance(found, Found):
+            return found
+        raise errors.not_fitted(self)
+
+    def _classified(self) -> Classified:
+        """What was learnt, asked with the arguments that decide how rows are read as they are now."""
+        found = self._found_or_error().classified
+        return found.read_by(missing=self.missing, n_threads=self.n_threads)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return isinstance(vars(self).get("_found"), Found)
+
+    @property
+    def classes_(self) -> NDArray[Any]:
+        return self._found_or_error().classified.classes
+
+    @property
+    def priors_(self) -> Array:
+        return self._found_or_error().classified.priors
+
+    @property
+    def mixture_(self) -> GMM:
+        return self._found_or_error().classified.mixture
+
+    @property
+    def mixtures_(self) -> tuple[GMM, ...]:
+        return self._found_or_error().classified.each
+
+    @property
+    def component_classes_(self) -> NDArray[Any]:
+        classified = self._found_or_error().classified
+        return classified.classes[classified.owners]
+
+    @property
+    def candidates_(self) -> tuple[Candidate, ...]:
+        return self._found_or_error().candidates
+
+    @property
+    def n_parameters_(self) -> int:
+        return self._classified().n_parameters
+
+    @property
+    def n_iter_(self) -> int:
+        return self._found_or_error().n_iter
+
+    @property
+    def converged_(self) -> bool:
+        return self._found_or_error().converged
+
+    @property
+    def n_features_in_(self) -> int:
+        return self._found_or_error().classified.mixture.n_features_in_
+
+    @property
+    def feature_names_in_(self) -> Names:
+        return protocol.seen_names(self._found_or_error().classified.names)
