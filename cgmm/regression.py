@@ -10,16 +10,21 @@ from cgmm import errors, protocol
 from cgmm.bayesian import BayesianGMM
 from cgmm.config import threads
 from cgmm.errors import InvalidParameterError
+from cgmm.folds import best_of_folds
 from cgmm.gmm import GMM
 from cgmm.mixture.features import columns_of, others_than
 from cgmm.regressed import Learned, Regressed
 from cgmm.rows.checks import check_features, check_observed, check_weights
 from cgmm.rows.conditional import Conditionals
+from cgmm.rows.row_errors import check_errors
+from cgmm.rows.targets import joined, r_squared
 from cgmm.selection import select
 from cgmm.validation import check_array, check_count, check_missing, check_random_state, check_real, check_threads
 
 if TYPE_CHECKING:
     from cgmm.mixture.prior import Prior
+    from cgmm.rows.part import Part
+    from cgmm.rows.targets import Joined
     from cgmm.types import (
         Array,
         ArrayLike,
@@ -27,14 +32,11 @@ if TYPE_CHECKING:
         Init,
         Missing,
         NamedPrior,
-        Names,
         OnDegenerate,
-        Rows,
         Seed,
         Starts,
     )
 
-FOLDS = 5  # Of cross-validation: as many as scikit-learn's default.
 # Arguments that a regressor hands on to its mixture as they are.
 HANDED_ON = (
     "covariance_type",
@@ -181,7 +183,13 @@ class GMMRegressor(Regressed):
 
     # Learning
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        error_covariances: ArrayLike | None = None,
+    ) -> Self:
         """Fit a mixture to features and targets together, of which it makes one copy.
 
         Parameters
@@ -192,6 +200,11 @@ class GMMRegressor(Regressed):
             One target, or many.
         sample_weight : array-like of shape (n,), optional
             Non-negative row weights: weight 2 is the row twice.
+        error_covariances : array-like, optional
+            Of the errors with which features were measured, as of ``GMM.fit``: covariance matrices (n, p, p) or
+            variances (n, p), one for each row, or (p, p) or (p,) for all; with p + t in the place of p, of features and
+            targets. The regression is then that on the true values of the features, not the flatter one on what was
+            measured. Predictions take the errors of their own rows.
 
         Returns
         -------
@@ -201,7 +214,7 @@ class GMMRegressor(Regressed):
         Raises
         ------
         ValueError, TypeError
-            X, y, sample_weight or an argument cannot be used; the message says which and why.
+            X, y, sample_weight, error_covariances or an argument cannot be used; the message says which and why.
 
         Warns
         -----
@@ -218,21 +231,27 @@ class GMMRegressor(Regressed):
         >>> model.predict([[2.0]]).round(2).tolist()
         [7.0]
         """
-        rows, p, names, flat = self._joined(X, y)
-        weights = check_weights(sample_weight, len(rows))
-        mixture = self._fitted_mixture(rows, p, weights)
-        self._learned = _learned(mixture, p, rows.shape[1], names, flat)
+        given = self._joined(X, y, error_covariances)
+        weights = check_weights(sample_weight, len(given.part.rows))
+        mixture = self._fitted_mixture(given.part._replace(weights=weights), given.p)
+        self._learned = _learned(mixture, given)
         return self
 
-    def partial_fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def partial_fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        error_covariances: ArrayLike | None = None,
+    ) -> Self:
         """Learn from a batch of rows by one step of stepwise EM, see ``GMM.partial_fit``.
 
         With n_components "bic" or "cv" the first batch is fitted by ``fit``, which chooses it.
 
         Parameters
         ----------
-        X, y, sample_weight
-            As of ``fit``.
+        X, y, sample_weight, error_covariances
+            As of ``fit``; batches without errors may come before or after.
 
         Returns
         -------
@@ -250,85 +269,69 @@ class GMMRegressor(Regressed):
         >>> model.predict([[2.0]]).round(1).tolist()
         [7.0]
         """
-        rows, p, names, flat = self._joined(X, y)
+        given = self._joined(X, y, error_covariances)
         last = vars(self).get("_learned")
         if last is None and isinstance(self.n_components, str):
-            return self.fit(X, y, sample_weight)
+            return self.fit(X, y, sample_weight, error_covariances)
         if last is None:
-            mixture = self._mixture(check_count("n_components", self.n_components))
-            last = _learned(mixture, p, rows.shape[1], names, flat)
+            last = _learned(self._mixture(check_count("n_components", self.n_components)), given)
         else:
-            self._check_features(X, p, last)
-        if rows.shape[1] != len(last.features) + len(last.targets):
-            raise ValueError(f"y has {rows.shape[1] - p} targets, and the fit has {len(last.targets)}")
-        ordered = np.empty_like(rows)
-        ordered[:, np.append(last.features, last.targets)] = rows
-        last.mixture.partial_fit(ordered, sample_weight=sample_weight)
+            self._check_features(X, given.p, last)
+        if given.d != len(last.features) + len(last.targets):
+            raise ValueError(f"y has {given.d - given.p} targets, and the fit has {len(last.targets)}")
+        part = given.ordered(np.append(last.features, last.targets))
+        last.mixture.partial_fit(part.rows, sample_weight=sample_weight, error_covariances=part.errors)
         self._learned = last
         return self
 
-    def _joined(self, X: Any, y: Any) -> tuple[Rows, int, Names | None, bool]:
-        """Rows (n,p+t) of features and targets, p, the features' names, and whether y has one dimension."""
+    def _joined(self, X: Any, y: Any, errors: Any) -> Joined:
         gaps, n_threads = check_missing(self.missing), threads(check_threads(self.n_threads))
         if y is None:
             raise ValueError("This GMMRegressor estimator requires y to be passed, but the target y is None.")
-        names = protocol.feature_names(X)
-        X, _ = check_observed(X, None, n_threads, gaps)
-        y = np.asarray(check_array("y", y))
-        flat = y.ndim == 1
-        y = y[:, None] if flat else y
-        if y.ndim != 2 or not y.shape[1]:
-            raise ValueError(f"y must be (rows,) or (rows, targets), not of shape {y.shape}")
-        if len(y) != len(X):
-            raise ValueError(f"X and y must have as many rows, but have {len(X)} and {len(y)}")
-        try:
-            y, _ = check_observed(y, None, n_threads, gaps)
-        except ValueError as error:
-            raise ValueError(str(error).replace("Input X", "Input y").replace("X[", "y[")) from None
-        return np.column_stack([X, y]), X.shape[1], names, flat
+        return joined(X, y, errors, gaps, n_threads)
 
     def _mixture(self, k: int, **changed: Any) -> GMM:
         return GMM(k, **{name: getattr(self, name) for name in (*HANDED_ON, *OF_STREAMS)} | changed)
 
-    def _fitted_mixture(self, rows: Rows, p: int, weights: Array | None) -> GMM:
+    def _fitted_mixture(self, part: Part, p: int) -> GMM:
         """The mixture of rows (n,p+t), of the number of components that is asked for or that is best."""
         k = self.n_components
-        if not isinstance(k, str):
-            return self._mixture(check_count("n_components", k)).fit(rows, sample_weight=weights)
-        if k not in ("bic", "cv"):
-            raise InvalidParameterError(f"n_components must be an integer, 'bic' or 'cv', not {k!r}")
-        counted = len(rows) if weights is None else int(np.count_nonzero(weights))
-        most = min(check_count("max_components", self.max_components), counted)
+        if k == "bic":
+            return self._by_bic(part)
         if k == "cv":
-            return self._mixture(self._cross_validated(rows, p, weights, most)).fit(rows, sample_weight=weights)
+            rng, repairing = check_random_state(self.random_state), {"on_degenerate": "repair"}
+            k = best_of_folds(part, p, self._most(part), lambda k: self._mixture(k, **repairing), rng)
+        elif isinstance(k, str):
+            raise InvalidParameterError(f"n_components must be an integer, 'bic' or 'cv', not {k!r}")
+        model = self._mixture(check_count("n_components", k))
+        return model.fit(part.rows, sample_weight=part.weights, error_covariances=part.errors)
+
+    def _by_bic(self, part: Part) -> GMM:
         handed_on = {name: getattr(self, name) for name in HANDED_ON}
         del handed_on["covariance_type"], handed_on["on_degenerate"]
-        found = select(rows, range(1, most + 1), self.covariance_type, sample_weight=weights, **handed_on).best
-        learnt = self._mixture(found.n_components)
-        return learnt._with(found._fitted())
+        best = select(
+            part.rows,
+            range(1, self._most(part) + 1),
+            self.covariance_type,
+            sample_weight=part.weights,
+            error_covariances=part.errors,
+            **handed_on,
+        ).best
+        return self._mixture(best.n_components)._with(best._fitted())
 
-    def _cross_validated(self, rows: Rows, p: int, weights: Array | None, most: int) -> int:
-        """The number of components, up to `most`, whose mean log-density of left-out targets is highest."""
-        rng = check_random_state(self.random_state)
-        fold_of = rng.permutation(len(rows)) % min(FOLDS, len(rows))
-        scores = np.full(most, -np.inf)
-        for k in range(1, most + 1):
-            total = 0.0
-            for fold in np.unique(fold_of):
-                kept, out = fold_of != fold, fold_of == fold
-                some = None if weights is None else weights[kept]
-                if np.count_nonzero(np.ones(kept.sum()) if some is None else some) < k:
-                    total = -np.inf
-                    break
-                mixture = self._mixture(k, on_degenerate="repair").fit(rows[kept], sample_weight=some)
-                known = mixture.conditional(rows[out, :p], range(p)).score_samples(rows[out, p:])
-                total += float(known.sum() if weights is None else weights[out] @ known)
-            scores[k - 1] = total
-        return int(scores.argmax()) + 1
+    def _most(self, part: Part) -> int:
+        """How many components are tried: no more than there are rows of positive weight."""
+        return min(check_count("max_components", self.max_components), len(part.positive().rows))
 
     # Predicting
 
-    def predict(self, X: ArrayLike, return_std: bool = False, return_cov: bool = False) -> Any:
+    def predict(
+        self,
+        X: ArrayLike,
+        return_std: bool = False,
+        return_cov: bool = False,
+        error_covariances: ArrayLike | None = None,
+    ) -> Any:
         """The mean of the targets given the features: the prediction of least squared error.
 
         Parameters
@@ -338,6 +341,10 @@ class GMMRegressor(Regressed):
             Also give the standard deviation of each target.
         return_cov : bool, default=False
             Also give the covariance of the targets of each row.
+        error_covariances : array-like, optional
+            Of the errors with which these features were measured: (n, p, p), (n, p), (p, p) or (p,). The prediction is
+            then that given what was measured: the larger the errors, the nearer to the mean of all, and the wider.
+            Without them features are taken for exact.
 
         Returns
         -------
@@ -358,7 +365,7 @@ class GMMRegressor(Regressed):
         >>> mean.round(2).tolist()
         [7.0, 13.0]
         """
-        given, flat = self.predictive(X), self._learned_or_error().flat
+        given, flat = self.predictive(X, error_covariances), self._learned_or_error().flat
         found: list[Array] = [given.mean()]
         if return_std:
             found.append(given.std())
@@ -367,8 +374,8 @@ class GMMRegressor(Regressed):
             found.append(given.covariance())
         return found[0] if len(found) == 1 else tuple(found)
 
-    def predictive(self, X: ArrayLike) -> Conditionals[GMM]:
-        """The distributions of the targets given the features of each row of X (n,p).
+    def predictive(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Conditionals[GMM]:
+        """The distributions of the targets given the features of each row of X (n,p), with errors as of ``predict``.
 
         Of row i, ``predictive(X)[i]`` is a GMM of the targets, with its peaks, intervals and draws.
 
@@ -396,15 +403,20 @@ class GMMRegressor(Regressed):
             n_threads=n_threads,
             make=make,
             random_state=self.random_state,
+            errors=check_errors(error_covariances, rows, gaps=True),
         )
 
-    def predict_quantiles(self, X: ArrayLike, q: ArrayLike = (0.05, 0.5, 0.95)) -> Array:
+    def predict_quantiles(
+        self, X: ArrayLike, q: ArrayLike = (0.05, 0.5, 0.95), error_covariances: ArrayLike | None = None
+    ) -> Array:
         """Quantiles of each target given the features.
 
         Parameters
         ----------
         X : array-like of shape (n, p)
         q : float or sequence of float in [0, 1], default=(0.05, 0.5, 0.95)
+        error_covariances : array-like, optional
+            As of ``predict``.
 
         Returns
         -------
@@ -421,14 +433,14 @@ class GMMRegressor(Regressed):
         >>> model.predict_quantiles([[2.0], [4.0]], (0.1, 0.5, 0.9)).shape
         (2, 3)
         """
-        learned, given = self._learned_or_error(), self.predictive(X)
+        learned, given = self._learned_or_error(), self.predictive(X, error_covariances)
         each = [given.of(np.array([target], dtype=np.intp)).quantile(q) for target in learned.targets]
         return each[0] if learned.flat else np.stack(each, axis=1)
 
-    def predict_interval(self, X: ArrayLike, p: float = 0.9) -> Array:
+    def predict_interval(self, X: ArrayLike, p: float = 0.9, error_covariances: ArrayLike | None = None) -> Array:
         """The interval of each target that holds p of its mass and leaves as much below as above it.
 
-        (n,2), or (n,t,2) of a y that was (n,t).
+        (n,2), or (n,t,2) of a y that was (n,t). Errors of the features as of ``predict``.
 
         Examples
         --------
@@ -442,10 +454,12 @@ class GMMRegressor(Regressed):
         True
         """
         p = check_real("p", p, most=1.0)
-        return self.predict_quantiles(X, (0.5 - 0.5 * p, 0.5 + 0.5 * p))
+        return self.predict_quantiles(X, (0.5 - 0.5 * p, 0.5 + 0.5 * p), error_covariances)
 
-    def sample_y(self, X: ArrayLike, n_samples: int = 1, random_state: Seed = 0) -> Array:
-        """Draws of the targets given the features of each row of X (n,p).
+    def sample_y(
+        self, X: ArrayLike, n_samples: int = 1, random_state: Seed = 0, error_covariances: ArrayLike | None = None
+    ) -> Array:
+        """Draws of the targets given the features of each row of X (n,p), with errors as of ``predict``.
 
         Returns
         -------
@@ -462,12 +476,14 @@ class GMMRegressor(Regressed):
         >>> model.sample_y([[2.0], [4.0]], 5).shape
         (2, 5)
         """
-        draws = self.predictive(X).sample(check_count("n_samples", n_samples), random_state)
+        draws = self.predictive(X, error_covariances).sample(check_count("n_samples", n_samples), random_state)
         draws = np.moveaxis(draws, 0, -1)
         return draws[:, 0] if self._learned_or_error().flat else draws
 
-    def log_predictive(self, X: ArrayLike, y: ArrayLike) -> Array:
+    def log_predictive(self, X: ArrayLike, y: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
         """The log-density (nats) of the targets y, (n,) or (n,t), given the features of each row of X (n,p); (n,).
+
+        Errors of the features as of ``predict``; the targets are taken for exact.
 
         Examples
         --------
@@ -479,9 +495,15 @@ class GMMRegressor(Regressed):
         >>> bool(model.log_predictive([[2.0]], [7.0]) > model.log_predictive([[2.0]], [8.0]))
         True
         """
-        return self.predictive(X).score_samples(y)
+        return self.predictive(X, error_covariances).score_samples(y)
 
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def score(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        error_covariances: ArrayLike | None = None,
+    ) -> float:
         """The coefficient of determination R² of the predictions; of many targets their mean.
 
         1 − Σ_i w_i (y_i − ŷ_i)² / Σ_i w_i (y_i − ȳ)².
@@ -496,18 +518,12 @@ class GMMRegressor(Regressed):
         >>> round(model.score(X, y), 3)
         1.0
         """
-        predicted = self.predict(X)
+        predicted = self.predict(X, error_covariances=error_covariances)
         y = np.asarray(check_array("y", y), dtype=np.float64)
         if y.shape != predicted.shape:
             raise ValueError(f"y should have the shape of {predicted.shape}, but got {y.shape}")
-        y, predicted = (values.reshape(len(values), -1) for values in (y, predicted))
         weights = check_weights(sample_weight, len(y))
-        weights = np.ones(len(y)) if weights is None else weights
-        left = np.einsum("i,ij->j", weights, (y - predicted) ** 2)
-        whole = np.einsum("i,ij->j", weights, (y - np.average(y, axis=0, weights=weights)) ** 2)
-        constant = np.where(left == 0, 1.0, 0.0)  # of targets that do not vary, as scikit-learn's r2_score
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return float(np.where(whole > 0, 1 - left / whole, constant).mean())
+        return r_squared(y, predicted, np.ones(len(y)) if weights is None else weights)
 
     def _check_features(self, X: Any, p: int, learned: Learned) -> None:
         """That rows of p columns have the features of the fit."""
@@ -529,5 +545,5 @@ class GMMRegressor(Regressed):
         return tags
 
 
-def _learned(mixture: GMM, p: int, d: int, names: Names | None, flat: bool) -> Learned:
-    return Learned(mixture, np.arange(p), np.arange(p, d), names, flat)
+def _learned(mixture: GMM, given: Joined) -> Learned:
+    return Learned(mixture, np.arange(given.p), np.arange(given.p, given.d), given.names, given.flat)

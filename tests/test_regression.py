@@ -104,6 +104,76 @@ def test_gaps_are_marginalised_at_fit_and_at_predict():
         GMMRegressor(2).fit(X, unlabelled)
 
 
+def errors_of(kind, n, p, seed=0):
+    """Variances (n,p) or covariances (n,p,p); or those of all rows."""
+    rng = np.random.default_rng(seed)
+    roots = rng.normal(size=(n, p, p))
+    found = {"covariances": roots @ roots.transpose(0, 2, 1) / p, "variances": rng.gamma(1.0, size=(n, p))}
+    return found.get(kind, found["covariances"][0])
+
+
+def blurred(mixture, S, given):
+    """The mixture of rows whose given features have errors of covariance S (p,p): exact, and of full covariances."""
+    added = np.zeros((mixture.n_features_in_,) * 2)
+    added[np.ix_(given, given)] = S
+    full = mixture.convolve(np.full(mixture.n_features_in_, 1e-300)).convolve(added)
+    return GMM.from_parameters(full.weights_, full.means_, full.covariances_)
+
+
+@pytest.mark.parametrize("kind", ["covariances", "variances", "of all"])
+@pytest.mark.parametrize("gaps", [False, True], ids=["", "gaps"])
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_predictions_given_features_with_errors(covariance_type, gaps, kind):
+    """They are those of the mixture whose covariances are larger by the row's errors."""
+    mixture, given = made(covariance_type, k=3, d=4, seed=2).set_params(random_state=0), np.array([0, 2])
+    X = mixture.sample(6)[0]
+    S, x, y = errors_of(kind, 6, 2), X[:, given], X[:, [1, 3]]
+    if gaps:
+        x[:2, 0], x[2] = np.nan, np.nan
+    model = GMMRegressor.from_mixture(mixture.set_params(missing="marginal"), [1, 3])
+    mean, std, covariance = model.predict(x, return_std=True, return_cov=True, error_covariances=S)
+    quantiles, logs = model.predict_quantiles(x, 0.3, S), model.log_predictive(x, y, S)
+    draws, predictive = model.sample_y(x, 400, error_covariances=S), model.predictive(x, S)
+    for i in range(6):
+        own = S if kind == "of all" else np.diag(S[i]) if kind == "variances" else S[i]
+        told = blurred(mixture, own, given).conditional(x[i : i + 1], given)
+        assert_allclose(mean[i], told.mean()[0], rtol=1e-9, atol=1e-9)
+        assert_allclose(covariance[i], told.covariance()[0], rtol=1e-9, atol=1e-9)
+        assert_allclose(std[i], told.std()[0], rtol=1e-9)
+        assert_allclose(logs[i], told.score_samples(y[i : i + 1])[0], rtol=1e-9)
+        assert_allclose(quantiles[i, 1], told[0].marginal([1]).ppf(0.3), rtol=1e-8, atol=1e-8)
+        assert_allclose(predictive[i].covariance(), covariance[i], rtol=1e-9, atol=1e-9)
+        assert_allclose(draws[i].mean(axis=1), mean[i], atol=5 * std[i].max() / np.sqrt(400))
+    nothing = model.predict(x, error_covariances=np.zeros(2))
+    assert_allclose(nothing, model.predict(x), rtol=1e-9, atol=1e-9)
+    with pytest.raises(ValueError, match=r"different covariances"):
+        predictive.covariances  # noqa: B018
+
+
+@pytest.mark.parametrize("way", ["fit", "bic", "cv", "partial_fit"])
+def test_errors_of_features_no_longer_flatten_the_slope(way):
+    """Features of variance 1 with errors of variance 1: by what was measured the slope is half of what it is."""
+    rng = np.random.default_rng(0)
+    true, S = rng.normal(size=(2000, 1)), rng.gamma(4.0, 0.25, size=(2000, 1))
+    x, y = true + np.sqrt(S) * rng.normal(size=true.shape), 2 * true[:, 0] + 0.3 * rng.normal(size=2000)
+    model = GMMRegressor(1 if way == "fit" else way, max_components=2, random_state=0)
+    if way == "partial_fit":
+        model = GMMRegressor(1, random_state=0).partial_fit(x, y, error_covariances=S)
+    else:
+        model.fit(x, y, error_covariances=S)
+    low, high = model.predict([[-0.5], [0.5]])
+    assert abs(high - low - 2) < 0.4  # 4 standard errors: twice that of the features' variance
+    assert abs(np.diff(GMMRegressor(1).fit(x, y).predict([[-0.5], [0.5]]))[0] - 1) < 0.2
+    assert model.score(x, y, error_covariances=S) > model.score(x, y) + 0.2
+    both = np.column_stack([S, np.full(2000, 0.09)])
+    together = GMMRegressor(1, random_state=0).fit(x, y, error_covariances=both).mixture_
+    alone = GMM(1, **{name: getattr(together, name) for name in ("tol", "reg_covar", "max_iter", "random_state")})
+    assert_array_equal(together.means_, alone.fit(np.column_stack([x, y]), error_covariances=both).means_)
+    for bad, told in ((-S, "row 0 is not"), (S[:5], "must have shape"), (np.ones(3), "must have shape")):
+        with pytest.raises(ValueError, match=told):
+            model.fit(x, y, error_covariances=bad)
+
+
 def test_weight_two_is_the_row_twice():
     X, y = curve(200)
     weights = np.random.default_rng(0).integers(0, 3, size=200)

@@ -14,6 +14,7 @@ from cgmm.mixture.families.family import NotPositiveDefinite
 from cgmm.mixture.features import columns_of, others_than
 from cgmm.rows.checks import check_observed
 from cgmm.rows.conditional import Conditionals
+from cgmm.rows.row_errors import check_errors
 from cgmm.validation import check_array, check_count, check_start_array, check_threads
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ class Algebra(Fitted, Generic[M]):
         values = check_start_array("given", list(given.values()), (len(given),))
         return self.conditional(values[None], list(given))[0]
 
-    def conditional(self, values: ArrayLike, features: Any) -> Conditionals[M]:
+    def conditional(
+        self, values: ArrayLike, features: Any, error_covariances: ArrayLike | None = None
+    ) -> Conditionals[M]:
         """The distributions of the other features of many rows at once.
 
         Parameters
@@ -124,6 +127,10 @@ class Algebra(Fitted, Generic[M]):
             What is given of each row. NaN is a missing value, whatever `missing` says: of such a row the rest is given.
         features : int, str, or sequence of them (p,)
             Which features the columns of values are, by index or name.
+        error_covariances : array-like, optional
+            Of the errors with which the values were measured, as of ``fit``: covariance matrices (n, p, p) or variances
+            (n, p), one for each row, or (p, p) or (p,) for all. What is told of the others is then what goes with the
+            true values, and components have covariances of their own in each row.
 
         Returns
         -------
@@ -134,7 +141,7 @@ class Algebra(Fitted, Generic[M]):
         Raises
         ------
         ValueError, TypeError
-            There is no such feature, none is left, or values cannot be used.
+            There is no such feature, none is left, or values or error_covariances cannot be used.
 
         Examples
         --------
@@ -161,6 +168,7 @@ class Algebra(Fitted, Generic[M]):
             n_threads=n_threads,
             make=self._made,
             random_state=self.random_state,
+            errors=check_errors(error_covariances, values, gaps=True) if len(columns) else None,
         )
 
     def affine(self, A: ArrayLike, b: ArrayLike | float = 0.0) -> M:

@@ -11,18 +11,23 @@ from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.mixture import univariate
 from cgmm.mixture.conditioning import Conditioning
+from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.transform import conditional, marginal
 from cgmm.once import once
 from cgmm.rows.impute import drawn
+from cgmm.rows.measured import density_of
 from cgmm.rows.part import Part
 from cgmm.rows.patterns import Patterns
+from cgmm.rows.pieces import Deblurred, Regressed, away
+from cgmm.rows.row_errors import among
 from cgmm.validation import check_array, check_count, check_random_state, first_not_within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cgmm.mixture.parameters import Parameters
-    from cgmm.types import Array, ArrayLike, Labels, Names, Output, Rows, Seed
+    from cgmm.rows.pieces import Piece
+    from cgmm.types import Array, ArrayLike, Labels, Names, Output, RowErrors, Rows, Seed
 
 NUMBERS_AT_A_TIME = 1 << 20  # Numbers of rows × components × features that are held where not each is wanted: 8 MiB.
 
@@ -36,32 +41,12 @@ class Maker(Protocol[T_co]):
     def __call__(self, parameters: Parameters, names: Names | None) -> T_co: ...
 
 
-class _Piece:
-    """Some rows that have the same features, with the regressions on these."""
-
-    def __init__(self, rows: Any, regression: Conditioning, x: Array, shares: Array, n_threads: int) -> None:
-        self.rows, self.regression, self.x, self.shares, self.n_threads = rows, regression, x, shares, n_threads
-
-    @property
-    def means(self) -> Array:
-        return self.regression.component_means(self.x, self.n_threads)
-
-    @property
-    def mean(self) -> Array:
-        return self.regression.mean(self.x, self.shares, self.n_threads)
-
-    @property
-    def away(self) -> Array:
-        """The means of components about that of all, (rows,k,m)."""
-        return self.means - self.mean[:, None]
-
-
 @dataclass(frozen=True, eq=False)
 class Conditionals(Generic[T]):
     """The distributions of some features of n rows, each a mixture, given others: ``GMM.conditional`` makes them.
 
     They are computed when they are asked for, all rows at once. Of rows whose given values have gaps (NaN), what is
-    there is given.
+    there is given. Of values with errors of measurement the features are those that go with their true values.
 
     Parameters
     ----------
@@ -80,6 +65,8 @@ class Conditionals(Generic[T]):
         What makes a model of Parameters and names.
     random_state : None, int, RandomState or Generator
         Of draws for which no other is named.
+    errors : ndarray (n, p) or (n, p, p), or None
+        Variances or covariances of the errors with which the values were measured.
 
     Examples
     --------
@@ -105,6 +92,7 @@ class Conditionals(Generic[T]):
     n_threads: int | None
     make: Maker[T]
     random_state: Seed = None
+    errors: RowErrors | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -128,12 +116,22 @@ class Conditionals(Generic[T]):
         """The mixture of row i."""
         if not -len(self) <= i < len(self):
             raise IndexError(f"there is no row {i}: there are {len(self)}")
+        names = None if self.names is None else self.names[self.features]
+        if self.errors is not None:
+            return self.make(self._deblurred_mixture(i % len(self)), names)
         known = ~np.isnan(self.values[i])
         given, x = self.given[known], np.asarray(self.values[i][known], dtype=np.float64)
         regression = Conditioning.of(self.parameters, given, self.features)
         means = regression.component_means(x[None, : len(regression.given)])[0]
-        found = conditional(self.parameters, given, self.features, self.weights[i], means)
-        return self.make(found, None if self.names is None else self.names[self.features])
+        return self.make(conditional(self.parameters, given, self.features, self.weights[i], means), names)
+
+    def _deblurred_mixture(self, i: int) -> Parameters:
+        """That of row i, whose values have errors: where features are correlated, it has covariances of its own."""
+        (piece,) = self._deblurred(i, i + 1)
+        weights, means = self.weights[i], piece.means[0]
+        if not self.parameters.family.correlated:
+            return conditional(self.parameters, self.given, self.features, weights, means)
+        return Parameters.given(FAMILIES["full"], weights.copy(), means.copy(), piece.covariances[0].copy())
 
     def __iter__(self) -> Iterator[T]:
         return (self[i] for i in range(len(self)))
@@ -147,12 +145,13 @@ class Conditionals(Generic[T]):
         """The rows (n,d) of all features, with gaps where nothing is given."""
         return Patterns(Part(self._with(None)))
 
-    def _with(self, Y: Array | None) -> Array:
-        """Rows (n,d) of what is given, and of Y (n,m) where it is."""
-        X = np.full((len(self), self.parameters.d), np.nan)
-        X[:, self.given] = self.values
+    def _with(self, Y: Array | None, some: slice = slice(None)) -> Array:
+        """Some of the rows (n,d) of what is given, and of Y (n,m) where it is."""
+        values = self.values[some]
+        X = np.full((len(values), self.parameters.d), np.nan)
+        X[:, self.given] = values
         if Y is not None:
-            X[:, self.features] = Y
+            X[:, self.features] = Y[some]
         return X
 
     @once
@@ -162,6 +161,9 @@ class Conditionals(Generic[T]):
 
     def _evaluate(self, what: Output) -> Any:
         """What the mixture says of what is given."""
+        if self.errors is not None:
+            own = density_of(marginal(self.parameters, self.given), self.errors.ndim, gapped=True)
+            return _kernels.evaluate(self.values, own, what, threads(self.n_threads), errors=self.errors)
         if not self._complete or not len(self.given):
             return self._patterns.evaluate(self.parameters, what, self.n_threads)
         values = self.values.astype(np.float64, copy=False)  # as rows with gaps are computed
@@ -177,7 +179,7 @@ class Conditionals(Generic[T]):
 
     @property
     def covariances(self) -> Array:
-        """Of the components, (k,m,m), the same for all rows; ValueError if rows have different gaps.
+        """Of the components, (k,m,m), the same for all rows; ValueError if rows have different gaps, or errors.
 
         Examples
         --------
@@ -186,6 +188,8 @@ class Conditionals(Generic[T]):
         >>> model.conditional([[1.0], [-1.0]], [0]).covariances.round(2).tolist()
         [[[0.36]]]
         """
+        if self.errors is not None:
+            raise ValueError("rows of different errors have different covariances: ask a row, as conditionals[i]")
         regressions = list(self._regressions())
         if len(regressions) > 1:
             raise ValueError("rows of different gaps have different covariances: ask a row, as conditionals[i]")
@@ -200,19 +204,31 @@ class Conditionals(Generic[T]):
         for rows, columns, p in self._patterns.by_pattern.patterns():
             yield rows, Conditioning.of(self.parameters, columns[:p], self.features)
 
-    def _all(self, weights: Array | None = None) -> Iterator[_Piece]:
-        """Rows of which the same is given, so few that the values of all components fit into memory.
-
-        weights : (n,k), in place of the components' own
-        """
-        weights, n_threads = self.weights if weights is None else weights, threads(self.n_threads)
+    def _all(self) -> Iterator[Piece]:
+        """Rows of which the same is given, so few that the values of all components fit into memory."""
+        if self.errors is not None:
+            yield from self._deblurred(0, len(self))
+            return
+        n_threads = threads(self.n_threads)
         size = max(1, NUMBERS_AT_A_TIME // (self.parameters.k * len(self.features)))
         for rows, regression in self._regressions():
             for start in range(0, len(self) if rows is None else len(rows), size):
                 some: Any = slice(start, start + size) if rows is None else rows[start : start + size]
                 x = self.values[some] if rows is None else self._patterns.part.rows[some[:, None], regression.given]
                 x = np.ascontiguousarray(x[:, : len(regression.given)], dtype=np.float64)
-                yield _Piece(some, regression, x, weights[some], n_threads)
+                yield Regressed(some, regression, x, self.weights[some], n_threads)
+
+    def _deblurred(self, first: int, end: int) -> Iterator[Deblurred]:
+        """The same of rows first … end whose values have errors."""
+        assert self.errors is not None
+        d, m = self.parameters.d, len(self.features)
+        density = density_of(self.parameters, error_axes=3, gapped=False)
+        size = max(1, NUMBERS_AT_A_TIME // (self.parameters.k * m * m + d * d))
+        for start in range(first, end, size):
+            some = slice(start, min(start + size, end))
+            errors = among(self.errors[some], self.given, d)
+            x = self._with(None, some)
+            yield Deblurred(some, density, x, errors, self.features, self.weights[some], threads(self.n_threads))
 
     def mean(self) -> Array:
         """The mean of each row's features, (n,m): the prediction of least squared error.
@@ -244,12 +260,11 @@ class Conditionals(Generic[T]):
         m = len(self.features)
         found = np.empty((len(self), m, m))
         for piece in self._all():
-            own, away = piece.regression.covariances, piece.away
-            within = own if len(own) == 1 else np.einsum("ic,cab->iab", piece.shares, own)
-            between = np.zeros((len(piece.x), m, m))
-            for c in range(away.shape[1]):
-                between += (piece.shares[:, c, None] * away[:, c])[:, :, None] * away[:, c, None, :]
-            found[piece.rows] = within + between
+            about = away(piece)
+            between = np.zeros((len(about), m, m))
+            for c in range(about.shape[1]):
+                between += (piece.shares[:, c, None] * about[:, c])[:, :, None] * about[:, c, None, :]
+            found[piece.rows] = piece.within + between
         return found
 
     def std(self) -> Array:
@@ -265,15 +280,14 @@ class Conditionals(Generic[T]):
         """
         found = np.empty((len(self), len(self.features)))
         for piece in self._all():
-            own = piece.regression.variances
-            within = own if len(own) == 1 else piece.shares @ own
-            found[piece.rows] = np.sqrt(within + np.einsum("ic,icm->im", piece.shares, piece.away**2))
+            between = np.einsum("ic,icm->im", piece.shares, away(piece) ** 2)
+            found[piece.rows] = np.sqrt(piece.variances_within + between)
         return found
 
     def score_samples(self, Y: ArrayLike) -> Array:
         """The log-density (nats) of each row of Y (n,m) given what is given, (n,); NaN in Y is a missing value.
 
-        log p(y | x) = log p(x, y) − log p(x), both by the passes of ``GMM.score_samples``.
+        log p(y | x) = log p(x, y) − log p(x), both by the passes of ``GMM.score_samples``. Y has no errors.
 
         Examples
         --------
@@ -283,8 +297,20 @@ class Conditionals(Generic[T]):
         >>> found.score_samples([[0.8], [-0.8]]).round(3).tolist()
         [-0.408, -0.408]
         """
-        both = Patterns(Part(self._with(self._checked(Y))))
-        return both.evaluate(self.parameters, "log_likelihood", self.n_threads) - self._evaluate("log_likelihood")
+        return self._together(self._checked(Y)) - self._evaluate("log_likelihood")
+
+    def _together(self, Y: Array) -> Array:
+        """log p(x_i, y_i), (n,)."""
+        if self.errors is None:
+            return Patterns(Part(self._with(Y))).evaluate(self.parameters, "log_likelihood", self.n_threads)
+        d, found = self.parameters.d, np.empty(len(self))
+        density = density_of(self.parameters, self.errors.ndim, gapped=True)
+        size = max(1, NUMBERS_AT_A_TIME // d**2)
+        for start in range(0, len(self), size):
+            some = slice(start, start + size)
+            errors, rows = among(self.errors[some], self.given, d), self._with(Y, some)
+            found[some] = _kernels.evaluate(rows, density, "log_likelihood", threads(self.n_threads), errors=errors)
+        return found
 
     def score(self, Y: ArrayLike) -> float:
         """The mean of score_samples(Y).
@@ -312,8 +338,8 @@ class Conditionals(Generic[T]):
         """
         y = self._checked(np.reshape(check_array("y", y), (-1, 1)))[:, 0]
         found = np.empty(len(self))
-        for piece, deviations in self._of_one_feature("cdf"):
-            found[piece.rows] = univariate.cdf(piece.shares, piece.means[:, :, 0], deviations, y[piece.rows])
+        for piece in self._of_one_feature("cdf"):
+            found[piece.rows] = univariate.cdf(piece.shares, piece.means[:, :, 0], piece.deviations, y[piece.rows])
         return found
 
     def quantile(self, q: ArrayLike) -> Array:
@@ -329,10 +355,10 @@ class Conditionals(Generic[T]):
         """
         levels = check_probabilities("q", q)
         found = np.empty((len(self), levels.size))
-        for piece, deviations in self._of_one_feature("quantile"):
-            means = piece.means[:, :, 0]
+        for piece in self._of_one_feature("quantile"):
+            means, deviations = piece.means[:, :, 0], piece.deviations
             for at, level in enumerate(levels.ravel()):
-                levels_of_rows = np.full(len(piece.x), level)
+                levels_of_rows = np.full(len(means), level)
                 found[piece.rows, at] = univariate.quantiles(piece.shares, means, deviations, levels_of_rows)
         return found[:, 0] if levels.ndim == 0 else found
 
@@ -350,18 +376,15 @@ class Conditionals(Generic[T]):
         rng = check_random_state(self.random_state if random_state is None else random_state)
         count = 1 if size is None else check_count("size", size)
         found = np.empty((count, len(self), len(self.features)))
-        for one in found:
-            chosen = drawn(self.weights, rng)
-            for piece in self._all(chosen):
-                one[piece.rows] = piece.regression.draws(piece.x, piece.shares, rng, piece.n_threads)
+        for piece in self._all():
+            for one in found:
+                one[piece.rows] = piece.draws(drawn(piece.shares, rng), rng)
         return found[0] if size is None else found
 
-    def _of_one_feature(self, name: str) -> Iterator[tuple[_Piece, Array]]:
-        """The pieces, each with the deviations (1,k) of the components."""
+    def _of_one_feature(self, name: str) -> Iterator[Piece]:
         if len(self.features) != 1:
             raise ValueError(f"{name} is of one feature, and {len(self.features)} are left: give all but one")
-        for piece in self._all():
-            yield piece, np.broadcast_to(np.sqrt(piece.regression.variances[:, 0]), (1, self.parameters.k))
+        return self._all()
 
     def _checked(self, Y: Any) -> Array:
         Y = check_array("Y", Y)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cgmm.rows.part import Part
-    from cgmm.types import Array, Mask, RowErrors, Rows
+    from cgmm.types import Array, Labels, Mask, RowErrors, Rows
 
 NAME = "error_covariances"
 LARGEST = 1e300  # A variance beyond it is no number once it is added to another.
@@ -80,11 +80,29 @@ def blurred(X: Array, errors: Any, rng: np.random.Generator) -> Array:
     """Rows (n,d) as they are measured: with draws of errors that have these covariances."""
     found = check_errors(errors, X, gaps=False)
     assert found is not None
-    normal = rng.standard_normal(X.shape)
+    return X + normal(found, rng)
+
+
+def normal(found: RowErrors, rng: np.random.Generator) -> Array:
+    """A draw about zero for each of variances (n,d) or covariances (n,d,d), which may be singular; (n,d)."""
+    drawn = rng.standard_normal(found.shape[:2])
     if found.ndim == 2:
-        return X + np.sqrt(found) * normal
+        return np.sqrt(found) * drawn
     values, axes = np.linalg.eigh(found)
-    return X + np.einsum("iab,ib->ia", axes, np.sqrt(np.maximum(values, 0.0)) * normal)
+    return np.einsum("iab,ib->ia", axes, np.sqrt(np.maximum(values, 0.0)) * drawn)
+
+
+def among(errors: RowErrors, features: Labels, d: int) -> RowErrors:
+    """Errors of the features (p,) of rows as those of all d, of which the others have none."""
+    n, of_all = len(errors), errors.strides[0] == 0
+    some = errors[:1] if of_all else errors
+    if errors.ndim == 2:
+        found = np.zeros((len(some), d), dtype=errors.dtype)
+        found[:, features] = some
+    else:
+        found = np.zeros((len(some), d, d), dtype=errors.dtype)
+        found[:, features[:, None], features] = some
+    return np.broadcast_to(found, (n, *found.shape[1:])) if of_all else found
 
 
 def axes_of(part: Part) -> int:
