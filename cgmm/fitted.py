@@ -442,7 +442,17 @@ class Fitted(Framing):
     @property
     def component_names_(self) -> tuple[str, ...]:
         """The names of the components (k,), which can be assigned after a fit: summaries, frames, pictures and files
-        have them. Without any they are component_0, component_1 and so on."""
+        have them. Without any they are component_0, component_1 and so on.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> model.component_names_ = ["high", "low"]
+        >>> model.component_names_
+        ('high', 'low')
+        """
         return self._fitted().component_titles
 
     @component_names_.setter

@@ -170,7 +170,10 @@ class Learner(Fitted):
 
         Examples
         --------
-        See ``to_dict``.
+        >>> from cgmm import GMM
+        >>> model = GMM(2, random_state=0).fit([[0.0], [1.0], [9.0], [10.0]])
+        >>> GMM.from_dict(model.to_dict()).predict([[2.0], [8.0]]).tolist() == model.predict([[2.0], [8.0]]).tolist()
+        True
         """
         return cls._of_loaded(persistence.told(values, cls._kind))
 

@@ -74,7 +74,18 @@ class Regressed(Estimator):
         return found.with_facts({}, {"R²": f"{score:.6g}"}, {"r2": score})
 
     def to_frame(self) -> Any:
-        """The parameters of the mixture of features and targets as a pandas.DataFrame: see ``GMM.to_frame``."""
+        """The parameters of the mixture of features and targets as a pandas.DataFrame: see ``GMM.to_frame``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMRegressor
+        >>> X = np.linspace(0, 10, 101)[:, None]
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> model = GMMRegressor(2, random_state=0).fit(X, y)
+        >>> len(model.to_frame())  # A row for each component
+        2
+        """
         names, _ = self._titles(self._learned_or_error())
         return summary.frame_of(self.mixture_._parameters, names)
 

@@ -70,7 +70,7 @@ class Summary:
     --------
     >>> import numpy as np
     >>> from cgmm import GMM
-    >>> X = np.array([[1.0, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
+    >>> X = np.array([[1.0, 2], [2, 4], [3, 0], [10, 2], [11, 4], [12, 0]])
     >>> summary = GMM(n_components=2, random_state=0).fit(X).summary(X)
     >>> summary.facts["fit"]
     'converged in 2 iterations'
@@ -87,7 +87,22 @@ class Summary:
     def with_facts(
         self, first: Mapping[str, str], last: Mapping[str, str] | None = None, values: Mapping[str, Any] | None = None
     ) -> Self:
-        """The same with facts before and after its own, and more values."""
+        """The same with facts before and after its own, and more values.
+
+        Parameters
+        ----------
+        first, last : mapping of str to str
+            Facts by their names.
+        values : mapping, optional
+            What ``to_dict`` has besides.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> summary = GMM(2, random_state=0).fit([[0.0], [1.0], [9.0], [10.0]]).summary()
+        >>> summary.with_facts({"source": "a sensor"}).facts["source"]
+        'a sensor'
+        """
         return replace(self, facts={**first, **self.facts, **(last or {})}, values={**self.values, **(values or {})})
 
     def to_text(self, *, ascii: bool = False) -> str:
@@ -97,6 +112,14 @@ class Summary:
         ----------
         ascii : bool, default=False
             Spell signs such as ± as +-, for a terminal that cannot show them. Names stay as they are.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> print(model.summary().to_text(ascii=True).splitlines()[0])
+        GMM of 2 components in 1 feature
         """
         told = self._spelled() if ascii else self
         return "\n\n".join([told.title, lines_of(told.facts), told.grid.text(), *told.notes])
@@ -106,7 +129,16 @@ class Summary:
         return replace(self, facts=facts, grid=self.grid.spelled(), notes=tuple(map(spelled, self.notes)))
 
     def to_dict(self) -> dict[str, Any]:
-        """The summary as values that JSON can hold: texts, numbers, lists and None, under stable names."""
+        """The summary as values that JSON can hold: texts, numbers, lists and None, under stable names.
+
+        Examples
+        --------
+        >>> from cgmm import GMM
+        >>> X = [[0.0], [1.0], [9.0], [10.0]]
+        >>> model = GMM(2, random_state=0).fit(X)
+        >>> model.summary(X).to_dict()["n_parameters"]
+        5
+        """
         return dict(self.values)
 
     def __str__(self) -> str:

@@ -84,6 +84,13 @@ class Learned(Framing):
         -------
         pandas.DataFrame
             Columns "class" and those of ``GMM.to_frame``; "weight" is the component's in the mixture of all classes.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> model = GMMClassifier().fit([[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"])
+        >>> model.to_frame()["class"].tolist()
+        ['high', 'low']
         """
         frame = self.mixture_.to_frame()
         frame.insert(0, "class", self.component_classes_)
@@ -182,7 +189,10 @@ class Learned(Framing):
 
         Examples
         --------
-        See ``to_dict``.
+        >>> from cgmm import GMMClassifier
+        >>> model = GMMClassifier().fit([[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"])
+        >>> GMMClassifier.from_dict(model.to_dict()).predict([[7.0]]).tolist()
+        ['high']
         """
         return cls._of_saved(file.of_told(values, cls._kind))
 
