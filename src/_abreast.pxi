@@ -250,6 +250,6 @@ def advance_all(list groups, int n_threads=1):
     finally:
         for thread in range(threads):
             close_em(&worker[thread].em)
-            free(worker[thread].rows.memory)
+            cgmm_release(worker[thread].rows.memory)
     if failures:
         raise failures[0]

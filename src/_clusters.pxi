@@ -86,7 +86,7 @@ cdef int open_clusters(Clusters *of, Py_ssize_t k, Py_ssize_t d, int n_threads) 
     of.work.mixture.form = CGMM_ISOTROPIC
     lay_out_tiles(&of.work)
     size = carve_clusters(of, NULL)
-    of.memory = <char *> aligned_alloc(64, align(size * sizeof(double)))
+    of.memory = <char *> cgmm_allocate(align(size * sizeof(double)))
     if of.memory == NULL:
         with gil:
             raise MemoryError("no memory for the centres of clusters")
@@ -98,8 +98,8 @@ cdef int open_clusters(Clusters *of, Py_ssize_t k, Py_ssize_t d, int n_threads) 
 
 cdef void close_clusters(Clusters *of) noexcept nogil:
     """Free the memories of `of`."""
-    free(of.memory)
-    free(of.kept.memory)
+    cgmm_release(of.memory)
+    cgmm_release(of.kept.memory)
     free(of.inertia.values)
     free(of.shares.values)
 

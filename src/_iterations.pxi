@@ -130,7 +130,7 @@ cdef int open_em(Em *em, Family family, Sharing sharing, Py_ssize_t k, Py_ssize_
     em.work.mixture.form = form_of(family, sharing)
     lay_out_tiles(&em.work)
     size = carve_em(em, NULL)
-    em.memory = <char *> aligned_alloc(64, align(size * sizeof(double)))
+    em.memory = <char *> cgmm_allocate(align(size * sizeof(double)))
     if em.memory == NULL:
         with gil:
             raise MemoryError("no memory for the parameters of a mixture")
@@ -144,8 +144,8 @@ cdef int open_em(Em *em, Family family, Sharing sharing, Py_ssize_t k, Py_ssize_
 
 cdef void close_em(Em *em) noexcept nogil:
     """Free the memories of em."""
-    free(em.memory)
-    free(em.kept.memory)
+    cgmm_release(em.memory)
+    cgmm_release(em.kept.memory)
     free(em.bounds.values)
 
 

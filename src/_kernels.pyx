@@ -1,4 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, initializedcheck=False
+# cython: freethreading_compatible=True
 """Passes over the data: the only compiled module that Python sees.
 
 A pass cuts n rows into chunks of CGMM_CHUNK_ROWS (with a guide, more; of few rows, fewer) and a chunk into blocks that
@@ -24,8 +25,9 @@ from _simd cimport *
 from _openmp cimport (CGMM_OPENMP, cgmm_end_idle_threads, omp_get_max_threads, omp_get_num_procs, omp_get_thread_num,
                       omp_get_wtime)
 
-cdef extern from "<stdlib.h>" nogil:
-    void *aligned_alloc(size_t, size_t)
+cdef extern from "simd/platform.h" nogil:
+    void *cgmm_allocate(size_t)
+    void cgmm_release(void *)
 
 cdef extern from *:
     """

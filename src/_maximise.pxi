@@ -305,9 +305,9 @@ def reach(const double[::1] weights, const double[:, ::1] means, const double[:,
     cdef Py_ssize_t k = means.shape[0], d = means.shape[1], m = roots.shape[0]
     if weights.shape[0] != k or variances.shape[0] != k or variances.shape[1] != d or roots.shape[1] != d:
         raise ValueError("weights, means, variances and roots do not fit each other")
-    cdef double *scratch = <double *> aligned_alloc(64, align(2 * d * sizeof(double)))
+    cdef double *scratch = <double *> cgmm_allocate(align(2 * d * sizeof(double)))
     if scratch == NULL:
         raise MemoryError("no memory for the reach of a mixture")
     found = reach_of(k, d, &weights[0], &means[0, 0], diagonals_in(variances), m, diagonals_in(roots), scratch)
-    free(scratch)
+    cgmm_release(scratch)
     return found

@@ -280,7 +280,7 @@ def condition(const double[:, :, ::1] roots, const Py_ssize_t[::1] columns, Py_s
     """(m,d,d) [[P_o, 0], [B, K]] of each root (m,d,d), when the first `observed` of the columns (d,) are: see
     condition in simd/kernels.h."""
     cdef Py_ssize_t m = roots.shape[0], d = roots.shape[1], stride = cgmm_pad8(d), c, i
-    cdef double *memory = <double *> aligned_alloc(64, (d + 1) * stride * sizeof(double))
+    cdef double *memory = <double *> cgmm_allocate((d + 1) * stride * sizeof(double))
     if memory == NULL:
         raise MemoryError("no memory for conditional distributions")
     conditioned = np.empty((m, d, d))
@@ -290,5 +290,5 @@ def condition(const double[:, :, ::1] roots, const Py_ssize_t[::1] columns, Py_s
             TARGETS[TARGET].f64.condition(d, observed, &columns[0], &roots[c, 0, 0], memory, memory + d * stride)
             for i in range(d):
                 memcpy(&to[c, i, 0], memory + i * stride, d * sizeof(double))
-    free(memory)
+    cgmm_release(memory)
     return conditioned

@@ -159,11 +159,11 @@ def moments_of_labels(X, const Py_ssize_t[::1] labels, Py_ssize_t k, moment, dou
                           <double *> address(shift))
     of.seconds = <double *> address(seconds)
     of.order, of.ends = <Py_ssize_t *> address(order), <Py_ssize_t *> address(ends)
-    of.memory = <char *> aligned_alloc(64, partition_bytes(&work))
+    of.memory = <char *> cgmm_allocate(partition_bytes(&work))
     if of.memory == NULL:
         raise MemoryError("no memory for the moments of a partition")
     with nogil:
         add_moments_of_labels(&work, &of)
         put_seconds(&of, d)
-    free(of.memory)
+    cgmm_release(of.memory)
     return n_k, first, second, shift

@@ -152,7 +152,7 @@ cdef class _Pass:
         work.out = NULL
         work.labels = NULL
 
-        self.parameters = <char *> aligned_alloc(64, parameters_size(work))
+        self.parameters = <char *> cgmm_allocate(parameters_size(work))
         if self.parameters == NULL:
             raise MemoryError("no memory for the parameters of a pass over the data")
         place_parameters(work, self.parameters, density.whitener is not None)
@@ -324,8 +324,8 @@ cdef class _Pass:
             to.strides[axis] = errors.strides[axis]
 
     def __dealloc__(self):
-        free(self.parameters)
-        free(self.kept.memory)
+        cgmm_release(self.parameters)
+        cgmm_release(self.kept.memory)
 
     cdef centred_means(self):
         """The means (k,d) about the centre, exactly as the kernels hold them."""

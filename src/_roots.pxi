@@ -186,12 +186,12 @@ cdef class _RootMemories:
     def __cinit__(self, Py_ssize_t m, Py_ssize_t d, int n_threads):
         self.memories = roots_of(m, d, n_threads)
         cdef Py_ssize_t size = self.memories.at_once * self.memories.size * sizeof(double)
-        self.memories.doubles = <double *> aligned_alloc(64, size)
+        self.memories.doubles = <double *> cgmm_allocate(size)
         if self.memories.doubles == NULL:
             raise MemoryError("no memory for the roots of covariances")
 
     def __dealloc__(self):
-        free(self.memories.doubles)
+        cgmm_release(self.memories.doubles)
 
 
 cdef void take_roots(const Roots *memories, Py_ssize_t m, const double *covariances, double *P,

@@ -380,7 +380,7 @@ cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *sums, Py_ssi
     cdef Py_ssize_t chunks = (of.work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS, d = of.work.d, chunk, best, q
     cdef Nearby to
     cdef Py_ssize_t size = carve_nearby(&to, of, NULL) * <Py_ssize_t> sizeof(double)
-    cdef char *memory = <char *> aligned_alloc(64, size)
+    cdef char *memory = <char *> cgmm_allocate(size)
     if memory == NULL:
         with gil:
             raise MemoryError("no memory for the rows that seeds are near to")
@@ -407,4 +407,4 @@ cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *sums, Py_ssi
             sum_again(&to, of)
             look_up(&of.done, to.counts[best] * CGMM_NEARBY * of.trials * d)
     finally:
-        free(memory)
+        cgmm_release(memory)

@@ -101,7 +101,7 @@ cdef int open_solver(Solver *solver, const Task *task, int n_threads) except -1 
     whole.mixture.form = CGMM_ISOTROPIC
     lay_out_tiles(whole)
     size = parameters_size(whole) + (whole.sums.size + 2 * d + d * d) * sizeof(double)
-    solver.memory = <char *> aligned_alloc(64, align(size))
+    solver.memory = <char *> cgmm_allocate(align(size))
     if solver.memory == NULL:
         with gil:
             raise MemoryError("no memory to solve problems")
@@ -115,8 +115,8 @@ cdef int open_solver(Solver *solver, const Task *task, int n_threads) except -1 
 cdef void close_solver(Solver *solver) noexcept nogil:
     close_em(&solver.em)
     close_clusters(&solver.clusters)
-    free(solver.memory)
-    free(solver.rows.memory)
+    cgmm_release(solver.memory)
+    cgmm_release(solver.rows.memory)
 
 
 cdef int make_room(Solver *solver, Py_ssize_t n) except -1 nogil:

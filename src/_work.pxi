@@ -311,8 +311,8 @@ cdef struct Kept:
 cdef char *memory_of(Kept *kept, Py_ssize_t size) noexcept nogil:
     """At least so many bytes, or NULL."""
     if kept.size < size:
-        free(kept.memory)
-        kept.memory = <char *> aligned_alloc(64, size)
+        cgmm_release(kept.memory)
+        kept.memory = <char *> cgmm_allocate(size)
         kept.size = size if kept.memory != NULL else 0
     return kept.memory
 

@@ -20,7 +20,12 @@ def pytest_addoption(parser):
     parser.addoption("--full", action="store_true", help="every combination, and tests that repeat what others hold")
 
 
+FUZZ = "0.3"  # Of the examples of fuzzers (fuzzing.py), where nothing else is said: they are those of --full again.
+
+
 def pytest_configure(config):
+    if not config.getoption("--full"):
+        os.environ.setdefault("CGMM_FUZZ", FUZZ)
     config.addinivalue_line("markers", "full(held_by): with --full only, for what is named holds the same in less time")
 
 

@@ -138,7 +138,10 @@ def test_a_cluster_that_is_closed_in_the_middle(where, what, outcome):
     assert "closed" in printed or "lost" in printed, printed
 
 
-@pytest.mark.parametrize("where, verb", [("processes", "fit"), ("cluster", "fit"), ("cluster", "score")])
+FIT = pytest.param("cluster", "fit", marks=pytest.mark.full("score on a cluster, and fit by processes"))
+
+
+@pytest.mark.parametrize("where, verb", [("processes", "fit"), FIT, ("cluster", "score")])
 def test_a_worker_without_cgmm(where, verb, outcome):
     """The error says what is missing, and where; nothing waits for ever."""
     printed = outcome(WITHOUT, where, verb)

@@ -442,7 +442,13 @@ def differences(program, shapes, *environment):
     return [name for name in other if other[name] != alone[name]]
 
 
-@pytest.mark.parametrize("blas, openmp", [(2, 1), (1, 2), (4, 3), (None, None)])
+one_of_both = pytest.mark.full("the environments in which both have threads")
+
+
+@pytest.mark.parametrize(
+    "blas, openmp",
+    [pytest.param(2, 1, marks=one_of_both), pytest.param(1, 2, marks=one_of_both), (4, 3), (None, None)],
+)
 def test_the_environment_changes_no_bit(blas, openmp):
     """Of fits of four families from five starts, in shapes for which a BLAS would use its threads."""
     assert len(found(ENVIRONMENT, ESTIMATED, blas, openmp)) == 88
@@ -454,6 +460,6 @@ def test_the_environment_changes_no_bit_of_held_covariances():
     assert differences(ENVIRONMENT, HELD, 2, 1) == []
 
 
-@pytest.mark.parametrize("d", [130, 301, 513])
+@pytest.mark.parametrize("d", [pytest.param(d, marks=pytest.mark.full("d = 513")) for d in (130, 301)] + [513])
 def test_the_environment_changes_no_bit_of_given_covariances(d):
     assert differences(GIVEN, (d,), 2, 1) == []

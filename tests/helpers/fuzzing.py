@@ -61,7 +61,7 @@ def fuzzed(count, **strategies):
 
         choice = settings(
             max_examples=max(1, int(count * TIMES)),
-            derandomize=TIMES == 1,
+            derandomize=TIMES <= 1,
             deadline=None,
             suppress_health_check=list(HealthCheck),
             database=None,
