@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from cgmm.mixture.second import SECOND_MOMENTS
+from cgmm.once import once
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
@@ -69,9 +70,18 @@ class Conjugate:
         the prior's sums, too."""
         if statistics.exponent < LEAST_EXPONENT:
             statistics = replace(statistics, exponent=LEAST_EXPONENT)
+        return statistics.with_exponent(max(statistics.exponent, self._least_exponent))
+
+    @once
+    def _least_exponent(self) -> int:
+        """The exponent that holds the prior's own sums."""
         largest = max(self.counts, float(np.abs(self.scale).max()))
-        needed = max(math.frexp(float(np.max(self.precision)))[1] - MOST_WEIGHT, math.frexp(largest)[1] - MOST_MOMENT)
-        return statistics.with_exponent(max(statistics.exponent, needed))
+        return max(math.frexp(float(np.max(self.precision)))[1] - MOST_WEIGHT, math.frexp(largest)[1] - MOST_MOMENT)
+
+    @once
+    def _of_one(self) -> Conjugate:
+        """That of rows whose weights are what they are: an iteration asks for it."""
+        return self.times_power_of_two(0)
 
     def counts_beside(self, exponent: int) -> float:
         """What it adds to the counts of rows whose weights are multiples of 2^exponent: see `beside`."""
@@ -81,7 +91,7 @@ class Conjugate:
     def with_unseen(self, statistics: SufficientStatistics, family: Family) -> WithUnseen:
         """Of the rows seen and those never seen together, as multiples of 2^exponent, see `beside`."""
         statistics = self.beside(statistics)
-        own = self.times_power_of_two(-statistics.exponent)
+        own = self.times_power_of_two(-statistics.exponent) if statistics.exponent else self._of_one
         offsets = own.mean - statistics.shift
         precisions = np.full(len(offsets), own.precision, dtype=np.float64)
         return WithUnseen(

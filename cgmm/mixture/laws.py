@@ -226,6 +226,9 @@ def _log_beta(a: Array, b: Array) -> Array:
     from scipy.special import betaln  # slow to import
 
     large = np.minimum(a, b) >= STIRLING
+    if not large.any():
+        of_all: Array = betaln(a, b)
+        return of_all
     found: Array = betaln(np.where(large, 1.0, a), np.where(large, 1.0, b))
     a, b = a[large], b[large]
     found[large] = 0.5 * (LOG_2PI - np.log(a + b)) - (a - 0.5) * np.log1p(b / a) - (b - 0.5) * np.log1p(a / b)

@@ -214,10 +214,10 @@ class Posterior(Expected):
             return self.belief.degrees + self.masses
         return np.asarray(self.belief.degrees + self.masses.sum() / self.k)
 
-    @property
+    @once
     def counts(self) -> Array:
         """ν (m,) of each distribution of a precision, as the family counts."""
-        return np.ravel(self.family.counts(self.masses, self.d)) + self.belief.conjugate.counts
+        return frozen(np.ravel(self.family.counts(self.masses, self.d)) + self.belief.conjugate.counts)
 
     @once
     def log_weights(self) -> Array:

@@ -133,9 +133,11 @@ def _may_gain(parameters: Parameters, moment: Moment | None) -> bool:
 
 def _in_boxes(parameters: Parameters) -> bool:
     """Whether its components can be put into boxes, and boxes are the better guide."""
+    if parameters.k < LEAST_BOXED:
+        return False
     density = parameters.density
     few = parameters.d <= min(MOST_BOXED_FEATURES, LEAST_FEATURES[density.form] - 1)
-    return few and parameters.k >= LEAST_BOXED and density.whitener is None
+    return few and density.whitener is None
 
 
 def guide_by_itself(
