@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 
 import pytest
 
@@ -86,6 +87,7 @@ def test_import_is_light(tmp_path):
     """Also a fit, sampling and saving need none of what is optional."""
     program = """
 import sys
+import sysconfig
 import cgmm
 model = cgmm.GMM(2, random_state=0).fit([[0.0], [1], [8], [9]])
 model.sample(3), model.save("model.npz"), cgmm.GMM.load("model.npz").predict([[1.0]])
@@ -132,3 +134,8 @@ def test_a_forked_child_neither_hangs_nor_differs(tmp_path, n_threads):
 def test_no_more_threads_than_a_process_may_start():
     assert config.threads(2**31 - 1) == config.MOST_THREADS
     assert config.threads(3) == 3
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has a GIL")
+def test_an_import_does_not_bring_the_gil_back(tmp_path):
+    fresh("import sys, cgmm; assert not sys._is_gil_enabled()", tmp_path)
