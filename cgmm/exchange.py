@@ -32,7 +32,11 @@ def state_of(model: Any) -> State:
     if not hasattr(model, "covariance_type") or not hasattr(model, "get_params"):
         raise TypeError(f"model must be a GaussianMixture of scikit-learn, not {model!r}")
     if hasattr(model, "weight_concentration_prior"):
-        raise TypeError(f"a {type(model).__name__} has posteriors where a GMM has parameters, and predicts by them")
+        raise TypeError(
+            f"a {type(model).__name__} has posteriors where a GMM has parameters, and predicts by them. The mixture of "
+            "what is expected is GMM.from_parameters(model.weights_, model.means_, model.covariances_, "
+            "model.covariance_type)"
+        )
     family = check_choice("covariance_type", model.covariance_type, FAMILIES)
     parts = Parts()
     for name in READ:

@@ -193,6 +193,7 @@ def write(path: str | os.PathLike[str] | BinaryIO, header: Mapping[str, Any], ar
         return
     if not hasattr(path, "write"):
         raise InvalidParameterError(f"path must be a path or a file that is open for writing, not {path!r}")
+    _check_bytes(path, "wb")
     whole = io.BytesIO()  # a zip's writer goes back in what it writes, which a socket or a pipe cannot
     fill(whole)
     path.write(whole.getvalue())
@@ -230,7 +231,13 @@ def _opened(path: str | os.PathLike[str] | BinaryIO) -> contextlib.AbstractConte
         return open(path, "rb")
     if not hasattr(path, "read"):
         raise InvalidParameterError(f"path must be a path or a file that is open for reading, not {path!r}")
+    _check_bytes(path, "rb")
     return contextlib.nullcontext(io.BytesIO(path.read()))
+
+
+def _check_bytes(file: object, mode: str) -> None:
+    if isinstance(file, io.TextIOBase):
+        raise InvalidParameterError(f"path must be open for bytes, as by mode {mode!r}, not for text: {file!r}")
 
 
 def _name_of(path: str | os.PathLike[str] | BinaryIO) -> str:

@@ -52,13 +52,18 @@ def check_counts(name: str, value: Any) -> list[int]:
     return counts
 
 
-def check_real(name: str, value: Any, least: float = 0.0, most: float = np.inf) -> float:
+def _number(name: str, value: Any) -> float:
+    """The value as a float, infinite if it is too large for one."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise InvalidParameterError(f"{name} must be a number, not {value!r}")
     try:
-        number = float(value)
+        return float(value)
     except OverflowError:
-        number = np.inf
+        return np.inf
+
+
+def check_real(name: str, value: Any, least: float = 0.0, most: float = np.inf) -> float:
+    number = _number(name, value)
     if not least <= number < np.inf:
         raise InvalidParameterError(f"{name} must be finite and at least {least}, not {value}")
     if number > most:
@@ -67,9 +72,9 @@ def check_real(name: str, value: Any, least: float = 0.0, most: float = np.inf) 
 
 
 def check_positive(name: str, value: Any) -> float:
-    number = check_real(name, value)
-    if not number > 0:
-        raise InvalidParameterError(f"{name} must be positive, not {value}")
+    number = _number(name, value)
+    if not 0 < number < np.inf:
+        raise InvalidParameterError(f"{name} must be positive and finite, not {value}")
     return number
 
 
@@ -159,7 +164,8 @@ def check_array(name: str, value: Any) -> Rows:
     if type(value) is np.ndarray and _is_ready(value):
         return value
     if np.ma.isMaskedArray(value) and value.mask.any():
-        raise ValueError(f"{name} is masked, and cgmm would see what the mask hides: fill or drop those rows")
+        remedy = ". With GMM(missing='marginal') it is missing" if name == "X" else ""
+        raise ValueError(f"{name} is masked, and cgmm would see what the mask hides: fill or drop those rows{remedy}")
     try:
         array = np.asarray(value)
     except ValueError as error:

@@ -124,10 +124,10 @@ def test_a_file_of_the_other_kind_is_refused(tmp_path):
     [
         ("weight_concentration_prior_type", "process", "weight_concentration_prior_type must be one of"),
         ("weight_concentration_prior", 0, "weight_concentration_prior must be positive"),
-        ("weight_concentration_prior", -1, "weight_concentration_prior must be finite and at least"),
+        ("weight_concentration_prior", -1, "weight_concentration_prior must be positive and finite"),
         ("weight_concentration_prior", "small", "weight_concentration_prior must be a number"),
         ("mean_precision_prior", 0.0, "mean_precision_prior must be positive"),
-        ("mean_precision_prior", np.nan, "mean_precision_prior must be finite"),
+        ("mean_precision_prior", np.nan, "mean_precision_prior must be positive and finite"),
         ("mean_prior", [1.0, 2.0, 3.0], "'mean_prior' should have the shape of"),
         ("mean_prior", [1.0, np.inf], "mean_prior contains infinity"),
         ("degrees_of_freedom_prior", 1.0, "degrees_of_freedom_prior must be greater than 1"),
