@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from cgmm.classes import fitting
-from cgmm.classes.classified import Classified
+from cgmm.classes import fitting, stream
+from cgmm.classes.assembled import of_given
 from cgmm.classes.fitting import Found
-from cgmm.classes.known import check_classes, check_priors
+from cgmm.classes.known import check_classes, check_priors, check_same_classes, distinct_classes
 from cgmm.classes.learned import Learned
-from cgmm.classes.open import given_of
+from cgmm.classes.open import batches_of, given_of
 from cgmm.classes.wanted import Wanted
 from cgmm.gmm import GMM
 from cgmm.rows.checks import check_weights
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cgmm.classes.stream import Stream
     from cgmm.mixture.prior import Prior
     from cgmm.types import (
         Array,
@@ -59,6 +60,7 @@ HANDED_ON = (
     "n_threads",
     "accelerate",
 )
+OF_STREAMS = ("learning_decay", "learning_rows", "forget")
 
 
 class GMMClassifier(Learned):
@@ -91,6 +93,9 @@ class GMMClassifier(Learned):
     tol, reg_covar, max_iter, n_init, init_params, random_state, prior, on_degenerate, n_threads, accelerate
         As of GMM. The default of reg_covar is "relative"; several starts, n_init, are for classes of several
         components.
+    learning_decay, learning_rows, forget
+        Of ``partial_fit``, as of GMM. Default of learning_decay: 0.7 of mixtures of a class, and 1 where each class is
+        one component, for the statistics of all batches then add up.
     missing : {"error", "marginal"}, default="error"
         What NaN is in X: an error, or a value that was not observed. Then a fit counts what is observed, and a
         prediction is that given what is observed of the row.
@@ -134,6 +139,8 @@ class GMMClassifier(Learned):
     """
 
     _kind = "GMMClassifier"
+    _found: Found | None = None
+    _stream: Stream | None = None
 
     def __init__(
         self,
@@ -155,6 +162,9 @@ class GMMClassifier(Learned):
         missing: Missing = "error",
         n_threads: int | None = None,
         accelerate: bool = False,
+        learning_decay: float | None = None,
+        learning_rows: float | None = None,
+        forget: float | None = None,
     ) -> None:
         self.n_components = n_components
         self.covariance_type = covariance_type
@@ -173,6 +183,9 @@ class GMMClassifier(Learned):
         self.missing = missing
         self.n_threads = n_threads
         self.accelerate = accelerate
+        self.learning_decay = learning_decay
+        self.learning_rows = learning_rows
+        self.forget = forget
 
     @classmethod
     def from_mixtures(
@@ -208,30 +221,10 @@ class GMMClassifier(Learned):
         >>> GMMClassifier.from_mixtures([low, high], ["low", "high"], [0.9, 0.1]).predict([[1.9], [3.0]]).tolist()
         ['low', 'high']
         """
-        each = [mixtures] if isinstance(mixtures, GMM) else list(mixtures)
-        for mixture in each:
-            if not isinstance(mixture, GMM):
-                raise TypeError(f"mixtures must be of class GMM, not {type(mixture).__name__}")
-        if len({mixture._mixture.d for mixture in each}) != 1:
-            raise ValueError("mixtures must be at least one, and all of the same number of features")
-        shared = isinstance(mixtures, GMM)
-        count = each[0]._mixture.k if shared else len(each)
-        labels = np.arange(count) if classes is None else np.asarray(classes)
-        if labels.shape != (count,):
-            raise ValueError(f"classes must name each of the {count} classes, and has the shape {labels.shape}")
-        order = np.argsort(labels, kind="stable")
-        if len(np.unique(labels)) != count:
-            raise ValueError("classes must differ from each other")
-        own = check_priors(priors, labels)
+        shared, each, classified = of_given(mixtures, classes, priors)
         kept = {name: getattr(each[0], name) for name in (*HANDED_ON, "random_state")}
-        if shared:
-            model = cls(covariance_type=each[0]._mixture.family.name, **kept)
-            ordered = each[0]._made(each[0]._mixture.taken(order), each[0]._fitted().names)
-            classified = Classified.of_components(labels[order], ordered, None if own is None else own[order])
-        else:
-            model = cls([mixture._mixture.k for mixture in each], each[0]._mixture.family.name, False, **kept)
-            own = np.full(count, 1 / count) if own is None else own
-            classified = Classified.of_mixtures(labels[order], [each[g] for g in order], own[order])
+        sizes = 1 if shared else [mixture._mixture.k for mixture in each]
+        model = cls(sizes, each[0]._mixture.family.name, None if shared else False, **kept)
         model._found = Found(classified, (), 0, True)
         return model
 
@@ -278,6 +271,57 @@ class GMMClassifier(Learned):
         wanted = self._wanted()
         given = given_of(X, y, sample_weight, self.unlabelled, check_missing(self.missing), self.n_threads)
         self._found = fitting.fit(wanted, replace(given, priors=check_priors(self.priors, given.classes)))
+        self._stream = None
+        return self
+
+    def partial_fit(
+        self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
+    ) -> Self:
+        """Learn from a batch of rows, or from each block of a stream's.
+
+        Where each class is one component that is the fit of all rows that came, however they are cut, but in families
+        that share shapes or axes. Mixtures of a class take a step of stepwise EM, as ``GMM.partial_fit``. It goes on
+        from ``fit``. The model is fitted as soon as there are rows of each class. See docs/classification.md.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As of ``fit``; blocks may be those of an iterator. Rows without a label are for shared=True.
+        classes : array-like of shape (C,), optional
+            At the first call the labels of all classes. Default: those of its first batch.
+
+        Returns
+        -------
+        GMMClassifier
+            self, changed only when nothing failed.
+
+        Raises
+        ------
+        ValueError, TypeError
+            X, y, classes, sample_weight or an argument cannot be used, or a label is none of the classes.
+
+        Warns
+        -----
+        DegenerateWarning
+            As of ``GMM.partial_fit``.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> model = GMMClassifier().partial_fit([[0.0], [1.0], [5.0]], ["low", "low", "high"])
+        >>> model.partial_fit([[6.0]], ["high"]).predict([[0.0], [3.0], [5.0]]).tolist()
+        ['low', 'high', 'high']
+        """
+        wanted, known, found = self._wanted(), vars(self).get("_stream"), vars(self).get("_found")
+        if known is None and found is None and not wanted.chosen:
+            if classes is not None:
+                check_same_classes(classes, distinct_classes(y, self.unlabelled))
+            return self.fit(X, y, sample_weight)
+        if known is None and found is not None:
+            known = stream.after(wanted, found, check_priors(self.priors, found.classified.classes))
+        batches = batches_of(X, y, sample_weight, self.unlabelled, check_missing(self.missing), self.n_threads)
+        known = stream.learnt(known, batches, classes, wanted, self.priors, self.unlabelled)
+        self._stream, self._found = known, known.found(wanted, found)
         return self
 
     def _wanted(self) -> Wanted:
@@ -289,7 +333,8 @@ class GMMClassifier(Learned):
         arguments = {name: getattr(self, name) for name in HANDED_ON} | {"random_state": seed}
         criterion = check_choice("criterion", self.criterion, CRITERIA)
         check_real("tol", self.tol)
-        return Wanted(shared, sizes, families, criterion, seed, arguments)
+        streaming = {name: getattr(self, name) for name in OF_STREAMS}
+        return Wanted(shared, sizes, families, criterion, seed, arguments, streaming)
 
     # Predicting
 

@@ -183,6 +183,93 @@ def test_rows_without_a_label_count_wherever_they_are(n_components):
     assert_allclose(found.predict_proba(X), model.predict_proba(X), rtol=1e-6, atol=1e-9)
 
 
+def batches(X, y, weights, size):
+    return ((X[at : at + size], None if weights is None else weights[at : at + size], y[at : at + size])
+            for at in range(0, len(X), size))  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [97, 900])
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"covariance_type": "EEE"}, {"priors": [0.2, 0.3, 0.5]}, {"shared": False}],
+)
+def test_batches_of_classes_of_one_component_are_the_fit_of_all_rows(arguments, size):
+    X, y = clouds(900)
+    weights = np.random.default_rng(0).uniform(0.5, 2, size=900)
+    whole = GMMClassifier(reg_covar=1e-6, tol=1e-12, **arguments).fit(X, y, weights)
+    streamed, goes_on = (GMMClassifier(reg_covar=1e-6, tol=1e-12, **arguments) for _ in range(2))
+    for rows, w, labels in batches(X, y, weights, size):
+        streamed.partial_fit(rows, labels, ["a", "b", "c"], w)
+    some = slice(0, 500), slice(500, 900)
+    goes_on.fit(X[some[0]], y[some[0]], weights[some[0]])
+    goes_on.partial_fit(X[some[1]], y[some[1]], sample_weight=weights[some[1]])
+    for model in (streamed, goes_on):
+        assert_allclose(model.predict_proba(X), whole.predict_proba(X), rtol=1e-6, atol=1e-9)
+        assert_allclose(model.priors_, whole.priors_, rtol=1e-9)
+    pickle.loads(pickle.dumps(streamed)).partial_fit(X[:9], y[:9])
+
+
+def test_batches_of_classes_of_several_components_go_on_from_anywhere():
+    X, y = clouds(2400)
+    dask = pytest.importorskip("dask.array")
+    chunks = dask.from_array(X, chunks=(800, 3)), dask.from_array(y, chunks=600)
+    model = GMMClassifier(2, random_state=0).partial_fit(batches(X, y, None, 400), None, ["a", "b", "c"])
+    chosen = GMMClassifier([1, 2], ["EEE", "VVV"], random_state=0).partial_fit(X[:1200], y[:1200], ["a", "b", "c"])
+    sizes = [mixture.n_components for mixture in chosen.mixtures_]
+    chosen.partial_fit(X[1200:], y[1200:])
+    assert sizes == [mixture.n_components for mixture in chosen.mixtures_] and chosen.candidates_
+    for found in (model, chosen, GMMClassifier(2, random_state=0).partial_fit(*chunks)):
+        assert found.score(X, y) > 0.87
+    assert_allclose(model.priors_, [np.mean(y == label) for label in "abc"], rtol=1e-9)
+
+
+def test_a_stream_forgets_and_learns_without_labels():
+    X, y = clouds(1200)
+    unlabelled = GMMClassifier(unlabelled="?").partial_fit(X[:600], y[:600]).partial_fit(X[600:], np.full(600, "?"))
+    assert unlabelled.score(X, y) > 0.8
+    early = np.where(y == "c", "a", y)
+    late = GMMClassifier(forget=20, shared=False).partial_fit(X[:600], early[:600], ["a", "b", "c"])
+    with pytest.raises(NotFittedError):
+        late.predict(X)
+    late.partial_fit(X[600:], y[600:])
+    assert_allclose(late.priors_, [np.mean(y[600:] == label) for label in "abc"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "batch", "told"),
+    [
+        ({}, lambda X, y: (X, np.full(len(X), "d")), "the label 'd', which is none of the classes"),
+        ({}, lambda X, y: (X, y, ["a", "b"]), "is not what was given first"),
+        ({}, lambda X, y: (X[:, :2], y), "X has 2 features, but GMMClassifier is expecting 3"),
+        ({"shared": False, "unlabelled": "a"}, lambda X, y: (X, y), "rows without a label are for fit, or"),
+    ],
+)
+def test_batches_that_do_not_suit_are_named_and_change_nothing(arguments, batch, told):
+    X, y = clouds(300)
+    model = GMMClassifier(**arguments).partial_fit(X[y != "a"], y[y != "a"], ["b", "c"] if arguments else None)
+    if not arguments:
+        model = GMMClassifier().partial_fit(X, y)
+    before = model.predict_proba(X)
+    with pytest.raises(ValueError, match=told):
+        model.partial_fit(*batch(X, y))
+    assert_array_equal(model.predict_proba(X), before)
+
+
+def test_streams_that_cannot_begin_say_why():
+    X, y = clouds(1500)
+    with pytest.raises(ValueError, match="no row of class 'a' has come"):
+        GMMClassifier().partial_fit(X[y == "c"][:5], y[y == "c"][:5], ["a", "b", "c"]).partial_fit(
+            np.tile(X[y == "c"], (3, 1)), np.tile(y[y == "c"], 3)
+        )
+    with pytest.raises(ValueError, match="give shared=False, or n_components=1"):
+        GMMClassifier(2, shared=True).partial_fit(X, y)
+    file = io.BytesIO()
+    GMMClassifier().fit(X, y).save(file)
+    file.seek(0)
+    with pytest.raises(ValueError, match="not from a file or from given mixtures"):
+        GMMClassifier.load(file).partial_fit(X, y)
+
+
 @pytest.mark.parametrize(
     "rows, y, weights, told",
     [

@@ -189,6 +189,17 @@ def test_mixtures_of_classes_follow_any_shape(example, told):
     assert helped < alone - 0.03
 
 
+def test_the_banknotes_are_told_apart_as_by_mclust(example):
+    """mclust 6.0.0: EDDA chooses EVE, one of 200 misjudged; MclustDA EVE, 2 and one normal distribution, BIC 1641.849."""
+    script = example("banknotes")
+    X, _, y = script.banknotes()
+    edda, mixtures = script.models(X, y).values()
+    assert edda.mixture_.covariance_type == "EVE" and edda.score(X, y) == 199 / 200
+    assert edda.bic(X) < 1715.3
+    assert [mixture.n_components for mixture in mixtures.mixtures_] == [2, 1]
+    assert mixtures.bic(X) < 1641.9 and mixtures.score(X, y) == 1
+
+
 def test_a_stream_is_followed(example, told):
     """By the half-life's model at its lag, of which it tells; by the other less and less."""
     script = example("stream")

@@ -93,7 +93,7 @@ def _of_all(wanted: Wanted, family: CovarianceType, k: int, given: Given) -> GMM
 
 def _components(wanted: Wanted, family: CovarianceType, given: Given) -> GMM:
     """A mixture of that family whose components are the classes: first of the rows that are known, then of all."""
-    model = wanted.model(len(given.classes), family, n_init=1, on_degenerate="repair", **_fixed(given))
+    model = wanted.model(len(given.classes), family, n_init=1, on_degenerate="repair", **weights_fixed(given.priors))
     known = given.labelled() if not given.whole else given.everything()
     if known.labels is not None and isinstance(known.labels, np.ndarray):
         model.set_params(responsibilities_init=known.labels)
@@ -104,9 +104,9 @@ def _components(wanted: Wanted, family: CovarianceType, given: Given) -> GMM:
     return fitted(model.set_params(warm_start=True), given.everything()).set_params(warm_start=False)
 
 
-def _fixed(given: Given) -> dict[str, Any]:
-    """The arguments of a mixture whose components are the classes, as far as their priors are given."""
-    return {} if given.priors is None else {"fixed": ("weights",), "weights_init": given.priors}
+def weights_fixed(priors: Array | None) -> dict[str, Any]:
+    """The arguments of a mixture whose components are the classes, if their priors are given."""
+    return {} if priors is None else {"fixed": ("weights",), "weights_init": priors}
 
 
 def _of_components(wanted: Wanted, model: GMM, given: Given, names: Names | None = None) -> Classified:

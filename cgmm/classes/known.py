@@ -132,6 +132,21 @@ def check_classes(y: Any, n: int) -> NDArray[Any]:
     return labels
 
 
+def distinct_classes(labels: Any, unlabelled: Any) -> NDArray[Any]:
+    """The different labels, ascending, but for that of an unknown class; ValueError if there is none."""
+    found = check_classes(labels, np.size(labels))
+    found = _distinct(found[~unlabelled_in(found, unlabelled)])
+    if not len(found):
+        raise ValueError(NOTHING_KNOWN)
+    return found
+
+
+def check_same_classes(classes: Any, known: NDArray[Any]) -> None:
+    """ValueError if classes are given, and are others than those that are known."""
+    if classes is not None and set(np.ravel(classes).tolist()) != set(known.tolist()):
+        raise ValueError(f"classes={np.ravel(classes).tolist()} is not what was given first, {known.tolist()}")
+
+
 def _refuse_real(labels: NDArray[Any]) -> None:
     """ValueError where labels are numbers of which some are not whole; NaN may be the label of an unknown class."""
     if np.isinf(labels).any():

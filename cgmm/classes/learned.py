@@ -29,7 +29,7 @@ class Learned(Framing):
     """A classifier with what it has learnt, in words, in files and as attributes."""
 
     _kind: ClassVar[str]  # Under which name its files are known.
-    _found: Found
+    _found: Found | None
     missing: Missing
     n_threads: int | None
     random_state: Seed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,9 +12,16 @@ from cgmm.classes.blocks import ClassBlocks, is_column, without_column
 from cgmm.classes.given import AtHand, InBlocks, InChunks
 from cgmm.classes.known import check_classes, known_classes
 from cgmm.config import threads
-from cgmm.rows.checks import check_observed, check_weights
-from cgmm.rows.sources import BRING_WEIGHTS, check_lasting, is_dask, source_of
+from cgmm.rows.checks import check_observed, check_part, check_weights
+from cgmm.rows.part import Part
+from cgmm.rows.sources import BRING_WEIGHTS, Iterated, check_lasting, is_dask, source_of
 from cgmm.validation import check_threads
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cgmm.rows.sources import Source
+    from cgmm.types import Array, Names, Rows
 
 
 def given_of(
@@ -36,6 +44,49 @@ def given_of(
     blocks = ClassBlocks.of(source, y, unlabelled, gaps)
     tally, names = blocks.tally()
     return InBlocks(tally, blocks, None, names)
+
+
+class Batch(NamedTuple):
+    """Rows of positive weight that came together, checked, with weights or None, labels, and the features' names."""
+
+    rows: Rows
+    weights: Array | None
+    labels: NDArray[Any]
+    names: Names | None
+
+
+def batches_of(
+    X: Any, y: Any, sample_weight: Any, unlabelled: Any, gaps: bool, n_threads: int | None
+) -> Iterator[Batch]:
+    """The rows as a stream brings them: an array at once, the others block by block, which need be read only once."""
+    n_threads = threads(check_threads(n_threads))
+    if is_dask(X):
+        from cgmm.classes.chunks import chunk_by_chunk  # which imports Dask
+
+        names, parts = chunk_by_chunk(X, y, sample_weight)
+    elif (source := _source_of_stream(X, gaps)) is not None:
+        if sample_weight is not None:
+            raise TypeError(BRING_WEIGHTS)
+        blocks = ClassBlocks.of(source, y, unlabelled, gaps)
+        names, parts = blocks.names, ((part, labels) for part, labels in blocks.parts())
+    else:
+        X, y = without_column(X, y) if is_column(y) else (X, y)
+        names, parts = None, iter([(Part(X, sample_weight), y)])
+    for part, y_of_part in parts:
+        own = protocol.feature_names(part.rows) if names is None else names
+        checked = check_part(part, None, n_threads, gaps, some=False)[0]
+        labels = check_classes(y_of_part, len(checked.rows))
+        some = slice(None) if checked.weights is None else checked.weights > 0
+        if len(labels[some]):
+            yield Batch(
+                checked.rows[some], None if checked.weights is None else checked.weights[some], labels[some], own
+            )
+
+
+def _source_of_stream(X: Any, gaps: bool) -> Source | None:
+    if isinstance(X, np.ndarray):
+        return None
+    return Iterated(lambda: X) if isinstance(X, Iterator) else source_of(X, gaps=gaps)
 
 
 def _at_hand(X: Any, y: Any, sample_weight: Any, unlabelled: Any, gaps: bool, n_threads: int) -> AtHand:

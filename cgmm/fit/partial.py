@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 # values for each free parameter.
 LEARNING_ROWS = 1000
 ROWS_PER_PARAMETER = 10
-GROWTH = 2  # A stream's gathered rows are fitted anew when they are so many times those of the last start.
+GROWTH = 2  # A stream's gathered rows are fitted anew when they are so many times those of the last start, or with
+# each batch where a start is one M-step.
 HISTORY = 1000  # Log-likelihoods of batches that are kept, at most.
 
 
@@ -127,10 +128,16 @@ class Learner:
             return self._checked(self._start(whole, names))
         if before is None:
             whole = replace(whole, part=whole.part.copied())  # the caller's may change
-        if n >= max(GROWTH * fitted, self.asked.k) and whole.shows_all and not lacking(whole.known(), self.asked.k):
+        growth = 1 if self._is_one_step(whole) else GROWTH
+        if n >= max(growth * fitted, self.asked.k) and whole.shows_all and not lacking(whole.known(), self.asked.k):
             return self._start(whole, names)._replace(gathered=Gathered(whole, names, n))
         gathered = Gathered(whole, names, fitted)
         return known._replace(gathered=gathered) if isinstance(known, State) else gathered
+
+    def _is_one_step(self, batch: Batch) -> bool:
+        """Whether a start of these rows is one M-step, since the component of each is known."""
+        known = batch.known()
+        return bool(known) and not known[-1]
 
     def _start(self, batch: Batch, names: Names | None) -> State:
         check_columns(batch.part._replace(weights=None))
