@@ -139,6 +139,16 @@ def regress(
     responsibilities: Array | None = None,
     n_threads: int = 1,
 ) -> Array: ...
+def predictions(
+    X: Array,
+    density: _Density,
+    centres: Array,
+    means: Array,
+    slopes: Array,
+    covariances: Array | None = None,
+    diagonal: bool = False,
+    n_threads: int = 1,
+) -> tuple[Array, Array | None]: ...
 def least_share(density: _Density, moment: Moment | None, boxed: bool = False) -> float: ...
 def order_in_space(points: Array, size: int) -> Labels: ...
 def order_of_rows(X: Rows, scale: Array, n_threads: int = 1) -> Order: ...

@@ -52,6 +52,7 @@ def fit_many(
     columns: bool = False,
     sample_weight: ArrayLike | Sequence[ArrayLike | None] | None = None,
     labels: ArrayLike | Sequence[ArrayLike | None] | None = None,
+    error_covariances: ArrayLike | Sequence[ArrayLike | None] | None = None,
     criterion: Literal["bic", "aic", "icl"] = "bic",
     on_error: Literal["raise", "skip"] = "raise",
     covariance_type: CovarianceType = "full",
@@ -100,6 +101,7 @@ def fit_many(
     columns: bool = False,
     sample_weight: ArrayLike | Sequence[ArrayLike | None] | None = None,
     labels: ArrayLike | Sequence[ArrayLike | None] | None = None,
+    error_covariances: ArrayLike | Sequence[ArrayLike | None] | None = None,
     criterion: Literal["bic", "aic", "icl"] = "bic",
     on_error: Literal["raise", "skip"] = "raise",
     covariance_type: CovarianceType = "full",
@@ -148,6 +150,10 @@ def fit_many(
     labels : array-like or list, optional
         The component to which a row of a problem is known to belong, −1 where it is not known, as of ``GMM.fit``; of
         the same shapes as sample_weight. Such problems are fitted one by one, not in batches.
+    error_covariances : array-like or list, optional
+        Of the errors with which the rows of a problem were measured, as of ``GMM.fit``: a list of these, or None, for
+        each problem of a list; of an array (m, n, d) those of every problem, or (m, n, d) or (m, n, d, d); of rows with
+        groups as of ``GMM.fit``; of columns variances, (n,) for all or (n, m). Such problems are fitted one by one.
     criterion : {"bic", "aic", "icl"}, default="bic"
         By which a number of components is chosen; among those without a component that is degenerate, or would be
         without reg_covar, if there are, as in ``cgmm.select``.
@@ -232,10 +238,10 @@ on_degenerate, missing, n_threads, stop, accelerate
         sizes = check_counts("n_components", 1 if n_components is None else n_components)
         asks: GMM | BayesianGMM = _mixture(arguments, sizes)
     else:
-        asks = _posterior(model, arguments | {"criterion": criterion})
+        asks = _posterior(model, arguments | {"criterion": criterion, "error_covariances": error_covariances})
         sizes = check_counts("n_components", asks.n_components if n_components is None else n_components)
         criterion, random_state = LOWER_BOUND, model.random_state if random_state is None else random_state
-    problems = problems_of(X, groups, columns, sample_weight, labels)
+    problems = problems_of(X, groups, columns, sample_weight, labels, error_covariances)
     seeds, settings = _seeds(random_state, len(problems)), asks.get_params(deep=False)
     requests = [type(asks)(**settings | {"n_components": k, "random_state": None})._asks() for k in sizes]
     run = many.Run(problems, Task(requests, criterion, seeds), skip=on_error == "skip")

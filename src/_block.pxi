@@ -16,6 +16,8 @@ cdef void lay_out_dense(Work *work) noexcept nogil:
     """Lay out a DENSE pass. IN work.block; OUT work.sums, scratch, dense, chunk, run_chunk."""
     lay_out_tiles(work)
     lay_out_blocks(work)
+    if work.output == PREDICTIONS:
+        lay_out_predictions(work)
     work.chunk = few_rows_chunk(work)
     work.run_chunk = dense_chunk
 
@@ -218,6 +220,9 @@ cdef void put_values(const Work *work, const Rows *rows, char *memory) noexcept 
     kernels.rescale(rows.count, rows.active, scale, weights if work.noisy else NULL, logd)
     if work.output == TRUTH:
         put_truth(work, rows, memory)
+        return
+    if work.output == PREDICTIONS:
+        put_predictions(work, rows, memory)
         return
     kernels.unpack(logd, rows.count, rows.active, rows.index, rows.components, work.k,
                    work.out + (rows.start * work.k if rows.index == NULL else 0))

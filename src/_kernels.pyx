@@ -59,7 +59,8 @@ GUIDE_DIMENSIONS = CGMM_GUIDE
 BOXES = CGMM_BOXES
 CHUNK = CGMM_CHUNK_ROWS
 OUTPUTS = {"log_likelihood": LOG_LIKELIHOOD, "responsibilities": RESPONSIBILITIES,
-           "log_densities": LOG_DENSITIES, "labels": LABELS, "truth": TRUTH}
+           "log_densities": LOG_DENSITIES, "labels": LABELS, "truth": TRUTH,
+           "predictions": PREDICTIONS}
 
 
 def available_targets():

@@ -118,7 +118,8 @@ cdef class _Pass:
     cdef list arrays
 
     def __cinit__(self, X, density, row_weights=None, moment=None, output=None, guide=None,
-                  Py_ssize_t stands_for=0, groups=None, Kind kind=DENSE, known=None, order=None, errors=None):
+                  Py_ssize_t stands_for=0, groups=None, Kind kind=DENSE, known=None, order=None, errors=None,
+                  regression=None):
         cdef Work *work = &self.work
         cdef const double[:, ::1] means = density.means
         cdef const double[::1] log_norm = density.log_norm
@@ -195,6 +196,9 @@ cdef class _Pass:
             self.set_errors(errors)
         elif work.mixture.form in (CGMM_COVARIANCES, CGMM_VARIANCES):
             raise ValueError("a density of covariances is one of rows with errors")
+        if regression is not None:
+            self.arrays = list(regression)
+            set_regression(&work.predicted.regression, regression, work.d, k)
         lay_out(work, self.kind)
 
     cdef set_known(self, known, guide):

@@ -25,6 +25,16 @@ cdef extern from "simd/kernels.h" nogil:
         const void *log_norm
         const void *log_scale
 
+    ctypedef struct cgmm_regression:
+        Py_ssize_t d
+        Py_ssize_t p
+        Py_ssize_t m
+        Py_ssize_t k
+        Py_ssize_t step
+        const double *centres
+        const double *means
+        const double *slopes
+
     ctypedef struct cgmm_kernels:
         Py_ssize_t itemsize
         Py_ssize_t group
@@ -82,6 +92,10 @@ cdef extern from "simd/kernels.h" nogil:
                                const void *, void *, double *, double *, double *) noexcept nogil
         void (*errors_posterior)(const void *, const void *, int, Py_ssize_t, const cgmm_mixture *, const void *,
                                  void *, void *) noexcept nogil
+        void (*regress)(const void *, Py_ssize_t, const cgmm_regression *, const void *, Py_ssize_t,
+                        void *) noexcept nogil
+        void (*regress_spread)(const void *, Py_ssize_t, const cgmm_regression *, const void *, const double *,
+                               Py_ssize_t, void *, void *) noexcept nogil
         void (*argmax)(Py_ssize_t, Py_ssize_t, const void *, void *, Py_ssize_t *) noexcept nogil
         void (*closer)(Py_ssize_t, Py_ssize_t, const void *, const double *, const double *, Py_ssize_t,
                        Py_ssize_t, double *, double *) noexcept nogil

@@ -48,7 +48,7 @@ cdef enum Moment:
 
 cdef enum Output:
     # What a pass leaves for each row.
-    NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS, TRUTH
+    NO_OUTPUT, LOG_LIKELIHOOD, RESPONSIBILITIES, LOG_DENSITIES, LABELS, TRUTH, PREDICTIONS
 
 
 cdef struct Sums:
@@ -229,6 +229,17 @@ cdef struct Measured:
     double *covariances        # (n,d,d), or NULL
 
 
+cdef struct Predicted:
+    # What a pass of output PREDICTIONS is given, and its scratch beside that of Dense. All double.
+    cgmm_regression regression
+    const double *covariances  # (k,size): what regress_spread takes, or NULL
+    Py_ssize_t size            # 0, m or m (m + 1) / 2
+    Py_ssize_t found           # see regress
+    Py_ssize_t away            # see regress_spread
+    double *means              # (n,m)
+    double *spreads            # (n,m), or (n,m,m)
+
+
 cdef struct Work
 ctypedef void (*RunChunk)(const Work *, Py_ssize_t, char *, double *) noexcept nogil
 ctypedef void (*RunBlock)(const Work *, Py_ssize_t, Py_ssize_t, char *, double *) noexcept nogil
@@ -267,6 +278,7 @@ cdef struct Work:
     Closer closer
     Pieces pieces
     Measured measured
+    Predicted predicted
 
 
 cdef Py_ssize_t align(Py_ssize_t size) noexcept nogil:

@@ -275,6 +275,16 @@ def test_an_arm_reaches_its_points_by_modes(example):
         assert script.misses(angles.mean()[None], point)[0] > 6 * script.TOLERANCE
 
 
+def test_scenarios_keep_what_they_promise(example):
+    """The mixture's value at risk is exceeded as often as it says, one normal's in the tail many times as often."""
+    script = example("scenarios")
+    found, fresh = script.models(script.returns(script.DAYS)), script.returns(50_000, seed=1) @ script.PORTFOLIO
+    exceeded = {name: np.mean(fresh < script.value_at_risk(model, 0.01)) for name, model in found.items()}
+    assert 0.006 < exceeded["mixture"] < 0.014 and exceeded["one normal"] > 0.018
+    banks = [script.stressed(model)[0].mean()[0] for model in found.values()]
+    assert banks[0] < banks[1] - 1  # a fall tells that the day is stormy
+
+
 def test_what_moves_is_found(example, told, monkeypatch):
     """In the part of the picture that has the lamp and one of the two things that pass by."""
     script = example("background")

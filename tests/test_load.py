@@ -83,6 +83,9 @@ PASSES = {
     "expectation_of_groups": lambda: _kernels.expectation_of_groups(HOLES, MIXTURE.density, "full", GROUPS),
     "evaluate_groups": lambda: _kernels.evaluate_groups(HOLES, MIXTURE.density, "labels", GROUPS),
     "regress": lambda: _kernels.regress(ROWS, np.zeros((K, D)), np.zeros((K, D)), np.ones((K, D, D))),
+    "predictions": lambda: _kernels.predictions(
+        ROWS, MIXTURE.density, np.zeros((K, D)), np.zeros((K, 2)), np.ones((K, D, 2)), np.ones((K, 2, 2))
+    ),
     "condition": lambda: _kernels.condition(MATRICES, np.arange(64), 32),
     "grams": lambda: _kernels.grams(MATRICES),
     "fma_rate": lambda: _kernels.fma_rate("f8", 1, 10**6),

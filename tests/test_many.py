@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 import degenerate
 import reference
-from cgmm import Prior, fit_many
+from cgmm import GMM, BayesianGMM, Prior, fit_many
 from cgmm.fit import batches, fitting
 from cgmm.fit.report import faults
 from cgmm.fit.restarts import LEANING
@@ -32,6 +32,35 @@ def test_each_fit_is_that_of_gmm(weighting, n, d, k, dtype, family):
     arguments = {"n_components": k, "covariance_type": family, "tol": 1e-6, "random_state": 3}
     fits = fit_many(problems, sample_weight=weights, **arguments)
     assert_as_alone(fits, problems, weights, **arguments)
+
+
+@pytest.mark.parametrize("way", ["list", "array", "array, for all", "groups", "columns"])
+def test_problems_take_errors_of_measurement(way):
+    """In whatever form they are handed over, each fit is that of GMM with its errors, bit for bit."""
+    rng = np.random.default_rng(0)
+    X, S = clusters(360, 2, 2).reshape(3, 120, 2), rng.gamma(1.0, 0.3, size=(3, 120, 2))
+    S = np.broadcast_to(S[0], S.shape) if way == "array, for all" else S
+    arguments = {"n_components": 2, "reg_covar": "relative", "random_state": 0}
+    if way == "list":
+        S = [S[0], None, S[2, :, :, None] * np.eye(2)]
+        given = fit_many(list(X), error_covariances=S, **arguments)
+    elif way == "groups":
+        S = S.reshape(360, 2)
+        given = fit_many(X.reshape(360, 2), groups=np.repeat([0, 1, 2], 120), error_covariances=S, **arguments)
+        S = S.reshape(3, 120, 2)
+    elif way == "columns":
+        given = fit_many(X[..., 0].T, columns=True, error_covariances=S[..., 0].T, **arguments)
+        X, S = X[..., :1], S[..., :1]
+    else:
+        given = fit_many(X, error_covariances=S[0] if way == "array, for all" else S, **arguments)
+    for i in range(3):
+        alone = GMM(**arguments).fit(X[i], error_covariances=S[i])
+        assert_array_equal(given[i].means_, alone.means_)
+        assert_array_equal(given[i].covariances_, alone.covariances_)
+    with pytest.raises(ValueError, match=r"problem 1.* cannot be fitted: error_covariances must be not negative"):
+        fit_many(list(X), error_covariances=[None, -np.ones(X.shape[2]), None], **arguments)
+    with pytest.raises(ValueError, match="error_covariances is not for a model"):
+        fit_many(list(X), model=BayesianGMM(2), error_covariances=[None] * 3)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,21 @@ def test_the_mixture_is_that_of_features_and_targets_together(covariance_type):
     assert model.n_components_ == 3 and model.n_features_in_ == 2
 
 
+@pytest.mark.parametrize(("n", "p", "m", "k"), [(1, 1, 1, 1), (33, 2, 1, 3), (700, 5, 2, 4), (1100, 9, 3, 7)])
+@pytest.mark.parametrize("covariance_type", TYPES)
+def test_one_pass_predicts_what_pieces_do(n, p, m, k, covariance_type, target):
+    """By every instruction set; the pieces' regressions are summed in NumPy."""
+    mixture = made(covariance_type, k=k, d=p + m, seed=n).set_params(random_state=0)
+    given = mixture.conditional(mixture.sample(n)[0][:, :p], range(p))
+    means, shares = given.means, given.weights
+    mean = np.einsum("ic,icm->im", shares, means)
+    away = means - mean[:, None]
+    expected = np.einsum("ic,cab->iab", shares, given.covariances) + np.einsum("ic,ica,icb->iab", shares, away, away)
+    assert_allclose(given.mean(), mean, rtol=1e-11, atol=1e-11)
+    assert_allclose(given.covariance(), expected, rtol=1e-10, atol=1e-11)
+    assert_allclose(given.std(), np.sqrt(np.diagonal(expected, axis1=1, axis2=2)), rtol=1e-10)
+
+
 def test_intervals_hold_what_they_promise():
     X, y = curve(4000)
     model = GMMRegressor(8, random_state=0).fit(X, y)

@@ -64,7 +64,7 @@ def gathered(problems: Problems, start: int, asked: Request, d: int) -> Iterator
 
 def _ready(part: Part, gaps: bool) -> Ready | None:
     """A problem as the kernels take it, who check the values themselves; None if GMM.fit is to see what it is."""
-    if part.labels is not None:
+    if part.labels is not None or part.errors is not None:
         return None
     try:
         if is_dask(part.rows) or source_of(part.rows, part.weights, gaps) is not None:

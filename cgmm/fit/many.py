@@ -180,7 +180,8 @@ def _fitted(problems: Problems, i: int, task: Task, asked: Request, d: int | Non
     """The fit of one number of components."""
     try:
         part = problems.part(i)
-        search, names = fitting.found(asked._replace(seed=task.seeds[i]), part.rows, part.weights, labels=part.labels)
+        asked = asked._replace(seed=task.seeds[i])
+        search, names = fitting.found(asked, part.rows, part.weights, labels=part.labels, errors=part.errors)
         if d is not None and search.problem.data.d != d:
             raise ValueError(f"X has {search.problem.data.d} features, and the problems before it have {d}")
     except (ValueError, TypeError) as error:

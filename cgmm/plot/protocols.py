@@ -5,7 +5,7 @@ Pictures know estimators by these protocols only: whatever has the few attribute
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cgmm.plot.style import component_label
 
@@ -39,6 +39,14 @@ class Mixture(Protocol):
 
     def _subject(self, X: ArrayLike | None, sample_weight: ArrayLike | None) -> Subject:
         """The mixture as it is now, with checked rows beside it where X is given."""
+        ...
+
+
+class Denoising(Mixture, Protocol):
+    """One that tells of true values behind rows."""
+
+    def denoise(self, X: ArrayLike, error_covariances: ArrayLike) -> Any:
+        """Their means (n,d)."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 
@@ -241,6 +241,8 @@ class Conditionals(Generic[T]):
         >>> found.mean().round(2).tolist()
         [[0.8], [-0.8]]
         """
+        if self._alike:
+            return self._predicted()[0]
         found = np.empty((len(self), len(self.features)))
         for piece in self._all():
             found[piece.rows] = piece.mean
@@ -257,6 +259,8 @@ class Conditionals(Generic[T]):
         >>> found.covariance().round(2).tolist()
         [[[0.36]], [[0.36]]]
         """
+        if self._alike:
+            return self._predicted("covariances")[1]
         m = len(self.features)
         found = np.empty((len(self), m, m))
         for piece in self._all():
@@ -278,11 +282,32 @@ class Conditionals(Generic[T]):
         >>> found.std().round(2).tolist()
         [[0.6], [0.6]]
         """
+        if self._alike:
+            return np.sqrt(self._predicted("variances")[1])
         found = np.empty((len(self), len(self.features)))
         for piece in self._all():
             between = np.einsum("ic,icm->im", piece.shares, away(piece) ** 2)
             found[piece.rows] = np.sqrt(piece.variances_within + between)
         return found
+
+    @property
+    def _alike(self) -> bool:
+        """Whether the same features of all rows are given, and exact: one pass predicts them all."""
+        return self.errors is None and self._complete and bool(len(self.given))
+
+    def _predicted(self, spread: Literal["variances", "covariances"] | None = None) -> tuple[Array, Any]:
+        """Means (n,m) by a pass that weighs components and regresses; and variances (n,m), or covariances (n,m,m)."""
+        own = Conditioning.of(self.parameters, self.given, self.features)
+        return _kernels.predictions(
+            self.values.astype(np.float64, copy=False),
+            marginal(self.parameters, self.given).density,
+            own.means_given,
+            own.means,
+            own.slopes,
+            None if spread is None else self.covariances,
+            spread == "variances",
+            threads(self.n_threads),
+        )
 
     def score_samples(self, Y: ArrayLike) -> Array:
         """The log-density (nats) of each row of Y (n,m) given what is given, (n,); NaN in Y is a missing value.

@@ -12,6 +12,7 @@ import numpy as np
 from cgmm import protocol
 from cgmm.errors import InvalidParameterError
 from cgmm.rows.part import Part
+from cgmm.rows.row_errors import NAME, shaped
 from cgmm.rows.sources import is_dask
 from cgmm.validation import check_array, check_flag
 
@@ -57,7 +58,7 @@ class Problems(ABC):
 
     @abstractmethod
     def part(self, i: int) -> Part:
-        """The rows of one problem, (n_i, d), their weights or None, and their known components or None."""
+        """The rows of one problem, (n_i, d), their weights, known components and errors of measurement, or None."""
 
     def names_of(self, i: int, own: Names | None) -> Names | None:
         """The names of a problem's features, if its rows alone tell `own`."""
@@ -71,47 +72,53 @@ class Problems(ABC):
 class Listed(Problems):
     """A list of arrays."""
 
-    def __init__(self, X: Sequence[Any], sample_weight: Any, labels: Any = None) -> None:
+    def __init__(self, X: Sequence[Any], sample_weight: Any, labels: Any = None, errors: Any = None) -> None:
         self.X, self.titles = X, Titles("problem", np.arange(len(X)))
         self.weights = _listed("sample_weight", "weights", sample_weight, len(X))
         self.labels = _listed("labels", "labels", labels, len(X))
+        self.errors = _listed(NAME, "errors", errors, len(X))
 
     def part(self, i: int) -> Part:
-        return Part(self.X[i], _of(self.weights, i), _of(self.labels, i))
+        return Part(self.X[i], _of(self.weights, i), _of(self.labels, i), _of(self.errors, i))
 
     def gather(self, values: Sequence[Any]) -> Any:
         return list(values)
 
 
 class Stacked(Problems):
-    """An array (m, n, d); weights, and labels, (n,) for all, or (m, n)."""
+    """An array (m, n, d); weights, and labels, (n,) for all, or (m, n); errors those of a problem, or of each."""
 
-    def __init__(self, X: Any, sample_weight: Any, labels: Any = None) -> None:
+    def __init__(self, X: Any, sample_weight: Any, labels: Any = None, errors: Any = None) -> None:
         self.X, self.titles = X, Titles("problem", np.arange(len(X)))
         self.weights = _of_each("sample_weight", sample_weight, (len(X), X.shape[1]))
         self.labels = _of_each("labels", labels, (len(X), X.shape[1]))
+        self.errors = None if errors is None else check_array(NAME, errors)
 
     def part(self, i: int) -> Part:
-        return Part(self.X[i], _of(self.weights, i), _of(self.labels, i))
+        shape, own = self.X.shape, () if self.errors is None else self.errors.shape
+        errors = _of(self.errors, i) if own in (shape, (*shape, shape[2])) else self.errors
+        return Part(self.X[i], _of(self.weights, i), _of(self.labels, i), errors)
 
     def gather(self, values: Sequence[Any]) -> Any:
         return np.stack(values)
 
 
 class Columns(Problems):
-    """The columns of a matrix (n, m), each a problem of one feature; weights, and labels, (n,) for all, or (n, m)."""
+    """The columns of a matrix (n, m), each a problem of one feature; weights, labels and variances of errors, (n,) for
+    all, or (n, m)."""
 
-    def __init__(self, X: Any, sample_weight: Any, labels: Any = None) -> None:
+    def __init__(self, X: Any, sample_weight: Any, labels: Any = None, errors: Any = None) -> None:
         names = protocol.feature_names(X)
         self.X = _matrix(X, "columns=True")
         unnamed = Titles("problem", np.arange(self.X.shape[1]))
         self.titles = unnamed if names is None else Titles("column", names)
-        given = (("sample_weight", sample_weight), ("labels", labels))
+        given = (("sample_weight", sample_weight), ("labels", labels), (NAME, errors))
         found = (_of_each(name, values, self.X.shape, of="rows") for name, values in given)
-        self.weights, self.labels = (None if values is None else values.T for values in found)
+        self.weights, self.labels, self.errors = (None if values is None else values.T for values in found)
 
     def part(self, i: int) -> Part:
-        return Part(self.X[:, i : i + 1], _of(self.weights, i), _of(self.labels, i))
+        errors = None if self.errors is None else self.errors[i, :, np.newaxis]
+        return Part(self.X[:, i : i + 1], _of(self.weights, i), _of(self.labels, i), errors)
 
     def names_of(self, i: int, own: Names | None) -> Names | None:
         return None if self.titles.kind == "problem" else self.titles.labels[i : i + 1]
@@ -123,7 +130,7 @@ class Columns(Problems):
 class Grouped(Problems):
     """Rows (n, d), each of which belongs to a group; the groups in the order of their labels."""
 
-    def __init__(self, X: Any, groups: Any, sample_weight: Any, labels: Any = None) -> None:
+    def __init__(self, X: Any, groups: Any, sample_weight: Any, labels: Any = None, errors: Any = None) -> None:
         names = protocol.feature_names(X)
         self.X = _matrix(X, "groups")
         n = len(self.X)
@@ -133,6 +140,7 @@ class Grouped(Problems):
         self.ends = np.concatenate([[0], np.bincount(member, minlength=len(distinct)).cumsum()])
         self.weights = _of_each("sample_weight", sample_weight, (n,), of="rows")
         self.labels = _of_each("labels", labels, (n,), of="rows")
+        self.errors = shaped(errors, *self.X.shape)
 
     def rows(self, i: int) -> Labels:
         """Which rows belong to a group."""
@@ -140,14 +148,19 @@ class Grouped(Problems):
 
     def part(self, i: int) -> Part:
         rows = self.rows(i)
-        return Part(self.X[rows], _of(self.weights, rows), _of(self.labels, rows))
+        return Part(self.X[rows], _of(self.weights, rows), _of(self.labels, rows), _of(self.errors, rows))
 
     def gather(self, values: Sequence[Any]) -> Any:
         return np.concatenate(values)[np.argsort(self.order)]
 
 
 def problems_of(
-    X: Any, groups: Any = None, columns: bool = False, sample_weight: Any = None, labels: Any = None
+    X: Any,
+    groups: Any = None,
+    columns: bool = False,
+    sample_weight: Any = None,
+    labels: Any = None,
+    errors: Any = None,
 ) -> Problems:
     """The problems that a user hands over; ValueError or TypeError says what cannot be taken apart."""
     if check_flag("columns", columns) and groups is not None:
@@ -157,19 +170,19 @@ def problems_of(
     if isinstance(X, str | os.PathLike):
         raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}: read the file, or use cgmm fit-many on the command line")
     if columns:
-        return Columns(X, sample_weight, labels)
+        return Columns(X, sample_weight, labels, errors)
     if groups is not None:
-        return Grouped(X, groups, sample_weight, labels)
+        return Grouped(X, groups, sample_weight, labels, errors)
     if hasattr(X, "shape") or hasattr(X, "__array__"):
-        return _stacked(X, sample_weight, labels)
+        return _stacked(X, sample_weight, labels, errors)
     if not isinstance(X, Sequence):
         raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}")
     if not len(X):
         raise ValueError("X is an empty list: there is no problem to fit")
-    return Listed(X, sample_weight, labels)
+    return Listed(X, sample_weight, labels, errors)
 
 
-def _stacked(X: Any, sample_weight: Any, labels: Any) -> Problems:
+def _stacked(X: Any, sample_weight: Any, labels: Any, errors: Any) -> Problems:
     array = X if isinstance(X, np.ndarray) else check_array("X", X)
     if array.ndim != 3:
         raise ValueError(
@@ -178,7 +191,7 @@ def _stacked(X: Any, sample_weight: Any, labels: Any) -> Problems:
         )
     if not len(array):
         raise ValueError(f"X has shape {array.shape}: there is no problem to fit")
-    return Stacked(check_array("X", array), sample_weight, labels)
+    return Stacked(check_array("X", array), sample_weight, labels, errors)
 
 
 def _matrix(X: Any, asked: str) -> Any:

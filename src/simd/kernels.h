@@ -42,6 +42,15 @@ typedef struct cgmm_mixture {
     const void *log_scale; /* REAL (k,d), masked only: log P_cjj − ½ log 2π */
 } cgmm_mixture;
 
+/* What each component expects of m features of a row: μ_c + B_c (x − ν_c), x the first p of the d features of a panel. */
+typedef struct cgmm_regression {
+    ptrdiff_t d, p, m, k;
+    ptrdiff_t step;        /* from the slopes of a component to those of the next: 0 if they share them */
+    const double *centres; /* ν (k,p), relative to the panel's centre */
+    const double *means;   /* μ (k,m) */
+    const double *slopes;  /* Bᵀ (k,p,m) or (1,p,m) */
+} cgmm_regression;
+
 typedef struct cgmm_kernels {
     ptrdiff_t itemsize; /* sizeof(REAL) */
     ptrdiff_t group;    /* rows in a group */
@@ -225,6 +234,17 @@ typedef struct cgmm_kernels {
                            double *n_k, double *first, double *second);
     void (*errors_posterior)(const void *panel, const void *errors, int diagonal, ptrdiff_t rows,
                              const cgmm_mixture *mixture, const void *r, void *scratch, void *truth);
+
+    /* Regressions of components on features of a panel. All double, in its table only.
+     * regress: OUT found (panel of `width` features, without pad4): Σ_c r_c (μ_c + B_c (x − ν_c)) in the first m of
+     * them, IN r (panel); where r is NULL each component's own, k·m of them.
+     * regress_spread: IN found, of m + size features, as regress leaves it; OUT its others: the variances, or the lower
+     * triangle of the covariance, Σ_c r_c (C_c + (own − all) (own − all)ᵀ), IN covariances (k,size), where size is m or
+     * m (m + 1) / 2. SCRATCH: m vectors. */
+    void (*regress)(const void *panel, ptrdiff_t rows, const cgmm_regression *of, const void *r, ptrdiff_t width,
+                    void *found);
+    void (*regress_spread)(const void *panel, ptrdiff_t rows, const cgmm_regression *of, const void *r,
+                           const double *covariances, ptrdiff_t size, void *scratch, void *found);
 
     /* OUT label (rows,): the component of the largest logd, the lowest of equals; top REAL: its logd. */
     void (*argmax)(ptrdiff_t rows, ptrdiff_t k, const void *logd, void *top, ptrdiff_t *label);

@@ -24,6 +24,8 @@
 
 #include "errors.inl.h"
 
+#include "regress.inl.h"
+
 #include "roots.inl.h"
 
 static double NAME(multiply_add)(ptrdiff_t repeats, double *sink) {
@@ -61,6 +63,8 @@ static const cgmm_kernels NAME(table) = {
     .errors_densities = NAME(errors_densities),
     .errors_moments = NAME(errors_moments),
     .errors_posterior = NAME(errors_posterior),
+    .regress = NAME(regress),
+    .regress_spread = NAME(regress_spread),
 #endif
     .pack_factor = NAME(pack_factor),
     .whiten = NAME(whiten),
