@@ -15,7 +15,7 @@ from cgmm.fit.many import Run, Task
 from cgmm.fit.replicates import LEFT, Replicates, original_of
 from cgmm.fit.request import request_of
 from cgmm.fit.restarts import LEANING
-from cgmm.fit.split_merge import held, split
+from cgmm.fit.split_merge import splits
 from cgmm.fit.state import State
 from cgmm.gmm import GMM
 from cgmm.rows.part import Part
@@ -259,9 +259,10 @@ class Method(NamedTuple):
         best = self._by_k_means(k, parts, self.seeds[0])
         for seed in self.seeds[1:]:
             best.take(self._by_k_means(k, parts, seed))
-        sketches = [] if smaller is None else [split(smaller, c, UNBOUNDED) for c in range(smaller.k)]
-        for start in held(sketches, self.prepared.least) if sketches else []:
-            best.take(self.fits_from(start, parts))
+        if smaller is not None:
+            sketches = splits(smaller, np.arange(smaller.k), UNBOUNDED)
+            for c in range(smaller.k):
+                best.take(self.fits_from(sketches.held(c, self.prepared.least), parts))
         return best
 
     def fits_from(self, start: Parameters, parts: Sequence[Part]) -> Best:
@@ -270,8 +271,8 @@ class Method(NamedTuple):
         left, values = iter(parts), max(len(part.rows) for part in parts) * start.d
         replicates.run(lambda count: list(islice(left, count)), values)
         found, reg_covar = replicates.solutions, replicates.original.settings.rules.reg_covar
-        leaning = [reg_covar > LEANING * start.family.least_left(root) for root in found.roots]
-        return Best(replicates.log_likelihoods, np.array(leaning, dtype=float), replicates.parameters(0))
+        leaning = reg_covar > LEANING * start.family.least_left_each(found.roots)
+        return Best(replicates.log_likelihoods, leaning.astype(float), replicates.parameters(0))
 
     def _by_k_means(self, k: int, parts: Sequence[Part], seed: int) -> Best:
         rows, weights = [part.rows for part in parts], [part.weights for part in parts]

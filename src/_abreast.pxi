@@ -14,6 +14,7 @@ cdef struct Group:
     Going going
     const Py_ssize_t *labels    # (m,n): where the runs begin, or NULL
     double moved, empty     # of such starts: see Floor, and start_at_labels
+    bint sketched           # the covariances of `now` are to be held, and have no roots: see start_at_sketch
     Parameters now          # (m, …): IN where the runs begin, if not at labels; OUT where they end
     Parameters before       # (m, …): before the last iteration
     double *n_k             # (m,k)
@@ -73,7 +74,9 @@ cdef int begin(Worker *worker, const Group *group, Py_ssize_t run) except -1 nog
     cdef Em *em = &worker.em
     cdef Parameters own = at_run(&group.now, run, group.k, group.d, group.size)
     cdef bint fine = True
-    if group.labels == NULL:
+    if group.sketched:
+        fine = start_at_sketch(em, &own)
+    elif group.labels == NULL:
         copy_mixture(&own, &em.now, group.k, group.d, group.size)
     else:
         make_partition(worker, group)
@@ -150,9 +153,9 @@ cdef class Runs:
     what Iterations makes of them one by one.
 
     X, k, moment, family, row_weights, limits, lifting, known, estimating : as of Iterations
-    starts : weights (m,k), means (m,k,d), covariances and roots (m,…); or labels (m,n), all of 0 … k − 1, of which an
-    M-step makes them, with moments that are exact to `moved`, see struct Floor, and no component of less weight than
-    `empty`
+    starts : weights (m,k), means (m,k,d), covariances and roots (m,…); or no roots: then covariances are held first,
+    and share what the family's do; or labels (m,n), all of 0 … k − 1, of which an M-step makes them, with moments that
+    are exact to `moved`, see struct Floor, and no component of less weight than `empty`
     tol, noise, distance, most : as of advance
 
     After advance_all: now, before : such stacks of the parameters at the end, and before the last iteration (undefined
@@ -193,8 +196,10 @@ cdef class Runs:
                 raise ValueError(f"labels must be ({m}, {work.n}), all of 0 … {k - 1}")
             group.labels = &self.labels[0, 0]
         shapes = shapes_of(group.family, k, work.d)
-        self.now = tuple(np.empty((m, *shape)) for shape in shapes) if labelled else tuple(
-            np.array(array, dtype=float, order="C") for array in starts)
+        given = [] if labelled else starts
+        group.sketched = len(given) == 3
+        self.now = tuple(np.array(array, dtype=float, order="C") for array in given)
+        self.now += tuple(np.empty((m, *shape)) for shape in shapes[len(given):])
         for array, shape in zip(self.now, shapes):
             if array.shape != (m, *shape):
                 raise ValueError(f"{m} starts of shape {shape} each are not {array.shape}")

@@ -2,19 +2,21 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import degenerate
 import reference
 from cgmm import GMM, _kernels, select
 from cgmm.em import abreast, loop, ordinary
-from cgmm.em.abreast import Division, Wanted, Watch, answered, clocked, in_turn, run_all, together
+from cgmm.em.abreast import Division, Outlines, Wanted, Watch, answered, clocked, in_turn, run_all, together
 from cgmm.em.settings import Settings
 from cgmm.em.stage import Stage
 from cgmm.fit import starts
+from cgmm.fit.split_merge import closeness, split_and_merge
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
+from cgmm.mixture.sketches import Sketches
 from cgmm.mixture.target import Point
 from cgmm.rows.floor import least_variances
 from problems import assert_same_bits, clusters, data_of
@@ -94,6 +96,26 @@ def test_so_is_each_run_from_a_division(weighted, n, d, k, dtype, family):
     alone = [loop.run(data, division.stage(), settings) for division in divisions]
     for n_threads in (1, 2):
         assert_same_fits(run_all([Wanted(data, divisions, settings_of(data, n_threads))])[0], alone)
+
+
+@pytest.mark.parametrize("family", sorted(name for name, own in FAMILIES.items() if not own.one_feature))
+@pytest.mark.parametrize("reg_covar, widened", [(1e-6, 1.0), (0.0, 1e-30)])
+def test_so_is_each_run_from_an_outline(reg_covar, widened, family):
+    """Covariances are held, and share what they are to, in the compiled call; where one has no root, in Python."""
+    data = data_of(clusters(200, 3, 4))
+    settings = settings_of(data, reg_covar=reg_covar)
+    least = settings.rules.floor(3)
+    fits = [stage.parameters for stage in stages_of(data, 4, family, settings)]
+    sums = np.cumsum([closeness(fit, least) for fit in fits], axis=1)
+    bounds = np.full(3, -9.0), np.full(3, 9.0)
+    sketches = split_and_merge(Sketches.of(fits), sums, bounds, np.random.default_rng(0))
+    sketches = sketches._replace(covariances=sketches.covariances * widened)
+    outlines = Outlines(sketches, lambda at: Stage.first(sketches.held(at, least)))
+    found = run_all([Wanted(data, outlines, settings)])[0]
+    assert_same_fits(run_all([Wanted(data, outlines, settings_of(data, 2, reg_covar))])[0], found)
+    for at, fit in enumerate(found):
+        alone = loop.run(data, outlines[at], settings)
+        assert_allclose(fit.lower_bounds, alone.lower_bounds, rtol=1e-9)
 
 
 def test_a_division_of_other_rows_is_a_start_as_well():

@@ -9,10 +9,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 import reference
 from cgmm import GMM
 from cgmm.fit.moves import MOVES
-from cgmm.fit.split_merge import closeness, held, split_and_merge
+from cgmm.fit.split_merge import closeness, split_and_merge
 from cgmm.fit.starts import KINDS
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
+from cgmm.mixture.sketches import Sketches
 from datasets import FAMILY_OF_MODEL, MCLUST, table
 from problems import assert_same_bits, clusters, start_of
 
@@ -103,8 +104,8 @@ def test_split_and_merge_keeps_a_mixture(family, k):
     before = Parameters.build(FAMILIES[family], weights, means, covariances)
     least, bounds = np.full(3, 1e-12), (np.full(3, -1e9), np.full(3, 1e9))
     for seed in range(10):
-        sketch = split_and_merge(before, np.cumsum(closeness(before, least)), bounds, np.random.default_rng(seed))
-        (after,) = held([sketch], least)
+        sums = np.cumsum(closeness(before, least))[np.newaxis]
+        after = split_and_merge(Sketches.of([before]), sums, bounds, np.random.default_rng(seed)).held(0, least)
         assert_allclose(after.weights.sum(), 1, rtol=1e-14)
         same = (after.means[:, None] == before.means).all(axis=2)
         assert k - 3 <= same.sum() <= k - 2

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from cgmm.em.settings import Settings
     from cgmm.mixture.families import Family
+    from cgmm.mixture.rules import Repair
+    from cgmm.mixture.sketches import Sketches
     from cgmm.rows.data import Data
     from cgmm.types import Array, Labels
 
@@ -53,6 +55,66 @@ class Division(NamedTuple):
 Start: TypeAlias = Stage | Division
 
 
+class Outlines(Sequence[Stage]):
+    """Starts of which a compiled call makes parameters, and Python those that it cannot make.
+
+    sketches : the mixtures;  stage : makes the stage at which a run from one of them, by its number, begins
+    """
+
+    def __init__(self, sketches: Sketches, stage: Callable[[int], Stage]) -> None:
+        self.sketches, self.stage = sketches, stage
+
+    def __len__(self) -> int:
+        return self.sketches.m
+
+    @overload
+    def __getitem__(self, at: int) -> Stage: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Stage]: ...
+    def __getitem__(self, at: int | slice) -> Stage | list[Stage]:
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        if at >= len(self):
+            raise IndexError(at)
+        return self.stage(at)
+
+
+class Ends(Sequence[Fit]):
+    """The fits of runs that a compiled call has made, each when it is asked for.
+
+    lower_bounds : (m,) the last of each;  roots : (m, …) P at the end
+    doubtful : the numbers of those that hold a covariance, or were left to Python
+    """
+
+    def __init__(self, wanted: Wanted, runs: _kernels.Runs) -> None:
+        self._wanted, self._runs = wanted, runs
+        left = np.flatnonzero(runs.ended < 0).tolist()
+        self._fits: dict[int, Fit] = {at: run(wanted.data, _left(wanted, runs, at), wanted.settings) for at in left}
+        self._bounds = [runs.bounds(at) for at in range(len(self))]
+        wanted.data.count_passes(sum(len(bounds) for at, bounds in enumerate(self._bounds) if at not in self._fits))
+        self.roots = runs.now[3]
+        self.lower_bounds = np.array([bounds[-1] if len(bounds) else -np.inf for bounds in self._bounds])
+        for at, fit in self._fits.items():
+            self.roots[at], self.lower_bounds[at] = fit.parameters.point.root, fit.lower_bound
+        self.doubtful = [*left, *(at for at, held in enumerate(runs.held) if held and at not in self._fits)]
+
+    def __len__(self) -> int:
+        return len(self._runs.ended)
+
+    @overload
+    def __getitem__(self, at: int) -> Fit: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Fit]: ...
+    def __getitem__(self, at: int | slice) -> Fit | list[Fit]:
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        if at >= len(self):
+            raise IndexError(at)
+        if at not in self._fits:
+            self._fits[at] = _fit(self._wanted, self._runs, at, self._bounds[at])
+        return self._fits[at]
+
+
 class Wanted(NamedTuple):
     """Runs of EM that somebody waits for: of which rows, from which first stages, or all from divisions of which a
     compiled call makes them, and how; and who counts the seconds that they take, if anybody does."""
@@ -64,12 +126,12 @@ class Wanted(NamedTuple):
 
 
 # What asks for runs, and goes on when it is sent the fits of each that it has asked for, until it has found something.
-Asking: TypeAlias = Generator[Sequence[Wanted], list[list[Fit]], Found]
+Asking: TypeAlias = Generator[Sequence[Wanted], list[Sequence[Fit]], Found]
 
 
 def answered(asking: Asking[Found]) -> Found:
     """What it finds, all runs that it asks for being made."""
-    fits: list[list[Fit]] | None = None
+    fits: list[Sequence[Fit]] | None = None
     while True:
         try:
             wanted = next(asking) if fits is None else asking.send(fits)
@@ -88,7 +150,7 @@ def together(askings: Iterable[Asking[Found]]) -> Asking[list[Found]]:
     """What each of them finds: what they wait for at the same time is asked for at once."""
     found: dict[int, Found] = {}
     alive = dict(enumerate(askings))
-    answers: dict[int, list[list[Fit]]] = {}
+    answers: dict[int, list[Sequence[Fit]]] = {}
     while alive:
         wants: dict[int, Sequence[Wanted]] = {}
         for at, asking in list(alive.items()):
@@ -113,7 +175,7 @@ def in_turn(askings: Iterable[Asking[Found]]) -> Asking[list[Found]]:
 
 def clocked(asking: Asking[Found], watch: Watch) -> Asking[Found]:
     """The same; the watch counts the seconds that it takes itself."""
-    answer: list[list[Fit]] | None = None
+    answer: list[Sequence[Fit]] | None = None
     while True:
         start = perf_counter()
         try:
@@ -126,7 +188,7 @@ def clocked(asking: Asking[Found], watch: Watch) -> Asking[Found]:
         answer = yield wanted
 
 
-def run_all(wanted: Sequence[Wanted]) -> list[list[Fit]]:
+def run_all(wanted: Sequence[Wanted]) -> list[Sequence[Fit]]:
     """EM from each stage of each: bit for bit the fits that cgmm.em.loop.run makes of them one by one."""
     compiled = [_compiled(one) for one in wanted]
     groups = [group for group in compiled if group is not None]
@@ -135,16 +197,11 @@ def run_all(wanted: Sequence[Wanted]) -> list[list[Fit]]:
     return [_fits(one, group) for one, group in zip(wanted, compiled, strict=True)]
 
 
-def _fits(wanted: Wanted, runs: _kernels.Runs | None) -> list[Fit]:
+def _fits(wanted: Wanted, runs: _kernels.Runs | None) -> Sequence[Fit]:
     """The fits of runs, of which those that are ordinary have been made."""
     begun, (data, starts, settings, watch) = perf_counter(), wanted
-    if runs is None:
-        fits = [run(data, _first(start), settings) for start in starts]
-    else:
-        fits = [
-            _fit(wanted, runs, at) if ended >= 0 else run(data, _left(wanted, runs, at), settings)
-            for at, ended in enumerate(runs.ended.tolist())
-        ]
+    made = None if runs is None else Ends(wanted, runs)
+    fits = made or [run(data, _first(start), settings) for start in starts]
     if watch is not None:
         watch.seconds += perf_counter() - begun + (0.0 if runs is None else float(runs.seconds.sum()))
     return fits
@@ -159,11 +216,11 @@ def _compiled(wanted: Wanted) -> _kernels.Runs | None:
     data, starts, settings, _ = wanted
     if not starts or not settings.max_iter or settings.accelerate or data.d > MOST_FEATURES:
         return None
-    part = ordinary.part_of(data, _is_compiled(starts[0]), settings)
+    part = ordinary.part_of(data, _is_compiled(starts), settings)
     values = None if part is None else _values(starts, data.n)
     if part is None or values is None:
         return None
-    family, k = _model_of(starts[0])
+    family, k = _model_of(starts)
     settings = settings.for_rows(data.dtype == np.float64)
     return _kernels.Runs(
         part.rows,
@@ -179,17 +236,25 @@ def _compiled(wanted: Wanted) -> _kernels.Runs | None:
     )
 
 
-def _is_compiled(start: Start) -> bool:
+def _is_compiled(starts: Sequence[Start]) -> bool:
+    if isinstance(starts, Outlines):
+        return starts.sketches.family.compiled
+    start = starts[0]
     return start.family.compiled if isinstance(start, Division) else start.parameters.compiled
 
 
-def _model_of(start: Start) -> tuple[Family, int]:
+def _model_of(starts: Sequence[Start]) -> tuple[Family, int]:
+    if isinstance(starts, Outlines):
+        return starts.sketches.family, starts.sketches.k
+    start = starts[0]
     return (start.family, start.k) if isinstance(start, Division) else (start.parameters.family, start.parameters.k)
 
 
 def _values(starts: Sequence[Start], n: int) -> list[Array] | Labels | None:
     """Where runs of n rows begin, in one array of labels or arrays of parameters; None where one is none from its
     beginning, or divides other rows."""
+    if isinstance(starts, Outlines):
+        return list(starts.sketches.unit[1:])
     labels = [start.labels for start in starts if isinstance(start, Division)]
     if labels:
         return np.array(labels, dtype=np.intp) if [len(one) for one in labels] == [n] * len(starts) else None
@@ -199,14 +264,14 @@ def _values(starts: Sequence[Start], n: int) -> list[Array] | Labels | None:
     return [np.array(array) for array in zip(*(stage.parameters.values for stage in stages), strict=True)]
 
 
-def _fit(wanted: Wanted, runs: _kernels.Runs, at: int) -> Fit:
+def _fit(wanted: Wanted, runs: _kernels.Runs, at: int, bounds: Array) -> Fit:
     """What has become of a run that has ended."""
-    bounds, start = runs.bounds(at), wanted.starts[at]
-    wanted.data.count_passes(len(bounds))
-    held = runs.held[at]
-    repairs = () if isinstance(start, Division) else start.repairs
+    starts, held = wanted.starts, runs.held[at]
+    repairs: tuple[Repair, ...] = ()
+    if not isinstance(starts, Outlines) and isinstance(start := starts[at], Stage):
+        repairs = start.repairs
     return Fit(
-        parameters=Parameters(_model_of(start)[0], *(array[at] for array in runs.now)),
+        parameters=Parameters(_model_of(starts)[0], *(array[at] for array in runs.now)),
         lower_bounds=bounds,
         converged=bool(runs.ended[at]),
         n_k=runs.n_k[at],
@@ -222,9 +287,10 @@ def _left(wanted: Wanted, runs: _kernels.Runs, at: int) -> Stage:
     if not len(bounds):
         return _first(start)
     data.count_passes(len(bounds))
-    family = _model_of(start)[0]
+    family = _model_of(wanted.starts)[0]
     now, before = (Parameters(family, *(array[at] for array in own)) for own in (runs.now, runs.before))
-    stage = Stage.first(now) if isinstance(start, Division) else start
+    sketched = isinstance(wanted.starts, Outlines) or isinstance(start, Division)
+    stage = Stage.first(now) if sketched else _first(start)
     return ordinary.after(
         stage._replace(double=data.dtype == np.float64),
         bounds,

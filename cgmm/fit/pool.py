@@ -34,13 +34,9 @@ class Pool:
     def __init__(self, same: float) -> None:
         self.same = same
         self.fresh, self.idle = 0, 0
+        self.fits: list[Parameters] = []  # the most likely of those that are sound, one of each optimum, the best first
         self._good: list[tuple[float, Parameters]] = []
         self._optima: list[float] = []
-
-    @property
-    def fits(self) -> list[Parameters]:
-        """The most likely of those that are sound, one of each optimum, the best first."""
-        return [parameters for _, parameters in self._good]
 
     def take(self, fit: Fit, sound: bool, fresh: bool) -> None:
         """The fit of a start that was carried on.
@@ -66,6 +62,9 @@ class Pool:
         others = [one for one in self._good if abs(one[0] - bound) >= self.same]
         best = max([*alike, (bound, parameters)], key=lambda one: one[0])
         self._good = sorted([*others, best], key=lambda one: -one[0])[:MOST_FITS]
+        fits = [parameters for _, parameters in self._good]
+        if [*map(id, fits)] != [*map(id, self.fits)]:
+            self.fits = fits
 
     def enough(self, starts: int) -> bool:
         """Whether no further start is worth its time, after so many."""

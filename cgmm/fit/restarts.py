@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from cgmm.config import threads
-from cgmm.em.abreast import Division, Wanted
+from cgmm.em.abreast import Division, Ends, Outlines, Wanted
 from cgmm.em.loop import run
 from cgmm.em.stage import Stage
 from cgmm.fit import starts
-from cgmm.fit.moves import Ground, made
+from cgmm.fit.moves import Good, Ground, made
 from cgmm.fit.pool import SAME, Pool
-from cgmm.fit.split_merge import closeness, held, merge, split
+from cgmm.fit.split_merge import closeness, mergers, splits
 from cgmm.mixture.target import Point
 from cgmm.rows.outlying import among_others
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from cgmm.em.settings import Settings
     from cgmm.em.stage import Fit
     from cgmm.fit.report import Reporter
-    from cgmm.fit.split_merge import Sketch
     from cgmm.fit.starts import Method
     from cgmm.mixture.noise import Noise
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
+    from cgmm.mixture.sketches import Sketches
     from cgmm.mixture.target import Target
     from cgmm.rows.data import Data
     from cgmm.types import Array, Mask, Starts
@@ -96,8 +96,14 @@ class Restart(NamedTuple):
     lower_bounds: Array
 
 
-# Candidates for one start: of which kind each is, and where it begins.
-Brood: TypeAlias = "Sequence[tuple[str, Start]]"
+class Brood(NamedTuple):
+    """Candidates for one start: of which kind each is, and where it begins."""
+
+    kinds: Sequence[str]
+    starts: Sequence[Start]
+
+
+Rank: TypeAlias = tuple[bool, bool, float]  # see Search.rank
 
 
 class Problem(NamedTuple):
@@ -143,9 +149,10 @@ class Search:
         self._not_noise: Mask | None = None
         self._last_noise = problem.noise
         self._untaken: list[tuple[Fit, bool]] = []  # fits that the pool has not looked at, and whether they are fresh
-        self._raced: list[tuple[bool, bool, float]] = []
+        self._raced: list[Rank] = []
         self._sample: Data | None = None
         self._ground: Ground | None = None
+        self._good: tuple[list[Parameters], Good] | None = None
 
     @property
     def watched(self) -> bool:
@@ -285,7 +292,7 @@ class Search:
             kept.finish(fit)
         return fit
 
-    def rank(self, fit: Fit) -> tuple[bool, bool, float]:
+    def rank(self, fit: Fit) -> Rank:
         """Fits that hold a covariance from below, or lost a component, stand below those that lean on reg_covar for a
         variance; and these below those that do not."""
         return not fit.degenerate, not self.leans(fit.parameters), fit.lower_bound
@@ -327,14 +334,12 @@ class Search:
                 or self.problem.k == 1
             ):
                 # A user's function is called once for each start, and on all rows.
-                brood = enumerate(islice(kinds, FRESH if rows is None else 1), start=at)
-                yield from self._start(
-                    [
-                        (kind, self.begin(method, given, rows, rng, cleaned=number % 2 == 0))
-                        for number, (kind, method) in brood
-                    ],
-                    fresh=True,
-                )
+                some = list(islice(kinds, FRESH if rows is None else 1))
+                begun = [
+                    self.begin(method, given, rows, rng, cleaned=number % 2 == 0)
+                    for number, (_, method) in enumerate(some, start=at)
+                ]
+                yield from self._start(Brood([kind for kind, _ in some], begun), fresh=True)
             else:
                 yield from self._start(self._made(rng, at), fresh=False)
 
@@ -346,7 +351,17 @@ class Search:
     def _made(self, rng: np.random.Generator, at: int) -> Brood:
         """A brood made of good fits, for a start of that number."""
         count = max(MADE, EARLY_MADE * self.problem.k) if at < EARLY else MADE
-        return [(kind, self.stage(start)) for kind, start in made(self.pool.fits, self.ground, rng, count)]
+        if self._good is None or self._good[0] is not self.pool.fits:
+            self._good = self.pool.fits, Good(self.pool.fits, self.ground)
+        kinds, sketches = made(self._good[1], count, rng)
+        return Brood(kinds, self._outlined(sketches))
+
+    def _outlined(self, sketches: Sketches) -> Sequence[Start]:
+        """Where runs begin at sketches."""
+        least = self.ground.least
+        if self._is_divided():
+            return Outlines(sketches, lambda at: self.stage(sketches.held(at, least)))
+        return [self.stage(sketches.held(at, least)) for at in range(sketches.m)]
 
     def _start(self, brood: Brood, fresh: bool) -> Asking[None]:
         """The best of a brood, carried on if it is promising."""
@@ -367,7 +382,7 @@ class Search:
         )
         self.pool.missed()
 
-    def _promising(self, rank: tuple[bool, bool, float]) -> bool:
+    def _promising(self, rank: Rank) -> bool:
         self._raced.append(rank)
         better = sum(other > rank for other in self._raced)
         return self.sample().n == self.problem.data.n or better < -(-len(self._raced) // CARRIED)
@@ -375,18 +390,32 @@ class Search:
     def _race(self, brood: Brood) -> Asking[tuple[str, Fit]]:
         """The best of a brood by successive halving (Jamieson and Talwalkar 2016): each round takes twice the
         iterations, for a part of those that are left."""
-        fits = yield from self._short([start for _, start in brood], SHORT)
-        tried = [(kind, fit) for (kind, _), fit in zip(brood, fits, strict=True)]
+        fits = yield from self._short(brood.starts, SHORT)
+        order, kept = self._best_first(fits), max(1, len(fits) // KEPT)
+        tried = [(brood.kinds[at], fits[at]) for at in order[:kept]]
         iterations, left = SHORT, self.settings.max_iter - SHORT
-        while True:
-            tried.sort(key=lambda one: self.rank(one[1]), reverse=True)
-            tried = tried[: max(1, len(tried) // KEPT)]
-            if len(tried) == 1:
-                return tried[0]
+        while len(tried) > 1:
             iterations = min(2 * iterations, max(left, 0))
             left -= iterations
             if iterations:
                 tried = yield from self._on(tried, iterations)
+            order = self._best_first([fit for _, fit in tried])
+            tried = [tried[at] for at in order[: max(1, len(tried) // KEPT)]]
+        return tried[0]
+
+    def _best_first(self, fits: Sequence[Fit]) -> list[int]:
+        """The numbers of fits in the order of their ranks."""
+        ranks = self._ranks(fits)
+        return sorted(range(len(ranks)), key=ranks.__getitem__, reverse=True)
+
+    def _ranks(self, fits: Sequence[Fit]) -> list[Rank]:
+        """Of each fit."""
+        if not isinstance(fits, Ends):
+            return [self.rank(fit) for fit in fits]
+        added, sound = self.settings.rules.reg_covar, np.ones(len(fits), dtype=bool)
+        sound[fits.doubtful] = [not fits[at].degenerate for at in fits.doubtful]
+        free = ~(added > LEANING * self.problem.target.family.least_left_each(fits.roots))
+        return list(zip(sound.tolist(), free.tolist(), fits.lower_bounds.tolist(), strict=True))
 
     def _on(self, tried: Sequence[tuple[str, Fit]], iterations: int) -> Asking[list[tuple[str, Fit]]]:
         """The same, those that have not converged after so many iterations more."""
@@ -398,7 +427,7 @@ class Search:
         fits = iter((yield from self._short(going, iterations)))
         return [(kind, fit if fit.converged else next(fits)) for kind, fit in tried]
 
-    def _short(self, starts: Sequence[Start], iterations: int) -> Asking[list[Fit]]:
+    def _short(self, starts: Sequence[Start], iterations: int) -> Asking[Sequence[Fit]]:
         """Runs on the sample of so many iterations."""
         settings = self.settings._replace(max_iter=min(iterations, self.settings.max_iter))
         return (yield [Wanted(self.sample(), starts, settings, self.watch)])[0] if starts else []
@@ -413,15 +442,15 @@ class Search:
         split of the best fit."""
         if more is None:
             more = (yield from self._best_split(self.best.parameters)).parameters
-        order = np.argsort(-closeness(more, self.ground.least), kind="stable")[: min(NEAR, more.k * (more.k - 1) // 2)]
-        best = yield from self._best([merge(more, *divmod(int(pair), more.k)) for pair in order])
+        pairs = np.argsort(-closeness(more, self.ground.least), kind="stable")[: min(NEAR, more.k * (more.k - 1) // 2)]
+        best = yield from self._best(mergers(more, pairs))
         yield from self.carry(f"merger of {more.k} components", self.stage(best.parameters))
 
     def _best_split(self, parameters: Parameters) -> Asking[Fit]:
-        order = np.argsort(-parameters.weights, kind="stable")[:NEAR]
-        return (yield from self._best([split(parameters, int(c), self.ground.bounds) for c in order]))
+        heavy = np.argsort(-parameters.weights, kind="stable")[:NEAR]
+        return (yield from self._best(splits(parameters, heavy, self.ground.bounds)))
 
-    def _best(self, sketches: Sequence[Sketch]) -> Asking[Fit]:
+    def _best(self, sketches: Sketches) -> Asking[Fit]:
         """The best of these starts, after a few iterations."""
-        starts = [self.stage(start) for start in held(sketches, self.ground.least)]
-        return max((yield from self._short(starts, TRIED)), key=self.rank)
+        fits = yield from self._short(self._outlined(sketches), TRIED)
+        return fits[self._best_first(fits)[0]]

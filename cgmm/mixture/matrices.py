@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
 BLAS_BLOCK = 64  # Features a product may have at a time: OpenBLAS takes threads beyond 2^18 multiply-adds.
+UNTHREADED = 25  # Features up to which NumPy's eigenvectors take no threads of a BLAS.
 
 
 def all_but(k: int, components: Components) -> Mask:
@@ -68,12 +69,20 @@ def eigh(S: Array) -> tuple[Array, Array]:
     NumPy's way, divide and conquer, takes a BLAS's threads from 26 features on, and gains nothing by them; they go on
     spinning beside the next pass, which took three times as long on two cores. QR iterations take none up to 90.
     """
-    if not 25 < len(S) <= 90:
+    if not UNTHREADED < len(S) <= 90:
         return np.linalg.eigh(S)
     from scipy.linalg.lapack import dsyev  # slow to import
 
     values, axes, failed = dsyev(S, lower=1)
     return (values, axes) if not failed else np.linalg.eigh(S)
+
+
+def eigh_each(stack: Array) -> tuple[Array, Array]:
+    """The same of each matrix (m,d,d)."""
+    if stack.shape[-1] <= UNTHREADED:
+        return np.linalg.eigh(stack)
+    values, axes = zip(*map(eigh, stack), strict=True)
+    return np.array(values), np.array(axes)
 
 
 def norms(stack: Array) -> Array:

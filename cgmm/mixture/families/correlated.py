@@ -64,8 +64,8 @@ class Matrices(Family):
     def root_diagonal(self, root: Array, k: int, d: int) -> Array:
         return self.stacked(root).diagonal(axis1=1, axis2=2)
 
-    def least_left(self, root: Array) -> float:
-        return 1 / np.einsum("...ij,...ij->...j", root, root).max()
+    def least_left_each(self, roots: Array) -> Array:
+        return 1 / np.einsum("...ij,...ij->...j", roots, roots).reshape(len(roots), -1).max(axis=1)
 
     def log_root(self, root: Array) -> Array:
         return matrices.log_diagonal(self.stacked(root))
@@ -190,7 +190,6 @@ class Full(Matrices):
     moment: Moment = "full"
     compiled = True
     spanned = True
-    apart = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d, d)

@@ -109,15 +109,14 @@ class Family(ABC):
 
     `moment` names what the kernels accumulate for it, see cgmm.mixture.second.
     `compiled` says whether the compiled iterations know this family's M-step, by its name; `spanned` whether EM of rows
-    that are fewer than their features may be done in the space that they span; `apart` whether `hold` takes each
-    component by itself. A class must say so itself, for none is inherited.
+    that are fewer than their features may be done in the space that they span. A class must say so itself, for neither
+    is inherited.
     """
 
     name: CovarianceType
     moment: Moment
     compiled = False
     spanned = False
-    apart = False
     per_component = True  # Whether each component has a covariance of its own.
     mclust_prior = True  # Whether mclust has a prior for the family.
     one_feature = False  # Whether it is of rows of a single feature only.
@@ -128,8 +127,8 @@ class Family(ABC):
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
-        names = ("compiled", "spanned", "apart")
-        cls.compiled, cls.spanned, cls.apart = (bool(vars(cls).get(name, False)) for name in names)
+        names = ("compiled", "spanned")
+        cls.compiled, cls.spanned = (bool(vars(cls).get(name, False)) for name in names)
 
     @abstractmethod
     def shape(self, k: int, d: int) -> tuple[int, ...]:
@@ -162,14 +161,6 @@ class Family(ABC):
     @abstractmethod
     def hold(self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1) -> Estimate:
         """Covariances whose variance is nowhere below `least` (d,) or (k,d), with reg_covar added."""
-
-    def hold_all(self, covariances: Array, least: Array) -> tuple[Array, Array]:
-        """Of mixtures of as many components (m, …): their covariances, held at least (d,), and P of them."""
-        if self.apart:
-            found = self.hold(covariances.reshape(-1, *covariances.shape[2:]), least, 0.0)
-            return found.covariances.reshape(covariances.shape), found.root.reshape(covariances.shape)
-        each = [self.hold(one, least, 0.0) for one in covariances]
-        return np.array([one.covariances for one in each]), np.array([one.root for one in each])
 
     def second(self, covariances: Array, counts: Array) -> Array:
         """The second moments of which these covariances are the estimate: the inverse of the closed form."""
@@ -226,9 +217,13 @@ class Family(ABC):
     def root_diagonal(self, root: Array, k: int, d: int) -> Array:
         """The diagonals of P (m,d), of all that there are."""
 
-    @abstractmethod
     def least_left(self, root: Array) -> float:
         """The least variance of a feature in a component, given all others."""
+        return float(self.least_left_each(root[np.newaxis])[0])
+
+    @abstractmethod
+    def least_left_each(self, roots: Array) -> Array:
+        """The same of each of m mixtures (m,)."""
 
     @abstractmethod
     def condition_numbers(self, covariances: Array, root: Array) -> Array:
@@ -317,7 +312,7 @@ class Family(ABC):
 
     @abstractmethod
     def compact(self, full: Array) -> Array:
-        """The covariance of the family that is nearest to a matrix (d,d)."""
+        """The covariances of the family that are nearest to matrices (…,d,d)."""
 
     @abstractmethod
     def spread(self, away: Array) -> Array:

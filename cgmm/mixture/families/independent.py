@@ -44,8 +44,8 @@ class Variances(Family):
         covariances = covariances + reg_covar
         return Estimate(covariances, 1.0 / np.sqrt(covariances), held)
 
-    def least_left(self, root: Array) -> float:
-        return 1 / np.square(root).max()
+    def least_left_each(self, roots: Array) -> Array:
+        return 1 / np.square(roots).reshape(len(roots), -1).max(axis=1)
 
     def log_root(self, root: Array) -> Array:
         return np.log(root)
@@ -117,7 +117,6 @@ class Diag(Variances):
     freed: CovarianceType = "diag"
     moment: Moment = "diag"
     compiled = True
-    apart = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k, d)
@@ -159,7 +158,7 @@ class Diag(Variances):
         return covariances[:, :, None] * np.eye(d)
 
     def compact(self, full: Array) -> Array:
-        return full.diagonal()
+        return full.diagonal(axis1=-2, axis2=-1)
 
     def spread(self, away: Array) -> Array:
         return away**2
@@ -172,7 +171,6 @@ class Spherical(Variances):
     freed: CovarianceType = "spherical"
     moment: Moment = "radial"
     compiled = True
-    apart = True
 
     def shape(self, k: int, d: int) -> tuple[int, ...]:
         return (k,)
@@ -212,7 +210,7 @@ class Spherical(Variances):
         return covariances[:, None, None] * np.eye(d)
 
     def compact(self, full: Array) -> Array:
-        return full.diagonal().mean()
+        return full.diagonal(axis1=-2, axis2=-1).mean(axis=-1)
 
     def spread(self, away: Array) -> Array:
         return (away**2).mean(axis=1)
