@@ -103,6 +103,7 @@ def test_interrupted(tmp_path, model, command):
 NUMBER = re.compile(r"[+-]?\d+(?:\.\d*)?(?:e[+-]?\d+)?")
 
 
+@pytest.mark.full("the tests of each command; what the page shows is looked at before a change is merged")
 def test_documentation(tmp_path):
     """What the page shows is what is printed: words are the same, numbers but for seconds nearly so."""
     shell = console.Shell(tmp_path)
@@ -132,12 +133,17 @@ print(memory("VmHWM") - before)
 """
 
 
+IN_BLOCKS = pytest.mark.full(
+    "predict, for commands share how rows are read and written; test_tables.py, text in blocks"
+)
+
+
 @pytest.mark.parametrize(
     "command, kind, n, out",
     [
         ("predict", "npy", 6_000_000, "out.npy"),
-        ("score", "npy", 6_000_000, "out.npy"),
-        ("responsibilities", "csv", 2_000_000, "out.csv"),
+        pytest.param("score", "npy", 6_000_000, "out.npy", marks=IN_BLOCKS),
+        pytest.param("responsibilities", "csv", 2_000_000, "out.csv", marks=IN_BLOCKS),
     ],
 )
 def test_constant_memory(tmp_path, model, command, kind, n, out):

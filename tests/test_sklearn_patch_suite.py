@@ -10,7 +10,11 @@ pytest.importorskip("sklearn.mixture.tests")
 
 from cgmm.sklearn import patch_sklearn
 
-pytestmark = [  # that are errors in this project's tests
+pytestmark = [
+    pytest.mark.full(
+        "test_scikit_learn_suite.py, most of these tests with GMM itself; test_sklearn_patch.py, the patch"
+    ),
+    # These are errors in this project's tests.
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::pytest.PytestWarning"),
 ]
