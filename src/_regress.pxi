@@ -148,11 +148,11 @@ def regress(const double[:, ::1] X, const double[:, ::1] centres, const double[:
     if not each:
         r = &shares[0, 0]
     stride = align((cgmm_pad4(p) + cgmm_pad4(k) + width) * kernels.group * sizeof(double))
-    cdef char *memory = <char *> aligned_alloc(64, threads * stride)
+    cdef char *memory = <char *> cgmm_allocate(threads * stride)
     if memory == NULL:
         raise MemoryError("no memory to predict features of rows")
     for i in prange((n + kernels.group - 1) // kernels.group, schedule="static", num_threads=threads, nogil=True):
         regress_group(kernels, &of, n, i * kernels.group, rows, r, &zeros[0], memory + omp_get_thread_num() * stride,
                       &flat[0])
-    free(memory)
+    cgmm_release(memory)
     return found
