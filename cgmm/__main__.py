@@ -9,9 +9,10 @@ import warnings
 from argparse import Namespace
 from collections.abc import Sequence
 
-from cgmm.command import signals
+from cgmm.command import flags, signals
 from cgmm.command.arguments import parser
 from cgmm.command.output import STANDARD_OUTPUT_NAME, shown
+from cgmm.command.parsing import parsed
 from cgmm.errors import InvalidParameterError
 
 BAD, USAGE, INTERRUPTED, BROKEN_PIPE = 1, 2, 130, 141  # Exit codes: the last two are a shell's for SIGINT and SIGPIPE.
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if sys.stderr is None:  # it is closed; without it print would write to standard output
                 nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
                 stack.enter_context(contextlib.redirect_stderr(nowhere))
-            return _ended(parser().parse_args(argv))
+            return _ended(parsed(parser(), sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         return INTERRUPTED
     except signals.Ended as end:
@@ -44,7 +45,7 @@ def _ended(args: Namespace) -> int:
         if sys.stdout is None:
             raise OSError(f"{STANDARD_OUTPUT_NAME} is closed: send it to a file, or to {os.devnull}")
         with warnings.catch_warnings():
-            _tell_warnings()
+            _tell_warnings(args)
             args.run(args)
         return 0
     except BrokenPipeError:
@@ -53,7 +54,7 @@ def _ended(args: Namespace) -> int:
     except ERRORS as error:
         if args.debug:
             raise
-        _tell("error", _told(error, args))
+        _tell("error", flags.spelled(_told(error, args), args))
         _drop_output()
         return USAGE if isinstance(error, InvalidParameterError) else BAD
 
@@ -73,15 +74,15 @@ def _tell(kind: str, message: object) -> None:
     print(shown(f"cgmm: {kind}: {_on_a_line(message)}", sys.stderr), file=sys.stderr)
 
 
-def _tell_warnings() -> None:
+def _tell_warnings(args: Namespace) -> None:
     """Warnings that concern a user become lines of standard error."""
 
     def show(message: Warning | str, *_: object, **__: object) -> None:
-        _tell("warning", message)
+        _tell("warning", flags.spelled(str(message), args))
 
     warnings.showwarning = show
     warnings.simplefilter("ignore")
-    for category in (UserWarning, RuntimeWarning):
+    for category in () if args.quiet else (UserWarning, RuntimeWarning):
         warnings.simplefilter("always", category)
 
 

@@ -54,7 +54,7 @@ VALUES = {
     "drop": "marginal",
     "dirichlet": "dirichlet_distribution",
 }
-ALIKE = 0.7  # A name is near another from this on, as difflib measures it: one letter of four may be wrong.
+ALIKE = 0.6  # A name is near another from this on, as difflib measures it: of three letters two may be swapped.
 
 
 def meant(name: str, known: Iterable[str], words: Mapping[str, str]) -> str | None:

@@ -56,6 +56,7 @@ def draw(models, X, path):
         ax.set(xlabel="", ylabel="")
     for ax in axes.flat[len(models) :]:
         ax.remove()
+    figure.suptitle("Fourteen families; ellipses hold 50% and 90% of a component")
     save(figure, path)
 
 

@@ -58,12 +58,14 @@ def print_crowded(one, best):
 
 def draw(panes, path):
     """Panes of rows, their labels, centres and title; clusters coloured from the lowest to the highest."""
-    figure, axes = panels(2, 2, (4.8, 3.0))
+    figure, axes = panels(2, 2, (4.8, 3.2), sharex="row", sharey="row")
     for ax, (X, labels, centres, title) in zip(axes.flat, panes, strict=True):
         colours = np.take(COLOURS, centres[:, 1].argsort().argsort())
         ax.scatter(*X.T, s=7, c=colours[labels], linewidths=0, alpha=0.7)
         ax.scatter(*centres.T, s=110, marker="P", color="black", edgecolors="white")
-        ax.set(title=title, aspect="equal", xticks=[], yticks=[])
+        ax.set(title=title, xlabel="feature 0", aspect="equal")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("feature 1")
     save(figure, path)
 
 
@@ -80,10 +82,15 @@ def main(argv=None):
     good = kmeans(Z, 6, n_init=50, random_state=0)
     print_crowded(poor, good)
     panes = [
-        (X, best.labels, best.centers, f"k-means: {agreement(best.labels, y):.1%} right"),
-        (X, model.predict(X), model.means_, f"mixture: {agreement(model.predict(X), y):.1%} right"),
-        (Z, poor.labels, poor.centers, f"six clusters, one start: {poor.inertia:.0f}"),
-        (Z, good.labels, good.centers, f"six clusters, best of 50 starts: {good.inertia:.0f}"),
+        (X, best.labels, best.centers, f"k-means: {agreement(best.labels, y):.1%} of rows in their own cluster"),
+        (
+            X,
+            model.predict(X),
+            model.means_,
+            f"mixture: {agreement(model.predict(X), y):.1%} of rows in their own cluster",
+        ),
+        (Z, poor.labels, poor.centers, f"six clusters, one start: squared distances {poor.inertia:.0f}"),
+        (Z, good.labels, good.centers, f"best of 50 starts: squared distances {good.inertia:.0f}"),
     ]
     draw(panes, folder / "kmeans_or_mixture.png")
 

@@ -81,9 +81,8 @@ def draw(snapshots, X, path):
     figure, axes = panels(2, 2, (5.2, 3.4), sharex=True, sharey=True)
     for ax, (iteration, model) in zip(axes.flat, snapshots.items(), strict=True):
         ax.set(title=f"after iteration {iteration}", xlabel="value")
-        drawn = plot.density(model, X, bins=50, responsibilities=True, legend=iteration == SHOWN[0], ax=ax)
-        ax.label_outer()
-        drawn.responsibilities[0].axes.label_outer()
+        plot.density(model, X, bins=50, responsibilities=True, legend=iteration == SHOWN[0], ax=ax)
+        ax.label_outer()  # responsibilities keep their own axis at the right of each
     save(figure, path)
 
 

@@ -88,7 +88,7 @@ def draw_mixture(ax, model, X, title, like=None):
     plot.contours(model, ax=ax, of="components", colors=[COLOURS[c] for c in nearest])
     plot.means(model, ax=ax)
     ax.label_outer()
-    ax.set_title(f"{title}: {model.score(X) * len(X):.1f}")
+    ax.set_title(f"{title}: log-likelihood {model.score(X) * len(X):.1f}")
 
 
 def main(argv=None):

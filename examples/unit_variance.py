@@ -70,6 +70,8 @@ def draw(snapshots, X, path):
         plot.means(model, ax=ax)
         ax.set_title(f"after iteration {iteration}")
         ax.label_outer()
+    plot.legend(model, ax=ax, loc="lower left")
+    figure.suptitle("Rows in the colours of their responsibilities; ellipses hold 50% and 90% of a component")
     save(figure, path)
 
 

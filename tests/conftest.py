@@ -11,7 +11,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from cgmm import GMM, _kernels
 from cgmm.__main__ import main
-from cgmm.command import verbs
+from cgmm.command import values as outputs
 from cgmm.tables import readers, text
 from datasets import table
 
@@ -118,4 +118,4 @@ def model(tmp_path):
 def blocks_of_a_few(monkeypatch):
     monkeypatch.setattr(text, "BLOCK_CHARACTERS", 300)
     monkeypatch.setattr(readers, "BLOCK_BYTES", 1000)
-    monkeypatch.setattr(verbs, "MOST_VALUES", 20)
+    monkeypatch.setattr(outputs, "MOST_VALUES", 20)

@@ -82,8 +82,8 @@ def test_labels_may_be_unknown(tmp_path, done, labels):
     [
         (("--by", "kind", "--columns", "kind"), "column 'kind' is chosen twice"),
         (("--by", "species"), "has no column 'species'"),
-        (("--by", "kind", "--shared", "-k", 200), "fewer than n_components=200"),
-        (("--by", "kind", "-k", 200), "fewer than n_components=200"),
+        (("--by", "kind", "--shared", "-k", 200), "fewer than -k 200"),
+        (("--by", "kind", "-k", 200), "fewer than -k 200"),
         (("--by", "width", "--columns", "height"), "Unknown label type"),
         (("--by", "number", "--unlabelled", "?", "--columns", "height"), "labels are numbers"),
         ((), "--by"),

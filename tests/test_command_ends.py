@@ -23,7 +23,6 @@ X = table("faithful")
 @pytest.mark.parametrize(
     "arguments",
     [
-        [],
         ["unknown"],
         ["fit", FAITHFUL],
         ["fit", FAITHFUL, "-k", "0"],

@@ -14,7 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
 from cgmm import GMM, BayesianGMM
-from cgmm.command import verbs
+from cgmm.command import inputs
 from datasets import DATA, table
 
 FAITHFUL = str(DATA / "faithful.csv")
@@ -103,7 +103,7 @@ def test_a_large_file_is_read_anew_in_each_pass(tmp_path, done, monkeypatch, wei
     arguments = "fit", tmp_path / "rows.npy", "-k", 2, "--seed", 0, *weights, "-o"
     told = []
     for limit in (1 << 28, 0):
-        monkeypatch.setattr(verbs, "LARGE", limit)
+        monkeypatch.setattr(inputs, "LARGE", limit)
         told.append(re.sub(r"seconds .*", "", done(*arguments, tmp_path / f"{limit}.npz")))
     assert told[0] == told[1]
     same_model(GMM.load(tmp_path / "0.npz"), GMM.load(tmp_path / f"{1 << 28}.npz"))
@@ -119,7 +119,7 @@ def test_many_features_and_components_are_not_all_told(tmp_path, run):
     np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((400, 10)))
     options = ["-k", 35, "--covariance", "diag", "--reg-covar", 0.1, "--tol", 0.1]
     code, printed, errors = run("fit", tmp_path / "x.npy", *options)
-    assert code == 0 and "reg_covar=0.1 is" in errors
+    assert code == 0 and "--reg-covar 0.1 is" in errors
     assert "\nand 2 features and 5 components more\n" in printed
 
 
@@ -357,7 +357,7 @@ def test_plot(tmp_path, done, drawn, kind, magic, d):
 
 
 def test_plot_of_many_rows(tmp_path, done, drawn, model, blocks_of_a_few, monkeypatch):
-    monkeypatch.setattr(verbs, "MOST_DRAWN", 50)
+    monkeypatch.setattr(inputs, "MOST_DRAWN", 50)
     numbered = np.column_stack([np.arange(200), X[:200, 1]])
     np.save(tmp_path / "x.npy", numbered)
     for seed in range(20):
@@ -446,7 +446,7 @@ def test_a_posterior_is_applied(tmp_path, done, run):
         (["--bayesian", "--prior", "default"], "--prior is not for --bayesian"),
         (["--mean-precision-prior", 2], "--mean-precision-prior needs --bayesian"),
         (["--bayesian", "--mean-precision-prior", -2], "mean_precision_prior must be"),
-        (["--bayesian", "--covariance", "VEV"], "covariance_type must be one of"),
+        (["--bayesian", "--covariance", "VEV"], "--covariance must be one of"),
     ],
 )
 def test_options_that_are_not_for_posteriors(run, options, message):

@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import re
-from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, RawDescriptionHelpFormatter
-from argparse import _ArgumentGroup as ArgumentGroup
+from argparse import ArgumentParser, BooleanOptionalAction, RawDescriptionHelpFormatter
 from collections.abc import Callable
 
 from cgmm.bootstrapped import KINDS
 from cgmm.classification import CRITERIA as CHOICES
-from cgmm.command import verbs
-from cgmm.command.output import STANDARD_OUTPUT
+from cgmm.command import completion, inputs, kinds, options, values, verbs
+from cgmm.command.parsing import Parser
 from cgmm.config import VERSION
-from cgmm.fit.request import RELATIVE, STOPS
-from cgmm.fit.starts import METHODS
 from cgmm.mixture.criteria import CRITERIA
 from cgmm.mixture.families import FAMILIES
-from cgmm.mixture.laws import WEIGHT_LAWS
 
-DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
-MOST_COUNTS = 1000  # Candidates of a family, at most: more take longer than anyone waits.
-MOST = 2**63 - 1  # An array cannot count more rows.
 FAMILY = "covariance family: full, tied, diag, spherical, or one of mclust's, such as VVE (default: full)"
-THREADS = "how many to use; results do not depend on it (default: all)"
 DATA = """\
-DATA is text (CSV, TSV, cells separated by semicolons or spaces; gzip may have
-packed it), npy, npz or Parquet: its first bytes tell. "-" is standard input,
-text or npy. In text, empty lines and lines that begin with # are no rows."""
+DATA is text (CSV, TSV, cells separated by semicolons or spaces), npy, npz or
+Parquet, and gzip, bzip2, xz or zstd may have packed it: its first bytes tell.
+"-" is standard input, text or npy. In text, empty lines and lines that begin
+with # are no rows."""
 CLASSIFY = """\
 What is learnt predicts the classes of other rows by "cgmm predict", and their
 probabilities by "cgmm responsibilities"."""
@@ -46,18 +38,20 @@ whether it is the elbow of the entropies."""
 VALUES = """\
 Rows are read, and what is found for each is written, a block at a time, in
 constant memory. The columns are those of the model's features if both model
-and data have names. A name stands above the values if DATA has names, so that
-"paste -d," puts the two side by side. Values have all their digits."""
+and data have names. A name stands above the values if DATA has names; --append
+and --keep put the columns of DATA before them. Values have all their digits."""
+MODEL_JSON = "print all parameters, with all their digits, as JSON, and nothing else"
+MODEL_CSV = "print a table of the components as CSV, and nothing else"
 
 
 def parser() -> ArgumentParser:
     """That of the command line; what it parses has `run`, the function of the command."""
-    whole = ArgumentParser(
+    whole = Parser(
         prog="cgmm",
         description="Gaussian mixture models: fit, choose, apply and look at them.",
-        epilog="cgmm COMMAND --help tells of a command's options, with examples.",
+        epilog="cgmm COMMAND --help, or cgmm help COMMAND, tells of a command's options, with examples.",
     )
-    whole.add_argument("--version", action="version", version=f"cgmm {VERSION}")
+    whole.add_argument("-V", "--version", action="version", version=f"cgmm {VERSION}")
     add = whole.add_subparsers(metavar="COMMAND", required=True).add_parser
 
     def command(run: Callable[..., None], help: str, description: str, *examples: str) -> ArgumentParser:
@@ -69,7 +63,8 @@ def parser() -> ArgumentParser:
             epilog="\n".join(["examples:", *(f"  cgmm {name} {example}" for example in examples)]),
             formatter_class=RawDescriptionHelpFormatter,
         )
-        added.set_defaults(run=run)
+        added.set_defaults(run=run, parser=added, whole=whole)
+        added.add_argument("-q", "--quiet", action="store_true", help="tell nothing on standard error but errors")
         added.add_argument("--debug", action="store_true", help="show where in the program an error arose")
         return added
 
@@ -81,14 +76,22 @@ def parser() -> ArgumentParser:
         "data.csv -k 3 --covariance diag --columns length,width --weights count -o model.npz",
         "rows.npy -k 20 --n-init 10 --seed 1 -o model.npz",
         "data.csv -k 10 --bayesian -o posterior.npz",
+        "data.csv -k 3 --numeric --json > model.json",
         "- -k 3 < data.csv",
     )
     fit.add_argument("data", metavar="DATA")
-    fit.add_argument("-k", "--components", type=_count(1), required=True, metavar="K", help="number of components")
+    fit.add_argument("-k", "--components", type=kinds.count(1), required=True, metavar="K", help="number of components")
     fit.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
-    _add_errors(_add_learning(fit))
-    _add_beliefs(fit)
-    _add_labels(fit)
+    options.add_errors(options.add_learning(fit))
+    options.add_beliefs(fit)
+    options.add_labels(fit)
+    fit.add_argument(
+        "--on-degenerate",
+        choices=["warn", "repair", "raise"],
+        help="what happens where a component cannot be estimated: it is repaired with a warning (default), or "
+        "silently, or that is an error",
+    )
+    options.add_format(fit, MODEL_JSON, MODEL_CSV)
 
     select = command(
         verbs.select,
@@ -100,21 +103,26 @@ def parser() -> ArgumentParser:
     )
     select.add_argument("data", metavar="DATA")
     select.add_argument(
-        "-k", "--components", type=_counts, default="1-9", metavar="RANGE", help="numbers of components (default: 1-9)"
+        "-k",
+        "--components",
+        type=kinds.counts,
+        default="1-9",
+        metavar="RANGE",
+        help="numbers of components (default: 1-9)",
     )
     select.add_argument(
         "--covariance",
-        type=_families,
+        type=kinds.families,
         metavar="LIST",
         help="covariance families (default: all whose parameters the rows can bear)",
     )
     select.add_argument("--criterion", choices=CRITERIA, default="bic", help="the smallest wins (default: bic)")
     select.add_argument("--sort", action="store_true", help="all candidates, from the best on")
-    printed = select.add_mutually_exclusive_group()
-    printed.add_argument("--json", action="store_true", help="print all candidates as JSON, and nothing else")
-    printed.add_argument("--csv", action="store_true", help="print all candidates as CSV, and nothing else")
-    _add_errors(_add_learning(select))
-    _add_labels(select)
+    options.add_format(
+        select, "print all candidates as JSON, and nothing else", "print all candidates as CSV, and nothing else"
+    )
+    options.add_errors(options.add_learning(select))
+    options.add_labels(select)
 
     classify = command(
         verbs.classify,
@@ -129,13 +137,17 @@ def parser() -> ArgumentParser:
     classify.add_argument(
         "-k",
         "--components",
-        type=_counts,
+        type=kinds.counts,
         default="1",
         metavar="RANGE",
         help="numbers of components of a class (default: 1)",
     )
     classify.add_argument(
-        "--covariance", type=_families, default=("full",), metavar="LIST", help="covariance families (default: full)"
+        "--covariance",
+        type=kinds.families,
+        default=("full",),
+        metavar="LIST",
+        help="covariance families (default: full)",
     )
     classify.add_argument(
         "--shared",
@@ -146,7 +158,8 @@ def parser() -> ArgumentParser:
         "--criterion", choices=CHOICES, default="bic", help="of several the smallest wins, or cross-validation's best"
     )
     classify.add_argument("--unlabelled", metavar="LABEL", help="the label of rows whose class is not known")
-    _add_learning(classify, stops=False)
+    options.add_learning(classify, stops=False)
+    options.add_format(classify, MODEL_JSON, "print the components of all classes as CSV, and nothing else")
 
     fit_many = command(
         verbs.fit_many,
@@ -158,7 +171,12 @@ def parser() -> ArgumentParser:
     )
     fit_many.add_argument("data", metavar="DATA")
     fit_many.add_argument(
-        "-k", "--components", type=_counts, required=True, metavar="RANGE", help="numbers of components, as 2 or 1-4"
+        "-k",
+        "--components",
+        type=kinds.counts,
+        required=True,
+        metavar="RANGE",
+        help="numbers of components, as 2 or 1-4",
     )
     fit_many.add_argument(
         "--by", metavar="COLUMN", help="the rows of each label in this column are fitted by themselves"
@@ -166,52 +184,56 @@ def parser() -> ArgumentParser:
     fit_many.add_argument("--each-column", action="store_true", help="each column is fitted by itself")
     fit_many.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
     fit_many.add_argument("--criterion", choices=CRITERIA, help="of several numbers the smallest wins (default: bic)")
+    options.add_format(fit_many, "print the table as JSON")
     fit_many.add_argument(
         "--skip", action="store_true", help="what cannot be fitted is a row with its error, not the end of all"
     )
-    _add_learning(fit_many, "file of the fits, .npz, for cgmm.Fits.load, or BayesianFits.load")
-    _add_beliefs(fit_many)
+    options.add_learning(fit_many, "file of the fits, .npz, for cgmm.Fits.load, or BayesianFits.load")
+    options.add_beliefs(fit_many)
 
     predict = command(
-        verbs.predict,
+        values.predict,
         "the most probable component, or class, of each row",
         f"{DATA}\n\n{VALUES}",
         "model.npz data.csv",
         "model.npz data.csv -o labels.csv",
         "model.npz big.npy -o labels.npy",
-        "model.npz data.csv | paste -d, data.csv - > labelled.csv",
+        "model.npz data.csv --append -o labelled.csv",
+        "model.npz data.csv --keep id --json",
     )
-    _add_errors(_add_applying(predict))
+    options.add_errors(options.add_applying(predict))
 
     responsibilities = command(
-        verbs.responsibilities,
+        values.responsibilities,
         "the probability of each component, or class, given each row",
         f"{DATA}\n\n{VALUES}",
         "model.npz data.csv -o probabilities.csv",
     )
-    _add_errors(_add_applying(responsibilities))
+    options.add_errors(options.add_applying(responsibilities))
 
     score = command(
-        verbs.score,
+        values.score,
         "the log-likelihood of each row, in nats",
         f"{DATA}\n\n{VALUES}\nTheir mean is told on standard error. Of a posterior, which fit --bayesian\n"
         "saved, it is the logarithm of the predictive density.",
         "model.npz data.csv -o scores.npy",
         "model.npz data.csv --mean",
     )
-    _add_errors(_add_weights(_add_applying(score)))
+    options.add_errors(options.add_weights(options.add_applying(score)))
     score.add_argument("--mean", action="store_true", help="print the mean of all rows, and nothing else")
 
     sample = command(
-        verbs.sample,
+        values.sample,
         "draw rows from the mixture",
         "They are ordered by component.",
         "model.npz -n 1000 --seed 0 -o rows.csv",
     )
     sample.add_argument("model", metavar="MODEL")
-    sample.add_argument("-n", "--rows", type=_count(1), default=1, metavar="N", help="how many (default: 1)")
-    sample.add_argument("--seed", type=_count(0), metavar="SEED", help="the same seed, the same rows (default: others)")
-    _add_rows_output(sample)
+    sample.add_argument("-n", "--rows", type=kinds.count(1), default=1, metavar="N", help="how many (default: 1)")
+    sample.add_argument(
+        "--seed", type=kinds.count(0), metavar="SEED", help="the same seed, the same rows (default: others)"
+    )
+    options.add_rows_output(sample)
 
     bootstrap = command(
         verbs.bootstrap,
@@ -222,15 +244,20 @@ def parser() -> ArgumentParser:
     )
     bootstrap.add_argument("model", metavar="MODEL", help="file that fit or select wrote")
     bootstrap.add_argument("data", metavar="DATA", help="to which it was fitted")
-    bootstrap.add_argument("--replicates", type=_count(2), default=999, metavar="N", help="how many (default: 999)")
+    bootstrap.add_argument(
+        "--replicates", type=kinds.count(2), default=999, metavar="N", help="how many (default: 999)"
+    )
     bootstrap.add_argument(
         "--kind", choices=KINDS, default="nonparametric", help="what is drawn anew (default: nonparametric, the rows)"
     )
     bootstrap.add_argument("--level", type=float, default=0.95, help="share within the intervals (default: 0.95)")
-    bootstrap.add_argument("--seed", type=_count(0), default=0, help="the same seed, the same replicates (default: 0)")
-    bootstrap.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
+    bootstrap.add_argument(
+        "--seed", type=kinds.count(0), default=0, help="the same seed, the same replicates (default: 0)"
+    )
+    bootstrap.add_argument("--threads", type=kinds.count(1), metavar="N", help=options.THREADS)
     bootstrap.set_defaults(output=None)
-    _add_weights(_add_reading(bootstrap))
+    options.add_format(bootstrap, "print the table as JSON")
+    options.add_weights(options.add_reading(bootstrap))
 
     combine = command(
         verbs.combine,
@@ -241,21 +268,25 @@ def parser() -> ArgumentParser:
     )
     combine.add_argument("model", metavar="MODEL", help="file that fit or select wrote")
     combine.add_argument("data", metavar="DATA")
-    combine.add_argument("-o", "--output", type=_file, metavar="FILE", help="where the cluster of each row is written")
     combine.add_argument(
-        "-k", "--clusters", type=_count(1), metavar="K", help="number of clusters in it (default: the elbow's)"
+        "-o", "--output", type=kinds.file, metavar="FILE", help="where the cluster of each row is written"
     )
-    combine.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
-    _add_weights(_add_reading(combine))
+    combine.add_argument(
+        "-k", "--clusters", type=kinds.count(1), metavar="K", help="number of clusters in it (default: the elbow's)"
+    )
+    combine.add_argument("--threads", type=kinds.count(1), metavar="N", help=options.THREADS)
+    options.add_weights(options.add_reading(combine))
+
+    options.add_format(combine, "print the table as JSON")
 
     info = command(verbs.info, "what a model is", "", "model.npz", "model.npz --json")
     info.add_argument("model", metavar="MODEL")
-    info.add_argument("--json", action="store_true", help="all parameters, with all their digits, as JSON")
+    options.add_format(info, MODEL_JSON, MODEL_CSV)
 
     plot = command(
         verbs.plot,
         "draw a model and its rows",
-        f"{DATA}\n\nOf more than {verbs.MOST_DRAWN} rows a sample is drawn.",
+        f"{DATA}\n\nOf more than {inputs.MOST_DRAWN} rows a sample is drawn.",
         "model.npz data.csv -o picture.png",
         "model.npz data.csv -o picture.pdf",
     )
@@ -264,203 +295,23 @@ def parser() -> ArgumentParser:
     plot.add_argument(
         "-o",
         "--output",
-        type=_file,
+        type=kinds.file,
         required=True,
         metavar="FILE",
         help="its ending tells the format: .png, .pdf, .svg",
     )
-    plot.add_argument("--dpi", type=_count(1), default=150, help="dots per inch (default: 150)")
-    plot.add_argument("--seed", type=_count(0), default=0, help="of the sample (default: 0)")
-    plot.add_argument("--threads", type=_count(1), help=THREADS)
-    _add_reading(plot)
+    plot.add_argument("--dpi", type=kinds.count(1), default=150, help="dots per inch (default: 150)")
+    plot.add_argument("--seed", type=kinds.count(0), default=0, help="of the sample (default: 0)")
+    plot.add_argument("--threads", type=kinds.count(1), help=options.THREADS)
+    options.add_reading(plot)
+
+    shells = command(
+        completion.completion,
+        "a script that makes a shell complete this command line",
+        'bash: eval "$(cgmm completion bash)" in ~/.bashrc; zsh: likewise in ~/.zshrc, after compinit;\n'
+        "fish: cgmm completion fish > ~/.config/fish/completions/cgmm.fish.",
+        "bash",
+        "fish",
+    )
+    shells.add_argument("shell", choices=completion.SCRIPTS, help="which shell")
     return whole
-
-
-def _add_learning(command: ArgumentParser, saved: str = "file of the model, .npz", stops: bool = True) -> ArgumentGroup:
-    """What all fits ask; stops : whether it can be said what --tol bounds."""
-    command.add_argument("-o", "--output", type=_file, metavar="MODEL", help=saved)
-    learning = command.add_argument_group("how it is fitted")
-    learning.add_argument("--n-init", type=_starts, metavar="N", help="starts, or auto; the best is kept")
-    learning.add_argument("--seed", type=_count(0), default=0, help="the same seed, the same model (default: 0)")
-    learning.add_argument("--tol", type=float, help="converged when the log-likelihood of a row changes by less")
-    if stops:
-        learning.add_argument(
-            "--stop",
-            choices=STOPS,
-            help="what --tol bounds: the change in an iteration (default), or also what is estimated to be left to "
-            "gain",
-        )
-    learning.add_argument(
-        "--accelerate", action=BooleanOptionalAction, help="jump ahead along EM's steps where it crawls (default: no)"
-    )
-    learning.add_argument("--max-iter", type=_count(0), metavar="N", help="EM iterations at most")
-    learning.add_argument(
-        "--reg-covar",
-        type=_number_or_relative,
-        default=RELATIVE,
-        metavar="VARIANCE",
-        help='added to all variances; "relative" (default): 1e-6 times the smallest variance of a column',
-    )
-    learning.add_argument("--init", choices=METHODS, help="the first start")
-    learning.add_argument(
-        "--prior", choices=["default", "mclust"], help="keep covariances from degenerating; as mclust counts it"
-    )
-    learning.add_argument(
-        "--missing",
-        choices=["error", "marginal"],
-        default="error",
-        help="what an empty cell, NA or NaN is: an error, or a value that was not observed (default: error)",
-    )
-    learning.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
-    learning.add_argument("--verbose", action="store_true", help="tell on standard error how the fit goes")
-    return _add_weights(_add_reading(command))
-
-
-def _add_beliefs(command: ArgumentParser) -> None:
-    beliefs = command.add_argument_group("variational Bayes")
-    beliefs.add_argument(
-        "--bayesian",
-        action="store_true",
-        help="learn a posterior, as cgmm.BayesianGMM; of several numbers of components the largest lower bound wins",
-    )
-    beliefs.add_argument(
-        "--weight-concentration-prior-type",
-        choices=WEIGHT_LAWS,
-        metavar="KIND",
-        help="what is believed of weights: dirichlet_process (default) or dirichlet_distribution",
-    )
-    beliefs.add_argument(
-        "--weight-concentration-prior", type=float, metavar="NUMBER", help="the smaller, the fewer components live"
-    )
-    beliefs.add_argument(
-        "--mean-precision-prior", type=float, metavar="ROWS", help="that the prior of a mean counts for (default: 1)"
-    )
-    beliefs.add_argument(
-        "--degrees-of-freedom-prior",
-        type=float,
-        metavar="ROWS",
-        help="that the prior of a covariance counts for (default: the number of features)",
-    )
-
-
-def _add_applying(command: ArgumentParser) -> ArgumentGroup:
-    command.add_argument("model", metavar="MODEL", help="file that fit, select or classify wrote")
-    command.add_argument("data", metavar="DATA")
-    _add_rows_output(command)
-    command.add_argument("--threads", type=_count(1), metavar="N", help=THREADS)
-    return _add_reading(command)
-
-
-def _add_rows_output(command: ArgumentParser) -> None:
-    command.add_argument(
-        "-o",
-        "--output",
-        type=_named,
-        default=STANDARD_OUTPUT,
-        metavar="FILE",
-        help="where to: NumPy's format if it ends in .npy, else text; written whole or not at all (default: standard "
-        "output)",
-    )
-
-
-def _add_reading(command: ArgumentParser) -> ArgumentGroup:
-    reading = command.add_argument_group("how the data are read")
-    reading.add_argument(
-        "--columns", metavar="LIST", help='which: names ("length,width"), or numbers from 0 and ranges ("0,2-4")'
-    )
-    reading.add_argument("--header", action=BooleanOptionalAction, help="the first row of text holds names")
-    reading.add_argument(
-        "--delimiter", type=_delimiter, metavar="MARK", help='between cells of text: a character, "tab" or "space"'
-    )
-    reading.add_argument("--array", metavar="NAME", help="which array of an npz file")
-    return reading
-
-
-def _add_weights(reading: ArgumentGroup) -> ArgumentGroup:
-    reading.add_argument("--weights", metavar="COLUMN", help="column of row weights, by name or number")
-    return reading
-
-
-def _add_errors(reading: ArgumentGroup) -> None:
-    reading.add_argument(
-        "--error-columns",
-        metavar="LIST",
-        help="standard deviations of errors of measurement, a column for each that is read, in their order: the "
-        "mixture is that of the true values",
-    )
-
-
-def _add_labels(command: ArgumentParser) -> None:
-    command.add_argument(
-        "--labels",
-        metavar="COLUMN",
-        help="column of the components that rows are known to belong to, from 0, or -1 where it is not known",
-    )
-
-
-def _count(least: int) -> Callable[[str], int]:
-    """The type of whole numbers, at least so large."""
-
-    def count(text: str) -> int:
-        if not re.fullmatch(r"\d{1,1000}", text, re.ASCII) or int(text) < least:
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
-        if int(text) > MOST:
-            raise ArgumentTypeError(f"{text!r} is too large: at most {MOST}")
-        return int(text)
-
-    return count
-
-
-def _number_or_relative(text: str) -> float | str:
-    if text == RELATIVE:
-        return text
-    try:
-        return float(text)
-    except ValueError:
-        raise ArgumentTypeError(f"{text!r} is neither a number nor 'relative'") from None
-
-
-def _starts(text: str) -> int | str:
-    """A number of starts, or "auto"."""
-    return text if text == "auto" else _count(1)(text)
-
-
-def _counts(text: str) -> list[int]:
-    """Of "1-3,5": 1, 2, 3, 5."""
-    found: list[int] = []
-    for part in text.split(","):
-        ends = [_count(1)(end) for end in part.split("-")]
-        if len(ends) > 2 or ends[0] > ends[-1]:
-            raise ArgumentTypeError(f"{part!r} is not a range of numbers such as 1-9")
-        if ends[-1] - ends[0] >= MOST_COUNTS:
-            raise ArgumentTypeError(f"{part!r} is too much: at most {MOST_COUNTS} numbers of components in a range")
-        found += range(ends[0], ends[-1] + 1)
-    return found
-
-
-def _families(text: str) -> tuple[str, ...]:
-    names = tuple(text.split(","))
-    for name in names:
-        if name not in FAMILIES:
-            raise ArgumentTypeError(f"{name!r} is not one of {', '.join(FAMILIES)}")
-    return names
-
-
-def _delimiter(text: str) -> str:
-    mark = DELIMITERS.get(text, text)
-    if len(mark) != 1 or mark in '"#\r\n':
-        raise ArgumentTypeError(f"{text!r} is not one character that may stand between cells")
-    return mark
-
-
-def _named(text: str) -> str:
-    if not text:
-        raise ArgumentTypeError("the name of a file is empty")
-    return text
-
-
-def _file(text: str) -> str:
-    _named(text)
-    if text == STANDARD_OUTPUT:
-        raise ArgumentTypeError("this is written to a file, not to standard output")
-    return text

@@ -20,17 +20,24 @@ def possible() -> bool:
 
 def watched(blocks: Iterable[Block], visible: bool = True) -> Iterator[Block]:
     """The blocks, counted by a bar."""
+    return (block for block, _ in watched_pieces(((block, []) for block in blocks), visible))
+
+
+def watched_pieces(
+    pieces: Iterable[tuple[Block, list[Any]]], visible: bool = True
+) -> Iterator[tuple[Block, list[Any]]]:
+    """Blocks with what is kept of them, counted by a bar."""
     with _bar(" rows", visible, unit_scale=True) as bar:
-        for block in blocks:
-            yield block
+        for block, kept in pieces:
+            yield block, kept
             if bar is not None:
                 bar.update(len(block.rows))
 
 
 @contextlib.contextmanager
-def iterations() -> Iterator[Callback | None]:
+def iterations(visible: bool = True) -> Iterator[Callback | None]:
     """A callback of GMM that shows a fit's iterations, or None."""
-    with _bar(" iterations") as bar:
+    with _bar(" iterations", visible) as bar:
 
         def show(state: IterationState) -> None:
             bar.set_postfix_str(f"start {state.restart}, log-likelihood {state.log_likelihood:.6g}", refresh=False)

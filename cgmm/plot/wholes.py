@@ -111,8 +111,14 @@ def _plane(
     shown, ax = shown_of(subject), axes_of(ax)
     artists = _draw_plane(ax, shown, view, by, shares, colours)
     if legend and view.k <= MOST_IN_LEGEND:
-        return artists._replace(legend=draw_legend(ax, view.labels, colours, {}))
+        return artists._replace(legend=draw_legend(ax, view.labels, colours, _legend_title(shares)))
     return artists
+
+
+def _legend_title(shares: Array) -> dict[str, str]:
+    """A legend's title, which tells what share of a component its ellipses enclose."""
+    told = ", ".join(f"{100 * share:.3g}%" for share in shares)
+    return {"title": f"component: weight\n(ellipses hold {told})"}
 
 
 def _draw_plane(ax: Axes, shown: Shown | None, view: View, by: By, shares: Array, colours: Array) -> PlaneArtists:
@@ -238,7 +244,7 @@ def pairs(
             cells[row, column] = _draw_plane(ax, shown, view, by, shares, colours)
     _tidy(grid)
     if legend and parameters.k <= MOST_IN_LEGEND:
-        draw_legend(place, subject.labels, colours, {"loc": "upper right"})
+        draw_legend(place, subject.labels, colours, {"loc": "upper right"} | _legend_title(shares))
     return PairsArtists(place, grid, tuple(int(j) for j in chosen), cells)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
+import importlib
 import io
+import lzma
 import os
 import stat
 import sys
@@ -16,7 +19,7 @@ from cgmm.errors import BlockError
 T = TypeVar("T")
 
 STANDARD_INPUT = "-"
-GZIP = b"\x1f\x8b"
+GZIP, BZIP2, XZ, ZSTD = b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"  # First bytes of packed files.
 MAGIC_BYTES = 6  # First bytes of a file that are looked at: the longest mark of a format, NumPy's, has so many.
 BUFFER = 1 << 16  # Bytes that are read at a time from a file whose first bytes were looked at.
 
@@ -28,7 +31,7 @@ class TableError(BlockError):
 class Origin:
     """A file by its path, or standard input.
 
-    name : as messages call it;  magic : its first bytes, unpacked if gzip has packed them
+    name : as messages call it;  magic : its first bytes, unpacked if gzip, bzip2, xz or zstd has packed them
     once : whether it is no regular file: a pipe, a device or standard input give their bytes once only
     """
 
@@ -36,12 +39,17 @@ class Origin:
         self.path, self.once = path, path == STANDARD_INPUT or is_special(path)
         self.name = "standard input" if path == STANDARD_INPUT else path
         with naming_input(self.name), contextlib.ExitStack() as stack:
-            self.magic, file = looked_at(self._open(stack), MAGIC_BYTES, self.once)
-            self._kept = (file, stack.pop_all()) if self.once else None
+            file = self._open(stack)
+            self._kept: tuple[Any, contextlib.ExitStack] | None = None
+            if self.once:
+                self.magic, file = looked_at(file, MAGIC_BYTES, self.once)
+                self._kept = (file, stack.pop_all())
+            else:
+                self.magic = file.read(MAGIC_BYTES)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[Any]:
-        """Its bytes from the first, unpacked if gzip has packed them; TableError if they were read and come once."""
+        """Its bytes from the first, unpacked if they are packed; TableError if they were read and come once."""
         with naming_input(self.name), contextlib.ExitStack() as stack:
             yield self._take(stack) if self.once else self._open(stack)
 
@@ -63,8 +71,9 @@ class Origin:
 
     def _open(self, stack: contextlib.ExitStack) -> Any:
         file = _standard_input() if self.path == STANDARD_INPUT else stack.enter_context(_bytes_of(self.path))
-        first, file = looked_at(file, len(GZIP), self.once)
-        return stack.enter_context(gzip.GzipFile(fileobj=file)) if first == GZIP else file
+        first, file = looked_at(file, MAGIC_BYTES, self.once)
+        unpacked = _unpacked(first, file)
+        return file if unpacked is None else stack.enter_context(unpacked)
 
 
 class Passes(Generic[T]):
@@ -114,6 +123,21 @@ class Begun(io.RawIOBase):
         return len(given)
 
 
+class Unpacked(io.RawIOBase):
+    """What a stream of pyarrow's unpacks, as a file of Python's."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._file.read(len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+
 def is_special(path: str | bytes) -> bool:
     """Whether there is something at path which is no regular file: a pipe, or a device."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
@@ -153,6 +177,28 @@ def naming_input(name: str) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, name) from error
     except Exception as error:  # whatever gzip, zipfile, NumPy and pyarrow make of a damaged file
         raise TableError(f"{name} cannot be read: {error}") from error
+
+
+def _unpacked(first: bytes, file: Any) -> Any:
+    """A file of the bytes that are packed in another, which begins so; None if they are not packed."""
+    if first.startswith(GZIP):
+        return gzip.GzipFile(fileobj=file)
+    if first.startswith(BZIP2):
+        return bz2.BZ2File(file)
+    if first.startswith(XZ):
+        return lzma.LZMAFile(file)
+    return _of_zstd(file) if first.startswith(ZSTD) else None
+
+
+def _of_zstd(file: Any) -> Any:
+    """Python's own reader from 3.14 on, or that of zstandard or pyarrow."""
+    with contextlib.suppress(ImportError):
+        return importlib.import_module("compression.zstd").ZstdFile(file)
+    with contextlib.suppress(ImportError):
+        return io.BufferedReader(importlib.import_module("zstandard").ZstdDecompressor().stream_reader(file))
+    with contextlib.suppress(ImportError):
+        return io.BufferedReader(Unpacked(importlib.import_module("pyarrow").CompressedInputStream(file, "zstd")))
+    raise ImportError("zstd has packed this file: pip install zstandard, or unpack it first")
 
 
 def _bytes_of(path: str) -> BinaryIO:

@@ -6,7 +6,7 @@ import contextlib
 import math
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -24,11 +24,22 @@ if TYPE_CHECKING:
 MEND = "fill it, drop the row, or fit with missing=marginal"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 NO_LABEL = "the row has no label there: fill it, or drop the row"
-CHOOSE = "choose the columns of numbers with --columns"
+CHOOSE = "choose the columns of numbers with --columns, or all of them with --numeric"
 BLOCK_BYTES = 1 << 22  # Bytes of a block's values: so many that the cost of a call for each does not matter.
 ROWS_AT_ONCE = 8192  # Rows of columns that are turned into rows at once: they stay in cache.
 INDEX = re.compile(r"__index_level_\d+__")  # So pandas names an index that has no name.
 MOST_TOLD = 12  # Names that an error lists, at most.
+
+
+class Piece(NamedTuple):
+    """Some rows: values (m,d), how to tell where a row stands, and columns (m,) of kept cells, as they are.
+
+    A kept column is an array of numbers, or a list of texts.
+    """
+
+    values: Rows
+    place: Place
+    kept: list[Any]
 
 
 class Reader:
@@ -62,12 +73,22 @@ class Reader:
         """The columns that name rows, as a data frame's index does: they are no features unless they are chosen."""
         return ()
 
+    def _others(self, wrong: Sequence[int]) -> str:
+        """That further columns of those hold no numbers, in an error's words."""
+        if len(wrong) < 2:
+            return ""
+        return f" (nor does {listed([self.told(j) for j in wrong[1:]])} hold numbers)"
+
     def told(self, column: int) -> str:
         """A column in an error's words."""
         return f"column {column}" if self.names is None else f"column {self.names[column]!r}"
 
-    def read(self, columns: Sequence[int], gaps: int = 0) -> Generator[tuple[Rows, Place], None, None]:
-        """Blocks of the values of those columns, (m, len(columns)), and how to tell where their rows stand.
+    def texts(self) -> list[int]:
+        """The columns that hold no numbers, as far as the first rows tell."""
+        return []
+
+    def read(self, columns: Sequence[int], gaps: int = 0, kept: Sequence[int] = ()) -> Generator[Piece, None, None]:
+        """Blocks of the values of those columns, (m, len(columns)), and of the cells of those that are kept.
 
         In the first `gaps` of them a cell of text that stands for a missing value is NaN.
         """
@@ -83,12 +104,12 @@ class NpyReader(Reader):
         self._passes: Passes[Any] = Passes(origin, _npy_parts)
         super().__init__(origin.name, self._passes.first.d, once=origin.once)
 
-    def read(self, columns: Sequence[int], gaps: int = 0) -> Generator[tuple[Rows, Place], None, None]:
+    def read(self, columns: Sequence[int], gaps: int = 0, kept: Sequence[int] = ()) -> Generator[Piece, None, None]:
         start = 0
         with contextlib.closing(iter(self._passes)) as parts:
             next(parts)
             for values in parts:
-                yield _of_columns(values, columns), _rows_from(start)
+                yield Piece(_of_columns(values, columns), _rows_from(start), [values[:, j] for j in kept])
                 start += len(values)
 
 
@@ -109,10 +130,11 @@ class NpzReader(Reader):
         self._array = array[:, np.newaxis] if array.ndim == 1 else array
         super().__init__(path, self._array.shape[1])
 
-    def read(self, columns: Sequence[int], gaps: int = 0) -> Generator[tuple[Rows, Place], None, None]:
+    def read(self, columns: Sequence[int], gaps: int = 0, kept: Sequence[int] = ()) -> Generator[Piece, None, None]:
         step = _rows_of_block(self._array.itemsize * self.width)
         for start in range(0, len(self._array), step):
-            yield _of_columns(self._array[start : start + step], columns), _rows_from(start)
+            values = self._array[start : start + step]
+            yield Piece(_of_columns(values, columns), _rows_from(start), [values[:, j] for j in kept])
 
 
 class ParquetReader(Reader):
@@ -130,19 +152,21 @@ class ParquetReader(Reader):
         index = (self._schema.pandas_metadata or {}).get("index_columns", [])
         return [j for j, name in enumerate(self._schema.names) if name in index or INDEX.fullmatch(name)]
 
-    def read(self, columns: Sequence[int], gaps: int = 0) -> Generator[tuple[Rows, Place], None, None]:
+    def read(self, columns: Sequence[int], gaps: int = 0, kept: Sequence[int] = ()) -> Generator[Piece, None, None]:
         from pyarrow import float32, float64, types
 
-        numeric = types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null
         kinds = [self._schema.types[j] for j in columns]
         coded = {j for j in self.codes if _is_text(self._schema.types[j])}
-        for j, kind in zip(columns, kinds, strict=True):
-            if j not in coded and not any(test(kind) for test in numeric):
-                raise TableError(f"{self.path}, {self.told(j)}: {kind} is not a type of numbers; {CHOOSE}")
+        wrong = [j for j in columns if j not in coded and not _is_numeric(self._schema.types[j])]
+        if wrong:
+            kind = self._schema.types[wrong[0]]
+            raise TableError(
+                f"{self.path}, {self.told(wrong[0])}: {kind} is not a type of numbers{self._others(wrong)}; {CHOOSE}"
+            )
         kind = float32() if all(map(types.is_float32, kinds)) else float64()
         start = 0
         with naming_input(self.path):
-            for batch in self._batches(list(dict.fromkeys(self._schema.names[j] for j in columns))):
+            for batch in self._batches(list(dict.fromkeys(self._schema.names[j] for j in (*columns, *kept)))):
                 found = [batch.column(at) for at in self._places(columns, batch.schema.names)]
                 parts = [
                     self._coded(j, column, start)
@@ -150,8 +174,12 @@ class ParquetReader(Reader):
                     else column.cast(kind, safe=False).to_numpy(zero_copy_only=False)
                     for j, column in zip(columns, found, strict=True)
                 ]
-                yield _by_rows(parts, kind.to_pandas_dtype()), _rows_from(start)
+                cells = [_cells_of(batch.column(at)) for at in self._places(kept, batch.schema.names)]
+                yield Piece(_by_rows(parts, kind.to_pandas_dtype()), _rows_from(start), cells)
                 start += batch.num_rows
+
+    def texts(self) -> list[int]:
+        return [j for j, kind in enumerate(self._schema.types) if not _is_numeric(kind)]
 
     def _coded(self, j: int, column: Any, start: int) -> list[int]:
         codes = self.codes[j]
@@ -190,6 +218,21 @@ class DatasetReader(ParquetReader):
 def is_number(cell: str) -> bool:
     """Whether a text is a finite number."""
     return bool(NUMBER.fullmatch(cell)) and math.isfinite(float(cell))
+
+
+def _is_numeric(kind: Any) -> bool:
+    """Whether a column of that type holds numbers."""
+    from pyarrow import types
+
+    tests = types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null
+    return any(test(kind) for test in tests)
+
+
+def _cells_of(column: Any) -> Any:
+    """A column of a batch as it is kept."""
+    if _is_numeric(column.type):
+        return column.to_numpy(zero_copy_only=False)
+    return ["" if value is None else str(value) for value in column.to_pylist()]
 
 
 def _is_text(kind: Any) -> bool:

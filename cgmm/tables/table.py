@@ -21,7 +21,7 @@ from cgmm.tables.npy import MAGIC
 from cgmm.tables.origin import STANDARD_INPUT, Origin, TableError
 from cgmm.tables.readers import MEND, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, listed
 from cgmm.tables.text import TextReader
-from cgmm.validation import check_missing
+from cgmm.validation import check_flag, check_missing
 
 if TYPE_CHECKING:
     from cgmm.types import Array, Missing, Rows
@@ -71,6 +71,10 @@ class Table:
         mean.
     errors : str or sequence of str, optional
         Columns of the standard deviations of errors of measurement, one for each chosen column, in their order.
+    keep : str, sequence of str or range of numbers, optional
+        Columns of which blocks have the cells as they are, too; as `columns`.
+    numeric : bool, default=False
+        Where columns are not chosen, those that hold no numbers are left out: see `left_out`.
 
     Attributes
     ----------
@@ -78,6 +82,12 @@ class Table:
         Of the chosen columns; None if the file has none.
     d : int
         Their number.
+    kept_names : tuple of str
+        Of the columns that are kept.
+    kept_places : tuple of int or None
+        Which of the chosen columns each of them is, if it is one.
+    left_out : tuple of str
+        The columns that hold no numbers, as errors call them.
 
     Raises
     ------
@@ -107,15 +117,29 @@ class Table:
         missing: Missing = "error",
         by: str | None = None,
         errors: str | Sequence[str] | None = None,
+        keep: str | Sequence[str] | range | None = None,
+        numeric: bool = False,
     ) -> None:
         self._reader, self._gaps = reader, check_missing(missing)
         self._weights, self._by = self._find_one("weights", weights), self._find_one("labels", by)
         self._errors = [] if errors is None else [j for item in self._items(errors) for j in self._find(item)]
+        if keep is None or isinstance(keep, range):
+            self._kept = list(keep or ())
+        else:
+            self._kept = [j for item in self._items(keep) for j in self._find(item)]
+        self.kept_names = tuple(f"column_{j}" if reader.names is None else reader.names[j] for j in self._kept)
+        self.kept_places: tuple[int | None, ...] = ()
+        self.left_out: tuple[str, ...] = ()
         if columns is None:
-            others = (*self._weights, *self._by, *self._errors, *reader.labels)
+            others = [*self._weights, *self._by, *self._errors, *reader.labels]
+            if numeric:
+                texts = [j for j in reader.texts() if j not in others]
+                self.left_out = tuple(map(reader.told, texts))
+                others += texts
             self._columns = [j for j in range(reader.width) if j not in others]
         else:
             self._columns = [j for item in self._items(columns) for j in self._find(item)]
+        self.kept_places = tuple(self._columns.index(j) if j in self._columns else None for j in self._kept)
         self._ends_with_labels()
         self._check_columns(chosen=columns is not None)
         if errors is not None and len(self._errors) != self.d:
@@ -149,18 +173,23 @@ class Table:
 
         Standard input, a pipe and a device can be read once only.
         """
+        return (block for block, _ in self.pieces())
+
+    def pieces(self) -> Iterator[tuple[Block, list[Any]]]:
+        """The same, each with the columns (m,) that are kept, as they are: arrays of numbers, or lists of texts."""
         columns = self._columns + self._errors + self._weights
-        with closing(self._reader.read(columns, self._may_be_missing * self._gaps)) as parts:
-            for values, place in parts:
+        with closing(self._reader.read(columns, self._may_be_missing * self._gaps, self._kept)) as parts:
+            for values, place, kept in parts:
                 self._check_finite(values, place)
                 errors = self._not_negative(values, place, self.d, self._errors, "the standard deviation of an error")
                 at = self.d + len(self._errors)
                 weights = self._not_negative(values, place, at, self._weights, "the weight")
-                yield Block(
+                block = Block(
                     values[:, : self.d] if values.shape[1] > self.d else values,
                     None if weights is None else weights[:, 0].astype(np.float64),
                     errors=None if errors is None else np.square(errors, dtype=np.float64),
                 )
+                yield block, kept
 
     @property
     def _may_be_missing(self) -> int:
@@ -221,6 +250,10 @@ class Table:
         if not found and match:
             first, last = int(match[1]), int(match[2] or match[1])
             found = list(range(first, last + 1)) if first <= last < width else []
+        ends = item.split(":")
+        if not found and len(ends) == 2 and all(names.count(end) == 1 for end in ends):
+            first, last = map(names.index, ends)
+            found = list(range(first, last + 1))
         if not found:
             raise TableError(f"{self._reader.path} has no column {item!r}; it has {self._all_columns()}")
         return found
@@ -271,7 +304,11 @@ def _repeated(items: Sequence[T]) -> list[T]:
 
 
 def open_reader(
-    path: str, header: bool | None = None, delimiter: str | None = None, array: str | None = None
+    path: str,
+    header: bool | None = None,
+    delimiter: str | None = None,
+    array: str | None = None,
+    decimal: str = ".",
 ) -> Reader:
     """The reader of a file, whose format is told by its first bytes; arguments as of `table`.
 
@@ -286,7 +323,7 @@ def open_reader(
     if origin.magic.startswith(b"PAR1"):
         origin.check_lasting("a Parquet file")
         return ParquetReader(path)
-    return TextReader(origin, header, delimiter)
+    return TextReader(origin, header, delimiter, decimal)
 
 
 def table(
@@ -299,15 +336,18 @@ def table(
     array: str | None = None,
     missing: Missing = "error",
     error_columns: str | Sequence[str] | None = None,
+    numeric: bool = False,
+    decimal: str = ".",
 ) -> Table:
     """Rows of a file or of several, which are read anew, block by block, in each pass over them.
 
     Parameters
     ----------
     source : str, path, or pyarrow.dataset.Dataset
-        Text (CSV, TSV and their like, which gzip may have packed), npy, npz or Parquet.
+        Text (CSV, TSV and their like), npy, npz or Parquet; gzip, bzip2, xz or zstd may have packed it.
     columns : str or sequence of str, optional
-        Names, or numbers from 0 and ranges of them ("0,2-4"). Default: all but that of the weights.
+        Names, ranges of names ("length:width", both included), or numbers from 0 and ranges of them ("0,2-4"). Default:
+        all but that of the weights.
     weights : str, optional
         The column of row weights, by name or number.
     header : bool, optional
@@ -322,6 +362,10 @@ def table(
     error_columns : str or sequence of str, optional
         Columns that hold the standard deviations of errors of measurement, one for each chosen column and in their
         order; by default they are none of the columns. See docs/measurement-errors.md.
+    numeric : bool, default=False
+        Leave out the columns that hold no numbers, where columns are not chosen.
+    decimal : str, default="."
+        The mark that begins the decimals of numbers in text; "," in much of Europe.
 
     Returns
     -------
@@ -345,10 +389,17 @@ def table(
     [[2.0, 22.0]]
     """
     if hasattr(source, "to_batches"):
-        return Table(DatasetReader(source), columns, weights, missing, errors=error_columns)
+        return Table(DatasetReader(source), columns, weights, missing, errors=error_columns, numeric=numeric)
     path = os.fsdecode(source)
     path = os.path.join(os.curdir, path) if path == STANDARD_INPUT else path
-    return Table(open_reader(path, header, delimiter, array), columns, weights, missing, errors=error_columns)
+    return Table(
+        open_reader(path, header, delimiter, array, decimal),
+        columns,
+        weights,
+        missing,
+        errors=error_columns,
+        numeric=check_flag("numeric", numeric),
+    )
 
 
 def gather(table: Table, blocks: Iterator[Block]) -> Block:

@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from cgmm.tables.origin import Passes, TableError
-from cgmm.tables.readers import CHOOSE, MEND, NO_LABEL, NUMBER, Reader, is_number
+from cgmm.tables.readers import CHOOSE, MEND, NO_LABEL, NUMBER, Piece, Reader, is_number
 
 if TYPE_CHECKING:
     from cgmm.tables.origin import Origin
-    from cgmm.tables.readers import Place
     from cgmm.types import Rows
 
 BLOCK_CHARACTERS = 1 << 22
@@ -38,18 +37,34 @@ class TextReader(Reader):
     A block is parsed at once; only one that cannot be is gone through cell by cell, for gaps or its first fault.
     """
 
-    def __init__(self, origin: Origin, header: bool | None, delimiter: str | None) -> None:
-        self._passes = Passes(origin, partial(_blocks, delimiter))
+    def __init__(self, origin: Origin, header: bool | None, delimiter: str | None, decimal: str = ".") -> None:
+        if delimiter == decimal:
+            raise TableError(f"{origin.name}: {decimal!r} cannot both stand between cells and begin their decimals")
+        self._decimal = decimal
+        self._passes = Passes(origin, partial(_blocks, delimiter, DELIMITERS.replace(decimal, "")))
         if self._passes.first is None:
             raise TableError(f"{origin.name} is empty")
         super().__init__(origin.name, 0, once=origin.once)
         self._delimiter = self._passes.first.delimiter
         cells = next(self._split(self._passes.first.rows[:1]))
-        self._has_header = not any(map(_is_value, cells)) if header is None else header
-        self._doubtful = header is None and not self._has_header and not any(map(is_number, cells))
+        plain = list(map(self._plain, cells))
+        self._has_header = not any(map(_is_value, plain)) if header is None else header
+        self._doubtful = header is None and not self._has_header and not any(map(is_number, plain))
         self.width, self.names = len(cells), tuple(cells) if self._has_header else None
 
-    def read(self, columns: Sequence[int], gaps: int = 0) -> Generator[tuple[Rows, Place], None, None]:
+    def texts(self) -> list[int]:
+        rows = self._passes.first.rows[self._has_header :]
+        numeric = [False] * self.width
+        for cells in self._split(rows):
+            for j, cell in enumerate(cells[: self.width]):
+                numeric[j] = numeric[j] or is_number(self._plain(cell))
+        return [j for j in range(self.width) if not numeric[j]] if rows else []
+
+    def _plain(self, cell: str) -> str:
+        """A cell whose decimals a point begins."""
+        return cell if self._decimal == "." else cell.replace(self._decimal, ".")
+
+    def read(self, columns: Sequence[int], gaps: int = 0, kept: Sequence[int] = ()) -> Generator[Piece, None, None]:
         if gaps and self._doubtful:
             raise TableError(
                 f"{self.path}: the cells of its first row may be names or missing values; say whether it is a header "
@@ -61,7 +76,9 @@ class TextReader(Reader):
                 if header:
                     block, header = block._replace(rows=block.rows[1:], header=1), 0
                 if block.rows:
-                    yield self._parse(block, columns, gaps), block.place
+                    values = self._parse(block, columns, gaps)
+                    cells = list(self._split(block.rows)) if kept else []
+                    yield Piece(values, block.place, [[row[j] for row in cells] for j in kept])
 
     def _parse(self, block: _Block, columns: Sequence[int], gaps: int) -> Rows:
         if not self.codes.keys().isdisjoint(columns):
@@ -91,7 +108,7 @@ class TextReader(Reader):
     def _value(self, column: int, cell: str, gaps: bool) -> float:
         codes = self.codes.get(column)
         if codes is None:
-            return _value(cell, gaps)
+            return _value(self._plain(cell), gaps)
         if not cell:
             raise ValueError(NO_LABEL)
         return codes.setdefault(cell, len(codes))
@@ -99,11 +116,12 @@ class TextReader(Reader):
     def _numbers(self, block: _Block, columns: Sequence[int]) -> Any:
         """The values of a block that has no gaps; ValueError if it cannot be parsed at once."""
         if self._delimiter == " " or block.quoted:  # of which NumPy might see other cells
-            rows = [",".join([cells[j] for j in columns]) for cells in self._rows(block)]
+            rows = [",".join([self._plain(cells[j]) for j in columns]) for cells in self._rows(block)]
             return self._load(rows, ",", None)
         if any(row.count(self._delimiter) + 1 != self.width for row in block.rows):
             raise ValueError(OTHER_LENGTH)
-        return self._load(block.rows, self._delimiter, columns)
+        rows = block.rows if self._decimal == "." else list(map(self._plain, block.rows))
+        return self._load(rows, self._delimiter, columns)
 
     def _load(self, rows: list[str], delimiter: str, columns: Sequence[int] | None) -> Any:
         if not all(map(str.strip, rows)):
@@ -135,11 +153,16 @@ class TextReader(Reader):
                     if not cells[j]:
                         return TableError(f"{place}, {self.told(j)}: {NO_LABEL}")
                     continue
-                absent = _is_missing(cells[j])
-                if not is_number(cells[j]) and not (at < gaps and absent):
-                    hint = f"; {CHOOSE}" if i == 0 and block.first_line == 1 and not absent else ""
+                absent, cell = _is_missing(cells[j]), self._plain(cells[j])
+                if not is_number(cell) and not (at < gaps and absent):
+                    hint = self._hint(j, columns) if i == 0 and block.first_line == 1 and not absent else ""
                     return TableError(f"{place}, {self.told(j)}: {_wrong(cells[j])}{hint}")
         return TableError(f"{self.path} cannot be read: {otherwise}")
+
+    def _hint(self, column: int, columns: Sequence[int]) -> str:
+        """What to do about a column whose first cell is no number, and which others are like it."""
+        wrong = [j for j in self.texts() if j in columns and j != column and j not in self.codes]
+        return f"{self._others([column, *wrong])}; {CHOOSE}"
 
 
 class _Block(NamedTuple):
@@ -163,8 +186,9 @@ class _Block(NamedTuple):
         return f"line {next(islice(numbers, self.header + i, None))}"
 
 
-def _blocks(delimiter: str | None, file: BinaryIO) -> Iterator[_Block]:
-    """The lines of a file, where there are rows among them; their delimiter is told by the first row if not given."""
+def _blocks(delimiter: str | None, marks: str, file: BinaryIO) -> Iterator[_Block]:
+    """The lines of a file, where there are rows among them; their delimiter is the first of the marks that the
+    first row has, if it is not given."""
     lines = Lines(io.TextIOWrapper(file, encoding="utf-8-sig"))
     try:
         while block := lines.block():
@@ -172,7 +196,7 @@ def _blocks(delimiter: str | None, file: BinaryIO) -> Iterator[_Block]:
             rows = list(filter(ROW.match, block))
             if not rows:
                 continue
-            delimiter = delimiter or next((mark for mark in DELIMITERS if mark in rows[0].strip()), ",")
+            delimiter = delimiter or next((mark for mark in marks if mark in rows[0].strip()), marks[-2])
             quoted = any(QUOTE in row for row in rows)
             if not quoted or _are_complete(rows, delimiter):
                 yield _Block(delimiter, rows, block, first_line, quoted)

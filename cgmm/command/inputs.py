@@ -1,0 +1,169 @@
+"""What the command line reads: data and models, and whether what it writes takes the place of neither."""
+
+from __future__ import annotations
+
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cgmm import persistence
+from cgmm.bayesian import BayesianGMM
+from cgmm.classification import GMMClassifier
+from cgmm.command import progress, summary
+from cgmm.command.output import STANDARD_OUTPUT
+from cgmm.errors import InvalidParameterError
+from cgmm.files import check_writable
+from cgmm.gmm import GMM
+from cgmm.tables import Block, Frame, Table, gather, open_reader
+from cgmm.tables.readers import listed
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from cgmm.tables.readers import Reader
+    from cgmm.types import Rows
+
+    Model: TypeAlias = GMM | BayesianGMM
+
+LARGE = 1 << 28  # Bytes of a file: a fit reads a larger one anew in each pass, and holds a smaller one in memory.
+MODELS: Mapping[str, type[Model]] = {"GMM": GMM, "BayesianGMM": BayesianGMM}  # By the names of their kinds in files.
+MOST_DRAWN = 100_000  # Rows in a picture, at most: of more, a sample is drawn.
+
+
+def learned_from(args: Namespace) -> tuple[Any, dict[str, Any]]:
+    """All rows of a fit, and the arguments that bring their weights, known components and errors; or, if they are large
+    and quickly read anew, the table that has rows, weights and errors."""
+    check_output(args)
+    reader, errors = reader_of(args), args.error_columns
+    if args.labels is not None and errors is not None:
+        raise InvalidParameterError(
+            "--labels and --error-columns cannot be read together: GMM.fit takes both in Python"
+        )
+    table = Table(reader, args.columns, args.weights, args.missing, args.labels, errors, numeric=args.numeric)
+    tell_left_out(args, table)
+    if args.labels is None and reader.binary and not reader.once and os.path.getsize(args.data) > LARGE:
+        return table, {}
+    data = gather(table, progress.watched(table.blocks(), not args.quiet))
+    companions = {"sample_weight": data.weights}
+    if args.labels is None:
+        return framed(data.rows, table.names), companions | error_argument(data.errors)
+    labels = table.labels(data.rows[:, -1])
+    if labels.dtype.kind not in "iuf":
+        raise InvalidParameterError(
+            f"--labels {args.labels} must be a column of component numbers, from 0, or -1 where one is not known; "
+            "with a column of texts, 'cgmm classify' learns to tell classes apart"
+        )
+    names = None if table.names is None else table.names[:-1]
+    return framed(data.rows[:, :-1], names), companions | {"labels": labels}
+
+
+def error_argument(errors: Rows | None) -> dict[str, Rows]:
+    """The argument that brings errors of measurement, where there are any."""
+    return {} if errors is None else {"error_covariances": errors}
+
+
+def errors_of(block: Block) -> tuple[Rows, ...]:
+    """What a verb is given of a block beside its rows."""
+    return () if block.errors is None else (block.errors,)
+
+
+def load(path: str) -> Model | GMMClassifier:
+    """The model of a file, of whatever kind."""
+    if persistence.format_of(path) == persistence.CLASSES:
+        return GMMClassifier.load(path)
+    loaded = persistence.load(path, *MODELS)
+    return MODELS[loaded.kind]._of_loaded(loaded)
+
+
+def mixture_of(model: Model | GMMClassifier) -> Model:
+    """The mixture that a model is, or that of all classes together."""
+    return model.mixture_ if isinstance(model, GMMClassifier) else model
+
+
+def point_of(model: Model | GMMClassifier, args: Namespace) -> GMM:
+    """A mixture of points, not of what is believed of them; InvalidParameterError if the model is another."""
+    mixture = mixture_of(model)
+    if isinstance(mixture, BayesianGMM):
+        raise InvalidParameterError(f"this is for a GMM, and {args.model} holds a BayesianGMM")
+    return mixture
+
+
+def applied_to(args: Namespace) -> tuple[Model | GMMClassifier, Table]:
+    """A saved model, and the table to which it is applied: its own columns, if both know their names."""
+    check_output(args)
+    model, reader = load(args.model).set_params(n_threads=args.threads), reader_of(args)
+    columns = args.columns
+    if columns is None and reader.names is not None:
+        columns = summary.feature_names(model)
+    errors = getattr(args, "error_columns", None)
+    if errors is not None and not isinstance(model, GMM):
+        raise InvalidParameterError(f"--error-columns are for a GMM, and {args.model} holds a {type(model).__name__}")
+    kept = getattr(args, "keep", None)
+    kept = range(reader.width) if getattr(args, "append", False) else kept
+    weights = getattr(args, "weights", None)
+    table = Table(reader, columns, weights, model.missing, errors=errors, keep=kept, numeric=args.numeric)
+    tell_left_out(args, table)
+    if table.d != model.n_features_in_:
+        raise ValueError(
+            f"{table.path} has {table.d} columns, but the model {model.n_features_in_} features: "
+            "choose as many with --columns"
+        )
+    return model, table
+
+
+def reader_of(args: Namespace) -> Reader:
+    return open_reader(args.data, args.header, args.delimiter, args.array, args.decimal)
+
+
+def tell_left_out(args: Namespace, table: Table) -> None:
+    """Say which columns --numeric has left out."""
+    if table.left_out and not args.quiet:
+        print(f"cgmm: left out, for they hold no numbers: {listed(table.left_out)}", file=sys.stderr)
+
+
+def framed(rows: Rows, names: Sequence[str] | None) -> Any:
+    return rows if names is None else Frame(rows, names)
+
+
+def under_names(model: Model | GMMClassifier, rows: Rows) -> Any:
+    """Rows under the names that a model gives to its features."""
+    return framed(rows, summary.feature_names(model))
+
+
+def some_rows(args: Namespace, table: Table, rng: np.random.Generator) -> tuple[Rows, int]:
+    """All rows, or MOST_DRAWN of them in their order: those to which the smallest of random keys fall; and how many
+    there are."""
+    rows, keys, n = np.empty((0, table.d)), np.empty(0), 0
+    for block in progress.watched(table.blocks(), not args.quiet):
+        n += len(block.rows)
+        rows = np.concatenate([rows, block.rows])
+        keys = np.concatenate([keys, rng.random(len(block.rows))])
+        if len(keys) > MOST_DRAWN:
+            kept = np.sort(np.argpartition(keys, MOST_DRAWN)[:MOST_DRAWN])
+            rows, keys = rows[kept], keys[kept]
+    return rows, n
+
+
+def watched(args: Namespace, table: Table) -> Iterator[tuple[Block, list[Any]]]:
+    """The blocks of a table, and what is kept of them, under a bar that does not disturb what is printed."""
+    visible = not args.quiet and (args.output != STANDARD_OUTPUT or not sys.stdout.isatty())
+    return progress.watched_pieces(table.pieces(), visible)
+
+
+def check_output(args: Namespace) -> None:
+    """That the result can be written, before there is one, and takes the place of nothing that it comes from."""
+    if args.output in (None, STANDARD_OUTPUT):
+        return
+    for kind in ("model", "data") if vars(args).get("rereads", True) else ("model",):
+        path = vars(args).get(kind)
+        if path is not None and is_same_file(path, args.output):
+            raise InvalidParameterError(f"{args.output} is the {kind} that is read: write to another file")
+    check_writable(args.output)
+
+
+def is_same_file(a: str, b: str) -> bool:
+    return os.path.isfile(a) and os.path.isfile(b) and os.path.samefile(a, b)

@@ -1,0 +1,91 @@
+"""What the words after an option may be."""
+
+from __future__ import annotations
+
+import re
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+
+from cgmm.command.output import ENDINGS, STANDARD_OUTPUT, ending_of
+from cgmm.fit.request import RELATIVE
+from cgmm.mixture.families import FAMILIES
+
+DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
+MOST_COUNTS = 1000  # Candidates of a family, at most: more take longer than anyone waits.
+MOST = 2**63 - 1  # An array cannot count more rows.
+
+
+def count(least: int) -> Callable[[str], int]:
+    """The type of whole numbers, at least so large."""
+
+    def whole(text: str) -> int:
+        if not re.fullmatch(r"\d{1,1000}", text, re.ASCII) or int(text) < least:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} on")
+        if int(text) > MOST:
+            raise ArgumentTypeError(f"{text!r} is too large: at most {MOST}")
+        return int(text)
+
+    return whole
+
+
+def number_or_relative(text: str) -> float | str:
+    if text == RELATIVE:
+        return text
+    try:
+        return float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is neither a number nor 'relative'") from None
+
+
+def starts(text: str) -> int | str:
+    """A number of starts, or "auto"."""
+    return text if text == "auto" else count(1)(text)
+
+
+def counts(text: str) -> list[int]:
+    """Of "1-3,5": 1, 2, 3, 5."""
+    found: list[int] = []
+    for part in text.split(","):
+        ends = [count(1)(end) for end in part.split("-")]
+        if len(ends) > 2 or ends[0] > ends[-1]:
+            raise ArgumentTypeError(f"{part!r} is not a range of numbers such as 1-9")
+        if ends[-1] - ends[0] >= MOST_COUNTS:
+            raise ArgumentTypeError(f"{part!r} is too much: at most {MOST_COUNTS} numbers of components in a range")
+        found += range(ends[0], ends[-1] + 1)
+    return found
+
+
+def families(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    for name in names:
+        if name not in FAMILIES:
+            raise ArgumentTypeError(f"{name!r} is not one of {', '.join(FAMILIES)}")
+    return names
+
+
+def delimiter(text: str) -> str:
+    mark = DELIMITERS.get(text, text)
+    if len(mark) != 1 or mark in '"#\r\n':
+        raise ArgumentTypeError(f"{text!r} is not one character that may stand between cells")
+    return mark
+
+
+def named(text: str) -> str:
+    if not text:
+        raise ArgumentTypeError("the name of a file is empty")
+    return text
+
+
+def file(text: str) -> str:
+    named(text)
+    if text == STANDARD_OUTPUT:
+        raise ArgumentTypeError("this is written to a file, not to standard output")
+    return text
+
+
+def rows_file(text: str) -> str:
+    """The name of a file for rows, whose ending tells the format."""
+    if named(text) != STANDARD_OUTPUT and ending_of(text) not in ENDINGS:
+        known = ", ".join(filter(None, ENDINGS))
+        raise ArgumentTypeError(f"{text!r} ends in {ending_of(text)}, and rows are written as {known}")
+    return text

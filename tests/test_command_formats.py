@@ -1,0 +1,200 @@
+"""The command line: formats of what is read and written, columns by name, and what is said in passing."""
+
+import bz2
+import gzip
+import json
+import lzma
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+import cgmm
+from cgmm import GMM
+from datasets import DATA, table
+
+FAITHFUL = DATA / "faithful.csv"
+X = table("faithful")
+
+
+@pytest.fixture
+def mixed(tmp_path):
+    """Rows with an id, a text and a date among them."""
+    frame = pd.DataFrame(X, columns=["eruptions", "waiting"])
+    frame.insert(0, "id", [f"r{i:03}" for i in range(len(X))])
+    frame["kind, or sort"] = np.where(X[:, 1] > 70, 'a "long" one', "short")
+    frame["day"] = pd.Timestamp("2020-01-01")
+    frame.to_csv(tmp_path / "mixed.csv", index=False)
+    frame.to_parquet(tmp_path / "mixed.parquet")
+    return frame
+
+
+# What is written
+
+
+def test_a_model_as_json_and_csv(done, tmp_path):
+    expected = GMM(2, reg_covar="relative", random_state=0).fit(X)
+    told = json.loads(done("fit", FAITHFUL, "-k", 2, "--json", "-o", tmp_path / "m.npz"))
+    assert told["means"] == expected.means_.tolist() and told["rows"] == 272
+    assert_allclose(told["bic"], expected.bic(X))
+    for command in (["fit", FAITHFUL, "-k", 2, "--csv"], ["info", tmp_path / "m.npz", "--csv"]):
+        done(*command)
+        (tmp_path / "table.csv").write_text(done(*command))
+        found = pd.read_csv(tmp_path / "table.csv", index_col="component")
+        assert_array_equal(found["mean[waiting]"], expected.means_[:, 1])
+        assert list(found.columns) == list(GMM.load(tmp_path / "m.npz").to_frame().columns)
+
+
+def test_tables_as_json(done, model, tmp_path):
+    rows = json.loads(done("fit-many", FAITHFUL, "-k", 2, "--each-column", "--json"))
+    assert len(rows) == 4 and {row["column"] for row in rows} == {"eruptions", "waiting"}
+    rows = json.loads(done("combine", tmp_path / "model.npz", FAITHFUL, "--json"))
+    assert [row["clusters"] for row in rows] == [2, 1]
+    rows = json.loads(done("bootstrap", tmp_path / "model.npz", FAITHFUL, "--replicates", 2, "--json"))
+    assert rows[0]["parameter"] == "weight[0]"
+
+
+@pytest.mark.parametrize("source", ["mixed.csv", "mixed.parquet"])
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".parquet", ".jsonl"])
+def test_values_beside_columns_of_the_data(mixed, done, model, tmp_path, blocks_of_a_few, source, ending):
+    out = tmp_path / f"out{ending}"
+    columns = ["--columns", "eruptions,waiting"]
+    done("responsibilities", tmp_path / "model.npz", tmp_path / source, *columns, "--append", "-o", out)
+    read = {".csv": pd.read_csv, ".tsv": lambda path: pd.read_csv(path, sep="\t"), ".parquet": pd.read_parquet}
+    found = read.get(ending, lambda path: pd.read_json(path, lines=True))(out)
+    assert list(found.columns) == [*mixed.columns, "component_0", "component_1"]
+    assert list(found["id"]) == list(mixed["id"]) and list(found["kind, or sort"]) == list(mixed["kind, or sort"])
+    assert found["waiting"].dtype.kind in "if"
+    assert_array_equal(found["waiting"], X[:, 1])
+    assert_allclose(found["component_1"], model.predict_proba(X)[:, 1], rtol=1e-9, atol=1e-9)
+
+
+def test_chosen_columns_are_kept(mixed, done, run, model, tmp_path):
+    (tmp_path / "named.npz").write_bytes((tmp_path / "model.npz").read_bytes())
+    done("fit", FAITHFUL, "-k", 2, "-o", tmp_path / "named.npz")
+    lines = done("predict", tmp_path / "named.npz", tmp_path / "mixed.csv", "--keep", "id").splitlines()
+    labels = GMM.load(tmp_path / "named.npz").predict(pd.DataFrame(X, columns=["eruptions", "waiting"]))
+    assert lines[:2] == ["id,label", f"r000,{labels[0]}"] and len(lines) == 273
+    first = json.loads(
+        done("score", tmp_path / "named.npz", tmp_path / "mixed.csv", "--keep", "id", "--json", "-q").split("\n")[0]
+    )
+    assert first["id"] == "r000" and first["log_likelihood"] < 0
+    np.save(tmp_path / "x.npy", X)
+    assert done("predict", tmp_path / "model.npz", tmp_path / "x.npy", "--csv").startswith("label\n")
+    done("predict", tmp_path / "model.npz", tmp_path / "x.npy", "--append", "-o", tmp_path / "out.npy")
+    assert np.load(tmp_path / "out.npy").shape == (272, 3)
+    doubled = ["predict", tmp_path / "named.npz", tmp_path / "l.csv", "--append"]
+    (tmp_path / "l.csv").write_text("eruptions,waiting,label\n3,70,9\n")
+    code, _, errors = run(*doubled)
+    assert code == 2 and "has a column 'label' already" in errors
+    texts = ["predict", tmp_path / "named.npz", tmp_path / "mixed.csv", "--keep", "id", "-o", tmp_path / "t.npy"]
+    assert "NumPy's format holds no texts" in run(*texts)[2]
+
+
+def test_parquet_of_no_rows_and_endings_that_are_unknown(done, run, model, tmp_path):
+    (tmp_path / "none.csv").write_text("eruptions,waiting\n")
+    done("predict", tmp_path / "model.npz", tmp_path / "none.csv", "-o", tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet").column_names == ["label"]
+    for name in ("out.xlsx", "out.csv.gz"):
+        code, _, errors = run("predict", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / name)
+        assert code == 2 and "rows are written as .csv, .txt, .tsv, .npy, .parquet, .jsonl" in errors
+    done("sample", tmp_path / "model.npz", "-n", 3, "-o", tmp_path / "drawn.parquet")
+    assert pq.read_table(tmp_path / "drawn.parquet").column_names == ["feature_0", "feature_1"]
+
+
+# What is read
+
+
+@pytest.mark.parametrize(
+    "pack", [gzip.compress, bz2.compress, lzma.compress, lambda data: pa.compress(data, "zstd", asbytes=True)]
+)
+def test_packed_files(pack, done, tmp_path):
+    (tmp_path / "rows.packed").write_bytes(pack(FAITHFUL.read_bytes()))
+    asked = ["-k", 2, "--json"]
+    expected, found = (json.loads(done("fit", path, *asked)) for path in (FAITHFUL, tmp_path / "rows.packed"))
+    assert found["means"] == expected["means"]
+
+
+@pytest.mark.parametrize("source", ["mixed.csv", "mixed.parquet"])
+def test_columns_of_texts(mixed, run, tmp_path, source):
+    code, _, errors = run("fit", tmp_path / source, "-k", 2)
+    assert code == 1 and all(word in errors for word in ("'id'", "'kind, or sort'", "'day'", "--numeric"))
+    code, printed, errors = run("fit", tmp_path / source, "-k", 2, "--numeric")
+    assert code == 0 and "2 (eruptions, waiting)" in printed
+    assert errors == "cgmm: left out, for they hold no numbers: column 'id', column 'kind, or sort', column 'day'\n"
+    assert run("fit", tmp_path / source, "-k", 2, "--numeric", "--quiet")[2] == ""
+    assert cgmm.table(tmp_path / source, numeric=True).names == ("eruptions", "waiting")
+
+
+def test_ranges_of_names(done, tmp_path):
+    (tmp_path / "x.csv").write_text("a,b,c,d,a:b\n" + "\n".join(f"{i},{i % 3},{i % 5},{i % 7},1" for i in range(50)))
+    assert cgmm.table(tmp_path / "x.csv", "a:c").names == ("a", "b", "c")
+    assert cgmm.table(tmp_path / "x.csv", "a:b").names == ("a:b",)
+    with pytest.raises(ValueError, match="column"):
+        cgmm.table(tmp_path / "x.csv", "c:a")
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_decimals_that_a_comma_begins(done, tmp_path, quote):
+    text = "\n".join(";".join(f"{quote}{value}{quote}" for value in row).replace(".", ",") for row in X.tolist())
+    (tmp_path / "x.csv").write_text("eruptions;waiting\n" + text)
+    told = json.loads(done("fit", tmp_path / "x.csv", "-k", 2, "--decimal", ",", "--json"))
+    assert told["means"] == json.loads(done("fit", FAITHFUL, "-k", 2, "--json"))["means"]
+
+
+def test_an_empty_standard_input_is_named(run, monkeypatch, tmp_path):
+    import io
+    import sys
+
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert "standard input is empty" in run("fit", "-", "-k", 2)[2]
+
+
+# What is said
+
+
+def test_help_and_usage(run):
+    for words in ([], ["help"], ["--help"], ["help", "fit"], ["-V"]):
+        code, printed, errors = run(*words)
+        assert code == 0 and "cgmm" in printed and not errors
+    for words, meant in (
+        (["fti", "x", "-k", 2], "did you mean 'fit'?"),
+        (["fit", FAITHFUL, "-k", 2, "--colums", "a"], "did you mean '--columns'?"),
+        (["fit", FAITHFUL, "-k", 2, "--covariance", "diagonal"], "did you mean 'diag'?"),
+        (["fit", FAITHFUL], "-k/--components"),
+    ):
+        code, printed, errors = run(*words)
+        assert code == 2 and not printed and meant in errors and len(errors.splitlines()) == 2
+
+
+def test_messages_speak_of_options(run, tmp_path):
+    code, _, errors = run("fit", FAITHFUL, "-k", 3, "--max-iter", 2)
+    assert code == 0 and "increase --max-iter, --tol" in errors and "--max-iter 2 ended it" in errors
+    assert run("fit", FAITHFUL, "-k", 3, "--max-iter", 2, "--quiet")[2] == ""
+    (tmp_path / "hole.csv").write_text("x,y\n1,2\n3,\n")
+    assert "or fit with --missing marginal" in run("fit", tmp_path / "hole.csv", "-k", 1)[2]
+    (tmp_path / "flat.csv").write_text("tol,y\n" + "1,2\n2,2\n" * 9)
+    code, _, errors = run("fit", tmp_path / "flat.csv", "-k", 2, "--reg-covar", 0)
+    assert code == 0 and "=" not in errors
+    assert run("fit", tmp_path / "flat.csv", "-k", 2, "--reg-covar", 0, "--on-degenerate", "raise")[0] == 1
+
+
+@pytest.mark.parametrize("columns, told", [(2, "eruptions and waiting"), (4, "pairs of "), (7, "differ most, of 7")])
+def test_plot_says_what_it_drew(done, tmp_path, columns, told):
+    rows = np.random.default_rng(0).normal(size=(60, columns)) + 5 * (np.arange(60) % 2)[:, None]
+    rows[0, 1] = np.nan
+    names = ["eruptions", "waiting", *"abcde"][:columns]
+    pd.DataFrame(rows, columns=names).to_csv(tmp_path / "x.csv", index=False)
+    done("fit", tmp_path / "x.csv", "-k", 2, "--missing", "marginal", "-o", tmp_path / "m.npz", "--covariance", "diag")
+    printed = done("plot", tmp_path / "m.npz", tmp_path / "x.csv", "-o", tmp_path / "x.png", "--dpi", 20)
+    assert all(text in printed for text in ("60 rows and 2 components", told, "missing values of 1 row were filled"))
+    assert done("plot", tmp_path / "m.npz", tmp_path / "x.csv", "-o", tmp_path / "x.png", "--dpi", 20, "-q") == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion(done, shell):
+    script = done("completion", shell)
+    assert all(word in script for word in ("fit-many", "covariance", "kmeans", "responsibilities"))
