@@ -71,6 +71,10 @@ class Plan(NamedTuple):
     spared: list[str]
 
 
+# Arguments of GMM that `select` has otherwise.
+SETTINGS: dict[str, Any] = {"n_init": 2, "tol": 1e-6, "max_iter": 1000, "reg_covar": "relative"}
+
+
 def select(
     X: ArrayLike,
     n_components: int | Iterable[int] = range(1, 10),
@@ -158,30 +162,59 @@ def select(
     >>> found.best.n_components, found.best.covariance_type
     (2, 'EII')
     """
+    found, notes = selected(
+        X,
+        n_components,
+        covariance_types,
+        criterion=criterion,
+        sample_weight=sample_weight,
+        labels=labels,
+        error_covariances=error_covariances,
+        verbose=verbose,
+        n_init=n_init,
+        random_state=random_state,
+        tol=tol,
+        max_iter=max_iter,
+        stop=stop,
+        accelerate=accelerate,
+        reg_covar=reg_covar,
+        init_params=init_params,
+        prior=prior,
+        missing=missing,
+        noise_component=noise_component,
+        n_threads=n_threads,
+    )
+    for note in notes:
+        warn(note, SelectionWarning)
+    return found
+
+
+def selected(
+    X: ArrayLike,
+    n_components: int | Iterable[int] = range(1, 10),
+    covariance_types: CovarianceType | Collection[CovarianceType] | None = None,
+    *,
+    criterion: Literal["bic", "aic", "icl"] = "bic",
+    sample_weight: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    error_covariances: ArrayLike | None = None,
+    verbose: int = 0,
+    **settings: Any,
+) -> tuple[Selection, list[str]]:
+    """What `select` finds, and of what it warns, which is not said yet.
+
+    settings : arguments of GMM; those that are not given are as `select` has them
+    """
     check_choice("criterion", criterion, CRITERIA)
     sizes = check_counts("n_components", n_components)
     families = [] if covariance_types is None else check_families("covariance_types", covariance_types)
-    arguments: dict[str, Any] = {
-        "n_init": n_init,
-        "random_state": check_seed(random_state),
-        "tol": tol,
-        "max_iter": max_iter,
-        "stop": stop,
-        "accelerate": accelerate,
-        "reg_covar": reg_covar,
-        "init_params": init_params,
-        "prior": prior,
-        "missing": missing,
-        "noise_component": noise_component,
-        "n_threads": n_threads,
-    }
+    arguments = SETTINGS | settings
+    arguments["random_state"] = check_seed(arguments.get("random_state"))
     asked = request_of(GMM(sizes[0], covariance_type=(families or COMPARED)[0], **arguments))
     prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator(), labels, error_covariances)
     _check_labels(prepared.data, sizes)
     check_enough_rows(prepared.data.n, prepared.data.counted, sizes[0], "n_components", prepared.data.d)
     plan = _planned(sizes, families, prepared, asked.prior)
-    for note in plan.refused:
-        warn(note, SelectionWarning)
     shared, table = _Shared(), []
     least, winner = (2, np.inf), -1
     best: GMM | None = None
@@ -205,9 +238,8 @@ def select(
     best._with(State.of(won, prepared.names))
     report.warn(won.best, won.settings, prepared.names, on_degenerate="warn")
     edge = _at_the_edge(table, winner, prepared.data.counted)
-    for note in edge:
-        warn(note, SelectionWarning)
-    return Selection(tuple(table), criterion, winner, best, tuple(edge + plan.refused + plan.spared))
+    found = Selection(tuple(table), criterion, winner, best, tuple(edge + plan.refused + plan.spared))
+    return found, plan.refused + edge
 
 
 def _planned(sizes: list[int], families: list[CovarianceType], prepared: fitting.Prepared, prior: Prior | None) -> Plan:

@@ -2,8 +2,7 @@
 
 200 old Swiss banknotes of 1000 francs, half of them counterfeit, of which six lengths in millimetres are known (Flury
 and Riedwyl, Multivariate Statistics: a practical approach, Chapman and Hall 1988, Tables 1.1 and 1.2). The classes may
-share volume, shape or axes (mclust's EDDA), or each may be a mixture (MclustDA): the counterfeits consist of two
-groups.
+share volume, shape or axes (mclust's EDDA), or each may be a mixture (MclustDA): the counterfeits are of two groups.
 
     python examples/banknotes.py --output FOLDER
 """

@@ -190,7 +190,7 @@ def test_mixtures_of_classes_follow_any_shape(example, told):
 
 
 def test_the_banknotes_are_told_apart_as_by_mclust(example):
-    """mclust 6.0.0: EDDA is EVE, one of 200 misjudged; MclustDA EVE, 2 and one normal distribution, BIC 1641.849."""
+    """mclust 6.0.0: EDDA chooses EVE, one of 200 misjudged; MclustDA EVE, 2 and a normal distribution, BIC 1641.849."""
     script = example("banknotes")
     X, _, y = script.banknotes()
     edda, mixtures = script.models(X, y).values()

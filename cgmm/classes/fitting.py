@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import reduce
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,8 +15,8 @@ from cgmm.classes.given import AtHand, Given, total
 from cgmm.classes.known import UNKNOWN
 from cgmm.classes.subclasses import owners_of
 from cgmm.classes.wanted import Wanted, check_degenerate, fitted, warn_of
-from cgmm.errors import ConvergenceWarning, DegenerateError, SelectionWarning
-from cgmm.selection import select
+from cgmm.errors import ConvergenceWarning, DegenerateError
+from cgmm.selection import selected
 from cgmm.steps import expectation, maximisation
 
 if TYPE_CHECKING:
@@ -162,9 +161,8 @@ def _of_class(wanted: Wanted, given: Given, g: int, label: Any) -> tuple[GMM, li
             return model, []
         if wanted.criterion == "bic":
             arguments = {name: value for name, value in wanted.arguments.items() if name != "on_degenerate"}
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", SelectionWarning)  # candidates_ has what was tried of each class
-                table = select(own.rows, sizes, families, sample_weight=own.weights, **arguments)
+            # candidates_ has what was tried of each class, of which a selection would warn
+            table, _ = selected(own.rows, sizes, families, sample_weight=own.weights, **arguments)
             tried = [Candidate(label, row.covariance_type, row.n_components, row.bic) for row in table.table]
             best = table.best
             if wanted.arguments["on_degenerate"] == "raise":

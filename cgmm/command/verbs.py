@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import sys
-import warnings
 from argparse import Namespace
 from collections.abc import Iterator
 from pathlib import PurePath
@@ -18,7 +17,7 @@ from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
 from cgmm.command import classes, inputs, pictures, problems, progress, summary
 from cgmm.command.output import show, show_table, write_rows
-from cgmm.errors import InvalidParameterError, SelectionWarning
+from cgmm.errors import InvalidParameterError, SelectionWarning, warn
 from cgmm.files import write_whole
 from cgmm.gmm import GMM
 from cgmm.plot import style
@@ -57,10 +56,8 @@ def select(args: Namespace) -> None:
     """Fit mixtures of several sizes and families, print how they compare, save the best."""
     X, companions = inputs.learned_from(args)
     start = perf_counter()
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-        if not (args.csv or args.sort):
-            warnings.simplefilter("ignore", SelectionWarning)  # what is printed ends with it
-        found = selection.select(
+    with contextlib.redirect_stdout(sys.stderr):
+        found, notes = selection.selected(
             X,
             args.components,
             args.covariance,
@@ -69,6 +66,8 @@ def select(args: Namespace) -> None:
             verbose=2 if args.verbose else int(not args.quiet and progress.possible()),
             **_settings(args),
         )
+    for note in notes if args.csv or args.sort else ():  # what is printed else ends with them
+        warn(note, SelectionWarning)
     seconds = perf_counter() - start
     if args.json or args.csv:
         _save(args, found.best)

@@ -133,6 +133,7 @@ WEIGHTS = {  # function (rng, n) → sample_weight
     "a number": lambda rng, n: 2.5,
 }
 PRIORS = {  # function (d, family) → prior
+    "mclust": lambda d, family: "default" if family in ("VEE", "EVE", "VVE", "EVV") else "mclust",
     "none": lambda d, family: None,
     "default": lambda d, family: "default",
     "weights": lambda d, family: Prior(weight_concentration=3.0),
