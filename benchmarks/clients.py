@@ -119,7 +119,7 @@ def onnx_of_gmm(skl2onnx, quick):
 
 
 def grid_search(sklearn, quick):
-    """How many components a pipeline's mixture is to have, by three-fold cross-validation in two processes."""
+    """How many components a pipeline's mixture is to have, by three-fold cross-validation."""
     from sklearn.mixture import GaussianMixture
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import make_pipeline

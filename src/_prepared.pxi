@@ -42,6 +42,7 @@ cdef void place_parameters(Work *work, char *memory, bint whitens) noexcept nogi
     work.mixture.means = own if whitens or form == CGMM_DIAGONAL or form == CGMM_MASKED else memory
     work.mixture.log_norm, work.mixture.factor = log_norm, factor
     work.whitener = whitener if whitens else NULL
+    ASAN_UNPOISON_MEMORY_REGION(memory, parameters_size(work))    # the gaps of another layout, of other sizes
     guard(own)
     guard(log_norm)
     guard(factor)
