@@ -64,12 +64,27 @@ class Good:
 Move: TypeAlias = Callable[[Good, int, np.random.Generator], Sketches]
 
 
-def made(good: Good, count: int, rng: np.random.Generator) -> tuple[list[str], Sketches]:
-    """So many starts made of good fits, by each move as often as by any other, and the name of the move of each."""
-    moves = {kind: move for kind, move in MOVES.items() if good.count > 1 or move is not crossed}
+def made(good: Good, count: int, rng: np.random.Generator, late: bool = True) -> tuple[list[str], Sketches]:
+    """So many starts made of good fits, by each move as often as by any other, and the name of the move of each.
+
+    late : the search is one of many starts, see kinds_for
+    """
+    moves = {kind: MOVES[kind] for kind in kinds_for(good, late)}
     counts = {kind: (count + at) // len(moves) for at, kind in enumerate(reversed(moves))}
     some = [moves[kind](good, number, rng) for kind, number in counts.items() if number]
     return [kind for kind, number in counts.items() for _ in range(number)], Sketches.together(some)
+
+
+def kinds_for(good: Good, late: bool) -> list[str]:
+    """The moves that good fits allow: a cross takes two, and a plane a component that may be flat in any direction.
+
+    A plane is for late starts: ten starts ended lower with planes, forty and more higher.
+    """
+    family = good.all.family
+    barred: set[Move] = set() if good.count > 1 else {crossed}
+    if not (late and family.correlated and family.per_component):
+        barred.add(flattened)
+    return [kind for kind, move in MOVES.items() if move not in barred]
 
 
 def split_and_merged(good: Good, count: int, rng: np.random.Generator) -> Sketches:

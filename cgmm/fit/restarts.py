@@ -350,10 +350,11 @@ class Search:
 
     def _made(self, rng: np.random.Generator, at: int) -> Brood:
         """A brood made of good fits, for a start of that number."""
-        count = max(MADE, EARLY_MADE * self.problem.k) if at < EARLY else MADE
+        late = at >= EARLY
+        count = MADE if late else max(MADE, EARLY_MADE * self.problem.k)
         if self._good is None or self._good[0] is not self.pool.fits:
             self._good = self.pool.fits, Good(self.pool.fits, self.ground)
-        kinds, sketches = made(self._good[1], count, rng)
+        kinds, sketches = made(self._good[1], count, rng, late)
         return Brood(kinds, self._outlined(sketches))
 
     def _outlined(self, sketches: Sketches) -> Sequence[Start]:
