@@ -1,6 +1,10 @@
 """Many fits in one call beside loops over cgmm.GMM and over scikit-learn's GaussianMixture.
 
-    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/many_fits.py [--case NAME ...]
+    env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/many_fits.py [--case NAME ...] [--share SHARE]
+        [--threads 1 --processor-time]
+
+--share takes so much of the problems only; --processor-time counts what one thread works, which other processes on the
+machine change little.
 
 All three fit the same problems with the same arguments, in turns: ours all of them, the loops as many as take a second
 or so; the time of a fit is the median of some rounds. Prints a Markdown table.
@@ -52,13 +56,19 @@ def problems_of(case):
     return X
 
 
-def seconds_of(fit):
-    begun = time.perf_counter()
+def seconds_of(fit, clock):
+    begun = clock()
     fit()
-    return time.perf_counter() - begun
+    return clock() - begun
 
 
-def measure(case, rounds, n_threads):
+def part_of(case, share):
+    """The same problems, but fewer."""
+    few = (max(2, round(share * count)) for count in (case.m, case.of_gmm, case.of_scikit_learn))
+    return case._replace(**dict(zip(("m", "of_gmm", "of_scikit_learn"), few, strict=True)))
+
+
+def measure(case, rounds, n_threads, clock=time.perf_counter):
     X, fits = problems_of(case), []
 
     def ours():
@@ -77,7 +87,7 @@ def measure(case, rounds, n_threads):
     times = {way: [] for way in ways}
     for _ in range(rounds):
         for way, count in ways.items():
-            times[way].append(1e6 * seconds_of(way) / count)
+            times[way].append(1e6 * seconds_of(way, clock) / count)
     each, of_gmm, of_scikit_learn = (median(found) for found in times.values())
     row = (
         f"{case.m} of {case.n} × {case.d}", case.k, f"{fits[0].n_iter.mean():.1f}", f"{each:.1f}", f"{of_gmm:.0f}",
@@ -91,11 +101,14 @@ def main():
     parser.add_argument("--case", nargs="+", default=list(CASES), choices=CASES)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--share", type=float, default=1.0)
+    parser.add_argument("--processor-time", action="store_true")
     options = parser.parse_args()
+    clock = time.process_time if options.processor_time else time.perf_counter
     warnings.simplefilter("ignore")  # that some fits have not converged
     print("| " + " | ".join(HEADINGS) + " |\n|" + "---|" * len(HEADINGS))
     for name in options.case:
-        measure(CASES[name], options.rounds, options.threads)
+        measure(part_of(CASES[name], options.share), options.rounds, options.threads, clock)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ cdef void fill_row_weights(const Work *work, const Py_ssize_t *index, Py_ssize_t
     IN index (rows,): its rows; or NULL: they begin at start.
     """
     cdef Py_ssize_t i, real = work.kernels.itemsize
-    memset(to, 0, work.block * real)
+    memset(to + rows * real, 0, (work.block - rows) * real)
     if work.row_weights != NULL and index != NULL:
         for i in range(rows):
             work.kernels.convert(work.row_weights + index[i], 1, NULL, 1, to + i * real)
@@ -276,20 +276,30 @@ cdef void leave_known(const Work *work, const Rows *rows, char *logd) noexcept n
             leave_own(<float *> logd + at, work.k, group, own)
 
 
+cdef bint all_alike(const Work *work) noexcept nogil:
+    """Whether each row weighs one, and belongs to the components."""
+    return work.row_weights == NULL and not work.noisy
+
+
 cdef void add_statistics(const Work *work, const Rows *rows, char *memory, double *sums) noexcept nogil:
     """sums (sums.size,) += what an E-step leaves of the rows. IN memory: panel, logd, which is lost; OUT the rest."""
     cdef const cgmm_kernels *kernels = work.kernels
     cdef char *logd = memory + work.scratch.logd
     cdef char *scale = memory + work.dense.scale
     cdef char *weights = memory + work.dense.row_weights
-    fill_row_weights(work, rows.index, rows.start, rows.count, weights)
+    cdef bint unweighted = work.moment in (POOLED, DEBLURRED)    # responsibilities; their moments take the weights
     if work.moment == RADIAL:
         memcpy(memory + work.dense.wr, logd, panel_bytes(work, rows.count, rows.active))
     if work.known != NULL:
         leave_known(work, rows, logd)
-    sums[SUM_OF_LOGS] += log_sums(work, rows, logd, memory, &sums[SUM_OF_NOISE])
+    if unweighted or not all_alike(work):
+        fill_row_weights(work, rows.index, rows.start, rows.count, weights)
+    if all_alike(work):
+        sums[SUM_OF_LOGS] += kernels.shares(rows.count, rows.active, logd)
+    else:
+        sums[SUM_OF_LOGS] += log_sums(work, rows, logd, memory, &sums[SUM_OF_NOISE])
+        kernels.rescale(rows.count, rows.active, scale, NULL if unweighted else weights, logd)
     sums[SUM_OF_WEIGHTS] += total_weight(work, rows)
-    kernels.rescale(rows.count, rows.active, scale, NULL if work.moment in (POOLED, DEBLURRED) else weights, logd)
     add_moments(work, rows, memory, sums)
 
 

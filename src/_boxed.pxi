@@ -264,11 +264,14 @@ cdef void add_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index, 
     cdef char *weights = memory + work.dense.row_weights
     cdef char *scale = memory + work.dense.scale
     cdef Rows all_rows = Rows(0, rows, index, count, NULL, NULL)
-    fill_row_weights(work, index, 0, rows, weights)
     memcpy(panel, memory + work.scratch.logd, count * size)
-    sums[SUM_OF_LOGS] += log_sums(work, &all_rows, panel, memory, &sums[SUM_OF_NOISE])
+    if all_alike(work):
+        sums[SUM_OF_LOGS] += kernels.shares(rows, count, panel)
+    else:
+        fill_row_weights(work, index, 0, rows, weights)
+        sums[SUM_OF_LOGS] += log_sums(work, &all_rows, panel, memory, &sums[SUM_OF_NOISE])
+        kernels.rescale(rows, count, scale, weights, panel)
     sums[SUM_OF_WEIGHTS] += total_weight(work, &all_rows)
-    kernels.rescale(rows, count, scale, weights, panel)
     memcpy(memory + boxed.lists + group * work.k * sizeof(Py_ssize_t), memory + boxed.numbers,
            count * sizeof(Py_ssize_t))
     (<Py_ssize_t *> (memory + boxed.counts))[group] = count

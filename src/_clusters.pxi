@@ -49,7 +49,6 @@ cdef struct Clusters:
     double *zeros           # the same
     double *scratch         # the same, times d
     double *values          # (k or trials,)
-    double *running         # (CGMM_CHUNK_ROWS,)
     Py_ssize_t *drawn       # (trials,)
     double *closest         # (n,), and the following: those of the rows, which are needed for seeds only
     double *distances       # (trials,n)
@@ -73,7 +72,7 @@ cdef Py_ssize_t carve_clusters(Clusters *of, double *memory) noexcept nogil:
     of.centres, of.moved, of.middle = carve(&free, of.k * d), carve(&free, of.k * d), carve(&free, d)
     of.candidates, of.scratch = carve(&free, of.trials * d), carve(&free, most * d)
     of.ones, of.zeros, of.values = carve(&free, most), carve(&free, most), carve(&free, most)
-    of.running, of.drawn = carve(&free, CGMM_CHUNK_ROWS), <Py_ssize_t *> carve(&free, of.trials)
+    of.drawn = <Py_ssize_t *> carve(&free, of.trials)
     return free.taken
 
 
@@ -127,13 +126,18 @@ cdef Py_ssize_t put_below(double *values, Py_ssize_t first, Py_ssize_t last, dou
     return begin
 
 
+cdef double middle_of_three(double a, double b, double c) noexcept nogil:
+    """The one that is neither below nor above both others."""
+    return max(min(a, b), min(max(a, b), c))
+
+
 cdef double ranked(double *values, Py_ssize_t first, Py_ssize_t last, Py_ssize_t rank) noexcept nogil:
     """The number of a rank among values first … last, between which it is (selection by partition, Hoare 1961). IN/OUT
     values: afterwards none before it is larger, none after it smaller."""
     cdef Py_ssize_t begin
     cdef double pivot
     while first < last:
-        pivot = values[(first + last) // 2]
+        pivot = middle_of_three(values[first], values[(first + last) // 2], values[last])
         begin = put_below(values, first, last, pivot, False)
         if rank < begin:
             last = begin - 1

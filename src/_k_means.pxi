@@ -49,6 +49,24 @@ cdef double inertia_of(const Work *work, Py_ssize_t rows, const char *top, const
     return total
 
 
+cdef void few_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory, double *sums) noexcept nogil:
+    """k_means_block of few centres, which are all looked at, and whose sums are added up, while rows are in
+    registers."""
+    cdef char *weights = memory + work.k_means.row_weights
+    cdef Py_ssize_t *label = NULL
+    cdef bint summed = not work.k_means.labels_only
+    if work.labels != NULL:
+        label = work.labels + start
+    if work.row_weights == NULL:
+        weights = NULL
+    else:
+        fill_row_weights(work, NULL, start, rows, weights)
+    pack_rows(work, start, rows, memory)
+    work.kernels.assign(memory + work.scratch.panel, rows, work.d, work.k, work.means, weights, label,
+                        NULL if work.k_means.without_inertia else sums + SUM_OF_LOGS,
+                        sums + work.sums.n_k if summed else NULL, sums + work.sums.first)
+
+
 cdef void k_means_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory,
                         double *sums) noexcept nogil:
     """sums (sums.size,) += inertia, n_k and first moments about the centre, of rows start … start + rows; OUT
@@ -57,6 +75,9 @@ cdef void k_means_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, cha
     cdef char *top = memory + work.k_means.top
     cdef char *weights = memory + work.k_means.row_weights
     cdef Py_ssize_t *label = <Py_ssize_t *> (memory + work.k_means.label)
+    if cgmm_few(work.d, work.k):
+        few_block(work, start, rows, memory, sums)
+        return
     if work.k_means.tops != NULL:
         memcpy(top, work.k_means.tops + start * kernels.itemsize, rows * kernels.itemsize)
         label = work.labels + start

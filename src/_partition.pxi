@@ -1,6 +1,13 @@
 # The moments of rows that each belong to one component. Part of _kernels.pyx.
 
 
+cdef enum:
+    # So many components of one feature, or as many of more features as are no more work, all take moments of all rows,
+    # in blocks of so many rows that these and the weights of each component stay in an L1 cache.
+    MOST_TOGETHER = 32
+    TOGETHER_ROWS = 128
+
+
 cdef bint all_below(const Py_ssize_t *labels, Py_ssize_t n, Py_ssize_t k) noexcept nogil:
     """Whether each of the labels (n,) is one of 0 … k − 1."""
     cdef Py_ssize_t i
@@ -66,7 +73,8 @@ cdef Py_ssize_t partition_bytes(const Work *work) noexcept nogil:
     """Bytes of the scratch of add_moments_of. IN work.block."""
     cdef Py_ssize_t real = work.kernels.itemsize
     return (2 * align(work.block * cgmm_pad4(work.d) * real) + align(work.d * real) + align(4 * work.block * real) +
-            align(work.block * real))    # panel, scaled panel, zeros, weights, their roots
+            align(work.block * real) +    # panel, scaled panel, zeros, weights, their roots
+            align(TOGETHER_ROWS * MOST_TOGETHER * real))    # weights of all components
 
 
 cdef struct Partition:
@@ -87,9 +95,76 @@ cdef Py_ssize_t seconds_of(Moment moment, Py_ssize_t d) noexcept nogil:
     return cgmm_tiles(d) * 16 if moment == FULL or moment == POOLED else d
 
 
-cdef void add_moments_of_labels(const Work *work, Partition *of) noexcept nogil:
-    """OUT of.seconds, of.found but for its second. IN work: the rows, row_weights and block; of.labels, which are all
-    of 0 … k − 1. SCRATCH the rest of it."""
+cdef bint are_together(const Work *work, Py_ssize_t k) noexcept nogil:
+    """Whether all components take moments of all rows, by weights of which only one is not zero: that takes less time
+    than to put the rows of each component together, if there are few. Not of float32 rows, which keep more digits if
+    they are packed about the mean of their own component."""
+    return (work.kernels.itemsize == sizeof(double) and cgmm_few(work.d, k)
+            and k * (work.d + 1) * (work.d + 2) <= 6 * MOST_TOGETHER)
+
+
+cdef void add_together(const Work *work, const Partition *of, const double *centre, const double *means) noexcept nogil:
+    """of.found.n_k (k,), first (k,d), of.seconds += the moments of the rows of each label about the means (k,d), which
+    are about the centre (d,); of means NULL only n_k and first, about the centre. SCRATCH of.memory."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef Py_ssize_t panel = align(work.block * cgmm_pad4(work.d) * kernels.itemsize), start = 0, count
+    cdef const Py_ssize_t *labels
+    cdef char *sz = of.memory + panel
+    cdef char *weights = sz + panel
+    cdef char *roots = weights + align(work.block * kernels.itemsize)
+    cdef char *r = roots + align(work.block * kernels.itemsize)
+    cdef const char *own = NULL if work.row_weights == NULL else weights
+    while start < work.n:
+        count = min(min(work.block, <Py_ssize_t> TOGETHER_ROWS), work.n - start)
+        labels = of.labels + start
+        kernels.pack(work.X + start * work.row_stride, work.row_stride, work.column_stride, NULL, count, work.d, centre,
+                     of.memory)
+        if own != NULL:
+            fill_row_weights(work, NULL, start, count, weights)
+        if means == NULL:
+            kernels.assign(of.memory, count, work.d, of.k, NULL, own, <Py_ssize_t *> labels, NULL, of.found.n_k,
+                           of.found.first)
+        else:
+            kernels.members(count, of.k, labels, own, r)
+            if of.moment == FULL or of.moment == POOLED:
+                kernels.moments_full(of.memory, count, work.d, of.k, means, NULL, NULL, r, sz, roots, of.found.n_k,
+                                     of.found.first, of.seconds)
+            else:
+                kernels.moments_diag(of.memory, count, work.d, of.k, means, NULL, NULL, r, of.found.n_k,
+                                     of.found.first, of.seconds)
+        start += count
+
+
+cdef void add_moments_together(const Work *work, Partition *of) noexcept nogil:
+    """add_moments_of_labels of components that are_together."""
+    cdef Py_ssize_t d = work.d, size = seconds_of(of.moment, d), c, j
+    cdef double centre[CGMM_FEW_SUMS]
+    cdef double means[CGMM_FEW_SUMS]
+    cdef double *shift
+    column_means_of(work, centre)
+    memset(of.found.n_k, 0, of.k * sizeof(double))
+    memset(of.found.first, 0, of.k * d * sizeof(double))
+    memset(of.seconds, 0, of.k * size * sizeof(double))
+    add_together(work, of, centre, NULL)
+    for c in range(of.k):
+        shift = of.found.shift + c * d
+        for j in range(d):
+            shift[j] = centre[j]
+            if of.found.n_k[c] >= of.least:
+                shift[j] += of.found.first[c * d + j] / of.found.n_k[c]
+            means[c * d + j] = shift[j] - centre[j]
+    memset(of.found.n_k, 0, of.k * sizeof(double))
+    memset(of.found.first, 0, of.k * d * sizeof(double))
+    add_together(work, of, centre, means)
+    for c in range(of.k):
+        if not of.found.n_k[c] >= of.least:
+            of.found.n_k[c] = 0.0
+            memset(of.found.first + c * d, 0, d * sizeof(double))
+            memset(of.seconds + c * size, 0, size * sizeof(double))
+
+
+cdef void add_moments_apart(const Work *work, Partition *of) noexcept nogil:
+    """add_moments_of_labels, where the rows of each component are put together first."""
     cdef Py_ssize_t d = work.d, real = work.kernels.itemsize, size = seconds_of(of.moment, d), start, rows, c, j
     cdef bint full = of.moment == FULL or of.moment == POOLED
     cdef double *shift
@@ -112,6 +187,15 @@ cdef void add_moments_of_labels(const Work *work, Partition *of) noexcept nogil:
         if mass >= of.least:
             add_moments_of(work, of.order + start, rows, shift, full, of.memory, of.found.n_k + c, first,
                            of.seconds + c * size)
+
+
+cdef void add_moments_of_labels(const Work *work, Partition *of) noexcept nogil:
+    """OUT of.seconds, of.found but for its second. IN work: the rows, row_weights and block; of.labels, which are all
+    of 0 … k − 1. SCRATCH the rest of it."""
+    if are_together(work, of.k):
+        add_moments_together(work, of)
+    else:
+        add_moments_apart(work, of)
 
 
 cdef void put_seconds(const Partition *of, Py_ssize_t d) noexcept nogil:

@@ -35,15 +35,20 @@ cdef bint set_floor(Solver *solver, const Problem *rows, const Given *given, con
 cdef double sum_over_rows(const double *values, const double *weights, Py_ssize_t n) noexcept nogil:
     """Σ_i w_i v_i over the rows of positive weight, of which each chunk is added up by itself; weights NULL: ones.
     values NULL: ones."""
+    cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
     cdef double total = 0.0, chunk
-    cdef Py_ssize_t start = 0, i
+    cdef Py_ssize_t start = 0, rows, i
+    if weights == NULL and values == NULL:
+        return <double> n
     while start < n:
-        chunk = 0.0
-        for i in range(start, min(n, start + CGMM_CHUNK_ROWS)):
-            if weights == NULL:
-                chunk += 1.0 if values == NULL else values[i]
-            elif weights[i] > 0:
-                chunk += weights[i] if values == NULL else weights[i] * values[i]
+        rows = min(n - start, <Py_ssize_t> CGMM_CHUNK_ROWS)
+        if weights == NULL:
+            chunk = kernels.row_sum(rows, values + start, NULL)
+        else:
+            chunk = 0.0
+            for i in range(start, start + rows):
+                if weights[i] > 0:    # where it is zero there may be no finite value
+                    chunk += weights[i] if values == NULL else weights[i] * values[i]
         total += chunk
         start += CGMM_CHUNK_ROWS
     return total

@@ -37,41 +37,58 @@ cdef struct Nearby:
     double slack             # limits are larger by this factor than what rounding might bring about
 
 
-cdef Py_ssize_t first_above(const double *ascending, Py_ssize_t count, double value) noexcept nogil:
-    """The index of the first number above a value, of (count,); the last if there is none."""
-    cdef Py_ssize_t low = 0, high = count - 1, middle
-    while low < high:
-        middle = (low + high) // 2
-        if ascending[middle] > value:
-            high = middle
-        else:
-            low = middle + 1
-    return low
+cdef enum:
+    # Rows that are added up at once on the way to the one that is drawn.
+    DRAW_ROWS = 64
 
 
-cdef void run_up(const Clusters *of, const double *values, Py_ssize_t chunk) noexcept nogil:
-    """OUT of.running: the running sum of w · value over the rows of a chunk. IN values (n,), or NULL: ones."""
-    cdef Py_ssize_t start = chunk * CGMM_CHUNK_ROWS, rows = min(<Py_ssize_t> CGMM_CHUNK_ROWS, of.work.n - start), i
+cdef double sum_of_part(const Clusters *of, const double *values, Py_ssize_t start, Py_ssize_t rows) noexcept nogil:
+    """Σ w · value over `rows` rows from start on. IN values (n,), or NULL: ones."""
+    cdef const cgmm_kernels *kernels = of.work.kernels
     cdef const double *w = of.work.row_weights
-    cdef double total = 0.0
-    if w == NULL and values == NULL:
-        for i in range(rows):
-            of.running[i] = i + 1
-        return
-    for i in range(rows):
-        if w == NULL:
-            total += values[start + i]
-        else:
-            total += w[start + i] if values == NULL else w[start + i] * values[start + i]
-        of.running[i] = total
+    if values == NULL and w == NULL:
+        return <double> rows
+    if values == NULL:
+        return kernels.row_sum(rows, w + start, NULL)
+    if w == NULL:
+        return kernels.row_sum(rows, values + start, NULL)
+    return kernels.row_sum(rows, values + start, w + start)
+
+
+cdef double sum_of_chunk(const Clusters *of, const double *values, Py_ssize_t chunk) noexcept nogil:
+    """The same over the rows of a chunk."""
+    cdef Py_ssize_t start = chunk * CGMM_CHUNK_ROWS
+    return sum_of_part(of, values, start, min(<Py_ssize_t> CGMM_CHUNK_ROWS, of.work.n - start))
+
+
+cdef Py_ssize_t row_above(const Clusters *of, const double *values, Py_ssize_t chunk, double target) noexcept nogil:
+    """The first row of a chunk at which the running sum of w · value over its rows is above a target; where by rounding
+    none is, the last that adds to it. IN values as sum_of_part."""
+    cdef const double *w = of.work.row_weights
+    cdef Py_ssize_t start = chunk * CGMM_CHUNK_ROWS, stop = min(of.work.n, start + CGMM_CHUNK_ROWS), i
+    cdef double before = 0.0, part
+    while start + DRAW_ROWS < stop:
+        part = sum_of_part(of, values, start, DRAW_ROWS)
+        if before + part > target:
+            break
+        before += part
+        start += DRAW_ROWS
+    for i in range(start, stop):
+        before += (1.0 if w == NULL else w[i]) * (1.0 if values == NULL else values[i])
+        if before > target:
+            return i
+    i = stop - 1
+    while i > chunk * CGMM_CHUNK_ROWS and not ((w == NULL or w[i] > 0) and (values == NULL or values[i] > 0)):
+        i -= 1
+    return i
 
 
 cdef void draw(const Clusters *of, const double *values, const double *sums, Py_ssize_t step, Py_ssize_t count,
                const double *uniforms) noexcept nogil:
-    """OUT of.drawn (count,): rows, each drawn in proportion to w · value by a uniform number. IN values as run_up;
+    """OUT of.drawn (count,): rows, each drawn in proportion to w · value by a uniform number. IN values as sum_of_part;
     their sums over chunks, `step` apart; uniforms (count,)."""
-    cdef Py_ssize_t n = of.work.n, chunks = (n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS, q, chunk, rows, last = -1
-    cdef double whole = 0.0, target, before, reach
+    cdef Py_ssize_t chunks = (of.work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS, q, chunk
+    cdef double whole = 0.0, target, reach
     for chunk in range(chunks):
         whole += sums[chunk * step]
     for q in range(count):
@@ -80,14 +97,7 @@ cdef void draw(const Clusters *of, const double *values, const double *sums, Py_
         while chunk < chunks - 1 and not reach > target:
             chunk += 1
             reach += sums[chunk * step]
-        target = max(target - (reach - sums[chunk * step]), 0.0)
-        if chunk != last:
-            run_up(of, values, chunk)
-            last = chunk
-        rows = min(<Py_ssize_t> CGMM_CHUNK_ROWS, n - chunk * CGMM_CHUNK_ROWS)
-        # By rounding, the target may be past the last row.
-        target = min(target, nextafter(of.running[rows - 1], 0.0))
-        of.drawn[q] = chunk * CGMM_CHUNK_ROWS + first_above(of.running, rows, target)
+        of.drawn[q] = row_above(of, values, chunk, max(target - (reach - sums[chunk * step]), 0.0))
 
 
 cdef Py_ssize_t best_of(const Clusters *of, Py_ssize_t count) noexcept nogil:
@@ -131,8 +141,7 @@ cdef int seed(Clusters *of, const double *uniforms) except -1 nogil:
     for q in range(n):
         of.closest[q] = INFINITY
     for chunk in range(chunks):
-        run_up(of, NULL, chunk)
-        of.chunk_sums[chunk] = of.running[min(<Py_ssize_t> CGMM_CHUNK_ROWS, n - chunk * CGMM_CHUNK_ROWS) - 1]
+        of.chunk_sums[chunk] = sum_of_chunk(of, NULL, chunk)
     draw(of, NULL, of.chunk_sums, 1, 1, uniforms)
     uniforms += 1
     while True:
@@ -363,7 +372,7 @@ cdef void sum_again(Nearby *to, const Clusters *of) noexcept nogil:
         if weights != NULL:
             weights += i
         while i < stop:
-            to.sums[chunk] += work.kernels.add_closest(min(work.block, stop - i), of.closest + i, weights)
+            to.sums[chunk] += work.kernels.row_sum(min(work.block, stop - i), of.closest + i, weights)
             i += work.block
             if weights != NULL:
                 weights += work.block

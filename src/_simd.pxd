@@ -7,6 +7,7 @@ cdef extern from "simd/kernels.h" nogil:
     enum: CGMM_ROOT_BLOCK
     enum: CGMM_BOXES
     enum: CGMM_NEARBY
+    enum: CGMM_FEW_SUMS
 
     ctypedef enum cgmm_form:
         CGMM_TRIANGULAR
@@ -71,6 +72,10 @@ cdef extern from "simd/kernels.h" nogil:
                              unsigned char *, Py_ssize_t *) noexcept nogil
         double (*softmax)(Py_ssize_t, Py_ssize_t, const void *, void *, void *, void *) noexcept nogil
         void (*rescale)(Py_ssize_t, Py_ssize_t, const void *, const void *, void *) noexcept nogil
+        double (*shares)(Py_ssize_t, Py_ssize_t, void *) noexcept nogil
+        void (*assign)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *, const void *, Py_ssize_t *,
+                       double *, double *, double *) noexcept nogil
+        void (*members)(Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const void *, void *) noexcept nogil
         void (*moments_full)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *,
                              const Py_ssize_t *, const unsigned char *, const void *, void *, void *,
                              double *, double *, double *) noexcept nogil
@@ -99,7 +104,7 @@ cdef extern from "simd/kernels.h" nogil:
         void (*argmax)(Py_ssize_t, Py_ssize_t, const void *, void *, Py_ssize_t *) noexcept nogil
         void (*closer)(Py_ssize_t, Py_ssize_t, const void *, const double *, const double *, Py_ssize_t,
                        Py_ssize_t, double *, double *) noexcept nogil
-        double (*add_closest)(Py_ssize_t, const double *, const double *) noexcept nogil
+        double (*row_sum)(Py_ssize_t, const double *, const double *) noexcept nogil
         double (*nearer)(const double *, Py_ssize_t, const double *, const void *, const double *, const double *,
                          double *) noexcept nogil
         void (*moments_hard)(const char *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t,
@@ -121,4 +126,5 @@ cdef extern from "simd/kernels.h" nogil:
     Py_ssize_t cgmm_pad8(Py_ssize_t) noexcept
     Py_ssize_t cgmm_tiles(Py_ssize_t) noexcept
     Py_ssize_t cgmm_factor_size(Py_ssize_t) noexcept
+    bint cgmm_few(Py_ssize_t, Py_ssize_t) noexcept
     Py_ssize_t cgmm_block_rows(Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from cgmm.fit.request import Request
-    from cgmm.rows.part import Part
     from cgmm.rows.problems import Problems
     from cgmm.types import Array, Labels, Mask, Names, Rows
 
@@ -50,10 +49,10 @@ def gathered(problems: Problems, start: int, asked: Request, d: int) -> Iterator
     begun, batch, values = start, Batch([], []), 0
     most = min(VALUES, WORK // (asked.k * d))
     for i in range(start, len(problems)):
-        ready = _ready(problems.part(i), asked.gaps)
+        ready = _ready(problems, i, asked.gaps)
         if ready is not None:
             batch.indices.append(i)
-            batch.problems.append(ready._replace(names=problems.names_of(i, ready.names)))
+            batch.problems.append(ready)
             values += ready.rows.size
         if values >= most or len(batch.indices) * asked.settings.max_iter >= VALUES:
             yield range(begun, i + 1), batch
@@ -62,8 +61,9 @@ def gathered(problems: Problems, start: int, asked: Request, d: int) -> Iterator
         yield range(begun, len(problems)), batch
 
 
-def _ready(part: Part, gaps: bool) -> Ready | None:
+def _ready(problems: Problems, i: int, gaps: bool) -> Ready | None:
     """A problem as the kernels take it, who check the values themselves; None if GMM.fit is to see what it is."""
+    part = problems.part(i)
     if part.labels is not None or part.errors is not None:
         return None
     try:
@@ -76,7 +76,8 @@ def _ready(part: Part, gaps: bool) -> Ready | None:
         return None
     if rows.ndim != 2 or (weights is not None and weights.ndim != 1):
         return None
-    return Ready(rows, None if weights is None else np.ascontiguousarray(weights, dtype=np.float64), names)
+    weights = None if weights is None else np.ascontiguousarray(weights, dtype=np.float64)
+    return Ready(rows, weights, problems.names_of(i, names))
 
 
 class Solver:
@@ -96,6 +97,10 @@ class Solver:
         distinct = seeds[:1] if len(set(seeds)) == 1 else seeds
         generators = (asked._replace(seed=seed).generator() for seed in distinct)
         return cls(asked, task, np.array([compiled.uniforms(task, rng) for rng in generators]))
+
+    def is_large(self, problem: Ready) -> bool:
+        """Whether a problem has too many rows for the compiled call: then its passes, not Python, take the time."""
+        return len(problem.rows) >= self.task.rows_below
 
     def solve(self, batch: Batch) -> Solved:
         asked, task, m = self.asked, self.task, len(batch.indices)

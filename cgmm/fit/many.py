@@ -70,20 +70,26 @@ class Run:
                 self._together(problems, batch, solvers)
                 yield problems[-1], len(problems)
             return
-        n_threads = threads(self.task.requests[-1].n_threads)
-        beside = (m - done) // n_threads * n_threads if n_threads > 1 and self._is_python() else 0
-        for i, found in side_by_side(self.problems, range(done, done + beside), self.task, self.ledger.d, n_threads):
-            self._enter(i, found)
+        # Each iteration of a posterior is Python's, which one thread makes while another is in a pass.
+        beside = range(done, m) if self.task.requests[-1].beliefs is not None else range(0)
+        for i in self._side_by_side(beside):
             yield i, 1
-        for i in range(done + beside, m):
+            done = i + 1
+        for i in range(done, m):
             self._alone(i)
             yield i, 1
 
-    def _is_python(self) -> bool:
-        """Whether each iteration of a fit is Python's, which one thread makes while another is in a pass; and no
-        function of a user's is called."""
+    def _side_by_side(self, which: Sequence[int]) -> Iterator[int]:
+        """The first of these problems, as many at a time as there are threads, each by one: those that are done, which
+        are all as long as each thread has one, and none where a function of a user's is called."""
         asked = self.task.requests[-1]
-        return asked.beliefs is not None and not asked.given.function
+        n_threads = threads(asked.n_threads)
+        if n_threads == 1 or asked.given.function:
+            return
+        some = which[: len(which) // n_threads * n_threads]
+        for i, found in side_by_side(self.problems, some, self.task, self.ledger.d, n_threads):
+            self._enter(i, found)
+            yield i
 
     def _solvers(self) -> list[Solver]:
         """One for each number of components; none if the compiled core does not know what is asked for."""
@@ -100,8 +106,12 @@ class Run:
             rows = np.flatnonzero(best == which)
             self._take(one, rows, indices[rows])
         known = dict(zip(batch.indices, range(len(indices)), strict=True))
-        for i in sorted(set(problems) - set(indices[best >= 0].tolist())):
-            self._alone(i, known.get(i), solved)
+        left = sorted(set(problems) - set(indices[best >= 0].tolist()))
+        large = [i for i in left if i in known and solvers[0].is_large(batch.problems[known[i]])]
+        done = set(self._side_by_side(large))
+        for i in left:
+            if i not in done:
+                self._alone(i, known.get(i), solved)
 
     def _take(self, solved: Solved, rows: Labels, places: Labels) -> None:
         """The fits in some rows of a batch, which are those of the problems at these places."""
@@ -144,7 +154,9 @@ def _ledger_of(m: int, largest: Request, requests: Sequence[Request]) -> Ledger:
     return Posteriors(m, largest.k, largest.family, largest.beliefs.kind, requests)
 
 
-def side_by_side(problems: Problems, which: range, task: Task, d: int, n_threads: int) -> Iterator[tuple[int, Outcome]]:
+def side_by_side(
+    problems: Problems, which: Sequence[int], task: Task, d: int, n_threads: int
+) -> Iterator[tuple[int, Outcome]]:
     """What becomes of some problems, so many of them at a time, each by one thread: in their order, and the bits of
     problems that are fitted one after the other by all threads.
 

@@ -245,6 +245,45 @@ static double NAME(softmax)(ptrdiff_t rows, ptrdiff_t k, const void *row_weights
     return ((total[0] + total[1]) + (total[2] + total[3])) + ((total[4] + total[5]) + (total[6] + total[7]));
 }
 
+/* The sums of a group's rows are multiplied before a logarithm is taken of them: each is at least 1 and at most k, so that
+ * a product of NV ≤ 4 is a number of either type. */
+static double NAME(shares)(ptrdiff_t rows, ptrdiff_t k, void *logd_) {
+    const ptrdiff_t width = cgmm_pad4(k);
+    WIDE total = {0};
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
+        REAL *e = (REAL *)logd_ + g * width * G;
+        const ptrdiff_t filled = rows - g * G;
+        V top[NV], sum[NV], product = ZERO + (REAL)1;
+        for (int v = 0; v < NV; v++) top[v] = LOAD(e + v * W), sum[v] = ZERO;
+        for (ptrdiff_t c = 1; c < k; c++)
+            for (int v = 0; v < NV; v++) top[v] = VMAX(top[v], LOAD(e + c * G + v * W));
+        for (ptrdiff_t c = 0; c < k; c++)
+            for (int v = 0; v < NV; v++) {
+                const V each = NAME(exp)(LOAD(e + c * G + v * W) - top[v]);
+                STORE(e + c * G + v * W, each);
+                sum[v] += each;
+            }
+        V scale[NV];
+        for (int v = 0; v < NV; v++) scale[v] = VRECIPROCAL(sum[v]);
+        if (filled < G) { /* what is past the last row is none */
+            REAL lanes[3][G];
+            memcpy(lanes[0], top, sizeof top), memcpy(lanes[1], sum, sizeof sum), memcpy(lanes[2], scale, sizeof scale);
+            for (ptrdiff_t l = filled; l < G; l++) lanes[0][l] = 0, lanes[1][l] = 1, lanes[2][l] = 0;
+            memcpy(top, lanes[0], sizeof top), memcpy(sum, lanes[1], sizeof sum), memcpy(scale, lanes[2], sizeof scale);
+        }
+        for (int v = 0; v < NV; v++) {
+            product *= sum[v];
+            total += __builtin_convertvector(top[v], WIDE);
+        }
+        NAME(log_each)(&product, 1, 1);
+        total += __builtin_convertvector(product, WIDE);
+        for (ptrdiff_t c = 0; c < k; c++)
+            for (int v = 0; v < NV; v++) STORE(e + c * G + v * W, LOAD(e + c * G + v * W) * scale[v]);
+        NAME(pad)(e + k * G, width - k);
+    }
+    return NAME(sum_wide)(&total);
+}
+
 static void NAME(argmax)(ptrdiff_t rows, ptrdiff_t k, const void *logd_, void *top_, ptrdiff_t *label) {
     for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
         const REAL *logd = (const REAL *)logd_ + g * cgmm_pad4(k) * G;
@@ -298,16 +337,16 @@ static void NAME(closer)(ptrdiff_t rows, ptrdiff_t k, const void *logd_, const d
     }
 }
 
-static double NAME(add_closest)(ptrdiff_t rows, const double *restrict closest, const double *restrict row_weights) {
+static double NAME(row_sum)(ptrdiff_t rows, const double *restrict values, const double *restrict row_weights) {
     const ptrdiff_t step = G < 8 ? G : 8; /* as `closer` */
     double weights[8] = {1, 1, 1, 1, 1, 1, 1, 1}, total[8] = {0};
     for (ptrdiff_t i = 0; i < rows; i += step) {
         const ptrdiff_t filled = rows - i < step ? rows - i : step;
         if (row_weights) memcpy(weights, row_weights + i, sizeof(double) * (size_t)filled);
         if (filled == step)
-            for (ptrdiff_t l = 0; l < step; l++) total[l] += weights[l] * closest[i + l];
+            for (ptrdiff_t l = 0; l < step; l++) total[l] += weights[l] * values[i + l];
         else
-            for (ptrdiff_t l = 0; l < filled; l++) total[l] += weights[l] * closest[i + l];
+            for (ptrdiff_t l = 0; l < filled; l++) total[l] += weights[l] * values[i + l];
     }
     return ((total[0] + total[1]) + (total[2] + total[3])) + ((total[4] + total[5]) + (total[6] + total[7]));
 }

@@ -174,6 +174,10 @@ typedef struct cgmm_kernels {
     /* IN/OUT e (panel) ← e · scale: responsibilities; times row_weights, if not NULL. */
     void (*rescale)(ptrdiff_t rows, ptrdiff_t k, const void *scale, const void *row_weights, void *e);
 
+    /* Responsibilities of rows that weigh one: IN/OUT logd → exp(logd) / Σ_c exp(logd), zero past the last row. Returns
+     * Σ_i of the rows' log-likelihoods. */
+    double (*shares)(ptrdiff_t rows, ptrdiff_t k, void *logd);
+
     /* Weighted moments about the means, added to
      *   n_k (k,) += Σ_i r_ic;  first (k,d) += Σ_i r_ic (x_i − μ_c);
      *   second: full tiles (k, tiles of (d,d)) += Σ_i r_ic (x_i − μ_c)(x_i − μ_c)ᵀ, or
@@ -255,8 +259,9 @@ typedef struct cgmm_kernels {
     void (*closer)(ptrdiff_t rows, ptrdiff_t k, const void *logd, const double *closest, const double *row_weights,
                    ptrdiff_t start, ptrdiff_t n, double *out, double *sums);
 
-    /* Returns the sum that `closer` would add of such distances, double (rows,), to the bit. */
-    double (*add_closest)(ptrdiff_t rows, const double *closest, const double *row_weights);
+    /* Returns Σ_i row_weights_i values_i, double (rows,); row_weights or NULL: ones. Of distances this is what `closer`
+     * would add, to the bit. */
+    double (*row_sum)(ptrdiff_t rows, const double *values, const double *row_weights);
 
     /* What `closer` asks of a candidate, of a block of CGMM_NEARBY rows, double [d][CGMM_NEARBY]: OUT out as there, to
      * the bit. IN middle (d,), which pack would take for the centre; mean REAL (d,), about it; weights or NULL.
@@ -269,6 +274,17 @@ typedef struct cgmm_kernels {
     void (*moments_hard)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
                          ptrdiff_t d, const double *centre, const ptrdiff_t *label,
                          const void *row_weights, double *n_k, double *first);
+
+    /* The nearest of a few means (see cgmm_few) to each row, the lowest of equals, and the moments of the rows that are
+     * nearest to each: OUT label (rows,); n_k (k,) += w_i, first (k,d) += w_i x_i about the centre, for c = label_i, and
+     * unless it is NULL inertia += w_i |x_i − μ_c|². With no means, NULL, labels are given. No n_k, NULL: labels only.
+     * IN panel; means REAL (k,d); row_weights REAL, 0 past the last row, or NULL: ones. Distances are to the bit those
+     * of isotropic densities. */
+    void (*assign)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
+                   const void *row_weights, ptrdiff_t *label, double *inertia, double *n_k, double *first);
+
+    /* OUT r (panel of k features): the rows' weights where label (rows,) is c, else zero. IN row_weights as assign. */
+    void (*members)(ptrdiff_t rows, ptrdiff_t k, const ptrdiff_t *label, const void *row_weights, void *r);
 
     /* OUT out double (·, columns), C order ← panel of k features: row i to row index_i and feature c to column
      * components_c, the others zero; or, with NULL, to row i and column c. */
@@ -317,6 +333,11 @@ static inline ptrdiff_t cgmm_factor_size(ptrdiff_t d) {
 #define CGMM_NEARBY 32 /* rows in a block that a seed of k-means is near to or not: a multiple of 8 */
 #define CGMM_GUIDE 8 /* dimensions of a guide: enough to tell components apart, few enough to cost little */
 #define CGMM_GUIDE_VALUES (2 * CGMM_GUIDE + 1 + CGMM_GUIDE * (CGMM_GUIDE + 1) / 2) /* see tops */
+
+/* Whether k clusters of d features are so few that their sums are added up in vectors of rows, each of which every
+ * cluster looks at; of more, each row adds to the sums of its own. */
+#define CGMM_FEW_SUMS 64 /* in an L1 cache, beside the rows */
+static inline int cgmm_few(ptrdiff_t d, ptrdiff_t k) { return d <= 8 && k * (d + 1) <= CGMM_FEW_SUMS; }
 
 /* Rows in a block: a multiple of every target's group; as many as keep a panel within L1 or, for large d, L2: the more
  * there are, the less do sums over lanes cost. */

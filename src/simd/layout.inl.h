@@ -46,7 +46,7 @@ static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_str
     if (d == 1 && row_stride == (ptrdiff_t)sizeof(REAL) && !index)
         for (const REAL *x = (const REAL *)X; whole < rows / G; whole++, panel += width * G, x += G) {
             for (ptrdiff_t l = 0; l < G; l++) panel[l] = (REAL)((double)x[l] - centre[0]);
-            memset(panel + G, 0, sizeof(REAL) * (size_t)((width - 1) * G));
+            NAME(pad)(panel + G, 3);
         }
     for (ptrdiff_t g = whole; g < GROUPS(rows); g++, panel += width * G) {
         const ptrdiff_t filled = rows - g * G < G ? rows - g * G : G;
@@ -69,7 +69,7 @@ static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_str
                 panel[j * G + l] = (REAL)((double)*(const REAL *)(row[l] + j * column_stride) - centre[j]);
             for (ptrdiff_t l = filled; l < G; l++) panel[j * G + l] = 0;
         }
-        memset(panel + d * G, 0, sizeof(REAL) * (size_t)((width - d) * G));
+        NAME(pad)(panel + d * G, width - d);
     }
 }
 

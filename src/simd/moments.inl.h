@@ -8,7 +8,7 @@ static void NAME(rescale)(ptrdiff_t rows, ptrdiff_t k, const void *scale_, const
             if (row_weights_) s *= LOAD((const REAL *)row_weights_ + g * G + v * W);
             for (ptrdiff_t c = 0; c < k; c++) STORE(e + c * G + v * W, LOAD(e + c * G + v * W) * s);
         }
-        memset(e + k * G, 0, sizeof(REAL) * (size_t)((width - k) * G));
+        NAME(pad)(e + k * G, width - k);
     }
 }
 
@@ -347,27 +347,6 @@ static void NAME(moments_pooled)(const void *panel_, ptrdiff_t rows, ptrdiff_t d
 static void NAME(moments_hard)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, ptrdiff_t rows,
                                ptrdiff_t d, const double *restrict centre, const ptrdiff_t *label,
                                const void *row_weights, double *n_k, double *first) {
-    if (d == 1) { /* a sum would wait for the one before: each of SETS takes its own, of few clusters at a time */
-        enum { SETS = 4, FEW = 32 };
-        double sums[SETS][FEW][2];
-        ptrdiff_t most = 0;
-        for (ptrdiff_t i = 0; i < rows; i++) most = label[i] > most ? label[i] : most;
-        if (most < FEW) {
-            for (int s = 0; s < SETS; s++) memset(sums[s], 0, sizeof(double) * 2 * (size_t)(most + 1));
-            for (ptrdiff_t i = 0; i < rows; i++) {
-                const double w = (double)((const REAL *)row_weights)[i];
-                double *sum = sums[i % SETS][label[i]];
-                sum[0] += w;
-                sum[1] += w * ((double)*(const REAL *)(X + i * row_stride) - centre[0]);
-            }
-            for (ptrdiff_t c = 0; c <= most; c++)
-                for (int s = 0; s < SETS; s++) {
-                    n_k[c] += sums[s][c][0];
-                    first[c] += sums[s][c][1];
-                }
-            return;
-        }
-    }
     for (ptrdiff_t i = 0; i < rows; i++) {
         const double w = (double)((const REAL *)row_weights)[i];
         const char *x = X + i * row_stride;
@@ -377,5 +356,93 @@ static void NAME(moments_hard)(const char *X, ptrdiff_t row_stride, ptrdiff_t co
             for (ptrdiff_t j = 0; j < d; j++) sum[j] += w * ((double)((const REAL *)x)[j] - centre[j]);
         else
             for (ptrdiff_t j = 0; j < d; j++) sum[j] += w * ((double)*(const REAL *)(x + j * column_stride) - centre[j]);
+    }
+}
+
+/* Lanes of v whose label is c, the others zero. */
+#define OF(c, label, v) ((V)(((label) == (INT)(c)) & (VI)(v)))
+
+/* `assign`, of d features, known to the compiler. Sums stay in vectors over the block, double; those of a group's vectors
+ * come first. */
+static inline __attribute__((always_inline)) void NAME(assign_rows)(const REAL *panel, ptrdiff_t rows, const ptrdiff_t d,
+                                                                    ptrdiff_t k, const REAL *means, const REAL *weights,
+                                                                    ptrdiff_t *label, double *inertia, double *n_k,
+                                                                    double *first) {
+    WIDE sums[CGMM_FEW_SUMS], squares = {0};
+    REAL ones[G], last[G];
+    for (ptrdiff_t l = 0; l < G; l++) ones[l] = 1, last[l] = l < rows % G;
+    for (ptrdiff_t q = 0; q < k * (d + 1); q++) sums[q] = (WIDE){0};
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++, panel += cgmm_pad4(d) * G) {
+        const ptrdiff_t filled = rows - g * G < G ? rows - g * G : G;
+        const REAL *w = weights ? weights + g * G : filled < G ? last : ones;
+        VI own[NV];
+        INT index[G];
+        V norm[NV];
+        if (means)
+            for (int v = 0; v < NV; v++) {
+                V x[8];
+                for (ptrdiff_t j = 0; j < d; j++) x[j] = LOAD(panel + j * G + v * W);
+                own[v] = (VI){0};
+                for (ptrdiff_t c = 0; c < k; c++) {
+                    V each = ZERO;
+                    for (ptrdiff_t j = 0; j < d; j++) each += (x[j] - means[c * d + j]) * (x[j] - means[c * d + j]);
+                    const VI nearer = each < norm[v];
+                    if (c) own[v] = (nearer & (INT)c) | (~nearer & own[v]);
+                    norm[v] = c ? VMIN(each, norm[v]) : each;
+                }
+            }
+        else {
+            for (ptrdiff_t l = 0; l < G; l++) index[l] = l < filled ? (INT)label[g * G + l] : 0;
+            memcpy(own, index, sizeof own);
+        }
+        if (means && label) {
+            memcpy(index, own, sizeof index);
+            for (ptrdiff_t l = 0; l < filled; l++) label[g * G + l] = (ptrdiff_t)index[l];
+        }
+        if (!n_k) continue;
+        if (inertia)
+            for (int v = 0; v < NV; v++)
+                squares += __builtin_convertvector(norm[v], WIDE) * __builtin_convertvector(LOAD(w + v * W), WIDE);
+        for (ptrdiff_t c = 0; c < k; c++) {
+            V sum = ZERO;
+            for (int v = 0; v < NV; v++) sum += OF(c, own[v], LOAD(w + v * W));
+            sums[c] += __builtin_convertvector(sum, WIDE);
+        }
+        for (ptrdiff_t j = 0; j < d; j++) {
+            V x[NV];
+            for (int v = 0; v < NV; v++) x[v] = LOAD(panel + j * G + v * W) * LOAD(w + v * W);
+            for (ptrdiff_t c = 0; c < k; c++) {
+                V sum = ZERO;
+                for (int v = 0; v < NV; v++) sum += OF(c, own[v], x[v]);
+                sums[k + c * d + j] += __builtin_convertvector(sum, WIDE);
+            }
+        }
+    }
+    if (!n_k) return;
+    if (inertia) *inertia += NAME(sum_wide)(&squares);
+    for (ptrdiff_t c = 0; c < k; c++) n_k[c] += NAME(sum_wide)(sums + c);
+    for (ptrdiff_t q = 0; q < k * d; q++) first[q] += NAME(sum_wide)(sums + k + q);
+}
+#undef OF
+
+static void NAME(assign)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means,
+                         const void *row_weights, ptrdiff_t *label, double *inertia, double *n_k, double *first) {
+#define ASSIGN(d) case d: NAME(assign_rows)(panel, rows, d, k, means, row_weights, label, inertia, n_k, first); break;
+    switch (d) { ASSIGN(1) ASSIGN(2) ASSIGN(3) ASSIGN(4) ASSIGN(5) ASSIGN(6) ASSIGN(7) ASSIGN(8) }
+#undef ASSIGN
+}
+
+static void NAME(members)(ptrdiff_t rows, ptrdiff_t k, const ptrdiff_t *label, const void *row_weights, void *r_) {
+    const REAL *weights = row_weights;
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
+        REAL *r = (REAL *)r_ + g * cgmm_pad4(k) * G;
+        const ptrdiff_t filled = rows - g * G < G ? rows - g * G : G;
+        INT own[G];
+        REAL w[G];
+        for (ptrdiff_t l = 0; l < G; l++) own[l] = l < filled ? (INT)label[g * G + l] : -1;
+        for (ptrdiff_t l = 0; l < G; l++) w[l] = weights ? weights[g * G + l] : 1;
+        for (ptrdiff_t c = 0; c < k; c++)
+            for (ptrdiff_t l = 0; l < G; l++) r[c * G + l] = own[l] == (INT)c ? w[l] : 0;
+        NAME(pad)(r + k * G, cgmm_pad4(k) - k);
     }
 }

@@ -198,6 +198,21 @@ static inline V NAME(log)(V x) {
 #define FOLD(a, b, h) \
     (__builtin_shufflevector(a, b, LANES(FOLD_MASK_A, h)) + __builtin_shufflevector(a, b, LANES(FOLD_MASK_B, h)))
 
+/* Zeros for `features` < 4 features of a group, which a panel has past its last: stores in place, since to call memset
+ * takes longer. */
+static inline __attribute__((always_inline)) void NAME(pad)(REAL *to, ptrdiff_t features) {
+#define PAD(count) \
+    _Pragma("GCC unroll 16") \
+    for (int v = 0; v < (count) * NV; v++) STORE(to + v * W, ZERO)
+    switch (features) {
+    case 1: PAD(1); break;
+    case 2: PAD(2); break;
+    case 3: PAD(3); break;
+    default: break;
+    }
+#undef PAD
+}
+
 /* Lane l of the result: the sum of the lanes of v[l]. Destroys v (W vectors). */
 static inline V NAME(fold)(V *v) {
 #if LANES_IN_VECTOR >= 16
@@ -220,6 +235,13 @@ static inline double NAME(sum)(V v) {
     double total = 0;
     memcpy(lanes, &v, sizeof v);
     for (ptrdiff_t l = 0; l < W; l++) total += (double)lanes[l];
+    return total;
+}
+
+static inline double NAME(sum_wide)(const WIDE *v) {
+    double lanes[LANES_IN_VECTOR], total = 0;
+    memcpy(lanes, v, sizeof lanes);
+    for (ptrdiff_t l = 0; l < W; l++) total += lanes[l];
     return total;
 }
 
