@@ -71,11 +71,11 @@ class Summary:
     >>> import numpy as np
     >>> from cgmm import GMM
     >>> X = np.array([[1.0, 2], [1, 4], [1, 0], [10, 2], [10, 4], [10, 0]])
-    >>> summary = GMM(n_components=2, random_state=0).fit(X).summary(X)
+    >>> summary = GMM(2, covariance_type="spherical", random_state=0).fit(X).summary(X)
     >>> summary.facts["fit"]
     'converged in 2 iterations'
     >>> summary.to_dict()["n_parameters"]
-    11
+    7
     """
 
     title: str
