@@ -35,9 +35,10 @@ class Estimator:
 
     def __new__(cls, *_: Any, **arguments: Any) -> Self:
         """TypeError of an argument that does not exist, which says which is meant."""
+        known = _known(cls) if arguments else frozenset()
         for name in arguments:
-            if name not in _known(cls):
-                hint = suggested(name, _known(cls), ARGUMENTS)
+            if name not in known:
+                hint = suggested(name, known, ARGUMENTS)
                 raise TypeError(f"{cls.__name__}() got an unexpected keyword argument {name!r}{hint}")
         return super().__new__(cls)
 

@@ -233,6 +233,9 @@ def test_means_and_legend():
     legend = plot.legend(model)
     drawn()
     assert [text.get_text() for text in legend.get_texts()] == ["0: 50%", "1: 30%", "2: 20%"]
+    for picture, told in ((plot.plane, "50%, 90%"), (lambda of: plot.plane(of, probabilities=[0.25]), "25%")):
+        title = picture(model).legend.get_title().get_text()
+        assert title == f"component: weight\n(ellipses hold {told})"
     model.component_names_ = ["a", "_b", "c"]
     assert [text.get_text() for text in plot.legend(model).get_texts()] == ["a: 50%", "_b: 30%", "c: 20%"]
 
