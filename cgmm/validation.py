@@ -188,7 +188,7 @@ def check_array(name: str, value: Any) -> Rows:
 
 
 def _check_columns(name: str, value: Any) -> None:
-    """That each column of a data frame can become numbers; TypeError names all that cannot, and what they hold."""
+    """That each column of a data frame can become numbers; ValueError names all that cannot, and what they hold."""
     columns = list(getattr(value, "columns", ()))
     if not columns or not all(isinstance(column, str) for column in columns) or not hasattr(value, "__getitem__"):
         return
@@ -198,7 +198,7 @@ def _check_columns(name: str, value: Any) -> None:
     told = ", ".join(f"column {column!r} holds {kind}" for column, kind in list(held.items())[:MOST_TOLD])
     more = f" and {len(held) - MOST_TOLD} more columns hold no numbers" if len(held) > MOST_TOLD else ""
     them = "it" if len(held) == 1 else "them"
-    raise TypeError(f"{name} must be numeric, but {told}{more}: leave {them} out, or make numbers of {them}")
+    raise ValueError(f"{name} must be numeric, but {told}{more}: leave {them} out, or make numbers of {them}")
 
 
 def _kind_of(column: Any) -> str:

@@ -276,9 +276,21 @@ cdef void leave_known(const Work *work, const Rows *rows, char *logd) noexcept n
             leave_own(<float *> logd + at, work.k, group, own)
 
 
-cdef bint all_alike(const Work *work) noexcept nogil:
-    """Whether each row weighs one, and belongs to the components."""
-    return work.row_weights == NULL and not work.noisy
+cdef double equal_weight(const Work *work, const Rows *rows) noexcept nogil:
+    """What each of the rows weighs, if they weigh the same and belong to the components; or else −1. Weights of one are
+    a power of two here, and no weights: both give the same bits."""
+    cdef Py_ssize_t i, row
+    cdef double weight
+    if work.noisy:
+        return -1.0
+    if work.row_weights == NULL:
+        return 1.0
+    weight = work.row_weights[rows.start if rows.index == NULL else rows.index[0]]
+    for i in range(1, rows.count):
+        row = rows.start + i if rows.index == NULL else rows.index[i]
+        if work.row_weights[row] != weight:
+            return -1.0
+    return weight
 
 
 cdef void add_statistics(const Work *work, const Rows *rows, char *memory, double *sums) noexcept nogil:
@@ -292,10 +304,11 @@ cdef void add_statistics(const Work *work, const Rows *rows, char *memory, doubl
         memcpy(memory + work.dense.wr, logd, panel_bytes(work, rows.count, rows.active))
     if work.known != NULL:
         leave_known(work, rows, logd)
-    if unweighted or not all_alike(work):
+    cdef double weight = equal_weight(work, rows)
+    if unweighted or weight < 0.0:
         fill_row_weights(work, rows.index, rows.start, rows.count, weights)
-    if all_alike(work):
-        sums[SUM_OF_LOGS] += kernels.shares(rows.count, rows.active, logd)
+    if weight >= 0.0:
+        sums[SUM_OF_LOGS] += weight * kernels.shares(rows.count, rows.active, 1.0 if unweighted else weight, logd)
     else:
         sums[SUM_OF_LOGS] += log_sums(work, rows, logd, memory, &sums[SUM_OF_NOISE])
         kernels.rescale(rows.count, rows.active, scale, NULL if unweighted else weights, logd)

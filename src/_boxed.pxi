@@ -264,9 +264,10 @@ cdef void add_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index, 
     cdef char *weights = memory + work.dense.row_weights
     cdef char *scale = memory + work.dense.scale
     cdef Rows all_rows = Rows(0, rows, index, count, NULL, NULL)
+    cdef double weight = equal_weight(work, &all_rows)
     memcpy(panel, memory + work.scratch.logd, count * size)
-    if all_alike(work):
-        sums[SUM_OF_LOGS] += kernels.shares(rows, count, panel)
+    if weight >= 0.0:
+        sums[SUM_OF_LOGS] += weight * kernels.shares(rows, count, weight, panel)
     else:
         fill_row_weights(work, index, 0, rows, weights)
         sums[SUM_OF_LOGS] += log_sums(work, &all_rows, panel, memory, &sums[SUM_OF_NOISE])

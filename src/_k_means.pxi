@@ -75,7 +75,7 @@ cdef void k_means_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, cha
     cdef char *top = memory + work.k_means.top
     cdef char *weights = memory + work.k_means.row_weights
     cdef Py_ssize_t *label = <Py_ssize_t *> (memory + work.k_means.label)
-    if cgmm_few(work.d, work.k):
+    if kernels.itemsize == sizeof(double) and cgmm_few(work.d, work.k):    # panels of float32 round rows
         few_block(work, start, rows, memory, sums)
         return
     if work.k_means.tops != NULL:

@@ -78,17 +78,16 @@ cdef void marginalise(const Work *work, const Py_ssize_t *columns, char *memory,
     cdef double *means = <double *> (memory + at.means)
     cdef double *white = <double *> (memory + at.white_means)
     cdef double *log_norm = <double *> (memory + at.log_norm)
-    cdef double log_det = 0.0, log_2pi = log(2 * M_PI)
+    cdef double log_det = 0.0, constant = 0.5 * p * LOG_2PI
     take_columns(<const double *> work.means, k, d, columns, p, means)
     for c in range(k):
         if c == 0 or not shared:
             A = conditioned + c * d * stride
-            log_det = kernels.condition(d, p, columns, at.groups.roots + c * d * d, A,
-                                        <double *> (memory + at.vector)) - 0.5 * p * log_2pi
+            log_det = kernels.condition(d, p, columns, at.groups.roots + c * d * d, A, <double *> (memory + at.vector))
             for i in range(p):
                 memcpy(square + i * p, A + i * stride, p * sizeof(double))
             kernels.pack_factor(1, p, square, factor + c * cgmm_factor_size(p))
-        log_norm[c] = (<const double *> work.mixture.log_norm)[c] + log_det
+        log_norm[c] = (<const double *> work.mixture.log_norm)[c] + log_det - constant    # as `normalise`
     own.mixture.d = p
     own.means = own.mixture.means = means
     own.mixture.log_norm = log_norm

@@ -72,7 +72,7 @@ cdef extern from "simd/kernels.h" nogil:
                              unsigned char *, Py_ssize_t *) noexcept nogil
         double (*softmax)(Py_ssize_t, Py_ssize_t, const void *, void *, void *, void *) noexcept nogil
         void (*rescale)(Py_ssize_t, Py_ssize_t, const void *, const void *, void *) noexcept nogil
-        double (*shares)(Py_ssize_t, Py_ssize_t, void *) noexcept nogil
+        double (*shares)(Py_ssize_t, Py_ssize_t, double, void *) noexcept nogil
         void (*assign)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *, const void *, Py_ssize_t *,
                        double *, double *, double *) noexcept nogil
         void (*members)(Py_ssize_t, Py_ssize_t, const Py_ssize_t *, const void *, void *) noexcept nogil

@@ -57,7 +57,7 @@ def test_mixtures_of_classes_have_no_worse_bic_than_mclusts(allowed):
     for label, mixture, (_, k) in zip(model.classes_, model.mixtures_, case["chosen"], strict=True):
         values = {one.n_components: one.value for one in model.candidates_ if one.label == label}
         assert values[mixture.n_components] == min(values.values())
-        assert mixture.n_components == k or values[mixture.n_components] < values[k] - 1
+        assert mixture.n_components == k or values[mixture.n_components] < values[k]
 
 
 def test_the_family_of_all_classes_is_chosen_as_mclust_does():

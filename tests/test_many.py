@@ -130,7 +130,8 @@ def test_nor_do_scales(dtype):
 def test_many_rows_are_fitted_as_well():
     """Two of which are made at the same time, each by one thread, and the last by all."""
     problems = [clusters(n, 2, 3) for n in (100, 8191, 8192, 40_000, 9000)]
-    assert_as_alone(fit_many(problems, 3, random_state=0, n_threads=2), problems, n_components=3, random_state=0)
+    arguments = {"n_components": 3, "random_state": 0, "n_threads": 2}
+    assert_as_alone(fit_many(problems, **arguments), problems, **arguments)
 
 
 def test_strides_do_not_matter():

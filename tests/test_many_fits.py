@@ -249,7 +249,7 @@ def test_verbs_refuse_other_problems():
 
 def test_the_arguments_are_those_of_gmm():
     ours, theirs = (inspect.signature(of).parameters for of in (fit_many, GMM))
-    own = {"X", "model", "groups", "columns", "sample_weight", "labels", "criterion", "on_error"}
+    own = {"X", "model", "groups", "columns", "sample_weight", "labels", "error_covariances", "criterion", "on_error"}
     assert set(ours) - own == set(theirs) - OF_ONE - OF_STREAMS - OF_NOISE
     other = {name for name in set(ours) & set(theirs) if ours[name].default != theirs[name].default}
     assert other == {"reg_covar", "n_components"}  # a model has a number of its own, and without one None is 1

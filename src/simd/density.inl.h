@@ -247,7 +247,7 @@ static double NAME(softmax)(ptrdiff_t rows, ptrdiff_t k, const void *row_weights
 
 /* The sums of a group's rows are multiplied before a logarithm is taken of them: each is at least 1 and at most k, so that
  * a product of NV ≤ 4 is a number of either type. */
-static double NAME(shares)(ptrdiff_t rows, ptrdiff_t k, void *logd_) {
+static double NAME(shares)(ptrdiff_t rows, ptrdiff_t k, double weight, void *logd_) {
     const ptrdiff_t width = cgmm_pad4(k);
     WIDE total = {0};
     for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
@@ -264,7 +264,7 @@ static double NAME(shares)(ptrdiff_t rows, ptrdiff_t k, void *logd_) {
                 sum[v] += each;
             }
         V scale[NV];
-        for (int v = 0; v < NV; v++) scale[v] = VRECIPROCAL(sum[v]);
+        for (int v = 0; v < NV; v++) scale[v] = (REAL)weight * VRECIPROCAL(sum[v]);
         if (filled < G) { /* what is past the last row is none */
             REAL lanes[3][G];
             memcpy(lanes[0], top, sizeof top), memcpy(lanes[1], sum, sizeof sum), memcpy(lanes[2], scale, sizeof scale);

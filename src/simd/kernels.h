@@ -174,9 +174,9 @@ typedef struct cgmm_kernels {
     /* IN/OUT e (panel) ← e · scale: responsibilities; times row_weights, if not NULL. */
     void (*rescale)(ptrdiff_t rows, ptrdiff_t k, const void *scale, const void *row_weights, void *e);
 
-    /* Responsibilities of rows that weigh one: IN/OUT logd → exp(logd) / Σ_c exp(logd), zero past the last row. Returns
-     * Σ_i of the rows' log-likelihoods. */
-    double (*shares)(ptrdiff_t rows, ptrdiff_t k, void *logd);
+    /* Responsibilities of rows that weigh the same: IN/OUT logd → weight · exp(logd) / Σ_c exp(logd), zero past the last
+     * row. Returns Σ_i of the rows' log-likelihoods, not weighted. */
+    double (*shares)(ptrdiff_t rows, ptrdiff_t k, double weight, void *logd);
 
     /* Weighted moments about the means, added to
      *   n_k (k,) += Σ_i r_ic;  first (k,d) += Σ_i r_ic (x_i − μ_c);

@@ -404,19 +404,18 @@ static inline __attribute__((always_inline)) void NAME(assign_rows)(const REAL *
             for (int v = 0; v < NV; v++)
                 squares += __builtin_convertvector(norm[v], WIDE) * __builtin_convertvector(LOAD(w + v * W), WIDE);
         for (ptrdiff_t c = 0; c < k; c++) {
-            V sum = ZERO;
-            for (int v = 0; v < NV; v++) sum += OF(c, own[v], LOAD(w + v * W));
-            sums[c] += __builtin_convertvector(sum, WIDE);
+            WIDE sum = {0};
+            for (int v = 0; v < NV; v++) sum += __builtin_convertvector(OF(c, own[v], LOAD(w + v * W)), WIDE);
+            sums[c] += sum;
         }
-        for (ptrdiff_t j = 0; j < d; j++) {
-            V x[NV];
-            for (int v = 0; v < NV; v++) x[v] = LOAD(panel + j * G + v * W) * LOAD(w + v * W);
+        for (ptrdiff_t j = 0; j < d; j++)
             for (ptrdiff_t c = 0; c < k; c++) {
-                V sum = ZERO;
-                for (int v = 0; v < NV; v++) sum += OF(c, own[v], x[v]);
-                sums[k + c * d + j] += __builtin_convertvector(sum, WIDE);
+                WIDE sum = {0};
+                for (int v = 0; v < NV; v++)
+                    sum += __builtin_convertvector(OF(c, own[v], LOAD(panel + j * G + v * W)), WIDE) *
+                           __builtin_convertvector(LOAD(w + v * W), WIDE);
+                sums[k + c * d + j] += sum;
             }
-        }
     }
     if (!n_k) return;
     if (inertia) *inertia += NAME(sum_wide)(&squares);
