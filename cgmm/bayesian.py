@@ -12,8 +12,8 @@ from cgmm.distribution import Distribution
 from cgmm.em.stage import Fit
 from cgmm.fit.request import bayesian_request_of
 from cgmm.fit.state import State
-from cgmm.fitted import part, reads
 from cgmm.gmm import GMM
+from cgmm.holding import part, reads
 from cgmm.learner import Learner
 from cgmm.mixture.posterior import Posterior
 from cgmm.validation import check_flag, check_real

@@ -10,7 +10,7 @@ from cgmm.distribution import Distribution
 from cgmm.fit import partial
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
-from cgmm.fitted import part
+from cgmm.holding import part
 from cgmm.learner import Learner
 from cgmm.mixture.checks import normalised
 from cgmm.mixture.families import FAMILIES

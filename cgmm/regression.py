@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from cgmm import errors, protocol
 from cgmm.bayesian import BayesianGMM
 from cgmm.config import threads
 from cgmm.errors import InvalidParameterError
@@ -14,19 +13,16 @@ from cgmm.folds import best_of_folds
 from cgmm.gmm import GMM
 from cgmm.mixture.features import columns_of, others_than
 from cgmm.regressed import Learned, Regressed
-from cgmm.rows.checks import check_features, check_observed, check_weights
-from cgmm.rows.conditional import Conditionals
-from cgmm.rows.row_errors import check_errors
-from cgmm.rows.targets import joined, r_squared
+from cgmm.rows.checks import check_weights
+from cgmm.rows.targets import joined
 from cgmm.selection import select
-from cgmm.validation import check_array, check_count, check_missing, check_random_state, check_real, check_threads
+from cgmm.validation import check_count, check_missing, check_random_state, check_threads
 
 if TYPE_CHECKING:
     from cgmm.mixture.prior import Prior
     from cgmm.rows.part import Part
     from cgmm.rows.targets import Joined
     from cgmm.types import (
-        Array,
         ArrayLike,
         CovarianceType,
         Init,
@@ -322,216 +318,6 @@ class GMMRegressor(Regressed):
     def _most(self, part: Part) -> int:
         """How many components are tried: no more than there are rows of positive weight."""
         return min(check_count("max_components", self.max_components), len(part.positive().rows))
-
-    # Predicting
-
-    def predict(
-        self,
-        X: ArrayLike,
-        return_std: bool = False,
-        return_cov: bool = False,
-        error_covariances: ArrayLike | None = None,
-    ) -> Any:
-        """The mean of the targets given the features: the prediction of least squared error.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, p)
-        return_std : bool, default=False
-            Also give the standard deviation of each target.
-        return_cov : bool, default=False
-            Also give the covariance of the targets of each row.
-        error_covariances : array-like, optional
-            Of the errors with which these features were measured: (n, p, p), (n, p), (p, p) or (p,). The prediction is
-            then that given what was measured: the larger the errors, the nearer to the mean of all, and the wider.
-            Without them features are taken for exact.
-
-        Returns
-        -------
-        mean : ndarray (n,), or (n, t) of a y that was (n, t)
-        std : ndarray of that shape
-            If return_std.
-        covariance : ndarray (n, t, t)
-            If return_cov.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from cgmm import GMMRegressor
-        >>> X = np.linspace(0, 10, 101)[:, None]
-        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
-        >>> model = GMMRegressor().fit(X, y)
-        >>> mean, std = model.predict([[2.0], [4.0]], return_std=True)
-        >>> mean.round(2).tolist()
-        [7.0, 13.0]
-        """
-        given, flat = self.predictive(X, error_covariances), self._learned_or_error().flat
-        found: list[Array] = [given.mean()]
-        if return_std:
-            found.append(given.std())
-        found = [values[:, 0] if flat else values for values in found]
-        if return_cov:
-            found.append(given.covariance())
-        return found[0] if len(found) == 1 else tuple(found)
-
-    def predictive(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Conditionals[GMM]:
-        """The distributions of the targets given the features of each row of X (n,p), with errors as of ``predict``.
-
-        Of row i, ``predictive(X)[i]`` is a GMM of the targets, with its peaks, intervals and draws.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from cgmm import GMMRegressor
-        >>> X = np.linspace(0, 10, 101)[:, None]
-        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
-        >>> model = GMMRegressor().fit(X, y)
-        >>> model.predictive([[2.0]]).mean().round(1).tolist()
-        [[7.0]]
-        """
-        learned, n_threads = self._learned_or_error(), check_threads(self.n_threads)
-        parameters = learned.mixture._mixture
-        rows, _ = check_observed(X, None, threads(n_threads), check_missing(self.missing))
-        self._check_features(X, rows.shape[1], learned)
-        names, make = learned.mixture._fitted().names, learned.mixture._made
-        return Conditionals(
-            parameters=parameters,
-            values=rows,
-            given=learned.features,
-            features=learned.targets,
-            names=names,
-            n_threads=n_threads,
-            make=make,
-            random_state=self.random_state,
-            errors=check_errors(error_covariances, rows, gaps=True),
-        )
-
-    def predict_quantiles(
-        self, X: ArrayLike, q: ArrayLike = (0.05, 0.5, 0.95), error_covariances: ArrayLike | None = None
-    ) -> Array:
-        """Quantiles of each target given the features.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, p)
-        q : float or sequence of float in [0, 1], default=(0.05, 0.5, 0.95)
-        error_covariances : array-like, optional
-            As of ``predict``.
-
-        Returns
-        -------
-        ndarray (n,) for one number, (n, number of q) for a sequence
-            (n, t) and (n, t, number of q) of a y that was (n, t).
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from cgmm import GMMRegressor
-        >>> X = np.linspace(0, 10, 101)[:, None]
-        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
-        >>> model = GMMRegressor().fit(X, y)
-        >>> model.predict_quantiles([[2.0], [4.0]], (0.1, 0.5, 0.9)).shape
-        (2, 3)
-        """
-        learned, given = self._learned_or_error(), self.predictive(X, error_covariances)
-        each = [given.of(np.array([target], dtype=np.intp)).quantile(q) for target in learned.targets]
-        return each[0] if learned.flat else np.stack(each, axis=1)
-
-    def predict_interval(self, X: ArrayLike, p: float = 0.9, error_covariances: ArrayLike | None = None) -> Array:
-        """The interval of each target that holds p of its mass and leaves as much below as above it.
-
-        (n,2), or (n,t,2) of a y that was (n,t). Errors of the features as of ``predict``.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from cgmm import GMMRegressor
-        >>> X = np.linspace(0, 10, 101)[:, None]
-        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
-        >>> model = GMMRegressor().fit(X, y)
-        >>> lower, upper = model.predict_interval([[2.0]], 0.9)[0]
-        >>> bool(lower < 7.0 < upper)
-        True
-        """
-        p = check_real("p", p, most=1.0)
-        return self.predict_quantiles(X, (0.5 - 0.5 * p, 0.5 + 0.5 * p), error_covariances)
-
-    def sample_y(
-        self, X: ArrayLike, n_samples: int = 1, random_state: Seed = 0, error_covariances: ArrayLike | None = None
-    ) -> Array:
-        """Draws of the targets given the features of each row of X (n,p), with errors as of ``predict``.
-
-        Returns
-        -------
-        ndarray (n, n_samples), or (n, t, n_samples) of a y that was (n, t)
-            As scikit-learn's GaussianProcessRegressor.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from cgmm import GMMRegressor
-        >>> X = np.linspace(0, 10, 101)[:, None]
-        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
-        >>> model = GMMRegressor().fit(X, y)
-        >>> model.sample_y([[2.0], [4.0]], 5).shape
-        (2, 5)
-        """
-        draws = self.predictive(X, error_covariances).sample(check_count("n_samples", n_samples), random_state)
-        draws = np.moveaxis(draws, 0, -1)
-        return draws[:, 0] if self._learned_or_error().flat else draws
-
-    def log_predictive(self, X: ArrayLike, y: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
-        """The log-density (nats) of the targets y, (n,) or (n,t), given the features of each row of X (n,p); (n,).
-
-        Errors of the features as of ``predict``; the targets are taken for exact.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from cgmm import GMMRegressor
-        >>> X = np.linspace(0, 10, 101)[:, None]
-        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
-        >>> model = GMMRegressor().fit(X, y)
-        >>> bool(model.log_predictive([[2.0]], [7.0]) > model.log_predictive([[2.0]], [8.0]))
-        True
-        """
-        return self.predictive(X, error_covariances).score_samples(y)
-
-    def score(
-        self,
-        X: ArrayLike,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        error_covariances: ArrayLike | None = None,
-    ) -> float:
-        """The coefficient of determination R² of the predictions; of many targets their mean.
-
-        1 − Σ_i w_i (y_i − ŷ_i)² / Σ_i w_i (y_i − ȳ)².
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from cgmm import GMMRegressor
-        >>> X = np.linspace(0, 10, 101)[:, None]
-        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
-        >>> model = GMMRegressor().fit(X, y)
-        >>> round(model.score(X, y), 3)
-        1.0
-        """
-        predicted = self.predict(X, error_covariances=error_covariances)
-        y = np.asarray(check_array("y", y), dtype=np.float64)
-        if y.shape != predicted.shape:
-            raise ValueError(f"y should have the shape of {predicted.shape}, but got {y.shape}")
-        weights = check_weights(sample_weight, len(y))
-        return r_squared(y, predicted, np.ones(len(y)) if weights is None else weights)
-
-    def _check_features(self, X: Any, p: int, learned: Learned) -> None:
-        """That rows of p columns have the features of the fit."""
-        name = type(self).__name__
-        warning = protocol.check_feature_names(protocol.feature_names(X), learned.names, name)
-        if warning:
-            errors.warn(warning, UserWarning)
-        check_features(p, len(learned.features), name)
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.base import BaseEstimator, RegressorMixin
