@@ -262,6 +262,13 @@ class BayesianGMM(Distribution[GMM], Learner):
 
         That is scikit-learn's, and no logarithm of a density, whose integral would be one: see ``log_predictive``.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
+
         Examples
         --------
         >>> import numpy as np
@@ -282,6 +289,17 @@ class BayesianGMM(Distribution[GMM], Learner):
     ) -> float:
         """The mean of ``score_samples`` of rows X (n,d); with weights (n,), their mean.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        y : ignored
+            For scikit-learn's convention.
+        sample_weight : array-like of shape (n,), optional
+            Row weights.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
+
         Examples
         --------
         >>> import numpy as np
@@ -299,6 +317,11 @@ class BayesianGMM(Distribution[GMM], Learner):
         What is expected of the density of a row that is still to come, with expected weights: a mixture of Student's t
         distributions (Bishop 2006, 10.81; docs/bayesian.md), whose integral is one. It tells how surprising a row is,
         and compares with ``GMM.score_samples``. With missing="marginal", of what is observed of a row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
 
         Examples
         --------

@@ -83,6 +83,15 @@ class BayesianFits(ManyFits[BayesianGMM]):
         """The logarithm of the posterior predictive density of each row (nats); as ``predict``, NaN where its problem
         has no fit. See ``BayesianGMM.log_predictive``.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        groups : array-like, optional
+            As in ``fit_many``.
+        columns : bool, default=False
+            As in ``fit_many``.
+
         Examples
         --------
         >>> import numpy as np

@@ -176,6 +176,11 @@ class Bootstrap:
     def to_frame(self, level: float = 0.95) -> Any:
         """A pandas.DataFrame with a row for each parameter: estimate, standard_error, bias, lower, upper.
 
+        Parameters
+        ----------
+        level : float, default=0.95
+            The coverage of the intervals.
+
         Examples
         --------
         >>> import numpy as np

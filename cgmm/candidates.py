@@ -233,6 +233,15 @@ class Selection:
     ) -> Any:
         """The criterion over the number of components, a line for each family: see cgmm.plot.selection.
 
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Where to draw. Default: the current axes.
+        criterion : {"bic", "aic", "icl"}, optional
+            Default: the one that chose.
+        **style
+            Options of matplotlib's artists.
+
         Examples
         --------
         >>> import numpy as np

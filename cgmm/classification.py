@@ -5,17 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import numpy as np
-
 from cgmm.classes import fitting, stream
 from cgmm.classes.assembled import of_given
 from cgmm.classes.fitting import Found
-from cgmm.classes.known import check_classes, check_priors, check_same_classes, distinct_classes
+from cgmm.classes.known import check_priors, check_same_classes, distinct_classes
 from cgmm.classes.learned import Learned
 from cgmm.classes.open import batches_of, given_of
 from cgmm.classes.wanted import Wanted
 from cgmm.gmm import GMM
-from cgmm.rows.checks import check_weights
 from cgmm.selection import check_families
 from cgmm.validation import (
     check_choice,
@@ -29,16 +26,12 @@ from cgmm.validation import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
     from cgmm.classes.stream import Stream
     from cgmm.mixture.prior import Prior
     from cgmm.types import (
-        Array,
         ArrayLike,
         CovarianceType,
         Init,
-        Mask,
         Missing,
         NamedPrior,
         OnDegenerate,
@@ -335,136 +328,6 @@ class GMMClassifier(Learned):
         check_real("tol", self.tol)
         streaming = {name: getattr(self, name) for name in OF_STREAMS}
         return Wanted(shared, sizes, families, criterion, seed, arguments, streaming)
-
-    # Predicting
-
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most probable class of each row of X (n,d), wherever its rows are; labels (n,).
-
-        Examples
-        --------
-        >>> from cgmm import GMMClassifier
-        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
-        >>> model = GMMClassifier().fit(X, y)
-        >>> model.predict([[2.0], [7.0]]).tolist()
-        ['low', 'high']
-        """
-        return self._classified().labels(X)
-
-    def predict_proba(self, X: ArrayLike) -> Array:
-        """The probability of each class given each row of X (n,d), π_g p(x | g) / Σ_h π_h p(x | h); (n,C).
-
-        Examples
-        --------
-        >>> from cgmm import GMMClassifier
-        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
-        >>> model = GMMClassifier().fit(X, y)
-        >>> model.predict_proba([[4.5]]).round(3).tolist()
-        [[0.5, 0.5]]
-        """
-        classified = self._classified()
-        return self._in_frame(classified.probabilities(X), X, lambda: classified.classes)
-
-    def predict_log_proba(self, X: ArrayLike) -> Array:
-        """The logarithms of ``predict_proba``, which are numbers where the probabilities are rounded to zero; (n,C).
-
-        Examples
-        --------
-        >>> from cgmm import GMMClassifier
-        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
-        >>> model = GMMClassifier().fit(X, y)
-        >>> model.predict_log_proba([[1.0]]).round(1).tolist()
-        [[-112.0, 0.0]]
-        """
-        classified = self._classified()
-        return self._in_frame(classified.log_probabilities(X), X, lambda: classified.classes)
-
-    def decision_log_density(self, X: ArrayLike) -> Array:
-        """log π_g p(x | g) in nats of each class g and row of X (n,d); (n,C). The class of the largest is predicted.
-
-        Examples
-        --------
-        >>> from cgmm import GMMClassifier
-        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
-        >>> model = GMMClassifier().fit(X, y)
-        >>> model.decision_log_density([[1.0]]).round(1).tolist()
-        [[-113.4, -1.4]]
-        """
-        classified = self._classified()
-        return self._in_frame(classified.log_densities(X), X, lambda: classified.classes)
-
-    def uncertainty(self, X: ArrayLike) -> Array:
-        """The probability that the predicted class of each row of X (n,d) is not the right one; (n,).
-
-        Examples
-        --------
-        >>> from cgmm import GMMClassifier
-        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
-        >>> model = GMMClassifier().fit(X, y)
-        >>> model.uncertainty([[0.0], [4.5]]).round(3).tolist()
-        [0.0, 0.5]
-        """
-        return self._classified().uncertainty(X)
-
-    def anomalies(self, X: ArrayLike, share: float = 0.01, *, n_samples: int = 100_000, random_state: Seed = 0) -> Mask:
-        """Which rows of X (n,d) belong to none of the classes: they are unlikely in each.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d)
-        share : float in [0, 1], default=0.01
-            A row is marked where the density of each class is lower than at all but that share of the class's own
-            draws: so of rows of a class no more than that share is marked.
-        n_samples, random_state
-            As for ``GMM.level``; where a class has one component its level is exact.
-
-        Returns
-        -------
-        ndarray of bool (n,)
-
-        Examples
-        --------
-        >>> from cgmm import GMM, GMMClassifier
-        >>> mixture = GMM.from_parameters([0.5, 0.5], [[0.0], [9.0]], [1.0, 4.0], "spherical")
-        >>> GMMClassifier.from_mixtures(mixture).anomalies([[0.0], [3.5], [5.0], [20.0]]).tolist()
-        [False, True, False, True]
-        """
-        return self._classified().anomalies(X, share, n_samples=n_samples, random_state=random_state)
-
-    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """The share of the rows of X (n,d) whose class is predicted rightly; with weights (n,), of their weight.
-
-        Examples
-        --------
-        >>> from cgmm import GMMClassifier
-        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
-        >>> model = GMMClassifier().fit(X, y)
-        >>> model.score(X, y)
-        1.0
-        """
-        predicted = self.predict(X)
-        right = predicted == check_classes(y, len(predicted))
-        weights = check_weights(sample_weight, len(predicted))
-        return float(np.average(right, weights=weights))
-
-    def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Bayesian information criterion of X (n,d), smaller is better: −2 Σ_i w_i log p(x_i) + p log Σ_i w_i.
-
-        The density is that of all classes together, and p counts the free parameters of their densities but not the
-        priors, as in mclust, whose BIC has the other sign.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from cgmm import GMMClassifier
-        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
-        >>> model = GMMClassifier().fit(X, y)
-        >>> bool(np.isfinite(model.bic(X)))
-        True
-        """
-        sums = self.mixture_._evaluations(X, sample_weight).sums()
-        sums = sums.times_power_of_two(sums.exponent)
-        return -2.0 * sums.log_likelihood + self._classified().n_parameters * float(np.log(sums.number))
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.base import BaseEstimator, ClassifierMixin

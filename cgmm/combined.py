@@ -85,6 +85,11 @@ class Combination:
     def clusters(self, n_clusters: int | None = None) -> Clusters:
         """The components of each cluster, in the order of their first; by default for the elbow's number.
 
+        Parameters
+        ----------
+        n_clusters : int, optional
+            Default: the number at the elbow of the entropies.
+
         Examples
         --------
         >>> import cgmm
@@ -106,6 +111,11 @@ class Combination:
 
     def labels(self, n_clusters: int | None = None) -> Labels:
         """The cluster of each component, (k,).
+
+        Parameters
+        ----------
+        n_clusters : int, optional
+            Default: the number at the elbow of the entropies.
 
         Examples
         --------
@@ -148,6 +158,13 @@ class Combination:
 
         A row's most probable cluster need not be that of its most probable component.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        n_clusters : int, optional
+            Default: the number at the elbow of the entropies.
+
         Examples
         --------
         >>> import cgmm
@@ -165,6 +182,11 @@ class Combination:
 
     def plot(self, **options: Any) -> Any:
         """The tree of the merges: see cgmm.plot.tree, which takes the options.
+
+        Parameters
+        ----------
+        **options
+            Those of ``cgmm.plot.model``.
 
         Examples
         --------

@@ -63,6 +63,11 @@ class Directions(NamedTuple):
     def transform(self, X: ArrayLike) -> Array:
         """Rows (n, d) along the directions, (n, m): (x − mean) · basis.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows in memory.
+
         Examples
         --------
         >>> import cgmm

@@ -81,6 +81,11 @@ class ManyFits(Generic[M]):
     def of(self, label: Any) -> M:
         """The fitted model of a group, or of a column, by its label; KeyError if there is none.
 
+        Parameters
+        ----------
+        label : object
+            The label of a group or a column.
+
         Examples
         --------
         >>> import numpy as np
@@ -128,6 +133,15 @@ class ManyFits(Generic[M]):
 
         Zero for components that a problem does not have, NaN where it has no fit.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        groups : array-like, optional
+            As in ``fit_many``.
+        columns : bool, default=False
+            As in ``fit_many``.
+
         Examples
         --------
         >>> import numpy as np
@@ -143,6 +157,15 @@ class ManyFits(Generic[M]):
     def score_samples(self, X: ArrayLike, *, groups: ArrayLike | None = None, columns: bool = False) -> Any:
         """The log-likelihood (nats) of each row, as the fit of its problem has it; as ``predict``, NaN where there is
         none.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        groups : array-like, optional
+            As in ``fit_many``.
+        columns : bool, default=False
+            As in ``fit_many``.
 
         Examples
         --------
@@ -234,6 +257,11 @@ class ManyFits(Generic[M]):
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
         """The fits of a file that ``save`` wrote; they predict bit-identically.
+
+        Parameters
+        ----------
+        path : str, path-like or binary file
+            What to read, or a file that is open for reading.
 
         Raises
         ------

@@ -44,6 +44,13 @@ class Fitted(Holding):
         """The most probable component of each row of X (n,d), which may have errors of measurement as of ``fit``;
         integers (n,), −1 where it is the noise component.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -59,6 +66,13 @@ class Fitted(Holding):
 
         With a noise component each row sums to 1 − its noise_probability.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -72,6 +86,11 @@ class Fitted(Holding):
 
     def noise_probability(self, X: ArrayLike) -> Array:
         """The probability that each row of X (n,d) belongs to the noise component; (n,), zero without one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
 
         Examples
         --------
@@ -91,6 +110,13 @@ class Fitted(Holding):
         Zero: the row is surely of the component that ``predict`` gives; 1 − 1/k: each is as probable. With a noise
         component that one counts, too.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -102,6 +128,13 @@ class Fitted(Holding):
 
     def score_samples(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
         """The log-likelihood (nats) of each row of X (n,d), which may have errors as of ``fit``; (n,).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
 
         Examples
         --------
@@ -121,6 +154,17 @@ class Fitted(Holding):
     ) -> float:
         """The mean log-likelihood (nats) of a row of X (n,d), which may have errors of measurement as of ``fit``; with
         weights (n,), their mean.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        y : ignored
+            For scikit-learn's convention.
+        sample_weight : array-like of shape (n,), optional
+            Row weights.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
 
         Examples
         --------
@@ -361,6 +405,15 @@ class Fitted(Holding):
 
         See ``cgmm.plot.model``, which takes the options and chooses. It needs matplotlib:
         ``pip install 'compiled-gmm[plot]'``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows in memory.
+        ax : matplotlib.axes.Axes, optional
+            Where to draw. Default: the current axes.
+        **options
+            Those of ``cgmm.plot.model``.
 
         Examples
         --------

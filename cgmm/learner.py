@@ -98,6 +98,19 @@ class Learner(Fitted):
     ) -> Labels:
         """``fit`` and then ``predict`` on the same rows, whose labels do not count there; labels (n,).
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        y : ignored
+            For scikit-learn's convention.
+        sample_weight : array-like of shape (n,), optional
+            Row weights.
+        labels : array-like of shape (n,), optional
+            Known components, as in ``fit``.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -115,6 +128,11 @@ class Learner(Fitted):
         The file is a versioned npz archive without pickle, with the names of the features, and with what
         ``partial_fit`` goes on from (but no rows, which it may still be gathering). Of the constructor's arguments it
         keeps those that JSON can hold (not callbacks, generators, priors, start arrays or masks).
+
+        Parameters
+        ----------
+        path : str, path-like or binary file
+            Where to write, or a file that is open for writing.
 
         Examples
         --------
@@ -195,6 +213,11 @@ class Learner(Fitted):
     @classmethod
     def load(cls, path: str | os.PathLike[str] | BinaryIO) -> Self:
         """The model of a file that ``save`` wrote, or of one that is open for reading; it predicts bit-identically.
+
+        Parameters
+        ----------
+        path : str, path-like or binary file
+            What to read, or a file that is open for reading.
 
         Raises
         ------

@@ -45,6 +45,11 @@ class Estimator:
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The constructor's arguments by name; if deep, as name__inner those of arguments that have their own.
 
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether arguments that are estimators tell theirs.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -60,6 +65,11 @@ class Estimator:
 
     def set_params(self, **params: Any) -> Self:
         """Change constructor arguments, by name or name__inner; ValueError names one that does not exist.
+
+        Parameters
+        ----------
+        **params
+            New values by name.
 
         Returns
         -------
@@ -161,6 +171,15 @@ class Estimator:
 
         As in scikit-learn, with ``sklearn.set_config(enable_metadata_routing=True)``.
 
+        Parameters
+        ----------
+        sample_weight : bool, str or None
+            Whether to route it, or the name by which it is routed.
+        labels : bool, str or None
+            Whether to route it, or the name by which it is routed.
+        error_covariances : bool, str or None
+            Whether to route it, or the name by which it is routed.
+
         Examples
         --------
         >>> import sklearn
@@ -179,6 +198,15 @@ class Estimator:
     ) -> Self:
         """Ask meta-estimators to route these arguments to ``partial_fit``: see set_fit_request.
 
+        Parameters
+        ----------
+        sample_weight : bool, str or None
+            Whether to route it, or the name by which it is routed.
+        labels : bool, str or None
+            Whether to route it, or the name by which it is routed.
+        error_covariances : bool, str or None
+            Whether to route it, or the name by which it is routed.
+
         Examples
         --------
         >>> import sklearn
@@ -192,6 +220,13 @@ class Estimator:
         self, *, sample_weight: bool | str | None = UNCHANGED, error_covariances: bool | str | None = UNCHANGED
     ) -> Self:
         """Ask meta-estimators to route these arguments to ``score``: see set_fit_request.
+
+        Parameters
+        ----------
+        sample_weight : bool, str or None
+            Whether to route it, or the name by which it is routed.
+        error_covariances : bool, str or None
+            Whether to route it, or the name by which it is routed.
 
         Examples
         --------

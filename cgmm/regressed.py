@@ -99,6 +99,13 @@ class Regressed(Estimator):
 
         Of row i, ``predictive(X)[i]`` is a GMM of the targets, with its peaks, intervals and draws.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
+
         Examples
         --------
         >>> import numpy as np
@@ -162,6 +169,15 @@ class Regressed(Estimator):
 
         (n,2), or (n,t,2) of a y that was (n,t). Errors of the features as of ``predict``.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        p : float
+            The probability, between 0 and 1.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
+
         Examples
         --------
         >>> import numpy as np
@@ -180,6 +196,17 @@ class Regressed(Estimator):
         self, X: ArrayLike, n_samples: int = 1, random_state: Seed = 0, error_covariances: ArrayLike | None = None
     ) -> Array:
         """Draws of the targets given the features of each row of X (n,p), with errors as of ``predict``.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        n_samples : int, default=1
+            Draws per row.
+        random_state : None, int, RandomState or Generator, default=0
+            Seed or source of the draws.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
 
         Returns
         -------
@@ -205,6 +232,15 @@ class Regressed(Estimator):
 
         Errors of the features as of ``predict``; the targets are taken for exact.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        y : array-like of shape (n,) or (n, t)
+            The targets.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
+
         Examples
         --------
         >>> import numpy as np
@@ -227,6 +263,17 @@ class Regressed(Estimator):
         """The coefficient of determination R² of the predictions; of many targets their mean.
 
         1 − Σ_i w_i (y_i − ŷ_i)² / Σ_i w_i (y_i − ȳ)².
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        y : array-like of shape (n,) or (n, t)
+            The targets.
+        sample_weight : array-like of shape (n,), optional
+            Row weights.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
 
         Examples
         --------

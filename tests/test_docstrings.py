@@ -1,4 +1,4 @@
-"""Every object of the API's page has an example in its docstring, and the examples hold."""
+"""Every object of the API's page has an example in its docstring that holds, and its parameters are described."""
 
 import doctest
 import importlib
@@ -51,3 +51,10 @@ def test_example(name, monkeypatch, tmp_path):
     told = []
     doctest.DocTestRunner(optionflags=OPTIONS).run(example, out=told.append, clear_globs=True)
     assert not told, "".join(told)
+
+
+@pytest.mark.parametrize("name", [name for name, found in OBJECTS.items() if inspect.isfunction(found)])
+def test_parameters_are_described(name):
+    section = inspect.getdoc(OBJECTS[name]).partition("Parameters\n-----")[2]
+    parameters = inspect.signature(OBJECTS[name]).parameters.keys() - {"self", "cls"}
+    assert [parameter for parameter in parameters if not re.search(rf"\b{parameter}\b", section)] == []

@@ -1,10 +1,11 @@
-"""What a classifier has learnt: how it is told, saved and loaded."""
+"""What a classifier has learnt: what it predicts, and how it is told, saved and loaded."""
 
 from __future__ import annotations
 
 import os
-from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
+
+import numpy as np
 
 from cgmm import errors, protocol
 from cgmm.classes import file, told
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
     from cgmm.classes.classified import Classified
     from cgmm.gmm import GMM
     from cgmm.summary import Summary
-    from cgmm.types import Array, ArrayLike, Missing, Names, Seed
+    from cgmm.types import Array, ArrayLike, Mask, Missing, Names, Seed
 
 
 class Learned(Framing):
-    """A classifier with what it has learnt, in words, in files and as attributes."""
+    """A classifier with what it has learnt: what it predicts, in words, in files and as attributes."""
 
     _kind: ClassVar[str]  # Under which name its files are known.
     _found: Found | None
@@ -34,13 +35,178 @@ class Learned(Framing):
     n_threads: int | None
     random_state: Seed
 
-    @abstractmethod
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """The most probable class of each row."""
+    # Predicting
 
-    @abstractmethod
+    def predict(self, X: ArrayLike) -> NDArray[Any]:
+        """The most probable class of each row of X (n,d), wherever its rows are; labels (n,).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.predict([[2.0], [7.0]]).tolist()
+        ['low', 'high']
+        """
+        return self._classified().labels(X)
+
+    def predict_proba(self, X: ArrayLike) -> Array:
+        """The probability of each class given each row of X (n,d), π_g p(x | g) / Σ_h π_h p(x | h); (n,C).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.predict_proba([[4.5]]).round(3).tolist()
+        [[0.5, 0.5]]
+        """
+        classified = self._classified()
+        return self._in_frame(classified.probabilities(X), X, lambda: classified.classes)
+
+    def predict_log_proba(self, X: ArrayLike) -> Array:
+        """The logarithms of ``predict_proba``, which are numbers where the probabilities are rounded to zero; (n,C).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.predict_log_proba([[1.0]]).round(1).tolist()
+        [[-112.0, 0.0]]
+        """
+        classified = self._classified()
+        return self._in_frame(classified.log_probabilities(X), X, lambda: classified.classes)
+
+    def decision_log_density(self, X: ArrayLike) -> Array:
+        """log π_g p(x | g) in nats of each class g and row of X (n,d); (n,C). The class of the largest is predicted.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.decision_log_density([[1.0]]).round(1).tolist()
+        [[-113.4, -1.4]]
+        """
+        classified = self._classified()
+        return self._in_frame(classified.log_densities(X), X, lambda: classified.classes)
+
+    def uncertainty(self, X: ArrayLike) -> Array:
+        """The probability that the predicted class of each row of X (n,d) is not the right one; (n,).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.uncertainty([[0.0], [4.5]]).round(3).tolist()
+        [0.0, 0.5]
+        """
+        return self._classified().uncertainty(X)
+
+    def anomalies(self, X: ArrayLike, share: float = 0.01, *, n_samples: int = 100_000, random_state: Seed = 0) -> Mask:
+        """Which rows of X (n,d) belong to none of the classes: they are unlikely in each.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+        share : float in [0, 1], default=0.01
+            A row is marked where the density of each class is lower than at all but that share of the class's own
+            draws: so of rows of a class no more than that share is marked.
+        n_samples, random_state
+            As for ``GMM.level``; where a class has one component its level is exact.
+
+        Returns
+        -------
+        ndarray of bool (n,)
+
+        Examples
+        --------
+        >>> from cgmm import GMM, GMMClassifier
+        >>> mixture = GMM.from_parameters([0.5, 0.5], [[0.0], [9.0]], [1.0, 4.0], "spherical")
+        >>> GMMClassifier.from_mixtures(mixture).anomalies([[0.0], [3.5], [5.0], [20.0]]).tolist()
+        [False, True, False, True]
+        """
+        return self._classified().anomalies(X, share, n_samples=n_samples, random_state=random_state)
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The share of the rows of X (n,d) whose class is predicted rightly; with weights (n,), of their weight.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        y : array-like of shape (n,)
+            The classes.
+        sample_weight : array-like of shape (n,), optional
+            Row weights.
+
+        Examples
+        --------
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> model.score(X, y)
+        1.0
+        """
+        predicted = self.predict(X)
+        right = predicted == check_classes(y, len(predicted))
+        weights = check_weights(sample_weight, len(predicted))
+        return float(np.average(right, weights=weights))
+
     def bic(self, X: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """The Bayesian information criterion of rows."""
+        """Bayesian information criterion of X (n,d), smaller is better: −2 Σ_i w_i log p(x_i) + p log Σ_i w_i.
+
+        The density is that of all classes together, and p counts the free parameters of their densities but not the
+        priors, as in mclust, whose BIC has the other sign.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows, from wherever ``fit`` takes them.
+        sample_weight : array-like of shape (n,), optional
+            Row weights.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from cgmm import GMMClassifier
+        >>> X, y = [[0.0], [1.0], [8.0], [9.0]], ["low", "low", "high", "high"]
+        >>> model = GMMClassifier().fit(X, y)
+        >>> bool(np.isfinite(model.bic(X)))
+        True
+        """
+        sums = self.mixture_._evaluations(X, sample_weight).sums()
+        sums = sums.times_power_of_two(sums.exponent)
+        return -2.0 * sums.log_likelihood + self._classified().n_parameters * float(np.log(sums.number))
+
+    # Telling
 
     def summary(
         self, X: ArrayLike | None = None, y: ArrayLike | None = None, sample_weight: ArrayLike | None = None
@@ -107,6 +273,11 @@ class Learned(Framing):
         path may also be a file that is open for writing bytes, such as an io.BytesIO. The file is a versioned npz
         archive without pickle. Of the constructor's arguments it keeps those that JSON can hold.
 
+        Parameters
+        ----------
+        path : str, path-like or binary file
+            Where to write, or a file that is open for writing.
+
         Raises
         ------
         ValueError
@@ -128,6 +299,11 @@ class Learned(Framing):
     @classmethod
     def load(cls, path: str | os.PathLike[str] | BinaryIO) -> Self:
         """The model of a file that ``save`` wrote, or of one that is open for reading; it predicts bit-identically.
+
+        Parameters
+        ----------
+        path : str, path-like or binary file
+            What to read, or a file that is open for reading.
 
         Raises
         ------

@@ -72,6 +72,15 @@ class Between(Algebra[M]):
         """The Bhattacharyya distance −log ∫ (p q)^½ dx, from draws of both mixtures; arguments and result as those of
         ``kl_divergence``.
 
+        Parameters
+        ----------
+        other : GMM or BayesianGMM
+            The mixture to compare with, of the same features.
+        n_samples : int, default=100_000
+            The number of draws.
+        random_state : None, int, RandomState or Generator, default=0
+            Seed or source of the draws.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -87,6 +96,15 @@ class Between(Algebra[M]):
     def overlap(self, other: Fitted, *, n_samples: int = 100_000, random_state: Seed = 0) -> Estimate:
         """The mass ∫ min(p, q) dx that both mixtures have in common, in [0,1], from draws of both; arguments and result
         as those of ``kl_divergence``.
+
+        Parameters
+        ----------
+        other : GMM or BayesianGMM
+            The mixture to compare with, of the same features.
+        n_samples : int, default=100_000
+            The number of draws.
+        random_state : None, int, RandomState or Generator, default=0
+            Seed or source of the draws.
 
         Examples
         --------
@@ -106,6 +124,11 @@ class Between(Algebra[M]):
 
         It is exact, no less than the 2-Wasserstein distance of the mixtures, and equal to it for one component each.
 
+        Parameters
+        ----------
+        other : GMM or BayesianGMM
+            The mixture to compare with, of the same features.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -117,6 +140,11 @@ class Between(Algebra[M]):
 
     def l2_distance(self, other: Fitted) -> float:
         """(∫ (p − q)² dx)^½, exact.
+
+        Parameters
+        ----------
+        other : GMM or BayesianGMM
+            The mixture to compare with, of the same features.
 
         Examples
         --------

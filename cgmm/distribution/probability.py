@@ -28,6 +28,11 @@ class Probability(Fitted):
     def gradient(self, X: ArrayLike) -> Array:
         """The gradient of the log-density at each row of X (n,d); (n,d). NaN is refused.
 
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows without missing values.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -40,6 +45,11 @@ class Probability(Fitted):
 
     def hessian(self, X: ArrayLike) -> Array:
         """The matrix of second derivatives of the log-density at each row of X (n,d); (n,d,d). NaN is refused.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows without missing values.
 
         Examples
         --------
@@ -79,6 +89,11 @@ class Probability(Fitted):
         """To which of ``modes()`` the density rises from each row of X (n,d); (n,). NaN is refused.
 
         −1 marks a row from which it rises to a mode that ``modes()`` does not have.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d)
+            Rows without missing values.
 
         Examples
         --------
@@ -190,6 +205,11 @@ class Probability(Fitted):
     def ppf(self, q: ArrayLike) -> Any:
         """The quantiles q of a mixture of one feature: the inverse of ``cdf``, exact to rounding, of the shape of q.
 
+        Parameters
+        ----------
+        q : float or array-like
+            Probabilities, between 0 and 1.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -208,6 +228,11 @@ class Probability(Fitted):
 
     def interval(self, p: float) -> tuple[float, float]:
         """The interval of a mixture of one feature that holds p of the mass and leaves as much below as above it.
+
+        Parameters
+        ----------
+        p : float
+            The probability, between 0 and 1.
 
         Examples
         --------

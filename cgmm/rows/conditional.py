@@ -100,6 +100,11 @@ class Conditionals(Generic[T]):
     def of(self, features: Labels) -> Conditionals[T]:
         """The distributions of some of the features, the columns (m,) of the mixture's, given the same.
 
+        Parameters
+        ----------
+        features : ndarray of int or str
+            Which of the features to keep.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -314,6 +319,11 @@ class Conditionals(Generic[T]):
 
         log p(y | x) = log p(x, y) − log p(x), both by the passes of ``GMM.score_samples``. Y has no errors.
 
+        Parameters
+        ----------
+        Y : array-like of shape (n, m)
+            Values of the features that are not given.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -340,6 +350,11 @@ class Conditionals(Generic[T]):
     def score(self, Y: ArrayLike) -> float:
         """The mean of score_samples(Y).
 
+        Parameters
+        ----------
+        Y : array-like of shape (n, m)
+            Values of the features that are not given.
+
         Examples
         --------
         >>> from cgmm import GMM
@@ -352,6 +367,11 @@ class Conditionals(Generic[T]):
 
     def cdf(self, y: ArrayLike) -> Array:
         """The probability of a value no larger than y (n,) in each row, (n,); of one feature.
+
+        Parameters
+        ----------
+        y : ignored
+            For scikit-learn's convention.
 
         Examples
         --------
@@ -369,6 +389,11 @@ class Conditionals(Generic[T]):
 
     def quantile(self, q: ArrayLike) -> Array:
         """The quantiles q of each row's one feature: (n,) for a number, (n,number of q) for a sequence.
+
+        Parameters
+        ----------
+        q : float or array-like
+            Probabilities, between 0 and 1.
 
         Examples
         --------
@@ -389,6 +414,13 @@ class Conditionals(Generic[T]):
 
     def sample(self, size: int | None = None, random_state: Seed = None) -> Array:
         """A draw for each row, (n,m); or `size` of them, (size,n,m).
+
+        Parameters
+        ----------
+        size : int, optional
+            Draws per row. Default: one, without an axis of draws.
+        random_state : None, int, RandomState or Generator, default=0
+            Seed or source of the draws.
 
         Examples
         --------
