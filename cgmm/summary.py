@@ -222,12 +222,13 @@ def _goodness(state: State, sums: Sums | None) -> Goodness:
     if settings is None or masses is None or settings.prior is not None:
         with_prior = ", with the prior's log-density" * (settings is not None and settings.prior is not None)
         return Goodness({"log-likelihood": f"{fit.lower_bound:.6g} per row{with_prior}"}, nothing)
-    total = float(masses.sum())
-    if parameters.noise is not None:
-        total /= 1.0 - parameters.noise.weight
-    log_likelihood = fit.lower_bound * total
-    _, bic = information(log_likelihood, total, parameters.n_parameters)
-    return _told_goodness(log_likelihood, float(bic), total)
+    total, share = float(masses.sum()), 1.0 if parameters.noise is None else 1.0 - parameters.noise.weight
+    with np.errstate(over="ignore"):
+        log_likelihood = fit.lower_bound * np.float64(total) / share if share > 0 < total else np.nan
+    if not np.isfinite(log_likelihood):  # all rows are noise, or the number is too large
+        return Goodness({"log-likelihood": f"{fit.lower_bound:.6g} per row"}, nothing)
+    _, bic = information(log_likelihood, total / share, parameters.n_parameters)
+    return _told_goodness(float(log_likelihood), float(bic), total / share)
 
 
 def _told_goodness(log_likelihood: float, bic: float, total: float) -> Goodness:

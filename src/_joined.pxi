@@ -156,9 +156,10 @@ cdef void own_volumes(Joining *of, bint matrix, const double *shares, double *sc
         for c in range(k):
             of.volumes[c] = inner(size, scatters + c * size, of.precision) / d
     divide_by_mean(k, shares, of.volumes)
+    cdef double most = ldexp(DBL_MAX, -40)    # The product may overflow, and no rows have so large a scatter.
     for c in range(k):
         for q in range(size):
-            scatters[c * size + q] = of.volumes[c] * of.pooled[q]
+            scatters[c * size + q] = min(max(of.volumes[c] * of.pooled[q], -most), most)
 
 
 cdef void join_shapes(Joining *of, const double *shares, double *covariances) noexcept nogil:

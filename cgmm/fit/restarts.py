@@ -229,11 +229,13 @@ class Search:
         ranks = [self.rank(fit) for fit in (yield from self._short([first, other], SHORT))]
         return other if ranks[1] > ranks[0] else first
 
-    def _inner(self) -> Mask:
-        """The rows of the sample that are likely to belong to a component."""
+    def _inner(self) -> Mask | None:
+        """The rows of the sample that are likely to belong to a component; None if they are fewer than components."""
+        part = self.sample().completed().part
         if self._not_noise is None:
-            self._not_noise = among_others(self.sample().completed().part)
-        return self._not_noise
+            self._not_noise = among_others(part)
+        weighing = self._not_noise if part.weights is None else self._not_noise & (part.weights > 0)
+        return self._not_noise if np.count_nonzero(weighing) >= self.problem.k else None
 
     def carry(
         self,

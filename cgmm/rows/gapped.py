@@ -13,7 +13,7 @@ from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
 from cgmm.once import once
 from cgmm.rows import sampling
-from cgmm.rows.checks import check_columns
+from cgmm.rows.checks import check_columns, largest_of
 from cgmm.rows.data import Data
 from cgmm.rows.floor import least_variances
 from cgmm.rows.impute import impute
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 CORRELATED_FEATURES = 32
 # No regression leaves less of a feature's variance than this share: the gaps of few rows stay near the other rows.
 RIDGE = 1e-6
+# Where a component begins again at a row with gaps, what is expected there is no further out than rows may be: given
+# nearly singular covariances it has no bounds.
+FURTHEST = largest_of(1 << 40, 1)
 # The normal distribution from which starts fill gaps is iterated until the mean log-likelihood per row gains less than
 # TOL nats, and no more than MAX_ITER times: a start needs no better.
 TOL, MAX_ITER = 1e-4, 30
@@ -197,7 +200,10 @@ class Gapped(Data):
         return InMemory(self.part._replace(rows=filled), self.exponent)
 
     def filled(self, parameters: Parameters, n_threads: int) -> Part:
-        return self.part._replace(rows=impute(parameters, self.part.rows, n_threads=n_threads))
+        rows = impute(parameters, self.part.rows, n_threads=n_threads)
+        missing = np.isnan(self.part.rows)
+        rows[missing] = rows[missing].clip(-FURTHEST, FURTHEST)
+        return self.part._replace(rows=rows)
 
 
 def _statistics(parameters: Parameters, n_threads: int, block: Data) -> SufficientStatistics:

@@ -19,6 +19,7 @@ NEIGHBOUR = 8
 REFERENCES = 1024
 MAX_ITER = 100  # Iterations of EM for two densities; most often some twenty are enough.
 TOL = 1e-6
+MOST_VOLUME = 0.25 * float(np.log(np.finfo(np.float64).max))  # The logarithm: products of four are numbers.
 LEAST_LEFT = 0.25  # At least this share of the rows is kept, those that lie densest: a start needs some.
 
 
@@ -54,8 +55,7 @@ def _log_volumes(rows: Rows) -> Array:
 
 def _sparse(log_volumes: Array, row_weights: Array | None) -> Array:
     """The probability (n,) that each row is of the lower of two rates, by EM on m log volume − rate · volume."""
-    volumes = np.exp(log_volumes - np.median(log_volumes))
-    volumes = np.minimum(volumes, np.finfo(float).max ** 0.25)
+    volumes = np.exp(np.minimum(log_volumes - np.median(log_volumes), MOST_VOLUME))
     weights = np.ones(len(volumes)) if row_weights is None else row_weights
     noise = (volumes > np.quantile(volumes, 0.75)).astype(np.float64)
     for _ in range(MAX_ITER):

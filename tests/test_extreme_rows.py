@@ -1,0 +1,48 @@
+"""Fits of extreme rows that the fuzzers have found to fail."""
+
+import pytest
+
+from cgmm import GMM
+from fuzzing import attempt, check_parameters
+from recipes import Fit, Rows
+
+FOUND = {
+    "overflow of what is expected of a gap": Fit(
+        rows=Rows(11, 20, ("constant", "nasty")),
+        k=3,
+        arguments=(("reg_covar", 0.0),),
+        start="random",
+        missing=0.1,
+        sample_weight="counts",
+    ),
+    "fewer rows that are no noise than components": Fit(
+        rows=Rows(6, 20, ("denormal",)), k=3, arguments=(("n_init", 2),), noise=True, sample_weight="ones"
+    ),
+    "overflow of volumes": Fit(rows=Rows(24, 3, ("nasty",)), k=1, noise=True, sample_weight="ones"),
+    "overflow of a volume times a shape": Fit(
+        rows=Rows(4, 2, ("nasty",)), k=2, family="VEI", weights="equal", fixed=("weights",), sample_weight="ones"
+    ),
+    "all rows are noise": Fit(rows=Rows(2, 1, ("denormal",)), k=1, noise=True, sample_weight="ones"),
+}
+
+
+@pytest.mark.parametrize("recipe", FOUND.values(), ids=FOUND)
+def test_what_was_found(recipe):
+    X = recipe.build()
+    model = GMM(**recipe.constructor(X))
+    assert attempt(lambda: model.fit(X, sample_weight=recipe.row_weights())) is model
+    check_parameters(model)
+    assert "per row" in str(model)
+
+
+@pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")
+def test_a_log_likelihood_that_is_no_number_is_told_per_row():
+    model = GMM(
+        max_iter=1,
+        weights_init=[1.0],
+        means_init=[[0.0]],
+        precisions_init=[[[1.0]]],
+        fixed=("weights", "means", "covariances"),
+    )
+    model.fit([[1e150], [-1e150]], sample_weight=[1e300, 1e300])
+    assert model.summary().to_dict()["bic"] is None and "per row" in str(model)
