@@ -221,7 +221,7 @@ cdef double mean_variance(Clusters *of) except -1 nogil:
     for j in range(d):
         offset = of.sums[work.sums.first + j] / n_k
         squares += offset * offset
-    return (of.sums[SUM_OF_LOGS] / n_k - squares) / d
+    return max(0.0, (of.sums[SUM_OF_LOGS] / n_k - squares) / d)    # rounding may leave less, and −1 is an error
 
 
 cdef double move(Clusters *of) noexcept nogil:

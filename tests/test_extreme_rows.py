@@ -1,8 +1,9 @@
 """Fits of extreme rows that the fuzzers have found to fail."""
 
+import numpy as np
 import pytest
 
-from cgmm import GMM
+from cgmm import GMM, kmeans
 from fuzzing import attempt, check_parameters
 from recipes import Fit, Rows
 
@@ -46,3 +47,10 @@ def test_a_log_likelihood_that_is_no_number_is_told_per_row():
     )
     model.fit([[1e150], [-1e150]], sample_weight=[1e300, 1e300])
     assert model.summary().to_dict()["bic"] is None and "per row" in str(model)
+
+
+def test_a_variance_that_rounding_makes_negative_is_none():
+    """Of k-means' tolerance: −1 was taken for an exception, of which there was none."""
+    X = np.array([-(2.0**30), -2, -1, -3, -1, -4, -3, -1, 0, -4, -3, -2])[:, np.newaxis]
+    found = kmeans(X, 2, sample_weight=[1.3552527156068805e-20, *[1.0] * 11], random_state=0)
+    assert np.isfinite(found.centers).all()
