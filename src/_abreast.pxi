@@ -94,15 +94,6 @@ cdef Parameters at_run(const Parameters *all, Py_ssize_t run, Py_ssize_t k, Py_s
                       all.root + run * size)
 
 
-cdef void copy_mixture(const Parameters *source, const Parameters *target, Py_ssize_t k, Py_ssize_t d,
-                       Py_ssize_t size) noexcept nogil:
-    """OUT what target points to."""
-    memcpy(target.weights, source.weights, k * sizeof(double))
-    memcpy(target.means, source.means, k * d * sizeof(double))
-    memcpy(target.covariances, source.covariances, size * sizeof(double))
-    memcpy(target.root, source.root, size * sizeof(double))
-
-
 cdef int make_run(Worker *worker, const Group *group, Py_ssize_t run, int n_threads) except -1 nogil:
     """One run of a group, to its end."""
     cdef Em *em = &worker.em

@@ -293,26 +293,32 @@ cdef double equal_weight(const Work *work, const Rows *rows) noexcept nogil:
     return weight
 
 
+cdef void put_shares(const Work *work, const Rows *rows, bint weighted, char *logd, char *memory,
+                     double *sums) noexcept nogil:
+    """IN/OUT logd, a panel: log-densities become responsibilities, times row weights if `weighted`. sums (sums.size,)
+    += log-likelihood, noise and weight of the rows. OUT memory: row_weights, if not `weighted`. SCRATCH lse, scale."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef char *weights = memory + work.dense.row_weights
+    cdef double weight = equal_weight(work, rows)
+    if not weighted or weight < 0.0:
+        fill_row_weights(work, rows.index, rows.start, rows.count, weights)
+    if weight >= 0.0:
+        sums[SUM_OF_LOGS] += weight * kernels.shares(rows.count, rows.active, weight if weighted else 1.0, logd)
+    else:
+        sums[SUM_OF_LOGS] += log_sums(work, rows, logd, memory, &sums[SUM_OF_NOISE])
+        kernels.rescale(rows.count, rows.active, memory + work.dense.scale, weights if weighted else NULL, logd)
+    sums[SUM_OF_WEIGHTS] += total_weight(work, rows)
+
+
 cdef void add_statistics(const Work *work, const Rows *rows, char *memory, double *sums) noexcept nogil:
     """sums (sums.size,) += what an E-step leaves of the rows. IN memory: panel, logd, which is lost; OUT the rest."""
-    cdef const cgmm_kernels *kernels = work.kernels
     cdef char *logd = memory + work.scratch.logd
-    cdef char *scale = memory + work.dense.scale
-    cdef char *weights = memory + work.dense.row_weights
-    cdef bint unweighted = work.moment in (POOLED, DEBLURRED)    # responsibilities; their moments take the weights
     if work.moment == RADIAL:
         memcpy(memory + work.dense.wr, logd, panel_bytes(work, rows.count, rows.active))
     if work.known != NULL:
         leave_known(work, rows, logd)
-    cdef double weight = equal_weight(work, rows)
-    if unweighted or weight < 0.0:
-        fill_row_weights(work, rows.index, rows.start, rows.count, weights)
-    if weight >= 0.0:
-        sums[SUM_OF_LOGS] += weight * kernels.shares(rows.count, rows.active, 1.0 if unweighted else weight, logd)
-    else:
-        sums[SUM_OF_LOGS] += log_sums(work, rows, logd, memory, &sums[SUM_OF_NOISE])
-        kernels.rescale(rows.count, rows.active, scale, NULL if unweighted else weights, logd)
-    sums[SUM_OF_WEIGHTS] += total_weight(work, rows)
+    cdef bint weighted = work.moment not in (POOLED, DEBLURRED)    # whose moments take the weights themselves
+    put_shares(work, rows, weighted, logd, memory, sums)
     add_moments(work, rows, memory, sums)
 
 

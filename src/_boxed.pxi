@@ -258,21 +258,11 @@ cdef void add_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index, 
                     char *panel, char *memory, double *sums) noexcept nogil:
     """The log-likelihood of a group; OUT panel, its responsibilities times row weights, and what boxed keeps of them.
     IN memory: numbers (count,), logd."""
-    cdef const cgmm_kernels *kernels = work.kernels
     cdef const Boxed *boxed = &work.boxed
-    cdef Py_ssize_t size = kernels.group * kernels.itemsize
-    cdef char *weights = memory + work.dense.row_weights
-    cdef char *scale = memory + work.dense.scale
+    cdef Py_ssize_t size = work.kernels.group * work.kernels.itemsize
     cdef Rows all_rows = Rows(0, rows, index, count, NULL, NULL)
-    cdef double weight = equal_weight(work, &all_rows)
     memcpy(panel, memory + work.scratch.logd, count * size)
-    if weight >= 0.0:
-        sums[SUM_OF_LOGS] += weight * kernels.shares(rows, count, weight, panel)
-    else:
-        fill_row_weights(work, index, 0, rows, weights)
-        sums[SUM_OF_LOGS] += log_sums(work, &all_rows, panel, memory, &sums[SUM_OF_NOISE])
-        kernels.rescale(rows, count, scale, weights, panel)
-    sums[SUM_OF_WEIGHTS] += total_weight(work, &all_rows)
+    put_shares(work, &all_rows, True, panel, memory, sums)
     memcpy(memory + boxed.lists + group * work.k * sizeof(Py_ssize_t), memory + boxed.numbers,
            count * sizeof(Py_ssize_t))
     (<Py_ssize_t *> (memory + boxed.counts))[group] = count

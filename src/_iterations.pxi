@@ -315,40 +315,6 @@ cdef enum Stepped:
     BELOW       # it is one if the covariances that em.held names are held first: until then nothing has changed
 
 
-cdef bint start_at_labels(Em *em, const Work *rows, Partition *of, const Py_ssize_t *labels,
-                          double empty) noexcept nogil:
-    """OUT em.now: what an M-step makes of rows that each belong to the component of their label, of (n,). False where
-    that is not ordinary: a component has less weight than `empty`, or a covariance is held. SCRATCH of."""
-    cdef Work work = rows[0]
-    of.labels, of.k, of.moment, of.least, of.found = labels, em.k, em.work.moment, empty, em.found
-    work.block = cgmm_block_rows(em.d, 1, work.kernels.itemsize)
-    add_moments_of_labels(&work, of)
-    put_seconds(of, em.d)
-    if any_below(em, empty) or not make_parameters(em, NULL):
-        return False
-    move_on(em)
-    return True
-
-
-cdef bint start_at_sketch(Em *em, const Parameters *sketch) noexcept nogil:
-    """OUT em.now: the mixture of those weights, means and covariances, which are held and share what they are to. False
-    where that is not ordinary: a matrix has to be held by Python."""
-    cdef double added = em.limits.floor.added
-    cdef bint fine
-    cdef Py_ssize_t c
-    memcpy(em.after.means, sketch.means, em.k * em.d * sizeof(double))
-    memcpy(em.after.covariances, sketch.covariances, em.size * sizeof(double))
-    memset(em.offsets, 0, em.k * em.d * sizeof(double))
-    for c in range(em.k):
-        em.held[c], em.after.weights[c] = FREE, 1.0 / em.k    # as Family.hold weighs what is shared
-    em.limits.floor.added = 0.0
-    fine = set_root(em, NULL) or all_known(em)
-    em.limits.floor.added = added
-    memcpy(em.after.weights, sketch.weights, em.k * sizeof(double))
-    move_on(em)
-    return fine
-
-
 cdef bint may_be_rounding(Em *em, double objective) noexcept nogil:
     """Whether the log-likelihood has fallen, and rounding may have made it fall: see cgmm.em.loop."""
     if not em.bounds.count or objective - em.lower_bound >= -em.limits.fall * max(1.0, fabs(objective)):

@@ -16,14 +16,6 @@ cdef int start_em(Solver *solver, const Task *task, const double *uniforms) exce
     return start_at_labels(&solver.em, &clusters.work, &solver.partition, clusters.work.labels, task.empty)
 
 
-cdef void start_at(Em *em, const Parameters *given) noexcept nogil:
-    """OUT em.now: given parameters."""
-    memcpy(em.now.weights, given.weights, em.k * sizeof(double))
-    memcpy(em.now.means, given.means, em.k * em.d * sizeof(double))
-    memcpy(em.now.covariances, given.covariances, em.size * sizeof(double))
-    memcpy(em.now.root, given.root, em.size * sizeof(double))
-
-
 cdef bint set_floor(Solver *solver, const Problem *rows, const Given *given, const Task *task) noexcept nogil:
     """OUT solver.least: given, or that of the rows. False where a feature is flat."""
     if given.start.weights == NULL:
@@ -114,7 +106,7 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
                        task.fall, task.reach if single else INFINITY, task.exact)
     if starts:
         em.limits.floor.added = given.added
-        start_at(em, &given.start)
+        copy_mixture(&given.start, &em.now, em.k, em.d, em.size)
     elif task.relative:
         em.limits.floor.added = relative_added(solver, rows, task)
     if not starts and not start_em(solver, task, uniforms):

@@ -215,6 +215,19 @@ static void NAME(densities)(const void *panel, ptrdiff_t rows, const cgmm_mixtur
     }
 }
 
+/* IN/OUT e, a group of a panel: exp(e − top), top (NV vectors) the largest of each row; OUT their sums over the components. */
+static inline __attribute__((always_inline)) void NAME(exponentials)(ptrdiff_t k, REAL *e, V *top, V *sum) {
+    for (int v = 0; v < NV; v++) top[v] = LOAD(e + v * W), sum[v] = ZERO;
+    for (ptrdiff_t c = 1; c < k; c++)
+        for (int v = 0; v < NV; v++) top[v] = VMAX(top[v], LOAD(e + c * G + v * W));
+    for (ptrdiff_t c = 0; c < k; c++)
+        for (int v = 0; v < NV; v++) {
+            const V each = NAME(exp)(LOAD(e + c * G + v * W) - top[v]);
+            STORE(e + c * G + v * W, each);
+            sum[v] += each;
+        }
+}
+
 static double NAME(softmax)(ptrdiff_t rows, ptrdiff_t k, const void *row_weights_, void *logd_, void *lse_,
                             void *scale_) {
     const REAL *row_weights = row_weights_;
@@ -223,15 +236,7 @@ static double NAME(softmax)(ptrdiff_t rows, ptrdiff_t k, const void *row_weights
     for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
         REAL *logd = (REAL *)logd_ + g * cgmm_pad4(k) * G;
         V top[NV], sum[NV];
-        for (int v = 0; v < NV; v++) top[v] = LOAD(logd + v * W), sum[v] = ZERO;
-        for (ptrdiff_t c = 1; c < k; c++)
-            for (int v = 0; v < NV; v++) top[v] = VMAX(top[v], LOAD(logd + c * G + v * W));
-        for (ptrdiff_t c = 0; c < k; c++)
-            for (int v = 0; v < NV; v++) {
-                const V e = NAME(exp)(LOAD(logd + c * G + v * W) - top[v]);
-                STORE(logd + c * G + v * W, e);
-                sum[v] += e;
-            }
+        NAME(exponentials)(k, logd, top, sum);
         for (int v = 0; v < NV; v++) {
             STORE(scale + g * G + v * W, (REAL)1 / sum[v]);
             STORE(lse + g * G + v * W, top[v] + NAME(log)(sum[v]));
@@ -254,15 +259,7 @@ static double NAME(shares)(ptrdiff_t rows, ptrdiff_t k, double weight, void *log
         REAL *e = (REAL *)logd_ + g * width * G;
         const ptrdiff_t filled = rows - g * G;
         V top[NV], sum[NV], product = ZERO + (REAL)1;
-        for (int v = 0; v < NV; v++) top[v] = LOAD(e + v * W), sum[v] = ZERO;
-        for (ptrdiff_t c = 1; c < k; c++)
-            for (int v = 0; v < NV; v++) top[v] = VMAX(top[v], LOAD(e + c * G + v * W));
-        for (ptrdiff_t c = 0; c < k; c++)
-            for (int v = 0; v < NV; v++) {
-                const V each = NAME(exp)(LOAD(e + c * G + v * W) - top[v]);
-                STORE(e + c * G + v * W, each);
-                sum[v] += each;
-            }
+        NAME(exponentials)(k, e, top, sum);
         V scale[NV];
         for (int v = 0; v < NV; v++) scale[v] = (REAL)weight * VRECIPROCAL(sum[v]);
         if (filled < G) { /* what is past the last row is none */
