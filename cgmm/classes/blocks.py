@@ -43,12 +43,18 @@ def column_of(names: Iterable[Any] | None, d: int, column: Any) -> int:
     return int(column) % d
 
 
+def frame_without_column(frame: Any, column: Any) -> tuple[Any, Any]:
+    """A data frame without one of its columns, and that column."""
+    names = list(frame.columns)
+    at = column_of(names, len(names), column)
+    return frame[[name for j, name in enumerate(names) if j != at]], frame[names[at]]
+
+
 def without_column(rows: Any, column: Any) -> tuple[Any, NDArray[Any]]:
     """Rows of an array or a data frame without one of their columns, and that column (n,)."""
     if hasattr(rows, "columns") and hasattr(rows, "__getitem__"):  # of any types
-        names = list(rows.columns)
-        at = column_of(names, len(names), column)
-        return rows[[name for j, name in enumerate(names) if j != at]], np.asarray(rows[names[at]])
+        others, own = frame_without_column(rows, column)
+        return others, np.asarray(own)
     table = np.asarray(rows)
     if table.ndim != 2:
         raise ValueError(f"X must have 2 dimensions, of which y={column!r} names a column, and has {table.ndim}")

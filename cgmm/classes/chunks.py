@@ -11,7 +11,7 @@ import dask
 import numpy as np
 
 from cgmm import protocol
-from cgmm.classes.blocks import column_of, is_column
+from cgmm.classes.blocks import column_of, frame_without_column, is_column
 from cgmm.classes.given import InChunks
 from cgmm.classes.known import Tally, check_classes, indices_of
 from cgmm.rows.checks import check_weights
@@ -65,10 +65,8 @@ def _without_column(X: Any, column: Any, names: Names | None) -> tuple[Any, Any,
         at = column_of(None, X.shape[1], column)
         others = [j for j in range(X.shape[1]) if j != at]
         return X[:, others], X[:, at], None
-    known = list(X.columns)
-    at = column_of(known, len(known), column)
-    rest = X[[name for j, name in enumerate(known) if j != at]]
-    return rest, X[known[at]], protocol.feature_names(rest)
+    others, own = frame_without_column(X, column)
+    return others, own, protocol.feature_names(others)
 
 
 def _tally(unlabelled: Any, labels: Any, weights: Any = None) -> Tally:

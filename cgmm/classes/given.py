@@ -5,12 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cgmm.classes.known import UNKNOWN, Tally
+from cgmm.once import once
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -107,13 +107,13 @@ class AtHand(Given):
         known = self.known._replace(of_row=self.known.of_row[which])
         return replace(self, rows=self.rows[which], weights=some_of(self.weights, which), known=known)
 
-    @cached_property
+    @once
     def counts(self) -> Array:
         of_row, weights = self.known.of_row, self.weights
         labelled = of_row != UNKNOWN
         return np.bincount(of_row[labelled], some_of(weights, labelled), len(self.classes)).astype(np.float64)
 
-    @cached_property
+    @once
     def numbers(self) -> Labels:
         return np.bincount(self.known.of_row[self.known.of_row != UNKNOWN], minlength=len(self.classes))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Labels
 
 Found = TypeVar("Found")
+Item = TypeVar("Item", covariant=True)
 
 
 @dataclass
@@ -55,7 +57,25 @@ class Division(NamedTuple):
 Start: TypeAlias = Stage | Division
 
 
-class Outlines(Sequence[Stage]):
+class Lazy(Sequence[Item]):
+    """Items that are made when they are asked for."""
+
+    @abstractmethod
+    def _made(self, at: int) -> Item: ...
+
+    @overload
+    def __getitem__(self, at: int) -> Item: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Item]: ...
+    def __getitem__(self, at: int | slice) -> Item | list[Item]:
+        if isinstance(at, slice):
+            return [self[one] for one in range(*at.indices(len(self)))]
+        if at >= len(self):
+            raise IndexError(at)
+        return self._made(at)
+
+
+class Outlines(Lazy[Stage]):
     """Starts of which a compiled call makes parameters, and Python those that it cannot make.
 
     sketches : the mixtures;  stage : makes the stage at which a run from one of them, by its number, begins
@@ -67,19 +87,11 @@ class Outlines(Sequence[Stage]):
     def __len__(self) -> int:
         return self.sketches.m
 
-    @overload
-    def __getitem__(self, at: int) -> Stage: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Stage]: ...
-    def __getitem__(self, at: int | slice) -> Stage | list[Stage]:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
-        if at >= len(self):
-            raise IndexError(at)
+    def _made(self, at: int) -> Stage:
         return self.stage(at)
 
 
-class Ends(Sequence[Fit]):
+class Ends(Lazy[Fit]):
     """The fits of runs that a compiled call has made, each when it is asked for.
 
     lower_bounds : (m,) the last of each;  roots : (m, …) P at the end
@@ -101,15 +113,7 @@ class Ends(Sequence[Fit]):
     def __len__(self) -> int:
         return len(self._runs.ended)
 
-    @overload
-    def __getitem__(self, at: int) -> Fit: ...
-    @overload
-    def __getitem__(self, at: slice) -> list[Fit]: ...
-    def __getitem__(self, at: int | slice) -> Fit | list[Fit]:
-        if isinstance(at, slice):
-            return [self[one] for one in range(*at.indices(len(self)))]
-        if at >= len(self):
-            raise IndexError(at)
+    def _made(self, at: int) -> Fit:
         if at not in self._fits:
             self._fits[at] = _fit(self._wanted, self._runs, at, self._bounds[at])
         return self._fits[at]

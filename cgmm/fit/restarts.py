@@ -16,6 +16,7 @@ from cgmm.fit.moves import Good, Ground, made
 from cgmm.fit.pool import SAME, Pool
 from cgmm.fit.split_merge import closeness, mergers, splits
 from cgmm.mixture.target import Point
+from cgmm.once import once
 from cgmm.rows.outlying import among_others
 
 if TYPE_CHECKING:
@@ -146,7 +147,6 @@ class Search:
         self.best: Fit  # of those that were carried
         self.winner, self.stopped = 0, False
         self._pool = Pool(max(settings.rows * SAME, settings.tol))
-        self._not_noise: Mask | None = None
         self._last_noise = problem.noise
         self._untaken: list[tuple[Fit, bool]] = []  # fits that the pool has not looked at, and whether they are fresh
         self._raced: list[Rank] = []
@@ -188,7 +188,7 @@ class Search:
         cleaned : where there is to be noise, the method sees those rows of the sample that lie among others
         """
         problem, rules = self.problem, self.settings.rules
-        inner = self._inner() if cleaned and rows is None and problem.noise is not None else None
+        inner = self._inner if cleaned and rows is None and problem.noise is not None else None
         place, rng = rows or self.sample(), rng or self.rng
 
         def stage(method: Method) -> Stage:
@@ -229,13 +229,13 @@ class Search:
         ranks = [self.rank(fit) for fit in (yield from self._short([first, other], SHORT))]
         return other if ranks[1] > ranks[0] else first
 
+    @once
     def _inner(self) -> Mask | None:
         """The rows of the sample that are likely to belong to a component; None if they are fewer than components."""
         part = self.sample().completed().part
-        if self._not_noise is None:
-            self._not_noise = among_others(part)
-        weighing = self._not_noise if part.weights is None else self._not_noise & (part.weights > 0)
-        return self._not_noise if np.count_nonzero(weighing) >= self.problem.k else None
+        inner = among_others(part)
+        weighing = inner if part.weights is None else inner & (part.weights > 0)
+        return inner if np.count_nonzero(weighing) >= self.problem.k else None
 
     def carry(
         self,
