@@ -241,8 +241,12 @@ def advance_all(list groups, int n_threads=1):
     cdef Worker *worker = <Worker *> address(workers)
     try:
         with nogil:
-            for at in prange(count, schedule="dynamic", num_threads=threads):
-                try_run(worker + omp_get_thread_num(), each[at], which[at], own, failed)
+            if threads == 1:  # outside of a parallel region, because OpenMP (GCC) starts new threads for each one in it
+                for at in range(count):
+                    try_run(worker, each[at], which[at], own, failed)
+            else:
+                for at in prange(count, schedule="dynamic", num_threads=threads):
+                    try_run(worker + omp_get_thread_num(), each[at], which[at], own, failed)
     finally:
         for thread in range(threads):
             close_em(&worker[thread].em)
