@@ -130,7 +130,7 @@ cdef void best_variances(Search *search, Turned *at) noexcept nogil:
 cdef void turn_to(Search *search, Turned *at) noexcept nogil:
     """OUT at.scatters, best, value. IN at.axes."""
     cdef Py_ssize_t k = search.k, d = search.d, size = d * d, c
-    cdef int threads = roots_at_once(k, d, search.n_threads)
+    cdef int threads = team(roots_at_once(k, d, search.n_threads), search.n_threads)
     cdef double *turned = search.work
     transpose(d, at.axes, turned)
     for c in prange(k, schedule="static", num_threads=threads):

@@ -155,6 +155,10 @@ cdef void lay_out_em(Em *em) noexcept nogil:
     place_parameters(&em.work, em.memory + roots * sizeof(double), whitens(em.family, em.sharing))
     em.work.centre = em.own_centre
     lay_out(&em.work, DENSE)
+    cdef int threads = pass_threads(&em.work, em.n_threads)
+    if threads == 1:    # The pass leaves all to roots and axes; otherwise these take as many as it: see `team`.
+        threads = em.n_threads
+    em.roots.n_threads = em.joining.n_threads = em.joining.search.n_threads = threads
     em.lower_bound, em.change, em.singular, em.bounds.count = -INFINITY, INFINITY, False, 0
 
 
@@ -225,7 +229,7 @@ cdef bint share_covariance(Em *em) noexcept nogil:
     share_one(em.k, size, own.covariances)
     if em.family == VVV:
         em.held[0] = hold_root(TARGETS[TARGET].f64, em.d, own.covariances, em.most, floor.relative, floor.added,
-                               own.root, memory_of_thread(&em.roots, 0), em.n_threads)
+                               own.root, memory_of_lane(&em.roots, 0), em.roots.n_threads)
     else:
         em.held[0] = FREE if hold_variances(em.family, em.d, em.most, floor.added, own.covariances,
                                             own.root) else ADDED

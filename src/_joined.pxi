@@ -106,7 +106,7 @@ cdef double invert_pooled(Joining *of, bint matrix) noexcept nogil:
         for j in range(d):
             of.precision[j] = 1.0 / of.pooled[j]
         return log_product(of.pooled, d, 1)
-    if not take_root(TARGETS[TARGET].f64, d, of.pooled, of.root, memory_of_thread(of.roots, 0), of.n_threads):
+    if not take_root(TARGETS[TARGET].f64, d, of.pooled, of.root, memory_of_lane(of.roots, 0), of.n_threads):
         return invert_nearly_singular(of)
     memset(of.precision, 0, d * d * sizeof(double))
     for r in range(d):
@@ -165,7 +165,7 @@ cdef void own_volumes(Joining *of, bint matrix, const double *shares, double *sc
 cdef void join_shapes(Joining *of, const double *shares, double *covariances) noexcept nogil:
     """EEV and VEV: the variances along each component's own axes become of one shape. IN of.volumes, for VEV."""
     cdef Py_ssize_t k = of.k, d = of.d, size = d * d, c, j
-    cdef int threads = roots_at_once(k, d, of.n_threads)
+    cdef int threads = team(roots_at_once(k, d, of.n_threads), of.n_threads)
     memcpy(of.turns, covariances, k * size * sizeof(double))
     for c in prange(k, schedule="static", num_threads=threads):
         eigen(d, of.turns + c * size, of.variances + c * d, of.beside + c * d)

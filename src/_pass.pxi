@@ -96,6 +96,17 @@ cdef void add_in_order(const double *partials, Py_ssize_t count, Py_ssize_t size
             totals[q] += partials[chunk * size + q]
 
 
+cdef int team(int wanted, int n_threads) noexcept nogil:
+    """Threads for work that is worth `wanted` of n_threads: one, or all, as OpenMP (GCC) ends those that a parallel
+    region does not need, and starts them again for the next."""
+    return n_threads if wanted > 1 else 1
+
+
+cdef int pass_threads(const Work *work, int n_threads) noexcept nogil:
+    """Threads that a pass is worth."""
+    return <int> max(1, min(min(<Py_ssize_t> n_threads, work.chunks), work_of_rows(work, work.n) // THREAD_WORK))
+
+
 cdef int run_alone(const Work *work, Kept *kept, double *totals) except -1 nogil:
     """The pass of one thread, whoever calls: as `run`."""
     cdef Py_ssize_t chunk, size = work.sums.size
@@ -116,9 +127,9 @@ cdef int run(const Work *work, int n_threads, Kept *kept, double *totals) except
     """The pass: totals (sums.size,) += the sums of all chunks, in their order. SCRATCH kept."""
     cdef Py_ssize_t chunks = work.chunks, size = work.sums.size
     cdef Py_ssize_t begin, end, chunk, thread, stripe, stripes = (size + STRIPE - 1) // STRIPE
-    cdef int threads = <int> max(1, min(min(<Py_ssize_t> n_threads, chunks), work_of_rows(work, work.n) // THREAD_WORK))
+    cdef int threads = pass_threads(work, n_threads)
     cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> threads, WAVE_BYTES // (size * 8)))
-    cdef int adders = <int> min(<Py_ssize_t> threads, stripes)
+    cdef int adders = team(<int> min(<Py_ssize_t> threads, stripes), threads)
     if threads == 1:
         return run_alone(work, kept, totals)
     cdef char *memory = memory_of(kept, work.scratch.size * threads + wave * size * 8)

@@ -32,13 +32,13 @@ cdef RootMemory root_memory(Py_ssize_t d, double *doubles) noexcept nogil:
 
 
 cdef int roots_at_once(Py_ssize_t m, Py_ssize_t d, int n_threads) noexcept nogil:
-    """How many of m roots (d,d) are taken side by side, each by a thread."""
+    """How many of m roots (d,d) are taken side by side, each by a thread; all threads wait for them: see `team`."""
     return <int> max(1, min(min(<Py_ssize_t> n_threads, m), m * d * d * d // THREAD_WORK))
 
 
 cdef int strip_threads(Py_ssize_t d, Py_ssize_t strips, int n_threads) noexcept nogil:
     """Threads that one root by strips is worth, which wait for each other at each block of rows."""
-    return <int> max(1, min(min(<Py_ssize_t> n_threads, strips), d * d * d // (8 * THREAD_WORK)))
+    return team(<int> min(min(<Py_ssize_t> n_threads, strips), d * d * d // (8 * THREAD_WORK)), n_threads)
 
 
 cdef bint root_by_strips(const cgmm_kernels *kernels, Py_ssize_t d, const double *covariance, double *P,
@@ -175,8 +175,13 @@ cdef Roots roots_of(Py_ssize_t m, Py_ssize_t d, int n_threads) noexcept nogil:
                  m - m % at_once if d > MOST_WHOLE else m)
 
 
-cdef RootMemory memory_of_thread(const Roots *memories, int thread) noexcept nogil:
-    return root_memory(memories.d, memories.doubles + thread * memories.size)
+cdef RootMemory memory_of_lane(const Roots *memories, int lane) noexcept nogil:
+    """That of the covariances from first_of this lane to that of the next."""
+    return root_memory(memories.d, memories.doubles + lane * memories.size)
+
+
+cdef Py_ssize_t first_of(const Roots *memories, int lane) noexcept nogil:
+    return memories.whole * lane // memories.at_once
 
 
 cdef class _RootMemories:
@@ -198,12 +203,13 @@ cdef void take_roots(const Roots *memories, Py_ssize_t m, const double *covarian
                      unsigned char *bad) noexcept nogil:
     """take_root of each covariance (m,d,d). OUT P (m,d,d); bad (m,): where it is False."""
     cdef Py_ssize_t d = memories.d, size = d * d, c
+    cdef int lane
     cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
-    for c in prange(memories.whole, schedule="static", num_threads=memories.at_once):
-        bad[c] = not take_root(kernels, d, covariances + c * size, P + c * size,
-                               memory_of_thread(memories, omp_get_thread_num()), 1)
+    for lane in prange(memories.at_once, schedule="static", num_threads=team(memories.at_once, memories.n_threads)):
+        for c in range(first_of(memories, lane), first_of(memories, lane + 1)):
+            bad[c] = not take_root(kernels, d, covariances + c * size, P + c * size, memory_of_lane(memories, lane), 1)
     for c in range(memories.whole, m):
-        bad[c] = not take_root(kernels, d, covariances + c * size, P + c * size, memory_of_thread(memories, 0),
+        bad[c] = not take_root(kernels, d, covariances + c * size, P + c * size, memory_of_lane(memories, 0),
                                memories.n_threads)
 
 
@@ -212,14 +218,16 @@ cdef void hold_roots(const Roots *memories, Py_ssize_t m, double *covariances, c
     """hold_root of each covariance (m,d,d). IN least: that of a covariance is `step` after that of the one before. OUT
     P (m,d,d); held (m,)."""
     cdef Py_ssize_t d = memories.d, size = d * d, c, whole = memories.whole if memories.at_once > 1 else 0
+    cdef int lane
     cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
     if whole:
-        for c in prange(whole, schedule="static", num_threads=memories.at_once):
-            held[c] = hold_root(kernels, d, covariances + c * size, least + c * step, relative, added, P + c * size,
-                                memory_of_thread(memories, omp_get_thread_num()), 1)
+        for lane in prange(memories.at_once, schedule="static", num_threads=team(memories.at_once, memories.n_threads)):
+            for c in range(first_of(memories, lane), first_of(memories, lane + 1)):
+                held[c] = hold_root(kernels, d, covariances + c * size, least + c * step, relative, added, P + c * size,
+                                    memory_of_lane(memories, lane), 1)
     for c in range(whole, m):
         held[c] = hold_root(kernels, d, covariances + c * size, least + c * step, relative, added, P + c * size,
-                            memory_of_thread(memories, 0), memories.n_threads)
+                            memory_of_lane(memories, 0), memories.n_threads)
 
 
 def roots(const double[:, :, ::1] covariances, int n_threads=1):
@@ -259,7 +267,7 @@ def cholesky(const double[:, ::1] matrix, int n_threads=1):
     cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
     cdef Py_ssize_t strips = kernels.root_strips(d)
     cdef _RootMemories memories = _RootMemories(1, d, n_threads)
-    cdef RootMemory memory = memory_of_thread(&memories.memories, 0)
+    cdef RootMemory memory = memory_of_lane(&memories.memories, 0)
     factor, diagonal = np.empty((d, d)), np.diagonal(matrix).copy()
     cdef double[:, ::1] L = factor
     cdef const double[::1] own = diagonal

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from programs import output
+
 PROGRAM = """
 import json, os
 seen = {}
@@ -41,3 +43,25 @@ def test_threads_are_told_to_spin_briefly_and_nobody_else_is(tmp_path):
 def test_what_the_user_says_stands(tmp_path, said):
     expected = said.get("GOMP_SPINCOUNT")
     assert seen(tmp_path, **said) == {"meanwhile": expected, "later": expected}
+
+
+KEPT = """
+import resource
+import numpy as np
+from cgmm import GMM
+
+X = np.random.default_rng(0).standard_normal((3000, 80))
+start = {"means_init": X[:3], "precisions_init": np.array([np.eye(80)] * 3), "weights_init": np.full(3, 1 / 3)}
+model = GMM(3, max_iter=4, tol=0, n_threads=8, **start).fit(X)
+with open("/proc/self/status") as status:
+    size = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmSize"))
+resource.setrlimit(resource.RLIMIT_AS, (size + 2**26, resource.RLIM_INFINITY))
+model.fit(X)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the size of a process is limited by Linux only")
+def test_threads_stay_from_pass_to_pass():
+    """A pass is worth eight threads here, three roots three. A thread that begins takes 64 MiB for its stack, of which
+    the process has none left."""
+    output(KEPT, OMP_STACKSIZE="64M", MALLOC_ARENA_MAX=1)
