@@ -159,6 +159,17 @@ def test_what_a_function_returns_is_checked(returned, fragment):
         GMM(3, init_params=lambda *_: returned).fit(clusters(300, 2, 3))
 
 
+@pytest.mark.parametrize("last", [[0.0, 1.0, 0.0], [-1e-310, 1.0, 0.0], [1e308, 1e308, 1e308], [-1.0, 1.0, 1.0]])
+def test_as_many_rows_as_components_and_features(last):
+    """What a function returns is responsibilities if it can be, otherwise means."""
+    returned = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], last])
+    X = np.array([[0.0, 0.1, 1.0], [0.1, 0.0, 1.0], [0.8, 0.0, 0.1]])
+    model = GMM(3, covariance_type="diag", init_params=lambda *_: returned, max_iter=0).fit(X)
+    given = returned if min(last) >= 0 and max(last) <= 1 else [0, 0, 1]  # each row's nearest mean
+    same = GMM(3, covariance_type="diag", responsibilities_init=given, max_iter=0).fit(X)
+    assert_array_equal(same.means_, model.means_)
+
+
 @families
 def test_a_function_is_called_for_each_start(family):
     calls = []

@@ -16,7 +16,7 @@ from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import SINGULAR, Fixed, Repair, Rules
 from cgmm.rows import partition
-from cgmm.rows.checks import check_responsibilities
+from cgmm.rows.checks import are_responsibilities, check_responsibilities
 from cgmm.rows.data import Complete
 from cgmm.rows.floor import least_variances
 from cgmm.rows.k_means import MOST_MOVES, MOVED, lloyd, moderate, nearest, plus_plus, random_rows
@@ -226,7 +226,7 @@ def of_function(function: Callable[..., Any], noise: bool = False) -> Method:
         found = function(X, k, np.random.RandomState(rng.integers(2**32, dtype=np.uint64)))
         found = check_array("what init_params returned", found)
         shape = found.shape
-        if shape == (k, X.shape[1]) and not (shape == (len(X), k) and np.allclose(np.sum(found, axis=1), 1)):
+        if shape == (k, X.shape[1]) and not (shape == (len(X), k) and are_responsibilities(found, noise)):
             centers = check_start_array("what init_params returned", found, shape)
             X, scale = moderate(X, n_threads)
             return nearest(X, np.ldexp(centers, -scale), n_threads)

@@ -298,6 +298,14 @@ def check_enough_rows(rows: int, n: int, k: int, name: str, d: int = 0) -> None:
         raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {n} {counted}{swapped}")
 
 
+def are_responsibilities(array: Rows, noise: bool = False) -> bool:
+    """Whether the rows of an array (n,k) are responsibilities; with `noise`, their sums may be less than one."""
+    if not ((array >= 0) & (array <= 1 + 1e-6)).all():  # nor NaN, nor what overflows in a sum
+        return False
+    away = array.sum(axis=1) - 1
+    return bool((away if noise else np.abs(away)).max() <= 1e-6)
+
+
 def check_responsibilities(name: str, value: object, n: int, k: int, noise: bool = False) -> Partition:
     """Labels (n,) of 0 … k−1 as intp, some of them −1: not known; or responsibilities (n,k), non-negative and each row
     summing to one.
@@ -321,7 +329,6 @@ def check_responsibilities(name: str, value: object, n: int, k: int, noise: bool
     if array.shape != (n, k):
         raise ValueError(f"{name} must be labels ({n},) or responsibilities ({n}, {k}), not of shape {array.shape}")
     array = np.ascontiguousarray(array, dtype=np.float64)
-    away = array.sum(axis=1) - 1
-    if not np.isfinite(array).all() or (array < 0).any() or (away if noise else np.abs(away)).max() > 1e-6:
+    if not are_responsibilities(array, noise):
         raise ValueError(f"{name} must be non-negative and sum to {'no more than ' * noise}one in each row")
     return array
