@@ -6,7 +6,8 @@ by coordinate ascent (Bishop 2006, section 10.2). It takes the same passes as EM
     E ln π_c + ½ E ln |Λ_c| − d/2 ln 2π − ½ (d / b_c + |P_c (x − m_c)|²),    P_cᵀ P_c = E[Λ_c] = C_c⁻¹,
 
 that of a mixture with means m_c, covariances C_c and weights that do not sum to one; and the statistics that a pass
-leaves add to those of the prior. docs/bayesian.md has the formulas.
+leaves add to those of the prior. Gaps and the true values of rows with errors of measurement are unknowns of q(z_i),
+and their moments are such statistics, too. docs/bayesian.md and docs/mathematics.md have the formulas.
 """
 
 from __future__ import annotations
@@ -162,8 +163,9 @@ class Expected(Parameters):
         return self.log_weights + log_det - 0.5 * self.d * LOG_2PI
 
     def entropy(self, statistics: SufficientStatistics) -> float:
-        """The entropy of components and gaps under these, as multiples of 2^exponent: what the logarithms of the
-        densities' sums are more than the expected logarithm of the densities.
+        """The entropy of components, gaps and true values under these, plus the expected log-densities of errors of
+        measurement, as multiples of 2^exponent: what the logarithms of the densities' sums are more than the expected
+        logarithm of the densities.
 
         Both are about the shift, where the pass has the means to its rounding.
         """
