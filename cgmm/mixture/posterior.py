@@ -36,6 +36,11 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Components, Labels
 
 
+# A covariance may be singular without reg_covar only if its least variance is no more than so many times that. The
+# least along any axis is at least 1/d of the least that is left of a feature, given all others.
+LEANT = 2
+
+
 @dataclass(frozen=True, eq=False)
 class Belief:
     """What is believed of k components before the rows: the target of a fit, see cgmm.mixture.target.
@@ -124,17 +129,26 @@ class Belief:
         values, repairs = maximise(statistics, family, obeyed, last, iteration)
         return self.of(statistics.masses, values), repairs
 
+    def learnt(
+        self, statistics: SufficientStatistics, rules: Rules, last: Values | None = None, iteration: int = 0
+    ) -> tuple[Posterior, list[Repair]]:
+        """As `posterior`; a component that would be singular without reg_covar is told of, too, as of a mixture."""
+        found, repairs = self.posterior(statistics, rules, last, iteration)
+        if rules.reg_covar and self.family.least_left(found.root) <= LEANT * found.d * rules.reg_covar:
+            repairs = self.posterior(statistics, rules._replace(reg_covar=0.0), last, iteration)[1]
+        return found, repairs
+
     def of(self, masses: Array, values: Values) -> Posterior:
         """The posterior of components of these masses (k,), whose means and covariances the values have."""
         weights = self.weights.means(self.weights.concentration(masses))
         return Posterior(self.family, weights, values.means, values.covariances, values.root, self, masses)
 
     def estimated(self, statistics: SufficientStatistics, rules: Rules) -> tuple[Posterior, list[Repair]]:
-        """As `posterior`, as if the rows of the statistics, of which there may be some only, were all."""
+        """As `learnt`, as if the rows of the statistics, of which there may be some only, were all."""
         weight = statistics.weight
         if weight != self.rows:
             statistics = statistics.times(self.rows / weight)
-        return self.posterior(statistics, rules)
+        return self.learnt(statistics, rules)
 
     def at(self, parameters: Parameters) -> Posterior:
         """What is believed if components had these parameters; of a posterior, the same beside this belief."""
@@ -249,7 +263,7 @@ class Posterior(Expected):
         self, statistics: SufficientStatistics, rules: Rules, iteration: int = 0
     ) -> tuple[Posterior, list[Repair]]:
         """What is believed with rows of these statistics; and what had to be repaired."""
-        return self.belief.posterior(statistics, rules, self.values, iteration)
+        return self.belief.learnt(statistics, rules, self.values, iteration)
 
     def taken(self, components: Labels) -> Posterior:
         """What is believed of the same components in another order; ValueError if it depends on theirs."""
