@@ -258,7 +258,7 @@ class BayesianGMM(Distribution[GMM], Learner):
 
     def score_samples(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
         """What is expected of the logarithms of each row's densities, ln Σ_c exp E ln π_c N(x | μ_c, Λ_c⁻¹), for rows X
-        (n,d); (n,).
+        (n,d); (n,). With errors of measurement the true values are integrated out (docs/mathematics.md).
 
         That is scikit-learn's, and no logarithm of a density, whose integral would be one: see ``log_predictive``.
 
@@ -321,7 +321,12 @@ class BayesianGMM(Distribution[GMM], Learner):
         Parameters
         ----------
         X : array-like of shape (n, d)
-            Rows, from wherever ``fit`` takes them.
+            Rows, from wherever ``fit`` takes them; true values, without errors of measurement.
+
+        Raises
+        ------
+        ValueError
+            X cannot be used, or its blocks bring errors of measurement, with which the density has no closed form.
 
         Examples
         --------

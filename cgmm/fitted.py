@@ -182,7 +182,8 @@ class Fitted(Holding):
 
         The true value of a row is distributed as the mixture, and the row normally about it: given the row, it is
         distributed as a mixture of normal distributions with means b_ic and covariances B_ic (Bovy, Hogg and Roweis
-        2011, equation 16), whose mean and covariance are returned.
+        2011, equation 16), whose mean and covariance are returned; of a BayesianGMM those of its variational
+        posterior.
 
         Parameters
         ----------
@@ -211,7 +212,7 @@ class Fitted(Holding):
         >>> model.denoise([[2.0, 2.0]], [1.0, 1.0]).round(6).tolist()
         [[1.6, 1.0]]
         """
-        evaluations = self._evaluations(X, errors=error_covariances, state=self._as_mixture())
+        evaluations = self._evaluations(X, errors=error_covariances)
         means, covariances = evaluations.truth(check_flag("return_cov", return_cov))
         return means if covariances is None else (means, covariances)
 

@@ -86,6 +86,7 @@ def fit_many(
     columns: bool = False,
     sample_weight: ArrayLike | Sequence[ArrayLike | None] | None = None,
     labels: ArrayLike | Sequence[ArrayLike | None] | None = None,
+    error_covariances: ArrayLike | Sequence[ArrayLike | None] | None = None,
     on_error: Literal["raise", "skip"] = "raise",
     random_state: Seed | Sequence[int] = None,
     verbose: int = 0,
@@ -238,7 +239,7 @@ on_degenerate, missing, n_threads, stop, accelerate
         sizes = check_counts("n_components", 1 if n_components is None else n_components)
         asks: GMM | BayesianGMM = _mixture(arguments, sizes)
     else:
-        asks = _posterior(model, arguments | {"criterion": criterion, "error_covariances": error_covariances})
+        asks = _posterior(model, arguments | {"criterion": criterion})
         sizes = check_counts("n_components", asks.n_components if n_components is None else n_components)
         criterion, random_state = LOWER_BOUND, model.random_state if random_state is None else random_state
     problems = problems_of(X, groups, columns, sample_weight, labels, error_covariances)

@@ -28,6 +28,7 @@ from cgmm.validation import (
     check_choice,
     check_component_names,
     check_count,
+    check_flag,
     check_positive,
     check_real,
     check_start_array,
@@ -35,7 +36,7 @@ from cgmm.validation import (
 
 if TYPE_CHECKING:
     from cgmm.mixture.families import Family
-    from cgmm.types import Array, Names
+    from cgmm.types import Array, Labels, Names
 
 MODEL, FITS, CLASSES = "cgmm", "cgmm fits", "cgmm classes"  # Formats: of one model, of many fits, of a classifier.
 VERSION, WITHOUT_NOISE = 2, 1
@@ -45,6 +46,7 @@ ORTHONORMAL = 1e-6  # Inner products of a box's axes are those of unit vectors t
 TOLD = ("seen", "iterations", "batches")
 LARGEST_EXPONENT = 1200  # Of a stream's sums of weights: no double's is as far from zero.
 BAYESIAN = "BayesianGMM"  # The kind of model that may have a posterior.
+REGRESSOR = "GMMRegressor"  # That which has a mixture of features and targets.
 BELIEF = ("mean", "covariance")
 STREAM = tuple(f"stream_{name}" for name in ("n_k", "first", "second", "shift", "least"))
 
@@ -125,9 +127,35 @@ def packed(
     return Packed(header, arrays)
 
 
+class Regression(NamedTuple):
+    """What a regressor has beside its mixture.
+
+    features, targets : the columns of the mixture's rows that are features (p,) and targets (t,)
+    names : of the features, or None;  flat : whether there is one target, and predictions have one dimension
+    settings : its arguments, of which a file keeps those that JSON can hold
+    """
+
+    features: Labels
+    targets: Labels
+    names: Names | None
+    flat: bool
+    settings: Mapping[str, Any]
+
+    def beside(self, mixture: Packed) -> Packed:
+        """The regressor, of what a file has of its mixture."""
+        told = {
+            "features": self.features.tolist(),
+            "targets": self.targets.tolist(),
+            "feature_names": None if self.names is None else list(self.names),
+            "flat": self.flat,
+            "settings": plain(self.settings),
+        }
+        return mixture._replace(header=mixture.header | {"model": REGRESSOR, "regression": told})
+
+
 class Loaded(NamedTuple):
     """What a file holds: the kind of model, its parameters, history, feature names, what is remembered of the rows, the
-    arguments that it was made with, and the names of components that were given."""
+    arguments that it was made with, the names of components that were given, and what a regressor has beside these."""
 
     kind: str
     parameters: Parameters
@@ -137,6 +165,7 @@ class Loaded(NamedTuple):
     memory: Memory | None
     settings: dict[str, Any]
     component_names: tuple[str, ...] | None
+    regression: Regression | None
 
 
 def load(path: str | os.PathLike[str] | BinaryIO, *kinds: str) -> Loaded:
@@ -168,7 +197,8 @@ def unpacked(found: Packed, verb: str, *kinds: str) -> Loaded:
     names = names_of(header.get("feature_names"), parameters.d)
     memory = _memory(header, arrays, parameters)
     components = check_component_names(header.get("component_names"), parameters.k)
-    return Loaded(kind, parameters, arrays["lower_bounds"], converged, names, memory, settings, components)
+    regression = _regression(header["regression"], parameters.d) if kind == REGRESSOR else None
+    return Loaded(kind, parameters, arrays["lower_bounds"], converged, names, memory, settings, components, regression)
 
 
 def _needed(header: Mapping[str, Any]) -> tuple[str, ...]:
@@ -415,6 +445,19 @@ def check_believed(belief: Belief, masses: Array, d: int) -> None:
         raise ValueError(f"degrees of its prior are {belief.degrees}, of {d} features")
     if (check_start_array("masses", masses, (belief.k,)) < 0).any():
         raise ValueError("masses must not be negative")
+
+
+def _regression(told: Mapping[str, Any], d: int) -> Regression:
+    """What a regressor has beside its mixture of d features and targets."""
+    features, targets = (
+        np.array([check_count(f"its header's {name}", j, 0, d - 1) for j in told[name]], dtype=np.intp)
+        for name in ("features", "targets")
+    )
+    flat = check_flag("its header's flat", told["flat"])
+    whole = np.array_equal(np.sort([*features, *targets]), np.arange(d))
+    if not whole or not len(features) or not len(targets) or (flat and len(targets) > 1):
+        raise ValueError(f"its features and targets are not the {d} of its mixture")
+    return Regression(features, targets, names_of(told["feature_names"], len(features)), flat, settings_of(told))
 
 
 def _memory(header: Mapping[str, Any], arrays: Mapping[str, Array], parameters: Parameters) -> Memory | None:

@@ -12,14 +12,17 @@ from cgmm.errors import InvalidParameterError
 from cgmm.folds import best_of_folds
 from cgmm.gmm import GMM
 from cgmm.mixture.features import columns_of, others_than
+from cgmm.persistence import REGRESSOR, Regression
 from cgmm.regressed import Learned, Regressed
 from cgmm.rows.checks import check_weights
 from cgmm.rows.targets import joined
 from cgmm.selection import select
+from cgmm.stored import Stored
 from cgmm.validation import check_count, check_missing, check_random_state, check_threads
 
 if TYPE_CHECKING:
     from cgmm.mixture.prior import Prior
+    from cgmm.persistence import Loaded, Packed
     from cgmm.rows.part import Part
     from cgmm.rows.targets import Joined
     from cgmm.types import (
@@ -51,7 +54,7 @@ HANDED_ON = (
 OF_STREAMS = ("learning_decay", "learning_rows", "forget")
 
 
-class GMMRegressor(Regressed):
+class GMMRegressor(Stored, Regressed):
     """Gaussian mixture regression: the distribution of targets given features, by a mixture of both.
 
     A mixture is fitted to the rows (x, y). Given x, each component predicts y by a linear regression, and they are
@@ -100,6 +103,8 @@ class GMMRegressor(Regressed):
     >>> bool(model.score(x, y) > 0.98)
     True
     """
+
+    _kind = REGRESSOR
 
     def __init__(
         self,
@@ -318,6 +323,20 @@ class GMMRegressor(Regressed):
     def _most(self, part: Part) -> int:
         """How many components are tried: no more than there are rows of positive weight."""
         return min(check_count("max_components", self.max_components), len(part.positive().rows))
+
+    # Files
+
+    def _packed(self) -> Packed:
+        mixture, features, targets, names, flat = self._learned_or_error()
+        return Regression(features, targets, names, flat, self.get_params(deep=False)).beside(mixture._packed())
+
+    @classmethod
+    def _of_loaded(cls, loaded: Loaded) -> Self:
+        told, known = loaded.regression, cls._defaults()
+        assert told is not None  # the file is a regressor's
+        model = cls(**{name: value for name, value in told.settings.items() if name in known})
+        model._learned = Learned(GMM._of_loaded(loaded), told.features, told.targets, told.names, told.flat)
+        return model
 
     def __sklearn_tags__(self) -> Any:
         from sklearn.base import BaseEstimator, RegressorMixin

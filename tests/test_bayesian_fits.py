@@ -185,13 +185,31 @@ def test_weights_of_any_size(family, size):
 
 
 @pytest.mark.parametrize("family", ["full", "tied", "diag"])
-def test_a_constant_column_is_held_and_told(family):
-    X = np.column_stack([clusters(200, 1, 2), np.full(200, 3.0)])
-    with pytest.warns(DegenerateWarning, match="Feature 1 is constant"):
-        model = BayesianGMM(3, covariance_type=family, reg_covar=0, random_state=0).fit(X)
+@pytest.mark.parametrize("reg_covar", [0, 1e-6, 0.01, "relative"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_constant_column_is_held_and_told(family, reg_covar, dtype):
+    X = np.column_stack([clusters(200, 2, 2), np.full(200, 3.3)])[:, [0, 2, 1]].astype(dtype)
+    settings = {"covariance_type": family, "reg_covar": reg_covar, "random_state": 0}
+    with pytest.warns(DegenerateWarning, match="Feature 1 is constant, and covariances singular: drop it") as told:
+        model = BayesianGMM(3, **settings).fit(X)
+    with pytest.warns(DegenerateWarning) as expected:
+        GMM(3, **settings).fit(X)
+    texts = ([str(one.message) for one in some if one.category is DegenerateWarning] for some in (told, expected))
+    assert next(texts) == next(texts)
     assert np.isfinite(model.score_samples(X)).all() and np.isfinite(model.lower_bounds_).all()
     with pytest.raises(DegenerateError, match="constant"):
-        BayesianGMM(3, covariance_type=family, reg_covar=0, on_degenerate="raise").fit(X)
+        BayesianGMM(3, on_degenerate="raise", **settings).fit(X)
+
+
+@families
+@pytest.mark.filterwarnings("error::cgmm.DegenerateWarning")
+def test_a_reg_covar_that_replaces_no_variance_is_not_told_of(family):
+    """Nor is one beside which the prior of a feature without a variance is large."""
+    X = clusters(200, 3, 2)
+    BayesianGMM(3, covariance_type=family, reg_covar=0.01, random_state=0).fit(X)
+    X[:, 1] = 3.3
+    believed = {"full": np.eye(3), "tied": np.eye(3), "diag": np.ones(3), "spherical": 1.0}[family]
+    BayesianGMM(3, covariance_type=family, covariance_prior=believed, random_state=0).fit(X)
 
 
 @families

@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import cgmm
-from cgmm import GMM
+from cgmm import GMM, BayesianGMM
 from cgmm.tables import TableError
 from problems import assert_same_bits, clusters
 
@@ -44,6 +44,18 @@ def test_fit_score_and_predict(stars, tmp_path, done, run):
     assert_array_equal(labels, expected.predict(X, S))
     shares = np.loadtxt(done("responsibilities", model, path, *ARGUMENTS[:2]).splitlines(), skiprows=1, delimiter=",")
     assert_array_equal(shares, expected.predict_proba(X, S))
+
+
+def test_a_posterior(stars, tmp_path, done, run):
+    path, X, S, w = stars
+    model = str(tmp_path / "model.npz")
+    assert run("fit", path, "-k", 3, "--bayesian", "-o", model, *ARGUMENTS)[0] == 0
+    expected = BayesianGMM(3, reg_covar="relative", random_state=0).fit(X, sample_weight=w, error_covariances=S)
+    assert_same_bits(BayesianGMM.load(model), expected)
+    labels = np.loadtxt(done("predict", model, path, *ARGUMENTS[:2]).splitlines(), skiprows=1)
+    assert_array_equal(labels, expected.predict(X, S))
+    code, _, told = run("score", model, path, *ARGUMENTS)
+    assert code == 2 and "log_predictive is the density of true values" in told
 
 
 def test_select(stars, tmp_path, done):

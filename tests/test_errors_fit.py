@@ -9,25 +9,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cgmm
 import deconvolution
 import reference
-from cgmm import GMM, BayesianGMM, steps
+from cgmm import GMM, steps
+from measurements import measured
 from problems import assert_same_bits, assert_same_fit, begin_at, clusters, start_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")
 families = pytest.mark.parametrize("family", reference.FAMILIES)
 kinds = pytest.mark.parametrize("kind", ["covariances", "variances"])
-
-
-def measured(kind="covariances", n=400, d=2, k=3, size=1.0, seed=0):
-    """True values of clusters, rows as they were measured, and the covariances of their errors."""
-    rng = np.random.default_rng([seed, n, d])
-    truth = clusters(n, d, k, seed, distance=8.0)
-    variances = size * rng.gamma(2.0, 0.5, size=(n, d))
-    if kind == "variances":
-        return truth, truth + np.sqrt(variances) * rng.standard_normal((n, d)), variances
-    axes = np.linalg.qr(rng.standard_normal((n, d, d)))[0]
-    S = np.einsum("iab,ib,icb->iac", axes, variances, axes)
-    S = (S + S.transpose(0, 2, 1)) / 2
-    return truth, truth + np.einsum("iab,ib->ia", np.linalg.cholesky(S), rng.standard_normal((n, d))), S
 
 
 # Laws
@@ -355,16 +343,6 @@ def test_errors_larger_than_the_spread_are_warned_of_once():
     assert "feature 0" in told[0]
     assert "floor" in told[0]
     assert np.isfinite(model.covariances_).all()
-
-
-def test_a_posterior_does_not_know_errors():
-    _, X, S = measured()
-    with pytest.raises(ValueError, match="BayesianGMM does not know errors of measurement"):
-        BayesianGMM(2).fit(X, error_covariances=S)
-    model = BayesianGMM(2, random_state=0).fit(X)
-    with pytest.raises(ValueError, match="no closed form"):
-        model.score_samples(X, S)
-    assert model.denoise(X, S).shape == X.shape
 
 
 def test_denoise_needs_errors():

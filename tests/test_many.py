@@ -9,7 +9,7 @@ from numpy.testing import assert_array_equal
 
 import degenerate
 import reference
-from cgmm import GMM, BayesianGMM, Prior, fit_many
+from cgmm import GMM, Prior, fit_many
 from cgmm.fit import batches, fitting
 from cgmm.fit.report import faults
 from cgmm.fit.restarts import LEANING
@@ -59,8 +59,6 @@ def test_problems_take_errors_of_measurement(way):
         assert_array_equal(given[i].covariances_, alone.covariances_)
     with pytest.raises(ValueError, match=r"problem 1.* cannot be fitted: error_covariances must be not negative"):
         fit_many(list(X), error_covariances=[None, -np.ones(X.shape[2]), None], **arguments)
-    with pytest.raises(ValueError, match="error_covariances is not for a model"):
-        fit_many(list(X), model=BayesianGMM(2), error_covariances=[None] * 3)
 
 
 @pytest.mark.parametrize(

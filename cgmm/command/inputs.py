@@ -100,8 +100,8 @@ def applied_to(args: Namespace) -> tuple[Model | GMMClassifier, Table]:
     if columns is None and reader.names is not None:
         columns = summary.feature_names(model)
     errors = getattr(args, "error_columns", None)
-    if errors is not None and not isinstance(model, GMM):
-        raise InvalidParameterError(f"--error-columns are for a GMM, and {args.model} holds a {type(model).__name__}")
+    if errors is not None and isinstance(model, GMMClassifier):
+        raise InvalidParameterError(f"--error-columns are for a mixture, and {args.model} holds a GMMClassifier")
     kept = getattr(args, "keep", None)
     kept = range(reader.width) if getattr(args, "append", False) else kept
     weights = getattr(args, "weights", None)

@@ -15,6 +15,7 @@ from cgmm.command.formats import columns_of
 from cgmm.command.output import needs_names, show, write_rows
 from cgmm.command.summary import as_json
 from cgmm.errors import InvalidParameterError
+from cgmm.rows.evaluation import NO_PREDICTIVE
 
 if TYPE_CHECKING:
     from cgmm.tables import Table
@@ -48,6 +49,8 @@ def score(args: Namespace) -> None:
     model = inputs.mixture_of(found)
     told, of = "log_likelihood", model.score_samples
     if isinstance(model, BayesianGMM):
+        if args.error_columns is not None:
+            raise InvalidParameterError(f"--error-columns: {NO_PREDICTIVE} in Python")
         told, of = "log_predictive", model.log_predictive
     sums: list[tuple[float, float]] = []
 

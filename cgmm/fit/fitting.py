@@ -37,10 +37,6 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Names
 
 
-NO_BELIEFS = (
-    "BayesianGMM does not know errors of measurement: the expected log-density of a row would need the posterior of "
-    "its true value beside that of the parameters. GMM does, with a prior if there is to be one"
-)
 NOISE = 0.1  # The weight with which a noise component begins where a start does not say which rows are noise.
 
 
@@ -68,12 +64,8 @@ def prepare(
     Rows that come in blocks or chunks are read once: for the sample of a search with that generator.
     """
     first_pass = FirstPass(partial(_key_of, rng), partial(starts.sample_size, k))
-    if errors is not None and asked.beliefs is not None:
-        raise ValueError(NO_BELIEFS)
     opened = open_rows(X, sample_weight, asked.gaps, again=True, labels=labels, errors=errors)
     data, names = opened.data(first_pass, asked.n_threads)
-    if data.measured and asked.beliefs is not None:
-        raise ValueError(NO_BELIEFS)
     if asked.on_degenerate == "warn":
         report.warn_of_swamped(data.swamped(), names)
     return Prepared(data, names, least_variances(data), noise_of(asked, data))

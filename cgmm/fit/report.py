@@ -213,8 +213,8 @@ def warn_of_swamped(features: list[int], names: Names | None) -> None:
         told = _feature(features[0], names) if len(features) == 1 else f"features {listed(known)}"
         errors.warn(
             f"The errors of measurement vary as much as the values of {told}: little of the variance is left to the "
-            "true values, and the mixture is mostly the floor under it there. See that error_covariances are "
-            "variances, not standard deviations, in squared units of X.",
+            "true values, and the mixture is mostly the floor under it there, or the prior. See that error_covariances "
+            "are variances, not standard deviations, in squared units of X.",
             DegenerateWarning,
         )
 

@@ -6,7 +6,8 @@ by coordinate ascent (Bishop 2006, section 10.2). It takes the same passes as EM
     E ln π_c + ½ E ln |Λ_c| − d/2 ln 2π − ½ (d / b_c + |P_c (x − m_c)|²),    P_cᵀ P_c = E[Λ_c] = C_c⁻¹,
 
 that of a mixture with means m_c, covariances C_c and weights that do not sum to one; and the statistics that a pass
-leaves add to those of the prior. docs/bayesian.md has the formulas.
+leaves add to those of the prior. Gaps and the true values of rows with errors of measurement are unknowns of q(z_i),
+and their moments are such statistics, too. docs/bayesian.md and docs/mathematics.md have the formulas.
 """
 
 from __future__ import annotations
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
     from cgmm.mixture.laws import PrecisionLaw, WeightLaw
     from cgmm.mixture.rules import Repair
     from cgmm.types import Array, Components, Labels
+
+
+# A covariance may be singular without reg_covar only if its least variance is no more than so many times that. The
+# least along any axis is at least 1/d of the least that is left of a feature, given all others.
+LEANT = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,17 +129,26 @@ class Belief:
         values, repairs = maximise(statistics, family, obeyed, last, iteration)
         return self.of(statistics.masses, values), repairs
 
+    def learnt(
+        self, statistics: SufficientStatistics, rules: Rules, last: Values | None = None, iteration: int = 0
+    ) -> tuple[Posterior, list[Repair]]:
+        """As `posterior`; a component that would be singular without reg_covar is told of, too, as of a mixture."""
+        found, repairs = self.posterior(statistics, rules, last, iteration)
+        if rules.reg_covar and self.family.least_left(found.root) <= LEANT * found.d * rules.reg_covar:
+            repairs = self.posterior(statistics, rules._replace(reg_covar=0.0), last, iteration)[1]
+        return found, repairs
+
     def of(self, masses: Array, values: Values) -> Posterior:
         """The posterior of components of these masses (k,), whose means and covariances the values have."""
         weights = self.weights.means(self.weights.concentration(masses))
         return Posterior(self.family, weights, values.means, values.covariances, values.root, self, masses)
 
     def estimated(self, statistics: SufficientStatistics, rules: Rules) -> tuple[Posterior, list[Repair]]:
-        """As `posterior`, as if the rows of the statistics, of which there may be some only, were all."""
+        """As `learnt`, as if the rows of the statistics, of which there may be some only, were all."""
         weight = statistics.weight
         if weight != self.rows:
             statistics = statistics.times(self.rows / weight)
-        return self.posterior(statistics, rules)
+        return self.learnt(statistics, rules)
 
     def at(self, parameters: Parameters) -> Posterior:
         """What is believed if components had these parameters; of a posterior, the same beside this belief."""
@@ -162,8 +177,9 @@ class Expected(Parameters):
         return self.log_weights + log_det - 0.5 * self.d * LOG_2PI
 
     def entropy(self, statistics: SufficientStatistics) -> float:
-        """The entropy of components and gaps under these, as multiples of 2^exponent: what the logarithms of the
-        densities' sums are more than the expected logarithm of the densities.
+        """The entropy of components, gaps and true values under these, plus the expected log-densities of errors of
+        measurement, as multiples of 2^exponent: what the logarithms of the densities' sums are more than the expected
+        logarithm of the densities.
 
         Both are about the shift, where the pass has the means to its rounding.
         """
@@ -247,7 +263,7 @@ class Posterior(Expected):
         self, statistics: SufficientStatistics, rules: Rules, iteration: int = 0
     ) -> tuple[Posterior, list[Repair]]:
         """What is believed with rows of these statistics; and what had to be repaired."""
-        return self.belief.posterior(statistics, rules, self.values, iteration)
+        return self.belief.learnt(statistics, rules, self.values, iteration)
 
     def taken(self, components: Labels) -> Posterior:
         """What is believed of the same components in another order; ValueError if it depends on theirs."""

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")  # What adds up.
 
+NO_PREDICTIVE = (
+    "log_predictive is the density of true values, and these rows have errors of measurement: the density of what is "
+    "measured has no closed form. score_samples takes errors"
+)
 NO_ROWS = "X has no rows: there was no block with one"
 LARGEST_FLOAT32 = np.finfo(np.float32).max
 ROWS_AT_A_TIME = 65536  # Rows whose responsibilities are held at once, where not each of them is wanted.
@@ -99,6 +103,8 @@ class Evaluation:
 
     def log_predictive(self) -> Array:
         """The posterior predictive log-density of each row."""
+        if self.data.measured:
+            raise ValueError(NO_PREDICTIVE)
         assert isinstance(self.parameters, Posterior)
         posterior = self.parameters
         return joined([log_predictive(posterior, part.data.part.rows, self.n_threads) for part in self.parts()])

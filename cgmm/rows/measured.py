@@ -29,12 +29,6 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Output, Rows
 
 
-NO_POSTERIOR = (
-    "what is expected of the log-densities of rows with errors of measurement has no closed form: ask the mixture of "
-    "the posterior's means, GMM.from_parameters(weights_, means_, covariances_, covariance_type)"
-)
-
-
 class Measured(Data):
     """Rows x_i that are true values with errors, normal with covariances S_i that are known.
 
@@ -142,12 +136,11 @@ def _varies(values: Array, errors: Array) -> bool:
 
 
 def density_of(parameters: Parameters, error_axes: int, gapped: bool) -> Density:
-    """The density in the form that a pass over rows with errors takes.
+    """The density in the form that a pass over rows with errors takes; of a posterior, whose log-weights hold what is
+    expected, that of the true values that are unknowns beside its parameters (docs/mathematics.md).
 
     error_axes : 2, errors are variances, or 3, covariances
     """
-    if parameters.point is not parameters:
-        raise ValueError(NO_POSTERIOR)
     family, (k, d), noise = parameters.family, parameters.means.shape, parameters.noise
     apart = error_axes == 2 and not family.correlated
     full = None if apart else family.expand(parameters.covariances, k, d)

@@ -109,8 +109,10 @@ def _wishart_log_det(nu, S):
     return digamma((nu - np.arange(d)) / 2).sum() + d * np.log(2) - np.linalg.slogdet(S)[1]
 
 
-def e_step(X, posterior, family):
+def e_step(X, posterior, family, errors=None):
     """Responsibilities (n,k), their logarithm's normaliser (n,), and what rows are believed to be; NaN is a gap.
+
+    errors (n,d,d) : positive definite covariances of the errors with which rows were measured, or None
 
     Of a row's gaps q(x_m | c) is normal with the precision E[Λ]_mm about m_m − E[Λ]_mm⁻¹ E[Λ]_mo (x_o − m_o).
     """
@@ -125,6 +127,11 @@ def e_step(X, posterior, family):
             L, away = precisions[c], (x - posterior["m"][c])[~gap]
             inner = L[np.ix_(~gap, ~gap)]
             logs[i, c] = constant[c]
+            if errors is not None:
+                found = true_value(x, errors[i], posterior["m"][c], L)
+                logs[i, c] += found[0]
+                means[i, c], covariances[i, c], entropies[i, c] = found[1:]
+                continue
             if gap.any():
                 inverse, cross = np.linalg.inv(L[np.ix_(gap, gap)]), L[np.ix_(gap, ~gap)]
                 inner = inner - cross.T @ inverse @ cross
@@ -139,8 +146,24 @@ def e_step(X, posterior, family):
     return np.exp(logs - norm[:, None]), norm, (means, covariances, entropies)
 
 
+def true_value(x, S, m, L):
+    """ln ∫ exp(−½ (v − m)ᵀ L (v − m)) N(x | v, S) dv; mean and covariance of q(v), which is in proportion to what is
+    integrated; and its entropy plus E ln N(x | v, S). By precisions, which add up; what is missing of x has none."""
+    seen = ~np.isnan(x)
+    measured, x = np.zeros_like(L), np.where(seen, x, 0.0)
+    measured[np.ix_(seen, seen)] = np.linalg.inv(S[np.ix_(seen, seen)])
+    log_det = np.linalg.slogdet(2 * np.pi * S[np.ix_(seen, seen)])[1]
+    covariance = np.linalg.inv(L + measured)
+    mean = covariance @ (L @ m + measured @ x)
+    own = np.linalg.slogdet(2 * np.pi * covariance)[1]
+    from_m, from_x = mean - m, mean - x
+    squares = from_x @ measured @ from_x
+    entropy = 0.5 * (own + len(x) - log_det - squares - np.trace(measured @ covariance))
+    return 0.5 * (own - log_det - from_m @ L @ from_m - squares), mean, covariance, entropy
+
+
 def elbo(responsibilities, rows, posterior, prior, family, row_weights=None, reg_covar=0.0):
-    """E ln p(X, Z | θ) − E ln q(Z, gaps) − KL(q(θ) ‖ p(θ)), term by term.
+    """E ln p(X, V, Z | θ) − E ln q(Z, V) − KL(q(θ) ‖ p(θ)), term by term; V: gaps, or true values of rows with errors.
 
     With reg_covar, as in scikit-learn, a row counts as if it had so large a variance about itself in each feature.
     """
@@ -199,12 +222,12 @@ def _kl_gamma(a, s, a0, s0):
     return (a - a0) * digamma(a) - gammaln(a) + gammaln(a0) + a0 * (np.log(s) - np.log(s0)) + a * (s0 / s - 1)
 
 
-def run(X, responsibilities, prior, family, iterations, row_weights=None, reg_covar=0.0):
+def run(X, responsibilities, prior, family, iterations, row_weights=None, reg_covar=0.0, errors=None):
     """From responsibilities: the posteriors before the first iteration and after each, and the ELBO of each."""
     rows = completed(X, responsibilities.shape[1])
     posteriors, bounds = [m_step(responsibilities, rows, prior, family, row_weights, reg_covar)], []
     for _ in range(iterations):
-        r, _, rows = e_step(X, posteriors[-1], family)
+        r, _, rows = e_step(X, posteriors[-1], family, errors)
         posteriors.append(m_step(r, rows, prior, family, row_weights, reg_covar))
         bounds.append(elbo(r, rows, posteriors[-1], prior, family, row_weights, reg_covar))
     return posteriors, np.array(bounds)
