@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from cgmm import GMMClassifier, NotFittedError
-from cgmm.tables import table
+from cgmm.tables import readers, table, text
 from clouds import clouds, split
 
 
@@ -64,6 +64,25 @@ def sources(X, y, weights, folder):
         "Dask": (dask.from_array(X, chunks=(300, 2)), dask.from_array(y, chunks=200), chunked),
         "a Dask frame": (frames.from_pandas(frame, npartitions=2), "kind", None),
     }
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("last", ["three", "3.0", "?"])
+def test_labels_that_look_like_numbers_until_the_last_block(ending, last, tmp_path, monkeypatch):
+    """They are what all of them are: texts, if one is no number, and else numbers, so that "01" and "1" are one."""
+    frames = pytest.importorskip("pandas")
+    X, _ = clouds(900, d=2)
+    texts = np.where(np.arange(900) >= 800, last, np.where(np.arange(900) % 2, "01", np.where(X[:, 1] > 0, "1", "02")))
+    frame, path = frames.DataFrame(X, columns=["u", "v"]).assign(kind=texts), tmp_path / f"rows.{ending}"
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path, index=False)
+    monkeypatch.setattr(text, "BLOCK_CHARACTERS", 1000)
+    monkeypatch.setattr(readers, "BLOCK_BYTES", 1000)
+    unlabelled = "?" if last == "?" else None
+    labels = texts.astype(float).astype(int) if last == "3.0" else texts
+    expected = GMMClassifier(unlabelled=unlabelled).fit(frame[["u", "v"]], labels)
+    found = GMMClassifier(unlabelled=unlabelled).fit(path, "kind")
+    assert found.classes_.tolist() == expected.classes_.tolist()
+    assert_allclose(found.predict_proba(frame[["u", "v"]]), expected.predict_proba(frame[["u", "v"]]), rtol=1e-6)
 
 
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
