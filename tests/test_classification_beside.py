@@ -123,6 +123,8 @@ def test_names_are_those_of_the_features():
         model = GMMClassifier(n_components, random_state=0).fit(frame, pd.Series(y))
         assert model.feature_names_in_.tolist() == ["a", "b", "c"]
         assert model.mixture_.feature_names_in_.tolist() == ["a", "b", "c"]
+        some = GMMClassifier(n_components, unlabelled="?", random_state=0, tol=1e-2).fit(frame, split(X, y))
+        assert some.mixtures_[0].feature_names_in_.tolist() == ["a", "b", "c"]
         with pytest.raises(ValueError, match="feature names"):
             model.predict(frame[["b", "a", "c"]])
         with pytest.warns(UserWarning, match="GMMClassifier was fitted with feature names"):

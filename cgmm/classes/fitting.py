@@ -141,12 +141,13 @@ def _fit_apart(wanted: Wanted, given: Given) -> Found:
     each: list[GMM] = []
     for g, label in enumerate(given.classes.tolist()):
         model, tried = _of_class(wanted, given, g, label)
-        each.append(model._with(model._fitted()._replace(names=given.names)))
+        each.append(model._with(model._fitted()._replace(names=None)))
         candidates += tried
     n_iter, converged = max(model.n_iter_ for model in each), all(model.converged_ for model in each)
     shares = given.shares
     if not given.whole:
         each, shares, n_iter, converged = _with_unlabelled(wanted, given, each)
+    each = [model._with(model._fitted()._replace(names=given.names)) for model in each]
     classified = Classified.of_mixtures(given.classes, each, shares)
     return Found(classified, tuple(candidates), n_iter, converged, given.counts)
 
