@@ -109,6 +109,18 @@ def test_classes_are_learnt_of_rows_anywhere(arguments, tmp_path):
         assert [c[1:3] for c in model.candidates_] == [c[1:3] for c in same.candidates_]
         assert_allclose([c.value for c in model.candidates_], [c.value for c in same.candidates_], rtol=1e-10)
         assert list(getattr(model, "feature_names_in_", [])) == (["u", "v"] if rows_have_names(rows) else [])
+        told, expected = model.summary(rows, labels, w), same.summary(X, y, weights if brings else None)
+        assert told.facts == expected.facts | {"features": told.facts["features"]}, name
+        if labels is not None and np.shape(labels) == (600,):
+            assert told.to_dict()["right"] == pytest.approx(model.score(X, y, weights if brings else None), rel=1e-12)
+
+
+def test_a_summary_of_rows_some_classes_of_which_have_none():
+    X, y = clouds(300)
+    model, some = GMMClassifier().fit(X, y), y != "b"
+    told = model.summary(X[some], y[some]).to_dict()
+    assert told["right_of_classes"][1] is None and told["right"] == model.score(X[some], y[some])
+    assert model.summary(X[some], np.full(some.sum(), "new")).facts["right"] == "none of these rows"
 
 
 def rows_have_names(rows):
