@@ -299,9 +299,10 @@ def learnt(model, how, X, labels, dtype):
         return model.fit(lambda: blocks_of(X, labels, size=11))
     if how == "chunks":
         return model.fit(da.from_array(X, chunks=(11, X.shape[1])), labels=da.from_array(labels, chunks=11))
-    if how == "gaps":
-        gappy_rows = np.where(np.arange(len(X))[:, None] == 2, np.nan, X)
-        return model.set_params(missing="marginal").fit(gappy_rows, labels=labels)
+    if "gaps" in how:
+        model, X = model.set_params(missing="marginal"), np.where(np.arange(len(X))[:, None] == 2, np.nan, X)
+    if how == "a block with gaps":
+        return model.fit(lambda: blocks_of(X[::-1], labels[::-1], size=11))
     if how == "errors":
         return model.fit(X, labels=labels, error_covariances=np.full(X.shape, 0.01))
     if how == "warm":
@@ -313,7 +314,7 @@ def learnt(model, how, X, labels, dtype):
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("how", ["array", "blocks", "chunks", "gaps", "errors", "warm", "stream"])
+@pytest.mark.parametrize("how", ["array", "blocks", "chunks", "gaps", "a block with gaps", "errors", "warm", "stream"])
 @pytest.mark.parametrize("other", [0.0, 0.5])
 def test_labelled_rows_bring_a_component_without_weight_to_life(family, dtype, how, other):
     """As they would from any smaller weight than rounding, whether all of the others are of one component or not."""

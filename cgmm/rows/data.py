@@ -7,7 +7,7 @@ other.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -193,12 +193,7 @@ class Complete(Data):
         return None if memory is None else memory.part
 
     def statistics(self, parameters: Model, n_threads: int | None = None) -> SufficientStatistics:
-        density, moment = parameters.density, parameters.moment
-        if not self.labelled or moment != "radial" or np.isfinite(density.log_norm).all():
-            return self.place.expectation(density, moment, n_threads, known=self.labelled)[0]
-        # Distances from means are taken from log-densities, which a component of weight zero has none of.
-        found, _ = self.place.expectation(density, "diag", n_threads, known=True)
-        return replace(found, second=found.second.sum(axis=1), moment=moment)
+        return self.place.expectation(parameters.density, parameters.moment, n_threads, known=self.labelled)[0]
 
     def pruned_statistics(
         self,
