@@ -103,6 +103,19 @@ def test_unlabelled_rows_of_any_weight_beside_a_class_that_never_occurs(shared, 
     assert_allclose(model.predict_proba(X), plain.predict_proba(X), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("covariance_type", ["EEE", "VVV", "EII", "VII", "VEV", "VVI"])
+def test_a_class_that_never_occurs_does_not_end_em_of_rows_without_a_label(covariance_type):
+    """It goes on as with one that hardly ever does."""
+    X, y = clouds(600)
+    some = split(X, y, 0.05)
+    arguments = {"covariance_type": covariance_type, "shared": True, "unlabelled": "?", "tol": 1e-9, "reg_covar": 0.0}
+    never, hardly = (GMMClassifier(**arguments, priors=[p, 0.4, 0.6]).fit(X, some) for p in (0.0, 1e-300))
+    assert never.n_iter_ > 20 and never.converged_
+    assert_allclose(never.mixture_.means_, hardly.mixture_.means_, rtol=1e-3, atol=1e-3)
+    assert_allclose(never.mixture_.covariances_, hardly.mixture_.covariances_, rtol=1e-3, atol=1e-3)
+    assert never.priors_[0] == 0 and (never.predict(X) != "a").all()
+
+
 def test_priors_move_the_boundary():
     X, y = clouds()
     rare = GMMClassifier(priors={"a": 0.01, "b": 0.495, "c": 0.495}).fit(X, y)

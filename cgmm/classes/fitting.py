@@ -84,8 +84,13 @@ def _tried(wanted: Wanted, k: int, model: GMM, given: Given) -> tuple[Candidate,
 
 
 def _of_all(wanted: Wanted, family: CovarianceType, k: int, given: Given) -> GMM:
-    """A mixture of that family of all classes, of k components each."""
-    if k == 1:
+    """A mixture of that family of all classes, of k components each.
+
+    Where a class never occurs, the log-likelihood of rows that are known to be its own is none, and EM of components
+    would not see what it gains on rows without a label; EM of classes leaves it out.
+    """
+    never = given.priors is not None and not given.priors.all()
+    if k == 1 and (given.whole or not never):
         return _components(wanted, family, given)
     return subclasses.fitted_to(wanted, family, k, given)
 
