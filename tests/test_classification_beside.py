@@ -116,6 +116,18 @@ def test_a_class_that_never_occurs_does_not_end_em_of_rows_without_a_label(covar
     assert never.priors_[0] == 0 and (never.predict(X) != "a").all()
 
 
+@pytest.mark.parametrize("criterion", ["bic", "cv"])
+@pytest.mark.parametrize("unlabelled", [None, "?"])
+def test_families_are_chosen_beside_a_class_that_never_occurs(unlabelled, criterion):
+    """By what the other classes' rows say of them, and by how well the class itself is described."""
+    X, y = clouds(600)
+    rows = X * [1.0, 3.0, 0.3]  # of which the first family says that they are spheres of one size
+    arguments = {"shared": True, "unlabelled": unlabelled, "criterion": criterion, "priors": [0.0, 0.4, 0.6]}
+    model = GMMClassifier(covariance_type=["EII", "VVV"], **arguments).fit(rows, split(X, y) if unlabelled else y)
+    assert np.isfinite([candidate.value for candidate in model.candidates_]).all()
+    assert model.mixture_.covariance_type == "VVV"
+
+
 def test_priors_move_the_boundary():
     X, y = clouds()
     rare = GMMClassifier(priors={"a": 0.01, "b": 0.495, "c": 0.495}).fit(X, y)

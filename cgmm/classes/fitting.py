@@ -121,20 +121,23 @@ def _of_components(wanted: Wanted, model: GMM, given: Given, names: Names | None
 
 
 def _cross_validated_labels(wanted: Wanted, family: CovarianceType, k: int, given: AtHand) -> float:
-    """Σ_i w_i log P(class of row i | x_i), of rows that were left out, in nats."""
+    """Σ_i w_i log P(class of row i | x_i), of rows that were left out, in nats; but for classes that never occur."""
     folds, sums = folds_of(given.known.of_row, wanted.seed), 0.0
     for fold in range(folds.max() + 1):
         kept, out = given.some(folds != fold), given.some(folds == fold)
         found = _of_components(wanted, _of_all(wanted, family, k, kept), kept)
+        out = out.some(found.priors[out.known.of_row] > 0)
         sums += total(out.weights, found.log_probabilities(out.rows)[np.arange(len(out.rows)), out.known.of_row])
     return sums
 
 
 def information(classified: Classified, given: Given) -> float:
-    """−2 log L + p log n of classes and rows together; of a row whose class is not known, of the row."""
+    """−2 log L + p log n of classes and rows together; of a row whose class is not known, of the row, and of one whose
+    class never occurs, given that."""
     logs = classified.log_likelihood(given.of(UNKNOWN)) if not given.whole else 0.0
     for g in np.flatnonzero(given.counts).tolist():
-        logs += classified.log_likelihood(given.of(g), g) + float(given.counts[g] * np.log(classified.priors[g]))
+        of_classes = np.log(classified.priors[g]) if classified.priors[g] > 0 else 0.0
+        logs += classified.log_likelihood(given.of(g), g) + float(given.counts[g] * of_classes)
     return -2.0 * logs + classified.n_parameters * float(np.log(given.weight))
 
 
