@@ -139,6 +139,14 @@ def test_subclasses_with_one_covariance_are_where_em_goes_nowhere(unlabelled, pr
     assert_allclose(bounds[-1], objective(model, X, of_row, weights) / weights.sum(), atol=1e-8)
 
 
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_a_class_whose_prior_is_zero_is_described_and_never_predicted(covariance_type):
+    X, y = clouds(300)
+    model = GMMClassifier(covariance_type=covariance_type, priors=[0.5, 0.5, 0.0]).fit(X, y)
+    assert_allclose(model.mixture_.means_[2], X[y == model.classes_[2]].mean(axis=0), rtol=1e-9)
+    assert_array_equal(np.unique(model.predict(X)), model.classes_[:2])
+
+
 def test_subclasses_that_share_nothing_are_mixtures_of_each_class():
     X, y = clouds(600)
     shared, apart = (GMMClassifier(2, "VVV", own, tol=1e-10, random_state=0).fit(X, y) for own in (True, False))

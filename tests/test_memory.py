@@ -64,6 +64,26 @@ GMM(4, max_iter=3, random_state=0).fit(given)
 print(memory("VmHWM") - before)
 """
 
+CLASSES = """
+n, d = 2**22, 8
+file = np.lib.format.open_memmap("rows.npy", "w+", np.float64, (n, d))
+for i in range(0, n, 2**16):
+    file[i : i + 2**16, 1:] = data(2**16, d - 1, np.float64)
+    file[i : i + 2**16, 0] = np.arange(2**16) // 1024 % 8
+"""
+
+CLASSIFY = """
+import contextlib, io
+from cgmm.__main__ import main
+from cgmm.command import inputs
+inputs.LARGE = 2**20
+before = memory("VmRSS")
+with contextlib.redirect_stdout(io.StringIO()) as told:
+    assert not main(["classify", "rows.npy", "--by", "0", "--unlabelled", "7", {shared!r}])
+assert "rows        4194304, 524288 of them of unknown class" in told.getvalue()
+print(memory("VmHWM") - before)
+"""
+
 SMALL_FITS = """
 def fits(count):
     for q in range(count):
@@ -124,6 +144,13 @@ def test_rows_that_are_not_in_memory(given, tmp_path):
     if given == "blocks":
         given = "lambda: (data(2**16, 8, np.float64) for _ in range(64))"
     assert growth(FIT_OF_A_FILE.format(parquet=parquet, given=given), tmp_path) < (160 if parquet else 96) * MIB
+
+
+@pytest.mark.parametrize("shared", ["--shared", "--no-shared"])
+def test_classes_of_a_file_on_the_command_line(shared, tmp_path):
+    """256 MiB of rows, of which parts are read ahead by the first pass over labels and by each fit."""
+    run(CLASSES, tmp_path)
+    assert growth(CLASSIFY.format(shared=shared), tmp_path) < 192 * MIB
 
 
 def test_a_thousand_small_fits():
