@@ -24,7 +24,7 @@ from patched import count_calls, fitted_quietly
 
 RANDOM = np.random.RandomState(0)
 X = RANDOM.randn(300, 3) + np.repeat(np.eye(3) * 5, 100, axis=0)
-CLOUD = RANDOM.standard_t(5, size=(300, 3))
+CLOUD = RANDOM.standard_t(5, size=(500, 3))
 FAMILIES = ("full", "tied", "diag", "spherical")
 STARTS = ("kmeans", "k-means++", "random", "random_from_data")
 ARRAYS = ("weights_", "means_", "covariances_", "precisions_", "precisions_cholesky_")
