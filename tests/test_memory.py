@@ -62,7 +62,7 @@ if {parquet}:
 part = data(2**16, 8, np.float64)
 given = {given}
 before = memory("VmRSS")
-GMM(4, max_iter=3, random_state=0).fit(given)
+GMM(2, max_iter=2, random_state=0).fit(given)
 print(memory("VmHWM") - before)
 """
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
@@ -17,6 +16,7 @@ from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
 from cgmm.mixture.target import Point
 from cgmm.rows import pruning
+from fuzzing import fuzzed
 from problems import data_of
 
 PRUNABLE = ("full", "diag", "spherical")
@@ -75,8 +75,8 @@ def test_pruned_is_dense(target, kind, family, n, d, k):
             assert_allclose(a, b, rtol=1e-10, atol=bound * unit, err_msg=name)
 
 
-@settings(max_examples=150, deadline=None)
-@given(
+@fuzzed(
+    150,
     family=st.sampled_from(PRUNABLE),
     kind=st.sampled_from(KINDS),
     n=st.integers(800, 3000),
