@@ -69,7 +69,7 @@ def summary_of(kind: str, found: Found, rows: Predicted | None = None) -> Summar
         some = f", {int((~known).sum())} of them of unknown class" * bool((~known).any())
         share, each = rows.right(known), [rows.right(rows.labels == own) for own in classified.classes]
         facts = {"rows": f"{len(rows.labels)}{some}", **facts, "right": f"{share:.2%} of these rows"}
-        facts["BIC"] = f"{rows.bic:.8g} (of models of the same rows, the smaller is the better)"
+        facts["BIC"] = f"{rows.bic:.8g} (smaller is better, for the same rows)"
         values |= {"right": share, "right_of_classes": each, "bic": rows.bic}
     title = f"{kind} of {counted(len(classified.classes), 'class', 'classes')} in {counted(d, 'feature')}"
     return Summary(title, facts, _grid(found, each), (), values)
