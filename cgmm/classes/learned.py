@@ -137,8 +137,9 @@ class Learned(Framing):
         ----------
         X : array-like of shape (n, d)
         share : float in [0, 1], default=0.01
-            A row is marked where the density of each class is lower than at all but that share of the class's own
-            draws: so of rows of a class no more than that share is marked.
+            A row is marked where the density of each class is lower than at all but that share of the draws from the
+            model of the class. If the model is right, no more than that share of the rows of a class is marked; with
+            few rows per class, many more new rows are. Choose the share on held-out rows.
         n_samples, random_state
             As for ``GMM.level``; where a class has one component its level is exact.
 
