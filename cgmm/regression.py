@@ -18,6 +18,7 @@ from cgmm.rows.checks import check_weights
 from cgmm.rows.targets import joined
 from cgmm.selection import select
 from cgmm.stored import Stored
+from cgmm.suggestions import explained
 from cgmm.validation import check_count, check_missing, check_random_state, check_threads
 
 if TYPE_CHECKING:
@@ -184,6 +185,7 @@ class GMMRegressor(Stored, Regressed):
 
     # Learning
 
+    @explained
     def fit(
         self,
         X: ArrayLike,
@@ -238,6 +240,7 @@ class GMMRegressor(Stored, Regressed):
         self._learned = _learned(mixture, given)
         return self
 
+    @explained
     def partial_fit(
         self,
         X: ArrayLike,

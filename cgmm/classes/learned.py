@@ -13,6 +13,7 @@ from cgmm.classes.fitting import Found
 from cgmm.classes.known import check_classes
 from cgmm.framing import Framing
 from cgmm.rows.checks import check_weights
+from cgmm.suggestions import explained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,6 +38,7 @@ class Learned(Framing):
 
     # Predicting
 
+    @explained
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class of each row of X (n,d), wherever its rows are; labels (n,).
 
@@ -55,6 +57,7 @@ class Learned(Framing):
         """
         return self._classified().labels(X)
 
+    @explained
     def predict_proba(self, X: ArrayLike) -> Array:
         """The probability of each class given each row of X (n,d), π_g p(x | g) / Σ_h π_h p(x | h); (n,C).
 
@@ -156,6 +159,7 @@ class Learned(Framing):
         """
         return self._classified().anomalies(X, share, n_samples=n_samples, random_state=random_state)
 
+    @explained
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The share of the rows of X (n,d) whose class is predicted rightly; with weights (n,), of their weight.
 
