@@ -45,8 +45,8 @@ ASSIGNED = (
 )
 # What GMM has and a posterior has not, and what to do instead.
 ABSENT = {
-    "partial_fit": "a step of stepwise EM is one of a point, not of a posterior. Fit blocks of rows, a file or a Dask "
-    "collection (docs/large-data.md), or a GMM by partial_fit",
+    "partial_fit": "a step of stepwise EM is one of a point, not of a posterior. Use fit, which takes rows that memory "
+    "cannot hold as a list of arrays, as cgmm.table(file) or as a Dask collection; or GMM.partial_fit",
     **dict.fromkeys(("bic", "aic", "icl"), "lower_bound_ compares its fits, whatever their size, family and prior"),
     "to_sklearn": "use prune(point=True).to_sklearn()",
 }

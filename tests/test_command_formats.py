@@ -180,6 +180,14 @@ def test_messages_speak_of_options(run, tmp_path):
     code, _, errors = run("fit", tmp_path / "flat.csv", "-k", 2, "--reg-covar", 0)
     assert code == 0 and "=" not in errors
     assert run("fit", tmp_path / "flat.csv", "-k", 2, "--reg-covar", 0, "--on-degenerate", "raise")[0] == 1
+    (tmp_path / "texts.csv").write_text("x,y\n1,a\n")
+    told = "choose the columns of numbers with --columns, or all of them with --numeric"
+    assert told in run("fit", tmp_path / "texts.csv", "-k", 1)[2]
+    (tmp_path / "doubtful.csv").write_text("x,NA\n1,2\n")
+    errors = run("fit", tmp_path / "doubtful.csv", "-k", 1, "--missing", "marginal")[2]
+    assert "say whether it is a header (--header or --no-header)" in errors
+    np.savez(tmp_path / "two.npz", x=np.eye(2), y=np.eye(2))
+    assert "2 arrays (x, y): choose one with --array" in run("fit", tmp_path / "two.npz", "-k", 1)[2]
 
 
 @pytest.mark.parametrize("columns, told", [(2, "eruptions and waiting"), (4, "pairs of "), (7, "differ most, of 7")])
@@ -192,9 +200,3 @@ def test_plot_says_what_it_drew(done, tmp_path, columns, told):
     printed = done("plot", tmp_path / "m.npz", tmp_path / "x.csv", "-o", tmp_path / "x.png", "--dpi", 20)
     assert all(text in printed for text in ("60 rows and 2 components", told, "missing values of 1 row were filled"))
     assert done("plot", tmp_path / "m.npz", tmp_path / "x.csv", "-o", tmp_path / "x.png", "--dpi", 20, "-q") == ""
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(done, shell):
-    script = done("completion", shell)
-    assert all(word in script for word in ("fit-many", "covariance", "kmeans", "responsibilities"))

@@ -36,7 +36,7 @@ def test_columns_of_one_name(parquet, columns):
     table = np.column_stack([X, X[:, 0] + 1])
     chosen = {"3,0-2": [3, 0, 1, 2]}.get(columns) or [int(j) for j in columns.split(",")]
     if chosen.count(0) and chosen.count(2):
-        with pytest.raises(ValueError, match="two columns are named 'a': choose columns with --columns, by number"):
+        with pytest.raises(ValueError, match="two columns are named 'a': choose columns with columns=…, by number"):
             cgmm.table(path, columns)
         return
     assert_array_equal(read(path, columns), table[:, chosen])

@@ -141,7 +141,7 @@ def test_numpy_files(tmp_path, file, block, dtype, order, packed):
     archive = tmp_path / "data.npz"
     np.savez(archive, x=array, y=array[:2])
     assert_array_equal(read(archive, array="x").rows, array)
-    with pytest.raises(TableError, match=r"2 arrays \(x, y\): choose one with --array"):
+    with pytest.raises(TableError, match=r"2 arrays \(x, y\): choose one with array=…"):
         read(archive)
     with pytest.raises(TableError, match=r"has no array 'z'"):
         read(archive, array="z")
@@ -266,7 +266,7 @@ def test_a_row_of_other_length_is_told_of_though_its_end_is_not_chosen(file):
 
 def test_a_column_of_text(file):
     path = file(["size,kind", "1,small", "2,large"])
-    with pytest.raises(TableError, match=r"line 2, column 'kind': 'small' is not a number; choose .* --columns"):
+    with pytest.raises(TableError, match=r"column 'kind': 'small' is not a number; choose .* with columns=…, or"):
         read(path)
     assert_array_equal(read(path, "size").rows, [[1], [2]])
 

@@ -18,9 +18,9 @@ OPTIONS = {
     "tol": "--tol",
 }
 # Words that mean the argument only where a value follows: they are ordinary words.
-ONLY_WITH_VALUES = {"missing": "--missing", "prior": "--prior"}
+ONLY_WITH_VALUES = {name: f"--{name}" for name in ("missing", "prior", "columns", "numeric", "header", "array")}
 NOT_BEFORE = r"(?<![\w'\"/.-])"  # A name in quotes, or part of a longer one, is a user's own.
-VALUE = r"=['\"]?([\w.+-]*\w)['\"]?"
+VALUE = r"=['\"]?([\w.+-]*\w|…)['\"]?"  # … is what the user has to choose.
 ARGUMENT = re.compile(
     rf"{NOT_BEFORE}(?:({'|'.join(OPTIONS | ONLY_WITH_VALUES)}){VALUE}|({'|'.join(OPTIONS)})(?![\w='\"]))"
 )
@@ -35,4 +35,7 @@ def spelled(text: str, args: Namespace) -> str:
 
 def _option(found: re.Match[str]) -> str:
     name, value, alone = found.groups()
-    return OPTIONS[alone] if alone else f"{(OPTIONS | ONLY_WITH_VALUES)[name]} {value}"
+    if alone:
+        return OPTIONS[alone]
+    option = (OPTIONS | ONLY_WITH_VALUES)[name]
+    return {"…": option, "True": option, "False": option.replace("--", "--no-")}.get(value, f"{option} {value}")

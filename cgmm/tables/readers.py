@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 MEND = "fill it, drop the row, or fit with missing=marginal"
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 NO_LABEL = "the row has no label there: fill it, or drop the row"
-CHOOSE = "choose the columns of numbers with --columns, or all of them with --numeric"
+CHOOSE = "choose the columns of numbers with columns=…, or all of them with numeric=True"
 BLOCK_BYTES = 1 << 22  # Bytes of a block's values: so many that the cost of a call for each does not matter.
 ROWS_AT_ONCE = 8192  # Rows of columns that are turned into rows at once: they stay in cache.
 INDEX = re.compile(r"__index_level_\d+__")  # So pandas names an index that has no name.
@@ -123,7 +123,7 @@ class NpzReader(Reader):
                 held = listed(list(archive)) or "nothing"
                 raise TableError(f"{path} is a zip archive that holds no array, but {held}: unpack it first")
             if name is None and len(names) != 1:
-                raise TableError(f"{path} holds {len(names)} arrays ({listed(names)}): choose one with --array")
+                raise TableError(f"{path} holds {len(names)} arrays ({listed(names)}): choose one with array=…")
             if name is not None and name not in names:
                 raise TableError(f"{path} has no array {name!r}; it has {listed(names)}")
             array = archive.read(name or names[0], of_numbers=True)

@@ -280,9 +280,9 @@ class Table:
         if self.names is None:
             return
         if "" in self.names and not chosen:
-            raise TableError(f"{path}: a column without a name may hold row labels: choose columns with --columns")
+            raise TableError(f"{path}: a column without a name may hold row labels: choose columns with columns=…")
         for name in _repeated(self.names):
-            raise TableError(f"{path}: two columns are named {name!r}: choose columns with --columns, by number")
+            raise TableError(f"{path}: two columns are named {name!r}: choose columns with columns=…, by number")
 
     def _check_finite(self, values: Rows, place: Any) -> None:
         if _kernels.all_within(values, float(np.finfo(values.dtype).max)):

@@ -68,7 +68,7 @@ class TextReader(Reader):
         if gaps and self._doubtful:
             raise TableError(
                 f"{self.path}: the cells of its first row may be names or missing values; say whether it is a header "
-                "(header=True or False; --header or --no-header)"
+                "(header=True or header=False)"
             )
         header = int(self._has_header)
         with closing(iter(self._passes)) as blocks:
