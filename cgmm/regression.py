@@ -75,8 +75,8 @@ class GMMRegressor(Stored, Regressed):
     tol, reg_covar, max_iter, n_init, init_params, random_state, prior, on_degenerate, n_threads, accelerate
         As of GMM. The default of reg_covar is "relative", for features and targets have their own units.
     missing : {"error", "marginal"}, default="error"
-        What NaN is in X, and in y of a fit: an error, or a value that was not observed. Then a fit counts what is
-        observed, and a prediction is that given what is observed of the row.
+        What NaN is in X, and in y of a fit: an error, or a value that was not observed. Fits and predictions then use
+        the observed values of each row. It may be set after the fit, if only rows to be predicted have gaps.
     learning_decay, learning_rows, forget
         Of ``partial_fit``, as of GMM.
 
