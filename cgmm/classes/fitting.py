@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cgmm.types import Array, CovarianceType, Names
 
 FOR_FOLDS = "for criterion='cv', whose folds are drawn from all rows: criterion='bic' chooses of rows from anywhere"
-COMPONENTS = "Component c is the class classes_[c]. "
-SUBCLASSES = "Component c is of the class component_classes_[c], which has {} of them. "
+COMPONENTS = "Component c is the class classes_[c]: "
+SUBCLASSES = "Component c is of the class component_classes_[c], which has {} of them: "
 
 
 class Found(NamedTuple):

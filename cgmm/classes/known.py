@@ -160,7 +160,10 @@ def _refuse_real(labels: NDArray[Any]) -> None:
         raise ValueError("Input y contains infinity: classes are labels, and infinity is none")
     known = labels[~np.isnan(labels)]
     if not (known == np.round(known)).all():
-        raise ValueError("Unknown label type: continuous. y must hold classes, and it holds numbers that are not whole")
+        raise ValueError(
+            "Unknown label type: continuous. y must hold classes, and it holds numbers that are not whole: "
+            "cgmm.GMMRegressor predicts numbers"
+        )
 
 
 def _equal(labels: NDArray[Any], label: Any) -> Mask:

@@ -16,6 +16,7 @@ from cgmm.classes.known import check_classes
 from cgmm.classes.open import batches_of
 from cgmm.framing import Framing
 from cgmm.rows.checks import check_weights
+from cgmm.suggestions import explained
 from cgmm.tables import Frame
 from cgmm.validation import check_missing
 
@@ -43,6 +44,7 @@ class Learned(Framing):
 
     # Predicting
 
+    @explained
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class of each row of X (n,d), wherever its rows are; labels (n,).
 
@@ -61,6 +63,7 @@ class Learned(Framing):
         """
         return self._classified().labels(X)
 
+    @explained
     def predict_proba(self, X: ArrayLike) -> Array:
         """The probability of each class given each row of X (n,d), π_g p(x | g) / Σ_h π_h p(x | h); (n,C).
 
@@ -143,8 +146,9 @@ class Learned(Framing):
         ----------
         X : array-like of shape (n, d)
         share : float in [0, 1], default=0.01
-            A row is marked where the density of each class is lower than at all but that share of the class's own
-            draws: so of rows of a class no more than that share is marked.
+            A row is marked where the density of each class is lower than at all but that share of the draws from the
+            model of the class. If the model is right, no more than that share of the rows of a class is marked; with
+            few rows per class, many more new rows are. Choose the share on held-out rows.
         n_samples, random_state
             As for ``GMM.level``; where a class has one component its level is exact.
 
@@ -161,6 +165,7 @@ class Learned(Framing):
         """
         return self._classified().anomalies(X, share, n_samples=n_samples, random_state=random_state)
 
+    @explained
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The share of the rows of X (n,d) whose class is predicted rightly; with weights (n,), of their weight.
 

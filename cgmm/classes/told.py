@@ -90,7 +90,7 @@ def summary_of(kind: str, found: Found, rows: Predicted | None = None) -> Summar
         share, bic = _share(rows.right.sum(), rows.weights.sum()), bic_of(rows.sums, classified.n_parameters)
         each = list(map(_share, rows.right, rows.weights))
         facts = {"rows": f"{rows.sums.n}{some}", **facts, "right": f"{_percent(share)} of these rows"}
-        facts["BIC"] = f"{bic:.8g} (of models of the same rows, the smaller is the better)"
+        facts["BIC"] = f"{bic:.8g} (smaller is better, for the same rows)"
         values |= {"right": share, "right_of_classes": each, "bic": bic}
     title = f"{kind} of {counted(len(classified.classes), 'class', 'classes')} in {counted(d, 'feature')}"
     return Summary(title, facts, _grid(found, each), (), values)

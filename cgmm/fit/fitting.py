@@ -154,6 +154,8 @@ def search(
     if asked.beliefs is not None:
         settings = settings._replace(rows=data.moments()[0])
     reporter = report.Reporter(asked.watching, settings.max_iter)
+    if checkpoint is not None and checkpoint.found is not None:
+        reporter.resume(checkpoint.path, len(checkpoint.fits))
     problem = Problem(data, asked.k, target, kinds, prepared.noise)
     found = Search(problem, settings, rng, reporter, checkpoint, sound, watch)
     try:

@@ -74,13 +74,14 @@ class Restart(NamedTuple):
     kind : str
         Where it began, see ``init_params``; or how it was made of good fits before it, as "split and merge".
     log_likelihood : float
-        Mean of a row (nats), at the end, or where it was given up (there of a sample of many rows). Of a BayesianGMM
-        the lower bound of these rows.
+        Mean log-likelihood of a row (nats), of a BayesianGMM the lower bound: of all rows if carried is true, otherwise
+        of the sample on which starts work, which cannot be compared with the others.
     n_iter : int
         Iterations of all rows.
     converged : bool
     carried : bool
-        Whether it was carried on until it converged or max_iter ended it.
+        Whether EM was run on all rows, to convergence or max_iter. If not, the start was given up after short runs,
+        because it was not among the better half of the starts so far.
     lower_bounds : ndarray (n_iter,)
         Mean log-likelihood of a row (nats) in each of them.
 

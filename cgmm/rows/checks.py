@@ -104,13 +104,14 @@ def filled(X: Any) -> Any:
 def _check_table(X: Any, n_features: int | None, gaps: bool = False, name: str = "GMM") -> Rows:
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
+    if X is None:
+        raise ValueError("X is None: it must be an array of rows, of shape (rows, features)")
     given, X = X, check_array("X", filled(X) if gaps else X)
     if X.shape == (0,):
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required: no rows.")
     if X.ndim != 2:
-        raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array instead: X must be (rows, features). {_remedy(given)}"
-        )
+        remedy = f"Its shape is {X.shape}." if X.ndim > 2 else _remedy(given)
+        raise ValueError(f"Expected 2D array, got {X.ndim}D array instead: X must be (rows, features). {remedy}")
     n, d = X.shape
     if n == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
