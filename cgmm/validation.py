@@ -28,13 +28,13 @@ MOST_LOOKED_AT = 1000  # Values of a column in which a text is looked for, to te
 MOST_THREADS = 2**31 - 1  # OpenMP counts threads in a C int, and this is the largest.
 
 
-def check_count(name: str, value: Any, least: int = 1, most: int | None = None) -> int:
+def check_count(name: str, value: Any, least: int = 1, most: int = sys.maxsize) -> int:
     if type(value) is not int and not _is_integer(value):
         raise InvalidParameterError(f"{name} must be an integer, not {value!r}")
     number = int(value)
     if number < least:
         raise InvalidParameterError(f"{name} must be at least {least}, not {value}")
-    if most is not None and number > most:
+    if number > most:
         raise InvalidParameterError(f"{name} must be at most {most}, not {value}")
     return number
 

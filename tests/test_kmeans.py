@@ -260,3 +260,9 @@ def test_a_pass_over_all_centers_where_none_can_be_left_out():
     *_, shares = _kernels.lloyd(rows, rows[:60].copy(), 16, 0.0)
     tried = (shares != 1).tolist()
     assert tried[:10] == [False, True, False, True, False, False, True, False, False, False]
+
+
+@pytest.mark.parametrize("name", ["n_clusters", "n_init", "max_iter"])
+def test_a_number_that_no_counter_holds_is_an_error(name):
+    with pytest.raises(ValueError, match=f"{name} must be at most"):
+        kmeans(**{"X": np.zeros((3, 1)), "n_clusters": 1, name: 2**70})

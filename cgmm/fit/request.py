@@ -279,7 +279,7 @@ def _method(init_params: Any, noise: bool) -> tuple[str, Method]:
 
 def _starts(n_init: Any) -> Starts:
     if not isinstance(n_init, str):
-        return check_count("n_init", n_init, most=sys.maxsize)
+        return check_count("n_init", n_init)
     if n_init != "auto":
         raise InvalidParameterError(f"n_init must be an integer or 'auto', not {n_init!r}")
     return "auto"
