@@ -63,30 +63,43 @@ def test_an_output_without_a_name(run, no_work, arguments):
     assert (code, printed) == (2, "") and "the name of a file is empty" in errors
 
 
+APPLYING = ["predict", "responsibilities", "score", "combine", "plot"]
+
+
 @pytest.mark.parametrize(
     "arguments, lost",
     [
         (["fit", "data", "-k", 2], "data"),
         (["select", "data"], "data"),
-        (["predict", "model", "data"], "model"),
-        (["responsibilities", "model", "data"], "model"),
-        (["score", "model", "data"], "model"),
+        (["classify", "data", "--by", "x"], "data"),
+        (["fit-many", "data", "-k", 2, "--by", "x"], "data"),
         (["sample", "model"], "model"),
-        (["plot", "model", "data"], "model"),
-        (["plot", "model", "data"], "data"),
+        *((([verb, "model", "data"]), lost) for verb in APPLYING for lost in ("model", "data")),
+        *((([verb, "model", "data", "--append"]), "data") for verb in APPLYING[:3]),
     ],
 )
-@pytest.mark.parametrize("kind", ["same", "link", "another name"])
+@pytest.mark.parametrize("kind", ["same", "link", "hard link", "another name"])
 def test_an_output_that_would_replace_what_is_read(tmp_path, run, no_work, monkeypatch, arguments, lost, kind):
     monkeypatch.chdir(tmp_path)
     for name in ("data", "model"):
         (tmp_path / name).write_text("kept")
     os.symlink(lost, tmp_path / "link")
-    output = {"same": lost, "link": "link", "another name": f"./{lost}"}[kind]
+    os.link(lost, tmp_path / "hard")
+    output = {"same": lost, "link": "link", "hard link": "hard", "another name": f"./{lost}"}[kind]
     code, printed, errors = run(*arguments, "-o", output)
     assert (code, printed) == (2, "")
     assert errors == f"cgmm: error: {output} is the {lost} that is read: write to another file\n"
-    assert (tmp_path / lost).read_text() == "kept" and sorted(os.listdir(tmp_path)) == ["data", "link", "model"]
+    assert (tmp_path / lost).read_text() == "kept" and sorted(os.listdir(tmp_path)) == ["data", "hard", "link", "model"]
+
+
+@pytest.mark.parametrize("arguments", [["fit", "-", "-k", 2], ["predict", "model.npz", "-"]])
+def test_an_output_that_would_replace_standard_input(tmp_path, model, arguments):
+    data = tmp_path / "data"
+    data.write_bytes((DATA / "faithful.csv").read_bytes())
+    with open(data, "rb") as file:
+        code, printed, errors = finished(*arguments, "-o", data, stdin=file, cwd=tmp_path)
+    assert (code, printed) == (2, "") and errors.endswith("is the data that is read: write to another file\n")
+    assert data.read_bytes() == (DATA / "faithful.csv").read_bytes()
 
 
 @pytest.mark.parametrize(

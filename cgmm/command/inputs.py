@@ -19,6 +19,7 @@ from cgmm.errors import InvalidParameterError
 from cgmm.files import check_writable
 from cgmm.gmm import GMM
 from cgmm.tables import Block, Frame, Table, gather, open_reader
+from cgmm.tables.origin import STANDARD_INPUT
 from cgmm.tables.readers import listed
 
 if TYPE_CHECKING:
@@ -158,12 +159,13 @@ def check_output(args: Namespace) -> None:
     """That the result can be written, before there is one, and takes the place of nothing that it comes from."""
     if args.output in (None, STANDARD_OUTPUT):
         return
-    for kind in ("model", "data") if vars(args).get("rereads", True) else ("model",):
+    for kind in ("model", "data"):
         path = vars(args).get(kind)
-        if path is not None and is_same_file(path, args.output):
+        if path is not None and is_same_file(0 if path == STANDARD_INPUT else path, args.output):
             raise InvalidParameterError(f"{args.output} is the {kind} that is read: write to another file")
     check_writable(args.output)
 
 
-def is_same_file(a: str, b: str) -> bool:
+def is_same_file(a: str | int, b: str) -> bool:
+    """Whether two paths, or a file that is open (0 is standard input) and a path, are of one regular file."""
     return os.path.isfile(a) and os.path.isfile(b) and os.path.samefile(a, b)

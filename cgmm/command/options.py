@@ -100,7 +100,6 @@ def add_rows_output(command: ArgumentParser) -> None:
         help="where to, whole or not at all; its ending tells the format: .csv, .txt, .tsv, .npy, .parquet, or .jsonl "
         "(default: standard output)",
     )
-    command.set_defaults(rereads=False)
     add_format(command, "print lines of JSON, an object for each row", "print text with commas, and names in any case")
 
 
