@@ -8,6 +8,7 @@ import re
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot
 from numpy.testing import assert_allclose, assert_array_equal
@@ -258,6 +259,35 @@ def test_columns_are_those_of_the_model(tmp_path, done, run):
     other.write_text("waiting,x\n1,2\n")
     code, _, errors = run("predict", tmp_path / "model.npz", other)
     assert (code, errors) == (1, f"cgmm: error: {other} has no column 'eruptions'; it has 'waiting', 'x'\n")
+
+
+APPLYING = {
+    "predict": [],
+    "responsibilities": [],
+    "score": [],
+    "bootstrap": ["--replicates", 2],
+    "combine": ["-k", 2],
+    "plot": ["--dpi", 20],
+}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("command", APPLYING)
+def test_chosen_columns_are_taken_by_the_names_of_the_model(tmp_path, run, command, ending):
+    """In whatever order they are chosen; other names are not those of its features."""
+    frame = pd.DataFrame({"height": X[:, 0], "waiting": X[:, 1], "eruptions": X[:, 0]})
+    data, out = tmp_path / f"x.{ending}", tmp_path / "out.png"
+    frame.to_csv(data, index=False) if ending == "csv" else frame.to_parquet(data)
+    run("fit", FAITHFUL, "-k", 2, "-o", tmp_path / "model.npz")
+    arguments = [command, tmp_path / "model.npz", data, *APPLYING[command], *["-o", out] * (command == "plot")]
+    expected = run(*arguments, "--columns", "eruptions,waiting")
+    assert expected[0] == 0
+    for columns in ("waiting,eruptions", "1-2", "waiting:eruptions"):
+        assert run(*arguments, "--columns", columns) == expected
+    for columns in ("height,waiting", "waiting", "height,eruptions,waiting"):
+        code, printed, errors = run(*arguments, "--columns", columns)
+        assert (code, printed) == (1, "") and errors.count("\n") == 1
+        assert "the features of the model 'eruptions', 'waiting'" in errors and f"{data}: " in errors
 
 
 def test_columns_of_another_number(tmp_path, run, model):

@@ -18,6 +18,7 @@ from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.errors import InvalidParameterError
 from cgmm.files import check_writable
 from cgmm.gmm import GMM
+from cgmm.summary import counted
 from cgmm.tables import Block, Frame, Table, gather, open_reader
 from cgmm.tables.origin import STANDARD_INPUT
 from cgmm.tables.readers import listed
@@ -94,12 +95,11 @@ def point_of(model: Model | GMMClassifier, args: Namespace) -> GMM:
 
 
 def applied_to(args: Namespace) -> tuple[Model | GMMClassifier, Table]:
-    """A saved model, and the table to which it is applied: its own columns, if both know their names."""
+    """A saved model, and the table to which it is applied: its own columns, in its order, if both know their names."""
     check_output(args)
     model, reader = load(args.model).set_params(n_threads=args.threads), reader_of(args)
-    columns = args.columns
-    if columns is None and reader.names is not None:
-        columns = summary.feature_names(model)
+    features = None if reader.names is None else summary.feature_names(model)
+    columns = features if args.columns is None else args.columns
     errors = getattr(args, "error_columns", None)
     if errors is not None and isinstance(model, GMMClassifier):
         raise InvalidParameterError(f"--error-columns are for a mixture, and {args.model} holds a GMMClassifier")
@@ -108,9 +108,11 @@ def applied_to(args: Namespace) -> tuple[Model | GMMClassifier, Table]:
     weights = getattr(args, "weights", None)
     table = Table(reader, columns, weights, model.missing, errors=errors, keep=kept, numeric=args.numeric)
     tell_left_out(args, table)
+    if features is not None:
+        return model, table.in_order(features)
     if table.d != model.n_features_in_:
         raise ValueError(
-            f"{table.path} has {table.d} columns, but the model {model.n_features_in_} features: "
+            f"{table.path} has {counted(table.d, 'column')}, but the model {counted(model.n_features_in_, 'feature')}: "
             "choose as many with --columns"
         )
     return model, table

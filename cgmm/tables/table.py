@@ -84,8 +84,6 @@ class Table:
         Their number.
     kept_names : tuple of str
         Of the columns that are kept.
-    kept_places : tuple of int or None
-        Which of the chosen columns each of them is, if it is one.
     left_out : tuple of str
         The columns that hold no numbers, as errors call them.
 
@@ -128,7 +126,6 @@ class Table:
         else:
             self._kept = [j for item in self._items(keep) for j in self._find(item)]
         self.kept_names = tuple(f"column_{j}" if reader.names is None else reader.names[j] for j in self._kept)
-        self.kept_places: tuple[int | None, ...] = ()
         self.left_out: tuple[str, ...] = ()
         if columns is None:
             others = [*self._weights, *self._by, *self._errors, *reader.labels]
@@ -139,7 +136,6 @@ class Table:
             self._columns = [j for j in range(reader.width) if j not in others]
         else:
             self._columns = [j for item in self._items(columns) for j in self._find(item)]
-        self.kept_places = tuple(self._columns.index(j) if j in self._columns else None for j in self._kept)
         self._ends_with_labels()
         self._check_columns(chosen=columns is not None)
         if errors is not None and len(self._errors) != self.d:
@@ -167,6 +163,26 @@ class Table:
         other._ends_with_labels()
         other._check_columns(chosen=True)
         return other
+
+    def in_order(self, features: Sequence[str]) -> Table:
+        """The same table with its chosen columns, and the errors of each, in the order of these names; TableError if
+        they are not the names of those columns."""
+        if self.names is None or sorted(self.names) != sorted(features):
+            raise TableError(
+                f"{self.path}: the chosen columns are {listed([repr(name) for name in self.names or ()])}, and the "
+                f"features of the model {listed([repr(name) for name in features])}: choose these, or rename the "
+                "columns that hold them"
+            )
+        other, places = copy.copy(self), [self.names.index(name) for name in features]
+        other._columns = [self._columns[j] for j in places]
+        other._errors = [self._errors[j] for j in places] if self._errors else []
+        other.names = tuple(features)
+        return other
+
+    @property
+    def kept_places(self) -> tuple[int | None, ...]:
+        """Which of the chosen columns each of those that are kept is, if it is one."""
+        return tuple(self._columns.index(j) if j in self._columns else None for j in self._kept)
 
     def blocks(self) -> Iterator[Block]:
         """The rows from the first to the last; TableError names the file and the place of a value that cannot be used.
