@@ -1,9 +1,13 @@
 """The command line: formats of what is read and written, columns by name, and what is said in passing."""
 
 import bz2
+import csv
+import datetime as dt
 import gzip
+import io
 import json
 import lzma
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -92,6 +96,53 @@ def test_chosen_columns_are_kept(mixed, done, run, model, tmp_path):
     assert code == 2 and "has a column 'label' already" in errors
     texts = ["predict", tmp_path / "named.npz", tmp_path / "mixed.csv", "--keep", "id", "-o", tmp_path / "t.npy"]
     assert "NumPy's format holds no texts" in run(*texts)[2]
+
+
+KEPT = {
+    "id": pa.array([2**53 + 1, None, *range(270)], pa.int64()),
+    "small": pa.array([0.1, None, *[1.5] * 270], pa.float32()),
+    "when": pa.array([dt.datetime(2020, 1, 2, 3, 4, 5), None, *[dt.datetime(2024, 2, 29)] * 270], pa.timestamp("us")),
+    "day": pa.array([dt.date(2020, 1, 2), None, *[dt.date(2024, 2, 29)] * 270]),
+    "sort": pa.array(["a", None, *["b, c"] * 270]).dictionary_encode(),
+    "name": pa.array(["", None, *["x"] * 270], pa.large_string()),
+    "open": pa.array([True, None, *[False] * 270]),
+    "price": pa.array([Decimal("1.50"), None, *[Decimal("2.25")] * 270], pa.decimal128(9, 2)),
+}
+TOLD = {  # The first two rows as text and as JSON, where the second has nulls.
+    "id": ("9007199254740993", 2**53 + 1),
+    "small": ("0.10000000149011612", 0.10000000149011612),
+    "when": ("2020-01-02 03:04:05", "2020-01-02 03:04:05"),
+    "day": ("2020-01-02", "2020-01-02"),
+    "sort": ("a", "a"),
+    "name": ("", ""),
+    "open": ("True", True),
+    "price": ("1.50", 1.5),
+}
+
+
+@pytest.mark.parametrize("command", ["predict", "responsibilities", "score"])
+@pytest.mark.parametrize("kept", [["--append"], ["--keep", "price,when,sort,id"]])
+def test_columns_of_parquet_are_kept_as_they_are(done, run, model, tmp_path, blocks_of_a_few, command, kept):
+    """Types and nulls, in every block; in text a null is an empty cell, and in JSON null."""
+    given = pa.table({"eruptions": X[:, 0], **KEPT, "waiting": X[:, 1].astype(np.int16)})
+    pq.write_table(given, tmp_path / "x.parquet", row_group_size=50)
+    arguments = [command, tmp_path / "model.npz", tmp_path / "x.parquet", "--columns", "eruptions,waiting", *kept]
+    assert run(*arguments, "-o", tmp_path / "out.parquet")[0] == 0
+    found = pq.read_table(tmp_path / "out.parquet")
+    names = given.column_names if kept == ["--append"] else kept[1].split(",")
+    assert found.column_names[: len(names)] == names
+    for name in names:
+        assert found[name].type == given[name].type and found[name].to_pylist() == given[name].to_pylist()
+    assert run(*arguments, "-o", tmp_path / "out.csv")[0] == 0
+    first, second = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))[:2]
+    assert run(*arguments, "-o", tmp_path / "out.jsonl")[0] == 0
+    lines = list(map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines()))
+    for name in set(names) & set(TOLD):
+        assert (first[name], lines[0][name]) == TOLD[name] and (second[name], lines[1][name]) == ("", None)
+    for name in KEPT:  # none but the numbers without nulls are NumPy's, whatever a block holds
+        code, _, errors = run(*arguments[: -len(kept)], "--keep", name, "-o", tmp_path / "out.npy")
+        assert code == (0 if name == "small" else 1) and (code == 0 or "NumPy's format holds no texts" in errors)
+    assert np.isnan(np.load(tmp_path / "out.npy")[:, 0]).sum() == 1
 
 
 def test_parquet_of_no_rows_and_endings_that_are_unknown(done, run, model, tmp_path):

@@ -110,9 +110,12 @@ def _write(
 
     def blocks() -> Iterator[Any]:
         for block, kept in inputs.watched(args, table):
-            if typed:  # what is known to be numbers is no text there
+            if typed:  # of texts those that are known to be numbers are no texts there
                 places = zip(kept, table.kept_places, strict=True)
-                kept = [column if place is None else block.rows[:, place] for column, place in places]
+                kept = [
+                    block.rows[:, place] if place is not None and isinstance(column, list) else column
+                    for column, place in places
+                ]
             for start in range(0, len(block.rows), max(1, step)):
                 some = slice(start, start + max(1, step))
                 errors = [of_rows[some] for of_rows in inputs.errors_of(block)]

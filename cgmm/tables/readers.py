@@ -34,7 +34,7 @@ MOST_TOLD = 12  # Names that an error lists, at most.
 class Piece(NamedTuple):
     """Some rows: values (m,d), how to tell where a row stands, and columns (m,) of kept cells, as they are.
 
-    A kept column is an array of numbers, or a list of texts.
+    A kept column is an array of numbers, a list of texts, or an array of Arrow's, of any type.
     """
 
     values: Rows
@@ -174,7 +174,7 @@ class ParquetReader(Reader):
                     else column.cast(kind, safe=False).to_numpy(zero_copy_only=False)
                     for j, column in zip(columns, found, strict=True)
                 ]
-                cells = [_cells_of(batch.column(at)) for at in self._places(kept, batch.schema.names)]
+                cells = [batch.column(at) for at in self._places(kept, batch.schema.names)]
                 yield Piece(_by_rows(parts, kind.to_pandas_dtype()), _rows_from(start), cells)
                 start += batch.num_rows
 
@@ -226,13 +226,6 @@ def _is_numeric(kind: Any) -> bool:
 
     tests = types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null
     return any(test(kind) for test in tests)
-
-
-def _cells_of(column: Any) -> Any:
-    """A column of a batch as it is kept."""
-    if _is_numeric(column.type):
-        return column.to_numpy(zero_copy_only=False)
-    return ["" if value is None else str(value) for value in column.to_pylist()]
 
 
 def _is_text(kind: Any) -> bool:

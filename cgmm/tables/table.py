@@ -192,7 +192,7 @@ class Table:
         return (block for block, _ in self.pieces())
 
     def pieces(self) -> Iterator[tuple[Block, list[Any]]]:
-        """The same, each with the columns (m,) that are kept, as they are: arrays of numbers, or lists of texts."""
+        """The same, each with the columns (m,) that are kept, as they are: see Piece."""
         columns = self._columns + self._errors + self._weights
         with closing(self._reader.read(columns, self._may_be_missing * self._gaps, self._kept)) as parts:
             for values, place, kept in parts:
