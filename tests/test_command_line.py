@@ -401,12 +401,6 @@ def test_plot_of_many_rows(tmp_path, done, drawn, model, blocks_of_a_few, monkey
     assert np.all(np.abs(counts - 250) < 80)  # 6 standard deviations
 
 
-def test_plot_of_an_unknown_kind(tmp_path, run, model):
-    code, _, errors = run("plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "picture.xyz")
-    assert code == 1 and "Format 'xyz' is not supported" in errors
-    assert os.listdir(tmp_path) == ["model.npz"]
-
-
 def test_plot_without_matplotlib(tmp_path, run, model, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, errors = run("plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "picture.png")

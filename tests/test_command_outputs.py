@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from cgmm import GMM, files
@@ -132,6 +133,45 @@ def test_a_model_without_a_name(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError):
         GMM(1).fit(X).save("")
     assert os.listdir(tmp_path) == ["here"]
+
+
+ROWS = "rows are written as .csv, .txt, .tsv, .npy, .parquet, .jsonl"
+MODELS, PICTURES = "models are written as .npz", "pictures are written as "
+FOREIGN = {ROWS: [".docx", ".npz"], MODELS: [".pkl", ".csv", ".PARQUET"], PICTURES: [".docx", ".npz"]}
+ENDINGS = {
+    "predict": (["m", "data"], ROWS),
+    "responsibilities": (["m", "data"], ROWS),
+    "score": (["m", "data"], ROWS),
+    "combine": (["m", "data"], ROWS),
+    "sample": (["m"], ROWS),
+    "fit": (["data", "-k", 2], MODELS),
+    "select": (["data"], MODELS),
+    "classify": (["data", "--by", "x"], MODELS),
+    "fit-many": (["data", "-k", 2, "--by", "x"], MODELS),
+    "plot": (["m", "data"], PICTURES),
+}
+
+
+@pytest.mark.parametrize(
+    "command, ending", [(command, ending) for command, (_, told) in ENDINGS.items() for ending in FOREIGN[told]]
+)
+def test_an_output_of_another_format_is_refused_before_the_work(tmp_path, run, no_work, monkeypatch, command, ending):
+    """A model under the name of a table would take the place of what was there."""
+    arguments, told = ENDINGS[command]
+    monkeypatch.chdir(tmp_path)
+    old = tmp_path / f"out{ending}"
+    old.write_text("kept")
+    code, printed, errors = run(command, *arguments, "-o", old.name)
+    assert (code, printed) == (2, "") and f"'out{ending}' ends in {ending.lower()}, and {told}" in errors
+    assert ("'cgmm predict' writes labels" in errors) == (ending in (".csv", ".PARQUET"))
+    assert old.read_text() == "kept" and os.listdir(tmp_path) == [old.name]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".npy", ".parquet", ".jsonl"])
+def test_clusters_are_written_in_every_format(tmp_path, done, model, ending):
+    np.save(tmp_path / "x.npy", X)
+    done("combine", tmp_path / "model.npz", tmp_path / "x.npy", "-k", 1, "-o", tmp_path / f"out{ending}")
+    assert (tmp_path / f"out{ending}").stat().st_size
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])

@@ -269,7 +269,11 @@ def parser() -> ArgumentParser:
     combine.add_argument("model", metavar="MODEL", help="file that fit or select wrote")
     combine.add_argument("data", metavar="DATA")
     combine.add_argument(
-        "-o", "--output", type=kinds.file, metavar="FILE", help="where the cluster of each row is written"
+        "-o",
+        "--output",
+        type=kinds.clusters_file,
+        metavar="FILE",
+        help="where the cluster of each row is written; its ending tells the format, as of predict",
     )
     combine.add_argument(
         "-k", "--clusters", type=kinds.count(1), metavar="K", help="number of clusters in it (default: the elbow's)"

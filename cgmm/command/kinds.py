@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from cgmm.command.output import ENDINGS, STANDARD_OUTPUT, ending_of
 from cgmm.fit.request import RELATIVE
@@ -12,6 +12,7 @@ from cgmm.mixture.families import FAMILIES
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
 MOST_COUNTS = 1000  # Candidates of a family, at most: more take longer than anyone waits.
+MODEL_ENDINGS = ("", ".npz")
 MOST = 2**63 - 1  # An array cannot count more rows.
 
 
@@ -84,8 +85,25 @@ def file(text: str) -> str:
 
 
 def rows_file(text: str) -> str:
-    """The name of a file for rows, whose ending tells the format."""
-    if named(text) != STANDARD_OUTPUT and ending_of(text) not in ENDINGS:
-        known = ", ".join(filter(None, ENDINGS))
-        raise ArgumentTypeError(f"{text!r} ends in {ending_of(text)}, and rows are written as {known}")
+    """The name of a file for rows, whose ending tells the format; or standard output."""
+    if named(text) != STANDARD_OUTPUT:
+        check_ending(text, "rows", ENDINGS)
     return text
+
+
+def clusters_file(text: str) -> str:
+    """The name of a file for rows, beside a table on standard output."""
+    return rows_file(file(text))
+
+
+def model_file(text: str) -> str:
+    """The name of a file for a model: with the ending of rows it would take the place of a table."""
+    check_ending(file(text), "models", MODEL_ENDINGS, "; 'cgmm predict' writes labels" * (ending_of(text) in ENDINGS))
+    return text
+
+
+def check_ending(path: str, what: str, known: Iterable[str], instead: str = "") -> None:
+    """That the ending of a name is one of those known; ArgumentTypeError says which these are."""
+    if ending_of(path) not in known:
+        endings = ", ".join(filter(None, known))
+        raise ArgumentTypeError(f"{path!r} ends in {ending_of(path)}, and {what} are written as {endings}{instead}")

@@ -6,7 +6,6 @@ import contextlib
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from pathlib import PurePath
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from cgmm import bootstrapped, combined, many, selection
 from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
 from cgmm.command import classes, inputs, pictures, problems, progress, summary
-from cgmm.command.output import show, show_table, write_rows
+from cgmm.command.output import needs_names, show, show_table, write_rows
 from cgmm.errors import InvalidParameterError, SelectionWarning, warn
 from cgmm.files import write_whole
 from cgmm.gmm import GMM
@@ -172,7 +171,7 @@ def combine(args: Namespace) -> None:
     rows = inputs.under_names(model, data.rows)
     merged = combined.combine(model, rows, sample_weight=data.weights)
     if args.output is not None:
-        names = None if table.names is None else ["cluster"]
+        names = ["cluster"] if table.names is not None or needs_names(args.output) else None
         write_rows(args.output, names, [merged.predict(rows, args.clusters)])
     show_table(["clusters", "entropy", "components", "elbow"], _merged(merged), args.json)
 
@@ -195,13 +194,13 @@ def plot(args: Namespace) -> None:
     """Draw the model and the rows."""
     pyplot = style.pyplot()
     pyplot.switch_backend("Agg")
+    kind = pictures.kind_of(args.output)
     found, table = inputs.applied_to(args)
     model = inputs.mixture_of(found)
     rows, n = inputs.some_rows(args, table, np.random.default_rng(args.seed))
     gaps = int(np.isnan(rows).any(axis=1).sum())
     if gaps:
         rows = model.impute(inputs.under_names(model, rows))
-    kind = PurePath(args.output).suffix[1:] or "png"
     first = pyplot.figure(layout="constrained")
     artists = model.plot(inputs.under_names(model, rows))
     drawn = pyplot.gcf()  # the first, or one of the model's own making
