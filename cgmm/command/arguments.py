@@ -80,8 +80,10 @@ def parser() -> ArgumentParser:
         "- -k 3 < data.csv",
     )
     fit.add_argument("data", metavar="DATA")
-    fit.add_argument("-k", "--components", type=kinds.count(1), required=True, metavar="K", help="number of components")
-    fit.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
+    fit.add_argument(
+        "-k", "--components", type=kinds.components, required=True, metavar="K", help="number of components"
+    )
+    fit.add_argument("--covariance", type=kinds.family, choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
     options.add_errors(options.add_learning(fit))
     options.add_beliefs(fit)
     options.add_labels(fit)

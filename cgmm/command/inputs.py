@@ -15,10 +15,9 @@ from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
 from cgmm.command import progress, summary
 from cgmm.command.output import STANDARD_OUTPUT
-from cgmm.errors import InvalidParameterError
+from cgmm.errors import InvalidParameterError, counted
 from cgmm.files import check_writable
 from cgmm.gmm import GMM
-from cgmm.summary import counted
 from cgmm.tables import Block, Frame, Table, gather, open_reader
 from cgmm.tables.origin import STANDARD_INPUT
 from cgmm.tables.readers import listed

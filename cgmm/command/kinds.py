@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from cgmm.command.output import ENDINGS, STANDARD_OUTPUT, ending_of
 from cgmm.fit.request import RELATIVE
 from cgmm.mixture.families import FAMILIES
+from cgmm.suggestions import suggested
 
 DELIMITERS = {"tab": "\t", r"\t": "\t", "space": " "}
 MOST_COUNTS = 1000  # Candidates of a family, at most: more take longer than anyone waits.
@@ -29,6 +30,20 @@ def count(least: int) -> Callable[[str], int]:
     return whole
 
 
+def components(text: str) -> int:
+    """A number of components: one."""
+    if re.fullmatch(r"\d+([-,:]\d+)+", text, re.ASCII):
+        raise ArgumentTypeError(f"{text!r} is more than one number: 'cgmm select' chooses among several")
+    return count(1)(text)
+
+
+def family(text: str) -> str:
+    """The name of a covariance family, not a list of them."""
+    if "," in text:
+        raise ArgumentTypeError(f"{text!r} is more than one family: 'cgmm select' chooses among several")
+    return text
+
+
 def number_or_relative(text: str) -> float | str:
     if text == RELATIVE:
         return text
@@ -40,15 +55,20 @@ def number_or_relative(text: str) -> float | str:
 
 def starts(text: str) -> int | str:
     """A number of starts, or "auto"."""
-    return text if text == "auto" else count(1)(text)
+    try:
+        return text if text == "auto" else count(1)(text)
+    except ArgumentTypeError as error:
+        raise ArgumentTypeError(f"{error}, nor 'auto'") from None
 
 
 def counts(text: str) -> list[int]:
     """Of "1-3,5": 1, 2, 3, 5."""
     found: list[int] = []
     for part in text.split(","):
+        if not re.fullmatch(r"\d+(-\d+)?", part, re.ASCII):
+            raise ArgumentTypeError(f"{part!r} is neither a number nor a range of numbers such as 1-9")
         ends = [count(1)(end) for end in part.split("-")]
-        if len(ends) > 2 or ends[0] > ends[-1]:
+        if ends[0] > ends[-1]:
             raise ArgumentTypeError(f"{part!r} is not a range of numbers such as 1-9")
         if ends[-1] - ends[0] >= MOST_COUNTS:
             raise ArgumentTypeError(f"{part!r} is too much: at most {MOST_COUNTS} numbers of components in a range")
@@ -60,7 +80,7 @@ def families(text: str) -> tuple[str, ...]:
     names = tuple(text.split(","))
     for name in names:
         if name not in FAMILIES:
-            raise ArgumentTypeError(f"{name!r} is not one of {', '.join(FAMILIES)}")
+            raise ArgumentTypeError(f"{name!r} is not one of {', '.join(FAMILIES)}{suggested(name, FAMILIES)}")
     return names
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from cgmm.command.output import ending_of
-from cgmm.errors import InvalidParameterError
+from cgmm.errors import InvalidParameterError, counted
 from cgmm.mixture.features import told_features
-from cgmm.summary import counted
 from cgmm.tables.readers import listed
 
 if TYPE_CHECKING:

@@ -170,6 +170,7 @@ def combine(args: Namespace) -> None:
     data = gather(table, progress.watched(table.blocks(), not args.quiet))
     rows = inputs.under_names(model, data.rows)
     merged = combined.combine(model, rows, sample_weight=data.weights)
+    merged.clusters(args.clusters)  # which can be refused, written or not
     if args.output is not None:
         names = ["cluster"] if table.names is not None or needs_names(args.output) else None
         write_rows(args.output, names, [merged.predict(rows, args.clusters)])

@@ -19,7 +19,7 @@ import numpy as np
 from cgmm import _kernels
 from cgmm.tables.npy import MAGIC
 from cgmm.tables.origin import STANDARD_INPUT, Origin, TableError
-from cgmm.tables.readers import MEND, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, listed
+from cgmm.tables.readers import COLUMNS, MEND, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, listed
 from cgmm.tables.text import TextReader
 from cgmm.validation import check_flag, check_missing
 
@@ -140,7 +140,7 @@ class Table:
         self._check_columns(chosen=columns is not None)
         if errors is not None and len(self._errors) != self.d:
             raise TableError(
-                f"{self.path}: {self.d} columns are chosen, and {len(self._errors)} of errors: give one for each"
+                f"{self.path}: columns chosen: {self.d}, and of errors: {len(self._errors)}: give one for each"
             )
 
     def _ends_with_labels(self) -> None:
@@ -271,7 +271,8 @@ class Table:
             first, last = map(names.index, ends)
             found = list(range(first, last + 1))
         if not found:
-            raise TableError(f"{self._reader.path} has no column {item!r}; it has {self._all_columns()}")
+            counted = " (numbers count from 0)" if match and names else ""
+            raise TableError(f"{self._reader.path} has no column {item!r}; it has {self._all_columns()}{counted}")
         return found
 
     def _all_columns(self) -> str:
@@ -290,9 +291,9 @@ class Table:
         if self.names is None:
             return
         if "" in self.names and not chosen:
-            raise TableError(f"{path}: a column without a name may hold row labels: choose columns with --columns")
+            raise TableError(f"{path}: a column without a name may hold row labels: choose columns with {COLUMNS}")
         for name in _repeated(self.names):
-            raise TableError(f"{path}: two columns are named {name!r}: choose columns with --columns, by number")
+            raise TableError(f"{path}: two columns are named {name!r}: choose columns by number, with {COLUMNS}")
 
     def _check_finite(self, values: Rows, place: Any) -> None:
         if _kernels.all_within(values, float(np.finfo(values.dtype).max)):
@@ -379,7 +380,7 @@ def table(
         Columns that hold the standard deviations of errors of measurement, one for each chosen column and in their
         order; by default they are none of the columns. See docs/measurement-errors.md.
     numeric : bool, default=False
-        Leave out the columns that hold no numbers, where columns are not chosen.
+        Leave out the columns that hold no numbers but texts, dates or truth values, where columns are not chosen.
     decimal : str, default="."
         The mark that begins the decimals of numbers in text; "," in much of Europe.
 
