@@ -49,7 +49,7 @@ def test_usage(run, arguments):
         (["fit", ".", "-k", "2"], ".: Is a directory"),
         (["fit", "bad.csv", "-k", "2"], "bad.csv, line 3, column 'y': 'x' is not a number"),
         (["fit", FAITHFUL, "-k", "2", "--columns", "z"], "has no column 'z'"),
-        (["fit", FAITHFUL, "-k", "300"], "faithful.csv: too few rows for -k 300: the data have only 272 rows"),
+        (["fit", FAITHFUL, "-k", "300"], "faithful.csv: too few rows for -k 300: 272 rows"),
         (["fit", FAITHFUL, "-k", "2", "-o", "none/model"], "none: No such folder"),
         (["fit", "none.csv", "-k", "2", "-o", "."], ".: Is a directory"),
         (["predict", "none.npz", FAITHFUL], "none.npz: No such file or directory"),

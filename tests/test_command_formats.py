@@ -318,9 +318,7 @@ def test_a_number_of_clusters_is_refused_whether_they_are_written_or_not(run, mo
 
 def test_one_is_one(run, tmp_path):
     (tmp_path / "x.csv").write_text("1,2\n")
-    assert (
-        "too few rows for -k 2: the data have only 1 row, of 2 features" in run("fit", tmp_path / "x.csv", "-k", 2)[2]
-    )
+    assert "too few rows for -k 2: 1 row, of 2 features" in run("fit", tmp_path / "x.csv", "-k", 2)[2]
 
 
 def test_warnings_of_classes_name_no_attribute(run, tmp_path):

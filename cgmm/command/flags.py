@@ -25,7 +25,10 @@ VALUE = r"=['\"]?([\w.+-]*\w)['\"]?"
 TABLE = re.compile(r"cgmm\.table\(path, (\w+)=([^()]*)\)")
 NO_VALUES = {"True": "", "[...]": "", '"..."': ""}  # Of arguments of cgmm.table; other values are the option's.
 # What Python's interface calls in its words, and scikit-learn's, and what a user of the command line has.
-WORDS = {"n_samples=\\d+ should be >= ": "too few rows for ", "\\bX has ": "the data have "}
+WORDS = {
+    r"n_samples=\d+ should be >= (\w+=\d+): X has only ": r"too few rows for \1: ",
+    r"\bX has ": "the data have ",
+}
 ARGUMENT = re.compile(
     rf"{NOT_BEFORE}(?:({'|'.join(OPTIONS | ONLY_WITH_VALUES)}){VALUE}|({'|'.join(OPTIONS)})(?![\w='\"]))"
 )

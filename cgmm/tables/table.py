@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from cgmm import _kernels
+from cgmm.errors import counted
 from cgmm.tables.npy import MAGIC
 from cgmm.tables.origin import STANDARD_INPUT, Origin, TableError
 from cgmm.tables.readers import COLUMNS, MEND, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, listed
@@ -139,9 +140,8 @@ class Table:
         self._ends_with_labels()
         self._check_columns(chosen=columns is not None)
         if errors is not None and len(self._errors) != self.d:
-            raise TableError(
-                f"{self.path}: columns chosen: {self.d}, and of errors: {len(self._errors)}: give one for each"
-            )
+            told = f"{counted(self.d, 'column is', 'columns are')} chosen, and {len(self._errors)} of errors"
+            raise TableError(f"{self.path}: {told}: give one for each")
 
     def _ends_with_labels(self) -> None:
         """The column of labels, if there is one, after those that are chosen."""
