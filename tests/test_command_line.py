@@ -1,5 +1,6 @@
 """The command line does what the Python interface does, to the bit, and ends as a command should."""
 
+import contextlib
 import csv
 import io
 import json
@@ -15,7 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
 from cgmm import GMM, BayesianGMM
-from cgmm.command import inputs
+from cgmm.command import inputs, verbs
 from datasets import DATA, table
 
 FAITHFUL = str(DATA / "faithful.csv")
@@ -108,6 +109,41 @@ def test_a_large_file_is_read_anew_in_each_pass(tmp_path, done, monkeypatch, wei
         told.append(re.sub(r"seconds .*", "", done(*arguments, tmp_path / f"{limit}.npz")))
     assert told[0] == told[1]
     same_model(GMM.load(tmp_path / "0.npz"), GMM.load(tmp_path / f"{1 << 28}.npz"))
+
+
+@pytest.mark.parametrize("kind", [GMM, BayesianGMM])
+def test_a_fit_goes_on_from_its_checkpoint(tmp_path, run, monkeypatch, kind):
+    """To the same bits, and the model keeps no trace of it."""
+
+    def broken(state):
+        if state.iteration == 25:
+            raise KeyboardInterrupt
+
+    options = ["fit", FAITHFUL, "-k", 4, "--tol", 0, "--max-iter", 40, *["--bayesian"] * (kind is BayesianGMM)]
+    assert run(*options, "-o", tmp_path / "whole.npz")[0] == 0
+    again = [*options, "--checkpoint", tmp_path / "fit.ckpt", "-o", tmp_path / "model.npz"]
+    with monkeypatch.context() as patch:
+        patch.setattr(verbs.progress, "iterations", lambda *_: contextlib.nullcontext(broken))
+        assert run(*again) == (130, "", "")
+    assert sorted(os.listdir(tmp_path)) == ["fit.ckpt", "whole.npz"]
+    code, _, errors = run(*again)
+    assert code == 0 and errors.startswith(f"cgmm: the fit goes on from {tmp_path / 'fit.ckpt'}\n")
+    found, whole = (kind.load(tmp_path / name) for name in ("model.npz", "whole.npz"))
+    same_model(found, whole)
+    assert found.get_params() == whole.get_params() and not (tmp_path / "fit.ckpt").exists()
+
+
+def test_a_checkpoint_that_is_another_file(tmp_path, run, model):
+    data = tmp_path / "x.csv"
+    data.write_text(NAMES[0] + "\n1\n2\n")
+    for checkpoint, told in (
+        (data, "is the data that is read: write to another file"),
+        (tmp_path / "out.npz", "cannot be the model and its checkpoint: name two files"),
+    ):
+        code, printed, errors = run("fit", data, "-k", 1, "--checkpoint", checkpoint, "-o", tmp_path / "out.npz")
+        assert (code, printed) == (2, "") and told in errors
+    code, _, errors = run("fit", data, "-k", 1, "--checkpoint", tmp_path / "model.npz")
+    assert code == 1 and "model.npz is no checkpoint that can be read" in errors and (tmp_path / "model.npz").exists()
 
 
 def test_fit_without_a_file(tmp_path, done, monkeypatch):

@@ -49,7 +49,7 @@ def parser() -> ArgumentParser:
     whole = Parser(
         prog="cgmm",
         description="Gaussian mixture models: fit, choose, apply and look at them.",
-        epilog="cgmm COMMAND --help, or cgmm help COMMAND, tells of a command's options, with examples.",
+        epilog="Run 'cgmm COMMAND --help', or 'cgmm help COMMAND', to see a command's options, with examples.",
     )
     whole.add_argument("-V", "--version", action="version", version=f"cgmm {VERSION}")
     add = whole.add_subparsers(metavar="COMMAND", required=True).add_parser
@@ -77,6 +77,7 @@ def parser() -> ArgumentParser:
         "rows.npy -k 20 --n-init 10 --seed 1 -o model.npz",
         "data.csv -k 10 --bayesian -o posterior.npz",
         "data.csv -k 3 --numeric --json > model.json",
+        "big.npy -k 50 --checkpoint fit.ckpt -o model.npz",
         "- -k 3 < data.csv",
     )
     fit.add_argument("data", metavar="DATA")
@@ -87,6 +88,12 @@ def parser() -> ArgumentParser:
     options.add_errors(options.add_learning(fit))
     options.add_beliefs(fit)
     options.add_labels(fit)
+    fit.add_argument(
+        "--checkpoint",
+        type=kinds.file,
+        metavar="FILE",
+        help="where the fit keeps what it has done, until it ends: the same command goes on from there",
+    )
     fit.add_argument(
         "--on-degenerate",
         choices=["warn", "repair", "raise"],

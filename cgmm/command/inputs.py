@@ -157,14 +157,18 @@ def watched(args: Namespace, table: Table) -> Iterator[tuple[Block, list[Any]]]:
 
 
 def check_output(args: Namespace) -> None:
-    """That the result can be written, before there is one, and takes the place of nothing that it comes from."""
-    if args.output in (None, STANDARD_OUTPUT):
-        return
-    for kind in ("model", "data"):
-        path = vars(args).get(kind)
-        if path is not None and is_same_file(0 if path == STANDARD_INPUT else path, args.output):
-            raise InvalidParameterError(f"{args.output} is the {kind} that is read: write to another file")
-    check_writable(args.output)
+    """That results can be written, before there are any, and take the place of nothing that they come from."""
+    outputs = [args.output, vars(args).get("checkpoint")]
+    for output in outputs:
+        if output in (None, STANDARD_OUTPUT):
+            continue
+        for kind in ("model", "data"):
+            path = vars(args).get(kind)
+            if path is not None and is_same_file(0 if path == STANDARD_INPUT else path, output):
+                raise InvalidParameterError(f"{output} is the {kind} that is read: write to another file")
+        check_writable(output)
+    if None not in outputs and os.path.realpath(outputs[0]) == os.path.realpath(outputs[1]):
+        raise InvalidParameterError(f"{args.output} cannot be the model and its checkpoint: name two files")
 
 
 def is_same_file(a: str | int, b: str) -> bool:

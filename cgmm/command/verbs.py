@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ import numpy as np
 from cgmm import bootstrapped, combined, many, selection
 from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
-from cgmm.command import classes, inputs, pictures, problems, progress, summary
+from cgmm.command import classes, flags, inputs, pictures, problems, progress, summary
 from cgmm.command.output import needs_names, show, show_table, write_rows
 from cgmm.errors import InvalidParameterError, SelectionWarning, warn
 from cgmm.files import write_whole
@@ -42,13 +43,16 @@ def fit(args: Namespace) -> None:
     """Fit a mixture, print what it is, save it."""
     X, companions = inputs.learned_from(args)
     kind = BayesianGMM if args.bayesian else GMM
-    model = kind(args.components, covariance_type=args.covariance, verbose=2 * args.verbose, **_settings(args))
+    kept = {"verbose": 2 * args.verbose, "checkpoint": args.checkpoint}
+    model = kind(args.components, covariance_type=args.covariance, **kept, **_settings(args))
+    if args.checkpoint is not None and os.path.exists(args.checkpoint) and not args.quiet:
+        print(f"cgmm: the fit goes on from {args.checkpoint}", file=sys.stderr)
     start = perf_counter()
     with progress.iterations(not args.quiet) as callback, contextlib.redirect_stdout(sys.stderr):
         model.set_params(callback=callback)
         model.fit(X, **companions)
     seconds = perf_counter() - start
-    _conclude(args, model.set_params(verbose=0, callback=None), X, companions, seconds)
+    _conclude(args, model.set_params(verbose=0, callback=None, checkpoint=None), X, companions, seconds)
 
 
 def select(args: Namespace) -> None:
@@ -118,7 +122,7 @@ def fit_many(args: Namespace) -> None:
     if args.output is not None:
         found[0].fits.save(args.output)
     by = None if args.by is None else "group" if table.names is None else table.names[-1]
-    show_table(*problems.table(found, by, args.each_column), args.json)
+    show_table(*problems.table(found, by, args.each_column, lambda text: flags.spelled(text, args)), args.json)
 
 
 def _fits(args: Namespace, table: Table, data: Block) -> list[problems.Found]:
