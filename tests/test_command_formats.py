@@ -146,6 +146,11 @@ def test_columns_of_parquet_are_kept_as_they_are(done, run, model, tmp_path, blo
     assert np.isnan(np.load(tmp_path / "out.npy")[:, 0]).sum() == 1
 
 
+def test_numbers_of_text_are_numbers_in_numpys_format(done, model, tmp_path):
+    done("predict", tmp_path / "model.npz", FAITHFUL, "--append", "-o", tmp_path / "out.npy")
+    assert_array_equal(np.load(tmp_path / "out.npy"), np.column_stack([X, model.predict(X)]))
+
+
 def test_parquet_of_no_rows_and_endings_that_are_unknown(done, run, model, tmp_path):
     (tmp_path / "none.csv").write_text("eruptions,waiting\n")
     done("predict", tmp_path / "model.npz", tmp_path / "none.csv", "-o", tmp_path / "out.parquet")

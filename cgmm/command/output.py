@@ -81,6 +81,11 @@ def needs_names(path: str) -> bool:
     return ending_of(path) in NAMED
 
 
+def has_types(path: str) -> bool:
+    """Whether numbers are not texts in the format of a file."""
+    return ending_of(path) in (".npy", *NAMED)
+
+
 def show_table(names: Sequence[str], rows: Iterable[Sequence[object]], as_json: bool = False) -> None:
     """Print rows of numbers and texts under their names, separated by commas, or as a list of objects of JSON; numbers
     have all their digits."""

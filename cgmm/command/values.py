@@ -12,7 +12,7 @@ from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
 from cgmm.command import classes, inputs, summary
 from cgmm.command.formats import columns_of
-from cgmm.command.output import needs_names, show, write_rows
+from cgmm.command.output import has_types, needs_names, show, write_rows
 from cgmm.command.summary import as_json
 from cgmm.errors import InvalidParameterError
 from cgmm.rows.evaluation import NO_PREDICTIVE
@@ -106,7 +106,7 @@ def _write(
                 "columns that are kept with --keep"
             )
 
-    typed = args.json or needs_names(args.output)
+    typed = args.json or has_types(args.output)
 
     def blocks() -> Iterator[Any]:
         for block, kept in inputs.watched(args, table):
