@@ -3,7 +3,9 @@
 from cgmm.command import signals  # isort: skip  # before NumPy: Ctrl-C meanwhile ends the command line quietly
 from cgmm import beside  # isort: skip  # before what needs the compiled core: it says where that is missing
 from cgmm import waiting  # isort: skip  # before any other loads the kernels, and OpenMP with them
-from cgmm import plot
+from typing import TYPE_CHECKING, Any
+
+from cgmm import plot, suggestions
 from cgmm.bayesian import BayesianGMM
 from cgmm.bayesian_fits import BayesianFits
 from cgmm.bootstrapped import Bootstrap, bootstrap
@@ -62,6 +64,14 @@ __all__ = [
     "show_config",
     "table",
 ]
+
+
+if not TYPE_CHECKING:  # a type checker is to find what there is not
+
+    def __getattr__(name: str) -> Any:
+        """AttributeError, which says what is meant."""
+        hint = suggestions.suggested(name, [*__all__, "GMM.load"], suggestions.PUBLIC)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
 
 
 def __dir__() -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
@@ -16,9 +16,12 @@ from cgmm.gmm import GMM
 from cgmm.holding import part, reads
 from cgmm.learner import Learner
 from cgmm.mixture.posterior import Posterior
+from cgmm.suggestions import explained
 from cgmm.validation import check_flag, check_real
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cgmm.em.stage import Callback
     from cgmm.em.stepwise import Memory
     from cgmm.fit.request import Request
@@ -42,8 +45,8 @@ ASSIGNED = (
 )
 # What GMM has and a posterior has not, and what to do instead.
 ABSENT = {
-    "partial_fit": "a step of stepwise EM is one of a point, not of a posterior. Fit blocks of rows, a file or a Dask "
-    "collection (docs/large-data.md), or a GMM by partial_fit",
+    "partial_fit": "a step of stepwise EM is one of a point, not of a posterior. Use fit, which takes rows that memory "
+    "cannot hold as a list of arrays, as cgmm.table(file) or as a Dask collection; or GMM.partial_fit",
     **dict.fromkeys(("bic", "aic", "icl"), "lower_bound_ compares its fits, whatever their size, family and prior"),
     "to_sklearn": "use prune(point=True).to_sklearn()",
 }
@@ -171,6 +174,7 @@ class BayesianGMM(Distribution[GMM], Learner):
     """
 
     _kind = "BayesianGMM"
+    _absent: ClassVar[Mapping[str, str]] = {**Distribution._absent, **ABSENT}
 
     def __init__(
         self,
@@ -248,14 +252,7 @@ class BayesianGMM(Distribution[GMM], Learner):
             raise errors.not_fitted(self, ASSIGNED)
         return found
 
-    if not TYPE_CHECKING:  # a type checker is to find what there is not
-
-        def __getattr__(self, name: str) -> Any:
-            """AttributeError of what GMM has and this has not, which says why; or that of a property."""
-            if name not in ABSENT:
-                return super().__getattribute__(name)
-            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {ABSENT[name]}")
-
+    @explained
     def score_samples(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
         """What is expected of the logarithms of each row's densities, ln Σ_c exp E ln π_c N(x | μ_c, Λ_c⁻¹), for rows X
         (n,d); (n,). With errors of measurement the true values are integrated out (docs/mathematics.md).

@@ -16,6 +16,7 @@ from cgmm.gmm import GMM
 from cgmm.rows.open import open_rows
 from cgmm.rows.opened import AtHand
 from cgmm.rows.part import Part
+from cgmm.suggestions import explained
 from cgmm.validation import check_choice, check_count, check_missing, check_random_state, check_real
 
 if TYPE_CHECKING:
@@ -240,6 +241,7 @@ def _names_of(values: Estimates, family: Family, features: Sequence[str] | None)
     return [*names, "noise weight"]
 
 
+@explained
 def bootstrap(
     model: GMM,
     X: ArrayLike,

@@ -14,6 +14,7 @@ from cgmm.classes.open import batches_of, given_of
 from cgmm.classes.wanted import Wanted
 from cgmm.gmm import GMM
 from cgmm.selection import check_families
+from cgmm.suggestions import explained
 from cgmm.validation import (
     check_choice,
     check_counts,
@@ -223,6 +224,7 @@ class GMMClassifier(Learned):
 
     # Learning
 
+    @explained
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Fit the densities of the classes.
 
@@ -267,6 +269,7 @@ class GMMClassifier(Learned):
         self._stream = None
         return self
 
+    @explained
     def partial_fit(
         self, X: ArrayLike, y: ArrayLike, classes: ArrayLike | None = None, sample_weight: ArrayLike | None = None
     ) -> Self:

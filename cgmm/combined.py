@@ -11,6 +11,7 @@ import numpy as np
 from cgmm.errors import InvalidParameterError, counted
 from cgmm.gmm import GMM
 from cgmm.rows.entropy import merged_sums
+from cgmm.suggestions import explained
 from cgmm.validation import check_count
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ class Combination:
         return "\n".join(lines)
 
 
+@explained
 def combine(model: GMM, X: ArrayLike, *, sample_weight: ArrayLike | None = None) -> Combination:
     """Components of a mixture merged into clusters, two at a time, so that the entropy falls most (Baudry et al. 2010).
 

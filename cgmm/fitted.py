@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from cgmm.rows.evaluation import Evaluation
 from cgmm.rows.open import open_rows
 from cgmm.rows.opened import AtHand
 from cgmm.rows.row_errors import blurred
+from cgmm.suggestions import explained
 from cgmm.validation import (
     check_count,
     check_flag,
@@ -39,7 +40,17 @@ class Fitted(Holding):
     """An estimator with a mixture, and what it says of rows and of itself."""
 
     random_state: Seed
+    _absent: ClassVar[Mapping[str, str]] = {"labels_": "predict(X) gives labels"}  # What others have, and what does it.
 
+    if not TYPE_CHECKING:  # a type checker is to find what there is not
+
+        def __getattr__(self, name: str) -> Any:
+            """AttributeError of what others have and this has not, which says what to do; or that of a property."""
+            if name not in self._absent:
+                return super().__getattribute__(name)
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}: {self._absent[name]}")
+
+    @explained
     def predict(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Labels:
         """The most probable component of each row of X (n,d), which may have errors of measurement as of ``fit``;
         integers (n,), −1 where it is the noise component.
@@ -60,6 +71,7 @@ class Fitted(Holding):
         """
         return self._evaluations(X, errors=error_covariances).evaluate("labels")
 
+    @explained
     def predict_proba(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
         """The responsibilities: the probability of each component given each row of X (n,d), which may have errors of
         measurement as of ``fit``; (n,k).
@@ -126,6 +138,7 @@ class Fitted(Holding):
         """
         return self._evaluations(X, errors=error_covariances).values(Evaluation.uncertainty, np.empty(0))
 
+    @explained
     def score_samples(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
         """The log-likelihood (nats) of each row of X (n,d), which may have errors as of ``fit``; (n,).
 
@@ -145,6 +158,7 @@ class Fitted(Holding):
         """
         return self._evaluations(X, errors=error_covariances).evaluate("log_likelihood")
 
+    @explained
     def score(
         self,
         X: ArrayLike,

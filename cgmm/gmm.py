@@ -16,6 +16,7 @@ from cgmm.mixture.checks import normalised
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parts import Parts
 from cgmm.mixture.prior import Prior
+from cgmm.suggestions import explained
 from cgmm.validation import check_choice, check_flag
 
 if TYPE_CHECKING:
@@ -372,6 +373,7 @@ class GMM(Distribution["GMM"], Learner):
         """
         return exchange.to_sklearn(self._fitted(), self.get_params(deep=False))
 
+    @explained
     def partial_fit(
         self,
         X: ArrayLike,
@@ -382,9 +384,8 @@ class GMM(Distribution["GMM"], Learner):
     ) -> Self:
         """Learn from a batch of rows, or from each of a stream's, by one step of stepwise EM.
 
-        It goes on from the last call, from ``fit``, or from given parameters. Without them the first rows are
-        gathered, and fitted anew whenever they have doubled, until there are `learning_rows`. The model is
-        fitted as soon as there are n_components of them. See docs/streams.md.
+        It goes on from the last call, ``fit`` or given parameters. Without them the first rows are gathered and, from
+        n_components of them on, fitted anew whenever they have doubled, up to `learning_rows`: docs/streams.md.
 
         Parameters
         ----------
@@ -477,9 +478,8 @@ class GMM(Distribution["GMM"], Learner):
     def icl(
         self, X: ArrayLike, sample_weight: ArrayLike | None = None, error_covariances: ArrayLike | None = None
     ) -> float:
-        """Integrated completed likelihood of X (n,d), smaller is better.
-
-        BIC − 2 Σ_i log max_c r_ic (Biernacki, Celeux and Govaert 2000): BIC and what doubtful assignments cost.
+        """Integrated completed likelihood of X (n,d), smaller is better: BIC − 2 Σ_i log max_c r_ic, in which doubtful
+        assignments cost (Biernacki, Celeux and Govaert 2000).
 
         Parameters
         ----------

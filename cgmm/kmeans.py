@@ -10,6 +10,7 @@ import numpy as np
 from cgmm.config import threads
 from cgmm.rows.checks import check_enough_rows, check_rows, check_weights, of_order_one
 from cgmm.rows.k_means import SEEDS, KMeansResult, lloyd, moderate
+from cgmm.suggestions import explained
 from cgmm.validation import (
     check_choice,
     check_count,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["KMeansResult", "kmeans"]
 
 
+@explained
 def kmeans(
     X: ArrayLike,
     n_clusters: int,

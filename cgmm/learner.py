@@ -11,6 +11,7 @@ from cgmm.fit import fitting, report
 from cgmm.fit.state import State
 from cgmm.fitted import Fitted
 from cgmm.stored import Stored
+from cgmm.suggestions import explained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +32,7 @@ class Learner(Stored, Fitted):
     def _asks(self) -> Request:
         """What the arguments ask for; ValueError or TypeError names one that cannot be used."""
 
+    @explained
     def fit(
         self,
         X: ArrayLike,
@@ -87,6 +89,7 @@ class Learner(Stored, Fitted):
         self._learn(X, sample_weight, labels, error_covariances)
         return self
 
+    @explained
     def fit_predict(
         self,
         X: ArrayLike,

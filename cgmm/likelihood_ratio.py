@@ -20,6 +20,7 @@ from cgmm.fit.state import State
 from cgmm.gmm import GMM
 from cgmm.rows.part import Part
 from cgmm.rows.problems import Listed
+from cgmm.suggestions import explained
 from cgmm.validation import check_count, check_random_state, check_real
 
 if TYPE_CHECKING:
@@ -124,6 +125,7 @@ class LikelihoodRatioTest:
         return "\n".join([*lines, f"{self.n_components} {ended} at level {self.level:g}"])
 
 
+@explained
 def likelihood_ratio_test(
     X: ArrayLike,
     n_components: int = 1,

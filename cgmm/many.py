@@ -17,6 +17,7 @@ from cgmm.fits import Fits
 from cgmm.gmm import GMM
 from cgmm.mixture.criteria import CRITERIA
 from cgmm.rows.problems import problems_of
+from cgmm.suggestions import explained
 from cgmm.validation import check_choice, check_counts, check_seed, check_verbose
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def fit_many(
 ) -> BayesianFits: ...
 
 
+@explained
 def fit_many(
     X: ArrayLike | Sequence[ArrayLike],
     n_components: int | Iterable[int] | None = None,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 # Methods to which meta-estimators may route what goes with rows, as far as they take it.
 ROUTED = ("fit", "partial_fit", "score")
 METADATA = ("sample_weight", "labels", "error_covariances")
+MOST_NAMED = 3  # Arguments that an error lists.
 UNCHANGED = "$UNCHANGED$"  # By this scikit-learn marks a request that stays as it is.
 
 
@@ -33,8 +34,10 @@ _ARGUMENTS: WeakKeyDictionary[type[Any], frozenset[str]] = WeakKeyDictionary()  
 class Estimator:
     """What scikit-learn, and its users, expect of every estimator."""
 
-    def __new__(cls, *_: Any, **arguments: Any) -> Self:
-        """TypeError of an argument that does not exist, which says which is meant."""
+    def __new__(cls, *given: Any, **arguments: Any) -> Self:
+        """TypeError of an argument that does not exist, or has to be named, which says which is meant."""
+        if len(given) > 1:
+            _check_places(cls, len(given))
         known = _known(cls) if arguments else frozenset()
         for name in arguments:
             if name not in known:
@@ -255,6 +258,19 @@ class Estimator:
             getattr(asked, method).add_request(param=name, alias=value)
             self._metadata_request = asked
         return self
+
+
+def _check_places(cls: type[Any], count: int) -> None:
+    """TypeError if a constructor takes fewer arguments without their names."""
+    taken = inspect.signature(cls).parameters.values()
+    placed = [own.name for own in taken if own.kind in (own.POSITIONAL_ONLY, own.POSITIONAL_OR_KEYWORD)]
+    named = [f"{own.name}=" for own in taken if own.kind == own.KEYWORD_ONLY]
+    if count > len(placed) and named and not any(own.kind == own.VAR_POSITIONAL for own in taken):
+        raise TypeError(
+            f"{cls.__name__}() takes {len(placed)} positional argument{'s' * (len(placed) > 1)} "
+            f"({', '.join(placed)}) but {count} were given: write the names of the others, as in "
+            f"{', '.join(named[:MOST_NAMED])}, …"
+        )
 
 
 class _Any(frozenset[str]):

@@ -14,6 +14,7 @@ from cgmm.rows.checks import check_features, check_observed, check_weights
 from cgmm.rows.conditional import Conditionals
 from cgmm.rows.row_errors import check_errors
 from cgmm.rows.targets import r_squared
+from cgmm.suggestions import explained
 from cgmm.validation import check_array, check_count, check_missing, check_real, check_threads
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Regressed(Estimator):
 
     # Predicting
 
+    @explained
     def predict(
         self,
         X: ArrayLike,
@@ -164,6 +166,7 @@ class Regressed(Estimator):
         each = [given.of(np.array([target], dtype=np.intp)).quantile(q) for target in learned.targets]
         return each[0] if learned.flat else np.stack(each, axis=1)
 
+    @explained
     def predict_interval(self, X: ArrayLike, p: float = 0.9, error_covariances: ArrayLike | None = None) -> Array:
         """The interval of each target that holds p of its mass and leaves as much below as above it.
 
@@ -253,6 +256,7 @@ class Regressed(Estimator):
         """
         return self.predictive(X, error_covariances).score_samples(y)
 
+    @explained
     def score(
         self,
         X: ArrayLike,

@@ -18,6 +18,7 @@ from cgmm.rows.checks import check_weights
 from cgmm.rows.targets import joined
 from cgmm.selection import select
 from cgmm.stored import Stored
+from cgmm.suggestions import explained
 from cgmm.validation import check_count, check_missing, check_random_state, check_threads
 
 if TYPE_CHECKING:
@@ -74,8 +75,8 @@ class GMMRegressor(Stored, Regressed):
     tol, reg_covar, max_iter, n_init, init_params, random_state, prior, on_degenerate, n_threads, accelerate
         As of GMM. The default of reg_covar is "relative", for features and targets have their own units.
     missing : {"error", "marginal"}, default="error"
-        What NaN is in X, and in y of a fit: an error, or a value that was not observed. Then a fit counts what is
-        observed, and a prediction is that given what is observed of the row.
+        What NaN is in X, and in y of a fit: an error, or a value that was not observed. Fits and predictions then use
+        the observed values of each row. It may be set after the fit, if only rows to be predicted have gaps.
     learning_decay, learning_rows, forget
         Of ``partial_fit``, as of GMM.
 
@@ -184,6 +185,7 @@ class GMMRegressor(Stored, Regressed):
 
     # Learning
 
+    @explained
     def fit(
         self,
         X: ArrayLike,
@@ -238,6 +240,7 @@ class GMMRegressor(Stored, Regressed):
         self._learned = _learned(mixture, given)
         return self
 
+    @explained
     def partial_fit(
         self,
         X: ArrayLike,

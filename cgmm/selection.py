@@ -20,6 +20,7 @@ from cgmm.mixture.families import FAMILIES
 from cgmm.rows.checks import check_enough_rows
 from cgmm.rows.evaluation import criteria_of
 from cgmm.rows.pruning import PRUNED_ROWS
+from cgmm.suggestions import explained
 from cgmm.validation import check_choice, check_counts, check_seed, check_verbose
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Plan(NamedTuple):
 SETTINGS: dict[str, Any] = {"n_init": 2, "tol": 1e-6, "max_iter": 1000, "reg_covar": "relative"}
 
 
+@explained
 def select(
     X: ArrayLike,
     n_components: int | Iterable[int] = range(1, 10),

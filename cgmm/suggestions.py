@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 # Arguments as scikit-learn's other estimators, mclust, SciPy and R's kmeans call them.
 ARGUMENTS = {
@@ -35,6 +40,14 @@ ARGUMENTS = {
     "nstart": "n_init",
     "regularization": "reg_covar",
     "eps": "tol",
+    "weights": "sample_weight",
+}
+# What other programs have in a module.
+PUBLIC = {
+    "load": "GMM.load",
+    "gaussianmixture": "GMM",
+    "bayesiangaussianmixture": "BayesianGMM",
+    "mclust": "select",
 }
 # Values as other programs call them; they are looked for among those that an argument has.
 VALUES = {
@@ -71,3 +84,23 @@ def suggested(name: object, known: Iterable[str], words: Mapping[str, str] = VAL
     """A question that an error ends with; empty if nothing is near."""
     found = meant(name, known, words) if isinstance(name, str) else None
     return "" if found is None else f": did you mean {found!r}?"
+
+
+def explained(function: Callable[P, T]) -> Callable[P, T]:
+    """The same function, or method; where it does not take the arguments of a call, the TypeError says which argument
+    was meant, and names the class of the object, not that in which the method stands."""
+
+    @wraps(function)
+    def called(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:  # it was raised in the function
+                raise
+            known = inspect.signature(function).parameters
+            hints = [suggested(name, known, ARGUMENTS) for name in kwargs if name not in known]
+            owner = f"{type(args[0]).__name__}." if "self" in known and args else ""
+            told = str(error).replace(function.__qualname__, f"{owner}{function.__name__}", 1)
+        raise TypeError(f"{told}{hints[0] if hints else ''}")
+
+    return called

@@ -235,7 +235,7 @@ def _goodness(state: State, sums: Sums | None) -> Goodness:
 def _told_goodness(log_likelihood: float, bic: float, total: float) -> Goodness:
     facts = {
         "log-likelihood": f"{log_likelihood:.8g} ({log_likelihood / total:.6g} per row)",
-        "BIC": f"{bic:.8g} (of models of the same rows, the smaller is the better)",
+        "BIC": f"{bic:.8g} (smaller is better, for the same rows)",
     }
     return Goodness(facts, {"log_likelihood": log_likelihood, "bic": bic})
 

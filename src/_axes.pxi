@@ -92,6 +92,12 @@ cdef void known_variances(Py_ssize_t d, double *variances) noexcept nogil:
         variances[j] = max(variances[j], least)
 
 
+cdef double bounded(double value) noexcept nogil:
+    """A volume times a shape, which may overflow: within what adds up over a thousand components."""
+    cdef double most = ldexp(DBL_MAX, -10)
+    return min(max(value, -most), most)
+
+
 cdef void to_one_volume(Py_ssize_t k, Py_ssize_t m, Py_ssize_t d, const double *shares, const double *logs,
                         double *scatters) noexcept nogil:
     """IN/OUT scatters (k,m): times the factors that make the volumes of components g_c one. IN logs (k,): log g_c.
@@ -108,7 +114,7 @@ cdef void to_one_volume(Py_ssize_t k, Py_ssize_t m, Py_ssize_t d, const double *
     for c in range(k):
         factor = exp(total - logs[c])
         for q in range(c * m, (c + 1) * m):
-            scatters[q] *= factor
+            scatters[q] = bounded(scatters[q] * factor)
 
 
 cdef void best_variances(Search *search, Turned *at) noexcept nogil:

@@ -280,6 +280,15 @@ cdef bint any_below(const Em *em, double least) noexcept nogil:
     return False
 
 
+cdef bint all_weigh(const Em *em) noexcept nogil:
+    """Whether no component has weight zero."""
+    cdef Py_ssize_t c
+    for c in range(em.k):
+        if em.now.weights[c] == 0.0:
+            return False
+    return True
+
+
 cdef bint make_parameters(Em *em, const Parameters *last) noexcept nogil:
     """The M-step, from the statistics found: OUT em.after. False as set_root. IN last: the parameters before, or
     NULL."""
@@ -332,6 +341,8 @@ cdef int step(Em *em) except -1 nogil:
     cdef double objective
     if isfinite(em.limits.reach) and reach_now(em) > em.limits.reach:
         return UNDECIDED
+    if work.known != NULL and work.moment == RADIAL and not all_weigh(em):
+        return UNDECIDED    # the distances of known rows are taken from log-densities
     set_density(em)
     memset(em.sums, 0, work.sums.size * sizeof(double))
     run(work, em.n_threads, &em.kept, em.sums)

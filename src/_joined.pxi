@@ -156,10 +156,9 @@ cdef void own_volumes(Joining *of, bint matrix, const double *shares, double *sc
         for c in range(k):
             of.volumes[c] = inner(size, scatters + c * size, of.precision) / d
     divide_by_mean(k, shares, of.volumes)
-    cdef double most = ldexp(DBL_MAX, -40)    # The product may overflow, and no rows have so large a scatter.
     for c in range(k):
         for q in range(size):
-            scatters[c * size + q] = min(max(of.volumes[c] * of.pooled[q], -most), most)
+            scatters[c * size + q] = bounded(of.volumes[c] * of.pooled[q])
 
 
 cdef void join_shapes(Joining *of, const double *shares, double *covariances) noexcept nogil:
@@ -198,7 +197,7 @@ cdef void join_axes(Joining *of, const double *shares, const double *last, doubl
     transpose(d, search.at.axes, search.work)
     for c in range(k):
         for q in range(d):
-            of.variances[q] = search.at.best[c * d + q] * unit
+            of.variances[q] = bounded(search.at.best[c * d + q] * unit)
         from_axes(d, of.variances, search.work, covariances + c * size)
 
 

@@ -111,7 +111,7 @@ def test_it_is_saved_and_pickled():
 @pytest.mark.parametrize(
     "name, remedy",
     [
-        ("partial_fit", "Fit blocks of rows"),
+        ("partial_fit", "Use fit, which takes rows that memory cannot hold"),
         ("bic", "lower_bound_ compares"),
         ("aic", "lower_bound_ compares"),
         ("icl", "lower_bound_ compares"),

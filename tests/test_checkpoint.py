@@ -202,3 +202,14 @@ def test_a_fit_that_is_not_broken_off_leaves_no_file(tmp_path):
 def test_an_empty_path_is_no_checkpoint():
     with pytest.raises(ValueError, match="checkpoint is an empty path"):
         GMM(2, checkpoint="").fit(np.eye(5))
+
+
+def test_it_says_once_that_it_goes_on(tmp_path, capsys):
+    path = tmp_path / "fit"
+    broken_off(X, path, 4, restart=1, n_init=3)
+    resumed(X, path, n_init=3, verbose=2)
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == f"Continues from {path} (finished starts: 1)" and others[0] == "Start 0"
+    assert not any("Continues" in line for line in others)
+    resumed(X, path, n_init=3, verbose=2)
+    assert "Continues" not in capsys.readouterr().out

@@ -139,6 +139,14 @@ def test_subclasses_with_one_covariance_are_where_em_goes_nowhere(unlabelled, pr
     assert_allclose(bounds[-1], objective(model, X, of_row, weights) / weights.sum(), atol=1e-8)
 
 
+@pytest.mark.parametrize("covariance_type", FAMILIES)
+def test_a_class_whose_prior_is_zero_is_described_and_never_predicted(covariance_type):
+    X, y = clouds(300)
+    model = GMMClassifier(covariance_type=covariance_type, priors=[0.5, 0.5, 0.0]).fit(X, y)
+    assert_allclose(model.mixture_.means_[2], X[y == model.classes_[2]].mean(axis=0), rtol=1e-9)
+    assert_array_equal(np.unique(model.predict(X)), model.classes_[:2])
+
+
 def test_subclasses_that_share_nothing_are_mixtures_of_each_class():
     X, y = clouds(600)
     shared, apart = (GMMClassifier(2, "VVV", own, tol=1e-10, random_state=0).fit(X, y) for own in (True, False))
@@ -244,25 +252,35 @@ def test_discriminant_analysis_of_scikit_learn(covariance_type, theirs):
 # scikit-learn
 
 CHECKS = """
+import json, sys
 from cgmm import GMMClassifier
 from sklearn.utils.estimator_checks import check_estimator
-few = {"check_sample_weight_equivalence_on_dense_data": "a class of one row has two components"}
-for arguments, known in (({}, {}), ({"shared": False}, {}), ({"n_components": 2}, few),
-                         ({"n_components": [1, 2], "covariance_type": ["EEE", "VVV"], "missing": "marginal"}, {})):
-    model = GMMClassifier(**arguments)
-    for check in check_estimator(model, on_skip=None, on_fail=None, expected_failed_checks=known):
-        print(check["check_name"], check["status"], repr(check["exception"]))
+arguments, known = map(json.loads, sys.argv[1:])
+model = GMMClassifier(**arguments)
+for check in check_estimator(model, on_skip=None, on_fail=None, expected_failed_checks=known):
+    print(check["check_name"], check["status"], repr(check["exception"]))
 """
+CHOICE = {"n_components": [1, 2], "covariance_type": ["EEE", "VVV"], "missing": "marginal"}
+FEW = {"check_sample_weight_equivalence_on_dense_data": "a class of one row has two components"}
+by_default = pytest.mark.full("the classifier without arguments")
 
 
-def test_every_check_of_scikit_learn():
+@pytest.mark.parametrize(
+    "arguments, known",
+    [
+        ({}, {}),
+        *(pytest.param(*case, marks=by_default) for case in (({"shared": False}, {}), ({"n_components": 2}, FEW))),
+        pytest.param(CHOICE, {}, marks=by_default),
+    ],
+)
+def test_every_check_of_scikit_learn(arguments, known):
     """None fails or is skipped but that of two components for a class of one row; one wants arrays of the array API."""
     pytest.importorskip("sklearn")
     pytest.importorskip("array_api_strict")
-    lines = output(CHECKS, SCIPY_ARRAY_API="1", PYTHONWARNINGS="ignore").splitlines()
-    assert len(lines) > 220
-    others = [line for line in lines if line.split()[1] != "passed"]
-    assert [line.split()[:2] for line in others] == [["check_sample_weight_equivalence_on_dense_data", "xfail"]]
+    given = map(json.dumps, (arguments, known))
+    lines = output(CHECKS, *given, SCIPY_ARRAY_API="1", PYTHONWARNINGS="ignore").splitlines()
+    assert len(lines) > 55
+    assert [line.split()[:2] for line in lines if line.split()[1] != "passed"] == [[name, "xfail"] for name in known]
 
 
 def test_meta_estimators_take_it():

@@ -103,6 +103,31 @@ def test_unlabelled_rows_of_any_weight_beside_a_class_that_never_occurs(shared, 
     assert_allclose(model.predict_proba(X), plain.predict_proba(X), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("covariance_type", ["EEE", "VVV", "EII", "VII", "VEV", "VVI"])
+def test_a_class_that_never_occurs_does_not_end_em_of_rows_without_a_label(covariance_type):
+    """It goes on as with one that hardly ever does."""
+    X, y = clouds(600)
+    some = split(X, y, 0.05)
+    arguments = {"covariance_type": covariance_type, "shared": True, "unlabelled": "?", "tol": 1e-9, "reg_covar": 0.0}
+    never, hardly = (GMMClassifier(**arguments, priors=[p, 0.4, 0.6]).fit(X, some) for p in (0.0, 1e-300))
+    assert never.n_iter_ > 20 and never.converged_
+    assert_allclose(never.mixture_.means_, hardly.mixture_.means_, rtol=1e-3, atol=1e-3)
+    assert_allclose(never.mixture_.covariances_, hardly.mixture_.covariances_, rtol=1e-3, atol=1e-3)
+    assert never.priors_[0] == 0 and (never.predict(X) != "a").all()
+
+
+@pytest.mark.parametrize("criterion", ["bic", "cv"])
+@pytest.mark.parametrize("unlabelled", [None, "?"])
+def test_families_are_chosen_beside_a_class_that_never_occurs(unlabelled, criterion):
+    """By what the other classes' rows say of them, and by how well the class itself is described."""
+    X, y = clouds(600)
+    rows = X * [1.0, 3.0, 0.3]  # of which the first family says that they are spheres of one size
+    arguments = {"shared": True, "unlabelled": unlabelled, "criterion": criterion, "priors": [0.0, 0.4, 0.6]}
+    model = GMMClassifier(covariance_type=["EII", "VVV"], **arguments).fit(rows, split(X, y) if unlabelled else y)
+    assert np.isfinite([candidate.value for candidate in model.candidates_]).all()
+    assert model.mixture_.covariance_type == "VVV"
+
+
 def test_priors_move_the_boundary():
     X, y = clouds()
     rare = GMMClassifier(priors={"a": 0.01, "b": 0.495, "c": 0.495}).fit(X, y)
@@ -123,6 +148,8 @@ def test_names_are_those_of_the_features():
         model = GMMClassifier(n_components, random_state=0).fit(frame, pd.Series(y))
         assert model.feature_names_in_.tolist() == ["a", "b", "c"]
         assert model.mixture_.feature_names_in_.tolist() == ["a", "b", "c"]
+        some = GMMClassifier(n_components, unlabelled="?", random_state=0, tol=1e-2).fit(frame, split(X, y))
+        assert some.mixtures_[0].feature_names_in_.tolist() == ["a", "b", "c"]
         with pytest.raises(ValueError, match="feature names"):
             model.predict(frame[["b", "a", "c"]])
         with pytest.warns(UserWarning, match="GMMClassifier was fitted with feature names"):

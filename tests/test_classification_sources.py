@@ -8,7 +8,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from cgmm import GMMClassifier, NotFittedError
-from cgmm.tables import table
+from cgmm.tables import readers, table, text
 from clouds import clouds, split
 
 
@@ -66,6 +66,25 @@ def sources(X, y, weights, folder):
     }
 
 
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("last", ["three", "3.0", "?"])
+def test_labels_that_look_like_numbers_until_the_last_block(ending, last, tmp_path, monkeypatch):
+    """They are what all of them are: texts, if one is no number, and else numbers, so that "01" and "1" are one."""
+    frames = pytest.importorskip("pandas")
+    X, _ = clouds(900, d=2)
+    texts = np.where(np.arange(900) >= 800, last, np.where(np.arange(900) % 2, "01", np.where(X[:, 1] > 0, "1", "02")))
+    frame, path = frames.DataFrame(X, columns=["u", "v"]).assign(kind=texts), tmp_path / f"rows.{ending}"
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path, index=False)
+    monkeypatch.setattr(text, "BLOCK_CHARACTERS", 1000)
+    monkeypatch.setattr(readers, "BLOCK_BYTES", 1000)
+    unlabelled = "?" if last == "?" else None
+    labels = texts.astype(float).astype(int) if last == "3.0" else texts
+    expected = GMMClassifier(unlabelled=unlabelled).fit(frame[["u", "v"]], labels)
+    found = GMMClassifier(unlabelled=unlabelled).fit(path, "kind")
+    assert found.classes_.tolist() == expected.classes_.tolist()
+    assert_allclose(found.predict_proba(frame[["u", "v"]]), expected.predict_proba(frame[["u", "v"]]), rtol=1e-6)
+
+
 @pytest.mark.filterwarnings("ignore:X does not have valid feature names")
 @pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning")  # of subclasses that are equal
 @pytest.mark.parametrize(
@@ -90,6 +109,18 @@ def test_classes_are_learnt_of_rows_anywhere(arguments, tmp_path):
         assert [c[1:3] for c in model.candidates_] == [c[1:3] for c in same.candidates_]
         assert_allclose([c.value for c in model.candidates_], [c.value for c in same.candidates_], rtol=1e-10)
         assert list(getattr(model, "feature_names_in_", [])) == (["u", "v"] if rows_have_names(rows) else [])
+        told, expected = model.summary(rows, labels, w), same.summary(X, y, weights if brings else None)
+        assert told.facts == expected.facts | {"features": told.facts["features"]}, name
+        if labels is not None and np.shape(labels) == (600,):
+            assert told.to_dict()["right"] == pytest.approx(model.score(X, y, weights if brings else None), rel=1e-12)
+
+
+def test_a_summary_of_rows_some_classes_of_which_have_none():
+    X, y = clouds(300)
+    model, some = GMMClassifier().fit(X, y), y != "b"
+    told = model.summary(X[some], y[some]).to_dict()
+    assert told["right_of_classes"][1] is None and told["right"] == model.score(X[some], y[some])
+    assert model.summary(X[some], np.full(some.sum(), "new")).facts["right"] == "none of these rows"
 
 
 def rows_have_names(rows):

@@ -1,15 +1,18 @@
 """`cgmm classify`, and what becomes of its model: the predictions of cgmm.GMMClassifier, from files."""
 
 import json
+import re
 from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 
 import frames
 from cgmm import GMMClassifier
+from cgmm.command import inputs
+from cgmm.tables import readers
 from frames import read
 from problems import clusters
 
@@ -43,6 +46,35 @@ def test_the_classifier_is_that_of_python(tmp_path, done, labels, ending):
     assert_array_equal(found.to_numpy(), expected.predict_proba(FRAME))
     assert float(done("score", model, path, "--mean")) == pytest.approx(expected.mixture_.score(FRAME), rel=1e-12)
     assert len(read(done("sample", model, "-n", 7))) == 7
+
+
+@pytest.mark.parametrize("ending", ["npy", "parquet"])
+@pytest.mark.parametrize("unlabelled", [None, "-1"])
+@pytest.mark.parametrize("components", ["1", "1-2"])
+def test_a_large_file_is_read_anew_in_each_pass(tmp_path, done, monkeypatch, ending, unlabelled, components):
+    """It says and saves the same: a summary to its digits, parameters to rounding."""
+    labels = np.where(np.arange(N) % 3 == 0, -1, NUMBERS) if unlabelled else NUMBERS
+    if ending == "parquet":
+        labels = labels.astype(str)
+    weights = np.random.default_rng(0).integers(0, 4, N).astype(float)
+    path = tmp_path / f"data.{ending}"
+    if ending == "npy":
+        np.save(path, np.column_stack([FRAME, labels, weights]))
+    else:
+        written(path, kind=labels, count=weights)
+    by, count = ("2", "3") if ending == "npy" else ("kind", "count")
+    options = ["--by", by, "--weights", count, "-k", components, *(["--unlabelled", unlabelled] if unlabelled else [])]
+    told, models = [], []
+    for limit in (1 << 28, 0):
+        monkeypatch.setattr(inputs, "LARGE", limit)
+        monkeypatch.setattr(readers, "BLOCK_BYTES", 1000)
+        told.append(re.sub(r"seconds .*", "", done("classify", path, *options, "-o", tmp_path / "model.npz")))
+        models.append(GMMClassifier.load(tmp_path / "model.npz"))
+    assert told[0] == told[1]
+    assert models[0].get_params() == models[1].get_params()
+    assert models[0].classes_.tolist() == models[1].classes_.tolist()
+    rows = FRAME.to_numpy() if ending == "npy" else FRAME
+    assert_allclose(models[1].predict_proba(rows), models[0].predict_proba(rows), rtol=1e-6, atol=1e-12)
 
 
 def test_labels_are_written_as_numpy_and_as_tabs(tmp_path, done):

@@ -354,9 +354,3 @@ def test_plot_says_what_it_drew(done, tmp_path, columns, told):
     printed = done("plot", tmp_path / "m.npz", tmp_path / "x.csv", "-o", tmp_path / "x.png", "--dpi", 20)
     assert all(text in printed for text in ("60 rows and 2 components", told, "missing values of 1 row were filled"))
     assert done("plot", tmp_path / "m.npz", tmp_path / "x.csv", "-o", tmp_path / "x.png", "--dpi", 20, "-q") == ""
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion(done, shell):
-    script = done("completion", shell)
-    assert all(word in script for word in ("fit-many", "covariance", "kmeans", "responsibilities"))

@@ -164,7 +164,7 @@ def test_columns_that_do_not_vary():
 
 def test_select():
     arguments = {"n_components": [4, 5], "covariance_types": ["diag", "full"], "n_init": 2, "random_state": 0}
-    ours, theirs = select(chunked(), **arguments), select(X, **arguments)
+    ours, theirs = (select(rows, **arguments) for rows in (chunked(X[:9001], 2001), X[:9001]))
     assert ours.winner == theirs.winner
     assert_allclose([row.bic for row in ours.table], [row.bic for row in theirs.table], rtol=1e-5)
 

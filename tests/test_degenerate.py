@@ -30,7 +30,7 @@ def test_fits_survive(name, dtype, family, reg_covar, init):
 def test_long_fits_survive(name, dtype, family):
     """Where nothing ends them, at an optimum or at a singularity."""
     case = degenerate.case(name, dtype)
-    model, told = repaired(model_of(case, family, reg_covar=0, tol=0, max_iter=200), case.X)
+    model, told = repaired(model_of(case, family, reg_covar=0, tol=0, max_iter=100), case.X)
     assert_survives(model, case.X, told)
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cgmm import GMM, kmeans
+from cgmm import GMM, Prior, kmeans
 from fuzzing import attempt, check_parameters
-from recipes import Fit, Rows
+from recipes import FAMILIES, Fit, Rows
 
 FOUND = {
     "overflow of what is expected of a gap": Fit(
@@ -23,6 +23,12 @@ FOUND = {
     "overflow of a volume times a shape": Fit(
         rows=Rows(4, 2, ("nasty",)), k=2, family="VEI", weights="equal", fixed=("weights",), sample_weight="ones"
     ),
+    "overflow of a shape times one volume": Fit(
+        rows=Rows(2, 3, ("nasty",)), k=2, family="EVI", arguments=(("n_init", 5),), prior="mclust"
+    ),
+    "overflow of a condition number": Fit(
+        rows=Rows(15, 3, ("constant",)), k=4, family="EVI", precisions="tiny", missing=0.1
+    ),
     "all rows are noise": Fit(rows=Rows(2, 1, ("denormal",)), k=1, noise=True, sample_weight="ones"),
 }
 
@@ -34,6 +40,15 @@ def test_what_was_found(recipe):
     assert attempt(lambda: model.fit(X, sample_weight=recipe.row_weights())) is model
     check_parameters(model)
     assert "per row" in str(model)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prior_mean_of_endless_strength(family):
+    """Beside it the counts of rows vanish, of all components at a start."""
+    X = np.random.default_rng(0).standard_normal((40, 2))
+    model = GMM(2, covariance_type=family, max_iter=3, prior=Prior(mean_precision=1e300), random_state=0)
+    assert attempt(lambda: model.fit(X)) is model
+    check_parameters(model)
 
 
 @pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")

@@ -90,3 +90,118 @@ def test_values_that_do_not_exist(value, meant):
     with pytest.raises(ValueError) as raised:
         GMM(2, covariance_type=value).fit(FRAME)
     assert str(raised.value).endswith(f"not {value!r}" + ("" if meant is None else f": did you mean {meant!r}?"))
+
+
+@pytest.mark.parametrize("kind", [GMM, cgmm.BayesianGMM, GMMRegressor])
+def test_arguments_that_have_to_be_named(kind):
+    with pytest.raises(TypeError, match=r"takes 1 positional argument \(n_components\) but 2 .*covariance_type=,"):
+        kind(3, "diag")
+    assert GMMClassifier(2, "EEE").covariance_type == "EEE"
+
+    class Placed(kind):
+        def __init__(self, mine, other):
+            super().__init__()
+
+    assert isinstance(Placed(1, 2), kind)
+
+
+MODEL = GMM(1, reg_covar=0.1).fit(FRAME.to_numpy())
+REGRESSOR = GMMRegressor(1).fit(FRAME.to_numpy(), [1.0, 2.0, 3.0, 4.0])
+
+
+@pytest.mark.parametrize(
+    "call, message",
+    [
+        (
+            lambda: cgmm.select(FRAME, k=3),
+            "select() got an unexpected keyword argument 'k': did you mean 'n_comp",
+        ),
+        (lambda: cgmm.select(FRAME, covariance_type="full"), "'covariance_type': did you mean 'covariance_types'?"),
+        (lambda: cgmm.fit_many([FRAME], k=3), "'k': did you mean 'n_components'?"),
+        (lambda: cgmm.kmeans(FRAME, 2, seed=3), "kmeans() got an unexpected keyword argument 'seed': did you mean"),
+        (
+            lambda: GMM(2).fit(FRAME, weights=1),
+            "GMM.fit() got an unexpected keyword argument 'weights': did you mean",
+        ),
+        (lambda: cgmm.BayesianGMM(2).fit(), "BayesianGMM.fit() missing 1 required positional argument: 'X'"),
+        (lambda: REGRESSOR.predict(), "GMMRegressor.predict() missing 1 required positional argument: 'X'"),
+        (
+            lambda: MODEL.score(FRAME, weight=1),
+            "GMM.score() got an unexpected keyword argument 'weight': did you mean",
+        ),
+        (lambda: MODEL.fit(FRAME, xyz=1), "GMM.fit() got an unexpected keyword argument 'xyz'"),
+        (lambda: GMM.fit(), "fit() missing 2 required positional arguments: 'self' and 'X'"),
+    ],
+)
+def test_calls_that_a_function_does_not_take(call, message):
+    with pytest.raises(TypeError) as raised:
+        call()
+    assert message in str(raised.value)
+
+
+def test_what_is_raised_in_a_function_stays_as_it_is():
+    def start(X, k, random_state):
+        raise TypeError("Learner.fit() is not mine")
+
+    with pytest.raises(TypeError, match=r"^Learner\.fit\(\) is not mine$"):
+        GMM(2, init_params=start).fit(FRAME.to_numpy())
+
+
+@pytest.mark.parametrize(
+    "model, message",
+    [
+        (GMM(range(1, 4)), "n_components must be an integer, not range(1, 4): cgmm.select chooses among several"),
+        (cgmm.BayesianGMM([2, 3]), "n_components must be an integer, not [2, 3]: cgmm.select"),
+        (GMM("3"), "n_components must be an integer, not '3'"),
+        (GMM(2, n_init="all"), "n_init must be an integer or 'auto', not 'all'"),
+        (GMM(2, n_init=1.5), "n_init must be an integer, not 1.5"),
+    ],
+)
+def test_numbers_that_are_none(model, message):
+    with pytest.raises(ValueError) as raised:
+        model.fit(FRAME)
+    assert str(raised.value).startswith(message)
+
+
+@pytest.mark.parametrize("of, name, hint", [
+    (GMM(2), "labels_", ": predict(X) gives labels"),
+    (cgmm.BayesianGMM(2), "labels_", ": predict(X) gives labels"),
+    (GMM(2), "xyz", ""),
+    (cgmm, "load", ": did you mean 'GMM.load'?"),
+    (cgmm, "GaussianMixture", ": did you mean 'GMM'?"),
+    (cgmm, "BayesianGaussianMixture", ": did you mean 'BayesianGMM'?"),
+    (cgmm, "selct", ": did you mean 'select'?"),
+    (cgmm, "xyz", ""),
+])  # fmt: skip
+def test_attributes_that_do_not_exist(of, name, hint):
+    with pytest.raises(AttributeError) as raised:
+        getattr(of, name)
+    assert str(raised.value).endswith(f"has no attribute {name!r}{hint}")
+
+
+@pytest.mark.parametrize(
+    "fit", [lambda X: GMM(2).fit(X), lambda X: cgmm.select(X, [2]), lambda X: cgmm.kmeans(X, 2), MODEL.predict]
+)
+def test_rows_that_are_none(fit):
+    with pytest.raises(ValueError, match=r"^X is None: it must be an array of rows"):
+        fit(None)
+    with pytest.raises(ValueError, match=r"Expected 2D array, got 3D array .*Its shape is \(1, 4, 2\)\.$"):
+        fit(FRAME.to_numpy()[np.newaxis])
+    with pytest.raises(ValueError, match=r"Reshape your data with X\.reshape\(-1, 1\)"):
+        fit(FRAME.to_numpy()[0])
+
+
+def test_classes_that_are_numbers():
+    with pytest.raises(ValueError, match=r"^Unknown label type: continuous\. .*: cgmm\.GMMRegressor predicts numbers"):
+        GMMClassifier().fit(FRAME, [0.5, 1.5, 2.5, 3.5])
+
+
+def test_a_table_has_gaps_if_the_model_takes_them(tmp_path):
+    path = tmp_path / "rows.csv"
+    pd.concat([HOLE] * 5).to_csv(path, index=False)
+    table = cgmm.table(path, ["length", "width"])
+    model = GMM(1, missing="marginal", reg_covar=0.1).fit(table)
+    assert model.means_.tolist() == GMM(1, missing="marginal", reg_covar=0.1).fit(str(path)).means_.tolist()
+    assert len(model.predict(table)) == 20
+    with pytest.raises(ValueError, match="line 3, column 'width'"):
+        GMM(1).fit(table)

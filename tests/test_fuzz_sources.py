@@ -19,6 +19,7 @@ import cgmm
 import recipes
 import reference
 from cgmm import GMM
+from cgmm.rows import sources
 from fuzzing import assert_same, attempt, end_alike, fuzzed
 from ways import tame
 
@@ -103,18 +104,19 @@ def test_tables(tmp_path_factory, kind, data, letters, weighted, missing, by_num
 
 @pytest.fixture(scope="module")
 def values(tmp_path_factory):
-    """Files of 72 MiB, of float32 and of float64, of which any number of columns may be read."""
+    """Files of 8 MiB, of float32 and of float64, of which any number of columns may be read, and by parts of 1 MiB."""
     folder = tmp_path_factory.mktemp("maps")
     paths = {}
     for dtype in ("float32", "float64"):
         paths[dtype] = folder / dtype
         rng = np.random.default_rng(0)
         with open(paths[dtype], "wb") as file:
-            for at in range(72 // np.dtype(dtype).itemsize):
+            for at in range(8 // np.dtype(dtype).itemsize):
                 file.write((rng.standard_normal(2**20) + 3 * (at % 3)).astype(dtype).tobytes())
-    yield paths
-    for path in paths.values():
-        path.unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sources, "MAPPED_BYTES", 2**20)
+        patch.setattr(sources, "LEAST_MAPPED", 2**22)
+        yield paths
 
 
 @fuzzed(
@@ -132,7 +134,7 @@ def test_maps(values, dtype, d, first, mode, weighted, family, cast):
     kind = np.dtype(dtype if cast == "none" else cast)
     size = values[dtype].stat().st_size // kind.itemsize - first
     mapped = np.memmap(values[dtype], kind, mode, offset=first * kind.itemsize, shape=(size // d, d))
-    assert mapped.nbytes >= 2**26
+    assert mapped.nbytes >= 2**22
     X = np.array(mapped)
     w = np.random.default_rng(first).uniform(size=len(X)) * (np.arange(len(X)) % 3 > 0) if weighted else None
     arguments = {"covariance_type": family, "max_iter": 2, "tol": 0.0, "random_state": 0, "init_params": "k-means++"}

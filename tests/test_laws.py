@@ -4,13 +4,13 @@ import warnings
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
 import reference
 from cgmm import GMM
+from fuzzing import fuzzed
 from problems import CHUNK, assert_same_bits, assert_same_fit, begin_at, clusters, start_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")
@@ -36,8 +36,8 @@ def ill_conditioned(X):
 
 
 @families
-@settings(max_examples=60, deadline=None, derandomize=True)
-@given(
+@fuzzed(
+    60,
     n=st.integers(20, 600),
     d=st.integers(1, 12),
     k=st.integers(1, 5),

@@ -31,7 +31,7 @@ GMM(2, max_iter=2, random_state=0).fit(data(100, 8, np.float64))
 """
 
 LARGE_FIT = """
-n, d, k = 1_000_000, 8, 64
+n, d, k = 1_000_000, 8, 16
 X = data(n, d, np.{dtype})
 start = {{"means_init": X[:: n // k][:k], "precisions_init": [np.eye(d)] * k, "weights_init": np.full(k, 1 / k)}}
 model = GMM(k, max_iter=3, random_state=0, **{arguments})
@@ -40,27 +40,49 @@ model.fit({rows})
 print(memory("VmHWM") - before)
 """
 
-FILES = """
-n, d = 2**22, 8
-file = np.lib.format.open_memmap("rows.npy", "w+", np.float64, (n, d))
-for i in range(0, n, 2**16):
-    file[i : i + 2**16] = data(2**16, d, np.float64)
-file.flush()
-if {parquet}:
-    import pyarrow as pa, pyarrow.parquet as pq
-    schema = pa.schema([(str(j), pa.float64()) for j in range(d)])
-    with pq.ParquetWriter("rows.parquet", schema, compression="none", use_dictionary=False) as writer:
-        for i in range(0, n, 2**16):
-            writer.write_table(pa.table(list(np.asarray(file[i : i + 2**16]).T), schema=schema))
+NPY_FILE = """
+part = data(2**16, 8, np.float64)
+file = np.lib.format.open_memmap("rows.npy", "w+", np.float64, (2**22, 8))
+for i in range(0, len(file), len(part)):
+    file[i : i + len(part)] = part
+"""
+
+PARQUET_FILE = """
+import pyarrow as pa, pyarrow.parquet as pq
+part = pa.table(list(data(2**16, 8, np.float64).T), names=list("abcdefgh"))
+with pq.ParquetWriter("rows.parquet", part.schema, compression="none", use_dictionary=False) as writer:
+    for _ in range(64):
+        writer.write_table(part)
 """
 
 FIT_OF_A_FILE = """
 import cgmm
 if {parquet}:
     import pyarrow.parquet
+part = data(2**16, 8, np.float64)
 given = {given}
 before = memory("VmRSS")
-GMM(4, max_iter=3, random_state=0).fit(given)
+GMM(2, max_iter=2, random_state=0).fit(given)
+print(memory("VmHWM") - before)
+"""
+
+CLASSES = """
+n, d = 2**22, 8
+file = np.lib.format.open_memmap("rows.npy", "w+", np.float64, (n, d))
+for i in range(0, n, 2**16):
+    file[i : i + 2**16, 1:] = data(2**16, d - 1, np.float64)
+    file[i : i + 2**16, 0] = np.arange(2**16) // 1024 % 8
+"""
+
+CLASSIFY = """
+import contextlib, io
+from cgmm.__main__ import main
+from cgmm.command import inputs
+inputs.LARGE = 2**20
+before = memory("VmRSS")
+with contextlib.redirect_stdout(io.StringIO()) as told:
+    assert not main(["classify", "rows.npy", "--by", "0", "--unlabelled", "7", {shared!r}])
+assert "rows        4194304, 524288 of them of unknown class" in told.getvalue()
 print(memory("VmHWM") - before)
 """
 
@@ -108,7 +130,7 @@ def growth(program, folder=None):
     ],
 )
 def test_large_fit(arguments, rows, dtype):
-    """A copy of the data would be 61 MiB, twice that from float32; responsibilities would be 488 MiB."""
+    """A copy of the data would be 61 MiB, twice that from float32; responsibilities would be 122 MiB."""
     assert growth(LARGE_FIT.format(arguments=arguments, rows=rows, dtype=dtype)) < 64 * MIB
 
 
@@ -120,10 +142,18 @@ def test_rows_that_are_not_in_memory(given, tmp_path):
     parquet = "parquet" in given
     if parquet:
         pytest.importorskip("pyarrow")
-    run(FILES.format(parquet=parquet), tmp_path)
     if given == "blocks":
-        given = "lambda: (data(2**16, 8, np.float64) for _ in range(64))"
+        given = "lambda: (part.copy() for _ in range(64))"
+    else:
+        run(PARQUET_FILE if parquet else NPY_FILE, tmp_path)
     assert growth(FIT_OF_A_FILE.format(parquet=parquet, given=given), tmp_path) < (160 if parquet else 96) * MIB
+
+
+@pytest.mark.parametrize("shared", ["--shared", "--no-shared"])
+def test_classes_of_a_file_on_the_command_line(shared, tmp_path):
+    """256 MiB of rows, of which parts are read ahead by the first pass over labels and by each fit."""
+    run(CLASSES, tmp_path)
+    assert growth(CLASSIFY.format(shared=shared), tmp_path) < 192 * MIB
 
 
 def test_a_thousand_small_fits():

@@ -45,7 +45,7 @@ def test_any_cut_into_blocks_gives_the_same_bits(family, monkeypatch):
 @pytest.mark.parametrize("share", [0.0, 0.3])
 def test_files_streams_and_chunks(share, tmp_path):
     da = pytest.importorskip("dask.array")
-    X = gappy(clusters(3000, 4, 3), share)
+    X = gappy(clusters(1500, 4, 3), share)
     whole = marginal(3, n_init=3).fit(X)
     np.save(tmp_path / "rows.npy", X)
     found = [marginal(3, n_init=3).fit(given) for given in (str(tmp_path / "rows.npy"), da.from_array(X, (700, 4)))]

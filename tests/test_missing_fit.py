@@ -41,12 +41,12 @@ VERBS = ("predict", "predict_proba", "score_samples", "score", "aic", "bic", "ic
     ],
 )
 def test_a_fit_is_the_references(weighted, with_prior, fixed, family):
-    """Parameters to 1e-9 of their largest after twelve iterations, and the history without a prior."""
-    X = clusters(160, 4, 3)
-    start, Y, w = start_of(X, 3, family), gappy(X), counts(160) if weighted else None
+    """Parameters to 1e-9 of their largest after six iterations, and the history without a prior."""
+    X = clusters(90, 4, 3)
+    start, Y, w = start_of(X, 3, family), gappy(X), counts(90) if weighted else None
     prior = a_prior(family, 4) if with_prior else None
-    expected, history = reference.missing_em(Y, *start, family, 12, 1e-6, w, fixed, prior)
-    arguments = {"missing": "marginal", "max_iter": 12, "fixed": fixed, "prior": Prior(*prior) if prior else None}
+    expected, history = reference.missing_em(Y, *start, family, 6, 1e-6, w, fixed, prior)
+    arguments = {"missing": "marginal", "max_iter": 6, "fixed": fixed, "prior": Prior(*prior) if prior else None}
     model = begin_at(start, family, **arguments).fit(Y, sample_weight=w)
     for name, value in zip(FITTED, expected, strict=False):
         assert_allclose(getattr(model, name), value, rtol=0, atol=1e-9 * np.abs(value).max(), err_msg=name)
@@ -213,7 +213,7 @@ def test_a_stream_with_gaps_is_learnt(size, family):
     """Four passes over shuffled rows, from nothing: within 0.02 nats a row of the optimum."""
     rng = np.random.default_rng(0)
     X = gappy(clusters(4000, 4, 3))
-    best = marginal(3, covariance_type=family, n_init=10, tol=1e-7, max_iter=500).fit(X)
+    best = marginal(3, covariance_type=family, n_init=3, tol=1e-7, max_iter=500).fit(X)
     model = marginal(3, covariance_type=family, n_init=10)
     for _ in range(4):
         model.partial_fit(cut(X[rng.permutation(len(X))], size))

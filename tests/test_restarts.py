@@ -8,7 +8,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
 from cgmm import GMM
+from cgmm.fit import moves, restarts
 from cgmm.fit.moves import MOVES
+from cgmm.fit.restarts import FRESH_FIRST, MADE
 from cgmm.fit.split_merge import closeness, split_and_merge
 from cgmm.fit.starts import KINDS
 from cgmm.mixture.families import FAMILIES
@@ -77,6 +79,22 @@ def test_restarts_of_many_rows_are_tried_on_a_sample():
         assert iterations.count(at) == restart.n_iter
         assert restart.carried == (restart.n_iter > 0)
     assert 1 < sum(restart.carried for restart in model.diagnostics_.restarts) < 9
+
+
+@pytest.mark.parametrize(
+    "n, d, k, candidates", [(150, 4, 3, 24), (1000, 5, 9, 72), (16384, 1, 10, 31), (20000, 20, 9, 16)]
+)
+def test_a_start_made_of_good_fits_costs_little_on_large_data(monkeypatch, n, d, k, candidates):
+    """Eight candidates for each component, or fewer, such that candidates × rows × parameters are bounded."""
+    counts = []
+
+    def made(good, count, *rest):
+        counts.append(count)
+        return moves.made(good, MADE, *rest)
+
+    monkeypatch.setattr(restarts, "made", made)
+    GMM(k, n_init=FRESH_FIRST + 2, max_iter=2, random_state=0).fit(clusters(n, d, k))
+    assert counts == [candidates]
 
 
 @families

@@ -3,6 +3,7 @@
 Which room may use which is a contract in pyproject.toml, for import-linter; here is what it cannot see.
 """
 
+import argparse
 import ast
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import cgmm
+from cgmm.command.arguments import parser
 
 PACKAGE = Path(cgmm.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
@@ -44,6 +46,20 @@ def test_docstrings_name_what_there_is():
         named = set(re.findall(r"\bcgmm(?:\.[A-Za-z_]+)+", path.read_text(encoding="utf-8")))
         for name in named - {"cgmm.exe", "cgmm.fish"}:  # the command on Windows, and the file that completes it
             assert _resolves(name), f"{path.name}: {name}"
+
+
+def test_messages_say_themselves_what_to_do():
+    """An installed user has no docs/, and Python no options, as which cgmm/command/flags.py spells arguments."""
+    (commands,) = (action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
+    options = {word for one in commands.choices.values() for action in one._actions for word in action.option_strings}
+    for path in MODULES:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+                assert ".md" not in node.value, f"{path.name}: {node.value}"
+                named = options.intersection(re.findall(r"--[a-z-]+", node.value)) - {"--help"}
+                assert not named or "command" in path.parts, f"{path.name}: {node.value}"
 
 
 def _resolves(name):

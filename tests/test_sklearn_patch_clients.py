@@ -21,7 +21,7 @@ from patched import fitted_quietly
 from programs import FOLDER
 
 RANDOM = np.random.RandomState(0)
-X = RANDOM.randn(600, 3) + np.repeat(np.eye(3) * 5, 200, axis=0)
+X = RANDOM.randn(240, 3) + np.repeat(np.eye(3) * 5, 80, axis=0)
 FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 classes = pytest.mark.parametrize("kind", [GaussianMixture, BayesianGaussianMixture])

@@ -12,7 +12,6 @@ from cgmm.errors import BlockError
 from cgmm.rows import sources, streams
 from cgmm.rows.part import Part
 from cgmm.rows.reading import read_ahead, recut
-from cgmm.rows.sources import LEAST_MAPPED
 from problems import clusters
 from reference import FAMILIES
 
@@ -78,8 +77,16 @@ def test_blocks_may_be_refilled():
     assert_same_fit(GMM(2, random_state=0, tol=1e-2).fit(blocks), GMM(2, random_state=0, tol=1e-2).fit(X))
 
 
-def test_what_is_computed_of_a_map_is_an_array(tmp_path):
-    X = rows(np.float32, LEAST_MAPPED // 64 + 1, 8, 4)
+@pytest.fixture
+def parts_of_maps(monkeypatch):
+    """Maps of 4 MiB are read by parts of 1 MiB: so many bytes has a map at least that is read so."""
+    monkeypatch.setattr(sources, "MAPPED_BYTES", 1 << 20)
+    monkeypatch.setattr(sources, "LEAST_MAPPED", 1 << 22)
+    return 1 << 22
+
+
+def test_what_is_computed_of_a_map_is_an_array(tmp_path, parts_of_maps):
+    X = rows(np.float32, parts_of_maps // 64 + 1, 8, 4)
     np.save(tmp_path / "rows.npy", X)
     doubled = np.load(tmp_path / "rows.npy", mmap_mode="r").astype(np.float64)
     assert isinstance(doubled, np.memmap)
@@ -278,10 +285,10 @@ def test_files(files):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_a_mapped_file(tmp_path, dtype):
+def test_a_mapped_file(tmp_path, dtype, parts_of_maps):
     """One that is large enough to be read by parts, and a part of it that is not its beginning."""
     d = 8
-    n = LEAST_MAPPED // (d * np.dtype(dtype).itemsize) + 3000
+    n = parts_of_maps // (d * np.dtype(dtype).itemsize) + 3000
     X = rows(dtype, n, d, 4)
     np.save(tmp_path / "rows.npy", X)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
@@ -291,8 +298,8 @@ def test_a_mapped_file(tmp_path, dtype):
         assert model.diagnostics_.passes == 1 + model.n_iter_
 
 
-def test_what_is_changed_in_a_private_map_is_kept(tmp_path):
-    X = rows(np.float64, LEAST_MAPPED // 64 + 1, 8, 4)
+def test_what_is_changed_in_a_private_map_is_kept(tmp_path, parts_of_maps):
+    X = rows(np.float64, parts_of_maps // 64 + 1, 8, 4)
     np.save(tmp_path / "rows.npy", np.zeros_like(X))
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="c")
     mapped[:] = X

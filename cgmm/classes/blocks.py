@@ -88,15 +88,23 @@ class ClassBlocks:
             return None
         names = list(self.source.names)
         if is_column(self.y):
-            del names[-1 if isinstance(self.source, Table) else column_of(names, len(names), self.y)]
+            del names[-1 if self._table is not None else column_of(names, len(names), self.y)]
         return protocol.names_of_features(names)
 
-    def parts(self) -> Iterator[tuple[Part, NDArray[Any]]]:
-        """The blocks as they come, without the column of labels, and their labels, checked."""
+    @property
+    def _table(self) -> Table | None:
+        """The source if it is a table, whose last column has codes of labels."""
+        return self.source if isinstance(self.source, Table) and is_column(self.y) else None
+
+    def parts(self, coded: bool = False) -> Iterator[tuple[Part, NDArray[Any]]]:
+        """The blocks as they come, without the column of labels, and their labels, checked; if `coded`, those of a
+        table as its codes: whether texts are numbers is known once all were read."""
         start = 0
         for at, block in enumerate(read(self.source)):
             with naming_block(block_of(self.source, at)):
                 rows, labels = self._split(block, start)
+                if self._table is not None and not coded:
+                    labels = self._table.labels(labels)
                 found = block._replace(rows=rows, labels=None), check_classes(labels, len(rows))
             start += len(rows)
             yield found
@@ -110,21 +118,23 @@ class ClassBlocks:
             return block.rows, block.labels
         if not is_column(self.y):
             return block.rows, self.y[start : start + len(block.rows)]
-        if isinstance(self.source, Table):
-            return block.rows[:, :-1], self.source.labels(block.rows[:, -1])
+        if self._table is not None:
+            return block.rows[:, :-1], block.rows[:, -1]
         return without_column(block.rows, self.y)
 
     def tally(self) -> tuple[Tally, Names | None]:
         """What a pass finds of the labels, and the names of the features."""
         found: Tally | None = None
-        names = self.names
-        for part, labels in self.parts():
+        names, table = self.names, self._table
+        for part, labels in self.parts(coded=True):
             names = protocol.feature_names(part.rows) if names is None else names
             weights = None if part.weights is None else np.asarray(part.weights, dtype=np.float64)
-            own = Tally.of(labels, weights, self.unlabelled)
+            own = Tally.of(labels, weights, self.unlabelled if table is None else None)
             found = own if found is None else found + own
         if found is None:
             raise ValueError("X has no blocks: nothing can be fitted")
+        if table is not None:
+            found = found.decoded(table.labels(found.classes), self.unlabelled)
         return found.checked(), names
 
     def known(self, classes: NDArray[Any]) -> Iterator[tuple[Rows, Array | None, Known]]:

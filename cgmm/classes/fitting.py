@@ -85,8 +85,13 @@ def _tried(wanted: Wanted, k: int, model: GMM, given: Given) -> tuple[Candidate,
 
 
 def _of_all(wanted: Wanted, family: CovarianceType, k: int, given: Given) -> GMM:
-    """A mixture of that family of all classes, of k components each."""
-    if k == 1:
+    """A mixture of that family of all classes, of k components each.
+
+    Where a class never occurs, the log-likelihood of rows that are known to be its own is none, and EM of components
+    would not see what it gains on rows without a label; EM of classes leaves it out.
+    """
+    never = given.priors is not None and not given.priors.all()
+    if k == 1 and (given.whole or not never):
         return _components(wanted, family, given)
     return subclasses.fitted_to(wanted, family, k, given)
 
@@ -117,20 +122,23 @@ def _of_components(wanted: Wanted, model: GMM, given: Given, names: Names | None
 
 
 def _cross_validated_labels(wanted: Wanted, family: CovarianceType, k: int, given: AtHand) -> float:
-    """Σ_i w_i log P(class of row i | x_i), of rows that were left out, in nats."""
+    """Σ_i w_i log P(class of row i | x_i), of rows that were left out, in nats; but for classes that never occur."""
     folds, sums = folds_of(given.known.of_row, wanted.seed), 0.0
     for fold in range(folds.max() + 1):
         kept, out = given.some(folds != fold), given.some(folds == fold)
         found = _of_components(wanted, _of_all(wanted, family, k, kept), kept)
+        out = out.some(found.priors[out.known.of_row] > 0)
         sums += total(out.weights, found.log_probabilities(out.rows)[np.arange(len(out.rows)), out.known.of_row])
     return sums
 
 
 def information(classified: Classified, given: Given) -> float:
-    """−2 log L + p log n of classes and rows together; of a row whose class is not known, of the row."""
+    """−2 log L + p log n of classes and rows together; of a row whose class is not known, of the row, and of one whose
+    class never occurs, given that."""
     logs = classified.log_likelihood(given.of(UNKNOWN)) if not given.whole else 0.0
     for g in np.flatnonzero(given.counts).tolist():
-        logs += classified.log_likelihood(given.of(g), g) + float(given.counts[g] * np.log(classified.priors[g]))
+        of_classes = np.log(classified.priors[g]) if classified.priors[g] > 0 else 0.0
+        logs += classified.log_likelihood(given.of(g), g) + float(given.counts[g] * of_classes)
     return -2.0 * logs + classified.n_parameters * float(np.log(given.weight))
 
 
@@ -142,12 +150,13 @@ def _fit_apart(wanted: Wanted, given: Given) -> Found:
     each: list[GMM] = []
     for g, label in enumerate(given.classes.tolist()):
         model, tried = _of_class(wanted, given, g, label)
-        each.append(model._with(model._fitted()._replace(names=given.names)))
+        each.append(model._with(model._fitted()._replace(names=None)))
         candidates += tried
     n_iter, converged = max(model.n_iter_ for model in each), all(model.converged_ for model in each)
     shares = given.shares
     if not given.whole:
         each, shares, n_iter, converged = _with_unlabelled(wanted, given, each)
+    each = [model._with(model._fitted()._replace(names=given.names)) for model in each]
     classified = Classified.of_mixtures(given.classes, each, shares)
     return Found(classified, tuple(candidates), n_iter, converged, given.counts)
 

@@ -59,6 +59,13 @@ class Tally(NamedTuple):
         numbers = np.bincount(indices, minlength=len(classes))
         return cls(classes, counts, numbers, float(row_weights[unknown].sum()))
 
+    def decoded(self, labels: NDArray[Any], unlabelled: Any) -> Tally:
+        """The same where the classes stand for labels (C,), of which some may be alike."""
+        found = Tally.of(labels, self.counts, unlabelled)
+        at = indices_of(labels, found.classes, unlabelled)
+        numbers = np.bincount(at[at != UNKNOWN], self.numbers[at != UNKNOWN], len(found.classes))
+        return found._replace(numbers=numbers.astype(np.intp), unknown=found.unknown + self.unknown)
+
     def __add__(self, other: Any) -> Tally:
         """Of both, in this order."""
         classes = _distinct(np.concatenate([self.classes, other.classes]))
@@ -153,7 +160,10 @@ def _refuse_real(labels: NDArray[Any]) -> None:
         raise ValueError("Input y contains infinity: classes are labels, and infinity is none")
     known = labels[~np.isnan(labels)]
     if not (known == np.round(known)).all():
-        raise ValueError("Unknown label type: continuous. y must hold classes, and it holds numbers that are not whole")
+        raise ValueError(
+            "Unknown label type: continuous. y must hold classes, and it holds numbers that are not whole: "
+            "cgmm.GMMRegressor predicts numbers"
+        )
 
 
 def _equal(labels: NDArray[Any], label: Any) -> Mask:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from functools import reduce
+from operator import add
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Self
 
 import numpy as np
@@ -11,8 +13,12 @@ from cgmm import errors, protocol
 from cgmm.classes import file, told
 from cgmm.classes.fitting import Found
 from cgmm.classes.known import check_classes
+from cgmm.classes.open import batches_of
 from cgmm.framing import Framing
 from cgmm.rows.checks import check_weights
+from cgmm.suggestions import explained
+from cgmm.tables import Frame
+from cgmm.validation import check_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
 
     from cgmm.classes.choosing import Candidate
     from cgmm.classes.classified import Classified
+    from cgmm.classes.open import Batch
     from cgmm.gmm import GMM
     from cgmm.summary import Summary
     from cgmm.types import Array, ArrayLike, Mask, Missing, Names, Seed
@@ -37,6 +44,7 @@ class Learned(Framing):
 
     # Predicting
 
+    @explained
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """The most probable class of each row of X (n,d), wherever its rows are; labels (n,).
 
@@ -55,6 +63,7 @@ class Learned(Framing):
         """
         return self._classified().labels(X)
 
+    @explained
     def predict_proba(self, X: ArrayLike) -> Array:
         """The probability of each class given each row of X (n,d), π_g p(x | g) / Σ_h π_h p(x | h); (n,C).
 
@@ -137,8 +146,9 @@ class Learned(Framing):
         ----------
         X : array-like of shape (n, d)
         share : float in [0, 1], default=0.01
-            A row is marked where the density of each class is lower than at all but that share of the class's own
-            draws: so of rows of a class no more than that share is marked.
+            A row is marked where the density of each class is lower than at all but that share of the draws from the
+            model of the class. If the model is right, no more than that share of the rows of a class is marked; with
+            few rows per class, many more new rows are. Choose the share on held-out rows.
         n_samples, random_state
             As for ``GMM.level``; where a class has one component its level is exact.
 
@@ -155,6 +165,7 @@ class Learned(Framing):
         """
         return self._classified().anomalies(X, share, n_samples=n_samples, random_state=random_state)
 
+    @explained
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The share of the rows of X (n,d) whose class is predicted rightly; with weights (n,), of their weight.
 
@@ -202,9 +213,7 @@ class Learned(Framing):
         >>> bool(np.isfinite(model.bic(X)))
         True
         """
-        sums = self.mixture_._evaluations(X, sample_weight).sums()
-        sums = sums.times_power_of_two(sums.exponent)
-        return -2.0 * sums.log_likelihood + self._classified().n_parameters * float(np.log(sums.number))
+        return told.bic_of(self.mixture_._evaluations(X, sample_weight).sums(), self._classified().n_parameters)
 
     # Telling
 
@@ -218,9 +227,10 @@ class Learned(Framing):
         Parameters
         ----------
         X : array-like of shape (n, d), optional
-        y : array-like of shape (n,), optional
-            Their classes: with both, the share of the rows that are predicted rightly, of all and of each class, and
-            the BIC are told, too.
+            Rows, from wherever ``fit`` takes them.
+        y : array-like of shape (n,), or int or str, optional
+            Their classes, as ``fit`` takes them: with X and y, the share of the rows that are predicted rightly, of all
+            and of each class, and the BIC are told, too.
         sample_weight : array-like of shape (n,), optional
             Row weights.
 
@@ -239,9 +249,18 @@ class Learned(Framing):
         found, name = self._found_or_error(), type(self).__name__
         if X is None:
             return told.summary_of(name, found)
-        predicted = self.predict(X)
-        labels, weights = check_classes(y, len(predicted)), check_weights(sample_weight, len(predicted))
-        return told.summary_of(name, found, told.Predicted(labels, predicted, weights, self.bic(X, weights)))
+        batches = batches_of(X, y, sample_weight, None, check_missing(self.missing), self.n_threads)
+        each = map(self._predicted, batches)
+        first = next(each, None)
+        if first is None:
+            raise ValueError("X has no rows of positive weight: nothing can be told of them")
+        return told.summary_of(name, found, reduce(add, each, first))
+
+    def _predicted(self, batch: Batch) -> told.Predicted:
+        """How the rows of a batch are predicted."""
+        rows = batch.rows if batch.names is None else Frame(batch.rows, batch.names.tolist())
+        sums = self.mixture_._evaluations(rows, batch.weights).sums()
+        return told.Predicted.of(self.classes_, batch.labels, self.predict(rows), batch.weights, sums)
 
     def to_frame(self) -> Any:
         """The parameters as a pandas.DataFrame, a row for each component of each class.

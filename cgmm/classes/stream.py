@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Names
 
 SEVERAL = "partial_fit learns one mixture of all classes, shared=True, where each class is one component: give "
-SEVERAL += "shared=False, or n_components=1"
+SEVERAL += "shared=False, or n_components=1, or fit, which takes blocks, too"
 
 
 class Stream(NamedTuple):

@@ -39,7 +39,7 @@ def owners_of(given: Given, k: int) -> Labels:
 
 def fitted_to(wanted: Wanted, family: CovarianceType, k: int, given: Given) -> GMM:
     """The mixture of that family, of k components of each class, by EM from those of each class by itself."""
-    if given.priors is not None and not (given.priors > 0).all():
+    if k > 1 and given.priors is not None and not given.priors.all():
         raise ValueError("priors must be positive where shared=True and classes have several components")
     owners = np.repeat(np.arange(len(given.classes)), k)
     model = wanted.model(len(owners), family, on_degenerate="repair")
@@ -68,7 +68,8 @@ def _run(
         statistics = _expected(model, parameters, owners, given)
         after, held = parameters.maximise(statistics, settings.rules, len(bounds) + 1)
         shares = np.bincount(owners, parameters.weights)
-        of_classes = float(given.counts @ np.log(shares)) / given.weight
+        possible = shares > 0
+        of_classes = float(given.counts[possible] @ np.log(shares[possible])) / given.weight
         bounds.append(float(parameters.objective(statistics, settings.rules, after)) + of_classes)
         parameters, repairs = _prior_obeyed(after, owners, given.priors), and_then(repairs, held)
         converged = len(bounds) > 1 and settings.settled(np.inf, bounds[-1] - bounds[-2])

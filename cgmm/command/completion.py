@@ -10,6 +10,8 @@ BASH = """\
 # bash completion of cgmm: eval "$(cgmm completion bash)"
 _cgmm() {{
     local word=${{COMP_WORDS[COMP_CWORD]}} before=${{COMP_WORDS[COMP_CWORD-1]}} words=
+    [ "$before" != = ] || before=${{COMP_WORDS[COMP_CWORD-2]}}
+    [ "$word" != = ] || word=
     if [ "$COMP_CWORD" -eq 1 ]; then
         words="{commands}"
     else
@@ -25,20 +27,22 @@ _cgmm() {{
         fi
     fi
     COMPREPLY=($(compgen -W "$words" -- "$word"))
-    [ -n "$words" ] || COMPREPLY=($(compgen -f -- "$word"))
 }}
-complete -o filenames -F _cgmm cgmm
+complete -o default -F _cgmm cgmm
 """
 ZSH = """\
-#compdef cgmm
 # zsh completion of cgmm: eval "$(cgmm completion zsh)"
 _cgmm() {{
-    local -a words_of
+    local before=$words[CURRENT-1]
     if (( CURRENT == 2 )); then
         compadd -- {commands}
         return
     fi
-    case "$words[2] $words[CURRENT-1]" in
+    if [[ $PREFIX == --*=* ]]; then
+        before=${{PREFIX%%=*}}
+        compset -P '*='
+    fi
+    case "$words[2] $before" in
 {choices}
     esac
     if [[ $PREFIX == -* ]]; then
@@ -64,20 +68,23 @@ def _commands(whole: ArgumentParser) -> dict[str, ArgumentParser]:
 
 
 def _chosen(commands: dict[str, ArgumentParser]) -> list[tuple[str, str, list[str]]]:
-    """Command, option and choices, wherever an option has these."""
+    """Command, the word before, which is an option or the command itself, and choices, wherever there are these."""
     return [
-        (name, option, [str(choice) for choice in action.choices])
-        for name, parser in commands.items()
-        for action in parser._actions
-        if action.choices is not None
-        for option in action.option_strings
+        ("help", "help", list(commands)),
+        *(
+            (name, before, [str(choice) for choice in action.choices])
+            for name, parser in commands.items()
+            for action in parser._actions
+            if action.choices is not None
+            for before in action.option_strings or [name]
+        ),
     ]
 
 
 def _bash(commands: dict[str, ArgumentParser]) -> str:
     choices = (f'        "{name} {option}") words="{" ".join(own)}" ;;' for name, option, own in _chosen(commands))
     options = (f'                {name}) words="{" ".join(_long(parser))}" ;;' for name, parser in commands.items())
-    return BASH.format(commands=" ".join(commands), choices="\n".join(choices), options="\n".join(options))
+    return BASH.format(commands=" ".join([*commands, "help"]), choices="\n".join(choices), options="\n".join(options))
 
 
 def _zsh(commands: dict[str, ArgumentParser]) -> str:
@@ -85,24 +92,33 @@ def _zsh(commands: dict[str, ArgumentParser]) -> str:
         f'    "{name} {option}") compadd -- {" ".join(own)}; return ;;' for name, option, own in _chosen(commands)
     )
     options = (f"        {name}) compadd -- {' '.join(_long(parser))} ;;" for name, parser in commands.items())
-    return ZSH.format(commands=" ".join(commands), choices="\n".join(choices), options="\n".join(options))
+    return ZSH.format(commands=" ".join([*commands, "help"]), choices="\n".join(choices), options="\n".join(options))
 
 
 def _fish(commands: dict[str, ArgumentParser]) -> str:
     lines = ["# fish completion of cgmm: cgmm completion fish | source"]
+    told = {name: (parser.description or "").split("\n")[0].rstrip(".") for name, parser in commands.items()}
+    for name, what in (told | {"help": "Tell the options of a command, with examples"}).items():
+        lines.append(f"complete -c cgmm -n 'test (count (commandline -opc)) -eq 1' -f -a {name} -d {_quoted(what)}")
+    for name, before, choices in _chosen(commands):
+        if name == before:
+            lines.append(f"{_of(name)} -f -a {_quoted(' '.join(choices))}")
     for name, parser in commands.items():
-        told = (parser.description or "").split("\n")[0].rstrip(".")
-        lines.append(f"complete -c cgmm -n __fish_use_subcommand -f -a {name} -d {_quoted(told)}")
         for action in parser._actions:
             lines += _fish_option(name, action)
     return "\n".join(lines)
 
 
+def _of(command: str) -> str:
+    """What begins a line of fish's that is for one command only."""
+    return f"complete -c cgmm -n 'contains {command} (commandline -opc)[2]'"
+
+
 def _fish_option(command: str, action: Action) -> list[str]:
-    long = [word[2:] for word in action.option_strings if word.startswith("--")]
+    long = [f"-l {word[2:]}" for word in action.option_strings if word.startswith("--")]
     if not long:
         return []
-    words = f"complete -c cgmm -n '__fish_seen_subcommand_from {command}' -l {long[0]}"
+    words = f"{_of(command)} {' '.join(long)}"
     if action.choices is not None:
         words += f" -x -a {_quoted(' '.join(map(str, action.choices)))}"
     elif action.nargs != 0:

@@ -13,7 +13,7 @@ import numpy as np
 from cgmm import persistence
 from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
-from cgmm.command import progress, summary
+from cgmm.command import classes, progress, summary
 from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.errors import InvalidParameterError, counted
 from cgmm.files import check_writable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from cgmm.tables.readers import Reader
-    from cgmm.types import Rows
+    from cgmm.types import Array, Rows
 
     Model: TypeAlias = GMM | BayesianGMM
 
@@ -46,7 +46,7 @@ def learned_from(args: Namespace) -> tuple[Any, dict[str, Any]]:
         )
     table = Table(reader, args.columns, args.weights, args.missing, args.labels, errors, numeric=args.numeric)
     tell_left_out(args, table)
-    if args.labels is None and reader.binary and not reader.once and os.path.getsize(args.data) > LARGE:
+    if args.labels is None and is_read_anew(args, reader):
         return table, {}
     data = gather(table, progress.watched(table.blocks(), not args.quiet))
     companions = {"sample_weight": data.weights}
@@ -60,6 +60,28 @@ def learned_from(args: Namespace) -> tuple[Any, dict[str, Any]]:
         )
     names = None if table.names is None else table.names[:-1]
     return framed(data.rows[:, :-1], names), companions | {"labels": labels}
+
+
+def classes_from(args: Namespace) -> tuple[Any, Any, Array | None, str | float | None]:
+    """All rows of classes, their labels, their weights, and the label of unknown classes; or, if the rows are large and
+    quickly read anew, the table that has rows and weights, and the column of the labels in it."""
+    check_output(args)
+    reader = reader_of(args)
+    table = Table(reader, args.columns, args.weights, args.missing, args.by, numeric=args.numeric)
+    tell_left_out(args, table)
+    blocks = progress.watched(table.blocks(), not args.quiet)
+    if is_read_anew(args, reader) and args.criterion != "cv":  # which needs them in memory
+        known = () if args.unlabelled is None else {one for block in blocks for one in block.rows[:, -1].tolist()}
+        return table, args.by, None, classes.label(args.unlabelled, table.labels(np.array(sorted(known))))
+    data = gather(table, blocks)
+    labels = table.labels(data.rows[:, -1])
+    X = framed(data.rows[:, :-1], None if table.names is None else table.names[:-1])
+    return X, labels, data.weights, classes.label(args.unlabelled, labels)
+
+
+def is_read_anew(args: Namespace, reader: Reader) -> bool:
+    """Whether a fit reads the rows in each pass, and does not hold them in memory."""
+    return reader.binary and not reader.once and os.path.getsize(args.data) > LARGE
 
 
 def error_argument(errors: Rows | None) -> dict[str, Rows]:

@@ -15,7 +15,7 @@ import numpy as np
 from cgmm import bootstrapped, combined, many, selection
 from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
-from cgmm.command import classes, flags, inputs, pictures, problems, progress, summary
+from cgmm.command import flags, inputs, pictures, problems, progress, summary
 from cgmm.command.output import needs_names, show, show_table, write_rows
 from cgmm.errors import InvalidParameterError, SelectionWarning, warn
 from cgmm.files import write_whole
@@ -83,27 +83,22 @@ def select(args: Namespace) -> None:
 
 def classify(args: Namespace) -> None:
     """Fit the densities of classes, print how well they tell them apart, save the classifier."""
-    inputs.check_output(args)
-    table = Table(inputs.reader_of(args), args.columns, args.weights, args.missing, args.by, numeric=args.numeric)
-    inputs.tell_left_out(args, table)
-    data = gather(table, progress.watched(table.blocks(), not args.quiet))
-    rows, labels = data.rows[:, :-1], table.labels(data.rows[:, -1])
-    X = inputs.framed(rows, None if table.names is None else table.names[:-1])
+    X, y, sample_weight, unlabelled = inputs.classes_from(args)
     model = GMMClassifier(
         args.components,
         args.covariance,
         args.shared,
         criterion=args.criterion,
-        unlabelled=classes.label(args.unlabelled, labels),
+        unlabelled=unlabelled,
         **_settings(args),
     )
     start = perf_counter()
     with contextlib.redirect_stdout(sys.stderr):
-        model.fit(X, labels, data.weights)
+        model.fit(X, y, sample_weight)
     seconds = perf_counter() - start
     if args.output is not None:
         model.save(args.output)
-    told = model.summary(X, labels, data.weights).with_facts({}, {"seconds": f"{seconds:.3g}"}, {"seconds": seconds})
+    told = model.summary(X, y, sample_weight).with_facts({}, {"seconds": f"{seconds:.3g}"}, {"seconds": seconds})
     summary.show_model(args, told, model)
 
 

@@ -17,7 +17,7 @@ from cgmm.mixture.checks import check_continues, check_features, check_fixed_giv
 from cgmm.mixture.noise import Noise
 from cgmm.mixture.target import Point
 from cgmm.rows import sampling
-from cgmm.rows.checks import check_enough_rows, check_known, check_responsibilities, check_weights_of_known
+from cgmm.rows.checks import check_enough_rows, check_known, check_responsibilities
 from cgmm.rows.enclosing import enclosing
 from cgmm.rows.floor import least_variances
 from cgmm.rows.open import open_rows
@@ -154,12 +154,13 @@ def search(
     if asked.beliefs is not None:
         settings = settings._replace(rows=data.moments()[0])
     reporter = report.Reporter(asked.watching, settings.max_iter)
+    if checkpoint is not None and checkpoint.found is not None:
+        reporter.resume(checkpoint.path, len(checkpoint.fits))
     problem = Problem(data, asked.k, target, kinds, prepared.noise)
     found = Search(problem, settings, rng, reporter, checkpoint, sound, watch)
     try:
         if asked.warm_start and last is not None:
             check_continues("warm_start", last.fit.parameters, asked.family, asked.k, data.d)
-            check_weights_of_known(data.place.known(), last.fit.parameters.weights, asked.family)
             yield from found.carry("warm start", found.stage(last.fit.parameters, [], last.lower_bound))
         else:
             yield from _begin(asked, method, found)
@@ -189,7 +190,6 @@ def _begin(asked: Request, method: Method, search: Search) -> Asking[None]:
     data, k, given = search.problem.data, asked.k, asked.given
     parameters: Mapping[str, Array] = given.parameters(asked.family, k, data.n, data.d)
     check_fixed_given(asked.settings.rules.fixed, parameters)
-    check_weights_of_known(data.place.known(), parameters.get("weights"), asked.family)
     rows = data.whole() if given.function else None
     alone = not search.watched and method is asked.method
     plain = plain_fit(asked, data, search.settings, search.rng) if alone else None

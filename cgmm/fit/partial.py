@@ -16,7 +16,7 @@ from cgmm.fit.state import Gathered, State
 from cgmm.mixture.checks import check_continues, check_features
 from cgmm.mixture.floor import EPS
 from cgmm.mixture.rules import EMPTIED, SINGULAR
-from cgmm.rows.checks import check_columns, check_components, check_weights_of_known, lacking
+from cgmm.rows.checks import check_columns, check_components, lacking
 from cgmm.rows.floor import least_variances
 from cgmm.rows.open import open_stream
 from cgmm.rows.opened import check_names
@@ -149,7 +149,6 @@ class Learner:
         return state._replace(fit=replace(state.fit, converged=False))
 
     def _step(self, state: State, batch: Batch, rates: Rates) -> State:
-        check_weights_of_known(batch.known(), state.fit.parameters.weights, self.asked.family)
         memory = state.remembered() or _given(state, rates, batch)
         found = step(memory, state.fit.parameters, batch.data(), self.asked.settings, rates, self.asked.prior)
         fit = Fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
@@ -76,6 +77,11 @@ class Reporter:
         self.max_iter = max_iter
         self.restart = 0
         self.bar: Any = None
+
+    def resume(self, path: str | os.PathLike[str], finished: int) -> None:
+        """The fit goes on from a checkpoint, in which so many starts are finished: these are not run again."""
+        if self.lines:
+            print(f"Continues from {os.fspath(path)} (finished starts: {finished})")
 
     def begin(self, restart: int) -> None:
         self.restart = restart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -191,7 +191,7 @@ class Request(NamedTuple):
 
 def request_of(model: PointArguments) -> Request:
     """The Request of a GMM; ValueError or TypeError names the argument that cannot be used."""
-    k = check_count("n_components", model.n_components)
+    k = _size(model.n_components)
     family = check_choice("covariance_type", model.covariance_type, FAMILIES)
     noise = _noise(model.noise_component)
     asked = _request_of(model, k, family, settings_of(model, family, k), noise)
@@ -201,7 +201,7 @@ def request_of(model: PointArguments) -> Request:
 
 def bayesian_request_of(model: BayesianArguments) -> Request:
     """The Request of a BayesianGMM; ValueError or TypeError names the argument that cannot be used."""
-    k = check_count("n_components", model.n_components)
+    k = _size(model.n_components)
     family = FAMILIES[check_choice("covariance_type", model.covariance_type, {name: name for name in PRECISION_LAWS})]
     asked = _request_of(model, k, family, _steered(model))
     return asked._replace(beliefs=check_beliefs(model))
@@ -278,9 +278,19 @@ def _method(init_params: Any, noise: bool) -> tuple[str, Method]:
 
 
 def _starts(n_init: Any) -> Starts:
-    if isinstance(n_init, str) and n_init == "auto":
-        return "auto"
-    return check_count("n_init", n_init, most=sys.maxsize)
+    if not isinstance(n_init, str):
+        return check_count("n_init", n_init, most=sys.maxsize)
+    if n_init != "auto":
+        raise InvalidParameterError(f"n_init must be an integer or 'auto', not {n_init!r}")
+    return "auto"
+
+
+def _size(n_components: Any) -> int:
+    if isinstance(n_components, Iterable) and not isinstance(n_components, str):
+        raise InvalidParameterError(
+            f"n_components must be an integer, not {n_components!r}: cgmm.select chooses among several"
+        )
+    return check_count("n_components", n_components)
 
 
 def _seed(random_state: Any) -> Any:

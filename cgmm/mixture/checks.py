@@ -72,7 +72,7 @@ def check_features(family: Family, d: int) -> None:
     if family.one_feature and d != 1:
         raise ValueError(
             f"covariance_type={family.name!r} is for rows of one feature, not {d}; {family.name}II has one variance "
-            "for all features, and docs/families.md lists the others"
+            f"for all features, and {3 * family.name} a variance of each feature and all covariances"
         )
 
 

@@ -19,7 +19,6 @@ from cgmm.rows.row_errors import check_errors, shaped
 from cgmm.validation import check_array, first_not_within
 
 if TYPE_CHECKING:
-    from cgmm.mixture.families import Family
     from cgmm.types import Array, Labels, Partition, Rows
 
 # Where a float32 column holds nothing larger, the squares of its values underflow: such rows are computed in float64.
@@ -106,13 +105,14 @@ def filled(X: Any) -> Any:
 def _check_table(X: Any, n_features: int | None, gaps: bool = False, name: str = "GMM") -> Rows:
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
+    if X is None:
+        raise ValueError("X is None: it must be an array of rows, of shape (rows, features)")
     given, X = X, check_array("X", filled(X) if gaps else X)
     if X.shape == (0,):
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required: no rows.")
     if X.ndim != 2:
-        raise ValueError(
-            f"Expected 2D array, got {X.ndim}D array instead: X must be (rows, features). {_remedy(given)}"
-        )
+        remedy = f"Its shape is {X.shape}." if X.ndim > 2 else _remedy(given)
+        raise ValueError(f"Expected 2D array, got {X.ndim}D array instead: X must be (rows, features). {remedy}")
     n, d = X.shape
     if n == 0:
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
@@ -230,19 +230,6 @@ def check_labels(labels: object, n: int) -> Labels | None:
             f"{array[i]}"
         )
     return np.ascontiguousarray(found)
-
-
-def check_weights_of_known(known: Counter[int], weights: Array | None, family: Family) -> None:
-    """That no row is known to be of a component whose weight, of (k,), is zero, where distances from a mean are taken
-    from log-densities, which are none there; NaN is a weight that is not given yet."""
-    if weights is None or family.moment != "radial":
-        return
-    for c in np.flatnonzero(np.asarray(weights) == 0).tolist():
-        if known[c]:
-            raise ValueError(
-                f"labels name component {c}, whose weight is zero, and covariance_type={family.name!r} cannot be "
-                "estimated of its rows then: give it a positive weight, or its rows another label, or take 'diag'"
-            )
 
 
 def check_known(known: Counter[int], k: int) -> None:

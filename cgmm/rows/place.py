@@ -9,6 +9,7 @@ import copy
 import operator
 from abc import ABC, abstractmethod
 from collections import Counter
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, TypeVar
 
@@ -144,13 +145,19 @@ class Local(Place):
         known: bool = False,
         measured: bool = False,
     ) -> tuple[SufficientStatistics, float]:
-        sums, n_threads = _kernels.Expectation(density, moment, guide, self.n), self.threads(n_threads)
+        # Radial moments are taken from log-densities, of which a component of weight zero has none.
+        apart = known and moment == "radial" and not np.isfinite(density.log_norm).all()
+        taken: Moment = "diag" if apart else moment
+        sums, n_threads = _kernels.Expectation(density, taken, guide, self.n), self.threads(n_threads)
         order = self.order(n_threads) if isinstance(guide, Boxes) else None
         for part in self.parts():
             labels, errors = part.labels if known else None, part.errors if measured else None
             sums.add(part.rows, part.weights, n_threads, labels, order, errors)
         found, share = sums.result()
-        return SufficientStatistics.of_pass(found, moment, self.exponent), share
+        statistics = SufficientStatistics.of_pass(found, taken, self.exponent)
+        if apart:
+            statistics = replace(statistics, second=statistics.second.sum(axis=1), moment=moment)
+        return statistics, share
 
     def order(self, n_threads: int) -> Order | None:
         """The rows in an order in which each few lie together, int32 (n,); None where each pass is to find its own."""

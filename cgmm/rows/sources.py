@@ -229,6 +229,8 @@ def _slices(X: Any, companions: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
 def _blocks_of(X: Any, gaps: bool) -> Source | None:
     if isinstance(X, str | os.PathLike) or (hasattr(X, "to_batches") and hasattr(X, "get_fragments")):
         return tables.table(X, missing="marginal" if gaps else "error")
+    if isinstance(X, tables.Table):
+        return X.with_gaps() if gaps else X
     if hasattr(X, "blocks") and hasattr(X, "mapped"):
         return X
     if hasattr(X, "__array__") or hasattr(X, "shape"):

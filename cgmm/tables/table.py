@@ -207,6 +207,12 @@ class Table:
                 )
                 yield block, kept
 
+    def with_gaps(self) -> Table:
+        """The same table, which lets gaps through."""
+        other = copy.copy(self)
+        other._gaps = True
+        return other
+
     @property
     def _may_be_missing(self) -> int:
         """How many of the columns that are read, from the first on: what is missing has no error, either."""

@@ -188,11 +188,13 @@ class Family(ABC):
         """Of a prior's scale."""
 
     def keep(self, covariances: Array, components: Components, previous: Array | None) -> Array:
-        """Put the previous covariances, or the mean of the others, in the place of those of `components`."""
+        """Put the previous covariances, or the mean of the others if there are others, in the place of those of
+        `components`."""
+        others = matrices.all_but(len(covariances), components)
         if previous is not None:
             covariances[components] = previous[components]
-            return covariances
-        covariances[components] = covariances[matrices.all_but(len(covariances), components)].mean(axis=0)
+        elif others.any():
+            covariances[components] = covariances[others].mean(axis=0)
         return covariances
 
     # Roots and densities

@@ -138,7 +138,7 @@ class Parsimonious(Family):
             some = own.held
             narrow = np.minimum(self._conditions(own.covariances[some], own.root[some]), 1 / matrices.EPS)
             left = self._conditions(found.covariances[some], found.root[some])
-            still = left * found.covariances.shape[-1] >= narrow
+            still = left >= narrow / found.covariances.shape[-1]  # as the product may overflow
             held.update(c for c, is_narrow in zip(some, still, strict=True) if is_narrow)
         return sorted(held)
 
