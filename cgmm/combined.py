@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cgmm.errors import InvalidParameterError
+from cgmm.errors import InvalidParameterError, counted
 from cgmm.gmm import GMM
 from cgmm.rows.entropy import merged_sums
 from cgmm.suggestions import explained
@@ -103,7 +103,7 @@ class Combination:
         k = len(self.entropies)
         left = check_count("n_clusters", self.n_clusters if n_clusters is None else n_clusters)
         if left > k:
-            raise InvalidParameterError(f"n_clusters is {left}, and the mixture has {k} components")
+            raise InvalidParameterError(f"n_clusters is {left}, and the mixture has {counted(k, 'component')}")
         found: dict[int, tuple[int, ...]] = {c: (c,) for c in range(k)}
         for merge in self.merges[: k - left]:
             found[merge.first[0]] = tuple(sorted(merge.first + merge.second))

@@ -133,6 +133,11 @@ def not_fitted(model: object, told: str = "") -> Exception:
     return error
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many of something, in words: "1 row", "2 rows"; many : its plural, if that is not one with s."""
+    return f"{count} {one if count == 1 else many or f'{one}s'}"
+
+
 def warn(text: str, category: type[Warning]) -> None:
     """Warn at the line outside this package that called it, however deep in it the warning arises."""
     level, frame = 2, sys._getframe(1)

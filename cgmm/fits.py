@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
 import numpy as np
 
 from cgmm import errors, fits_file, protocol
+from cgmm.errors import counted
 from cgmm.gmm import GMM
 from cgmm.rows.evaluation import Asked, Evaluations
 from cgmm.rows.open import open_rows
@@ -291,8 +292,13 @@ class ManyFits(Generic[M]):
     def __repr__(self) -> str:
         m, failed, repaired = len(self), len(self.errors), len(self.warnings)
         k = sorted({int(k) for k in self.n_components if k})
-        sizes = f"{k[0]} to {k[-1]} components" if len(k) > 1 else f"{k[0]} components" if k else "no fit"
-        told = [f"{m} problems", sizes, f"{self._ledger.d} features", f"{int(self.converged.sum())} converged"]
+        sizes = f"{k[0]} to {k[-1]} components" if len(k) > 1 else counted(k[0], "component") if k else "no fit"
+        told = [
+            counted(m, "problem"),
+            sizes,
+            counted(self._ledger.d, "feature"),
+            f"{int(self.converged.sum())} converged",
+        ]
         told += [f"{repaired} with warnings"] * bool(repaired) + [f"{failed} without a fit"] * bool(failed)
         return f"{type(self).__name__}({', '.join(told)})"
 

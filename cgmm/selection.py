@@ -10,7 +10,7 @@ import numpy as np
 
 from cgmm.candidates import Candidate, Selection
 from cgmm.em.abreast import Watch, answered, clocked, in_turn, together
-from cgmm.errors import InvalidParameterError, SelectionWarning, warn
+from cgmm.errors import InvalidParameterError, SelectionWarning, counted, warn
 from cgmm.fit import fitting, report
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
@@ -252,8 +252,8 @@ def _planned(sizes: list[int], families: list[CovarianceType], prepared: fitting
     beyond = [k for k in sizes if k > n]
     if beyond:
         told = f"k = {beyond[0]} is" if len(beyond) == 1 else f"k = {report.listed(beyond)} are"
-        counted = "rows" if n == prepared.data.n else "rows of positive weight"
-        refused.append(f"{told} left out: X has only {n} {counted}.")
+        weighty = " of positive weight" * (n != prepared.data.n)
+        refused.append(f"{told} left out: X has only {counted(n, 'row')}{weighty}.")
     sizes = [k for k in sizes if k <= n]
     if families:
         return Plan(dict.fromkeys(_of_one_feature(families) if d == 1 else families, sizes), refused, [])

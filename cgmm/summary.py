@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 
+from cgmm.errors import counted
 from cgmm.fit import report
 from cgmm.mixture.criteria import information
 from cgmm.mixture.features import told_features
@@ -323,11 +324,6 @@ def counted_features(d: int, names: Names | None) -> str:
         return f"{d}"
     more = ", …" * (d > MOST_FEATURES)
     return f"{d} ({', '.join(map(on_a_line, names[:MOST_FEATURES]))}{more})"
-
-
-def counted(count: int, one: str, many: str = "") -> str:
-    """So many of something, in words: "1 row", "2 rows"; many : its plural, if that is not one with s."""
-    return f"{count} {one if count == 1 else many or f'{one}s'}"
 
 
 def on_a_line(name: object) -> str:

@@ -1,9 +1,14 @@
 """The command line: formats of what is read and written, columns by name, and what is said in passing."""
 
 import bz2
+import csv
+import datetime as dt
 import gzip
+import io
 import json
 import lzma
+import zipfile
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -94,6 +99,58 @@ def test_chosen_columns_are_kept(mixed, done, run, model, tmp_path):
     assert "NumPy's format holds no texts" in run(*texts)[2]
 
 
+KEPT = {
+    "id": pa.array([2**53 + 1, None, *range(270)], pa.int64()),
+    "small": pa.array([0.1, None, *[1.5] * 270], pa.float32()),
+    "when": pa.array([dt.datetime(2020, 1, 2, 3, 4, 5), None, *[dt.datetime(2024, 2, 29)] * 270], pa.timestamp("us")),
+    "day": pa.array([dt.date(2020, 1, 2), None, *[dt.date(2024, 2, 29)] * 270]),
+    "sort": pa.array(["a", None, *["b, c"] * 270]).dictionary_encode(),
+    "name": pa.array(["", None, *["x"] * 270], pa.large_string()),
+    "open": pa.array([True, None, *[False] * 270]),
+    "price": pa.array([Decimal("1.50"), None, *[Decimal("2.25")] * 270], pa.decimal128(9, 2)),
+}
+TOLD = {  # The first two rows as text and as JSON, where the second has nulls.
+    "id": ("9007199254740993", 2**53 + 1),
+    "small": ("0.10000000149011612", 0.10000000149011612),
+    "when": ("2020-01-02 03:04:05", "2020-01-02 03:04:05"),
+    "day": ("2020-01-02", "2020-01-02"),
+    "sort": ("a", "a"),
+    "name": ("", ""),
+    "open": ("True", True),
+    "price": ("1.50", 1.5),
+}
+
+
+@pytest.mark.parametrize("command", ["predict", "responsibilities", "score"])
+@pytest.mark.parametrize("kept", [["--append"], ["--keep", "price,when,sort,id"]])
+def test_columns_of_parquet_are_kept_as_they_are(done, run, model, tmp_path, blocks_of_a_few, command, kept):
+    """Types and nulls, in every block; in text a null is an empty cell, and in JSON null."""
+    given = pa.table({"eruptions": X[:, 0], **KEPT, "waiting": X[:, 1].astype(np.int16)})
+    pq.write_table(given, tmp_path / "x.parquet", row_group_size=50)
+    arguments = [command, tmp_path / "model.npz", tmp_path / "x.parquet", "--columns", "eruptions,waiting", *kept]
+    assert run(*arguments, "-o", tmp_path / "out.parquet")[0] == 0
+    found = pq.read_table(tmp_path / "out.parquet")
+    names = given.column_names if kept == ["--append"] else kept[1].split(",")
+    assert found.column_names[: len(names)] == names
+    for name in names:
+        assert found[name].type == given[name].type and found[name].to_pylist() == given[name].to_pylist()
+    assert run(*arguments, "-o", tmp_path / "out.csv")[0] == 0
+    first, second = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))[:2]
+    assert run(*arguments, "-o", tmp_path / "out.jsonl")[0] == 0
+    lines = list(map(json.loads, (tmp_path / "out.jsonl").read_text().splitlines()))
+    for name in set(names) & set(TOLD):
+        assert (first[name], lines[0][name]) == TOLD[name] and (second[name], lines[1][name]) == ("", None)
+    for name in KEPT:  # none but the numbers without nulls are NumPy's, whatever a block holds
+        code, _, errors = run(*arguments[: -len(kept)], "--keep", name, "-o", tmp_path / "out.npy")
+        assert code == (0 if name == "small" else 1) and (code == 0 or "NumPy's format holds no texts" in errors)
+    assert np.isnan(np.load(tmp_path / "out.npy")[:, 0]).sum() == 1
+
+
+def test_numbers_of_text_are_numbers_in_numpys_format(done, model, tmp_path):
+    done("predict", tmp_path / "model.npz", FAITHFUL, "--append", "-o", tmp_path / "out.npy")
+    assert_array_equal(np.load(tmp_path / "out.npy"), np.column_stack([X, model.predict(X)]))
+
+
 def test_parquet_of_no_rows_and_endings_that_are_unknown(done, run, model, tmp_path):
     (tmp_path / "none.csv").write_text("eruptions,waiting\n")
     done("predict", tmp_path / "model.npz", tmp_path / "none.csv", "-o", tmp_path / "out.parquet")
@@ -170,6 +227,111 @@ def test_help_and_usage(run):
         assert code == 2 and not printed and meant in errors and len(errors.splitlines()) == 2
 
 
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["fit", FAITHFUL, "-k", "1-3"], "'1-3' is more than one number: 'cgmm select' chooses among several"),
+        (["select", FAITHFUL, "-k", "1:5"], "'1:5' is neither a number nor a range of numbers such as 1-9"),
+        (["fit", FAITHFUL, "-k", 2, "--covariance", "diag,full"], "more than one family: 'cgmm select' chooses"),
+        (["select", FAITHFUL, "--covariance", "full,tiedd"], "did you mean 'tied'?"),
+        (["fit", FAITHFUL, "-k", 2, "--n-init", "all"], "'all' is not a whole number from 1 on, nor 'auto'"),
+        (["fit", FAITHFUL, "-k", 2, "--random-state", 3], "did you mean '--seed'?"),
+        (["fit", FAITHFUL, "-k", 2, "--n-jobs", 3], "did you mean '--threads'?"),
+        (["fit", FAITHFUL, "-k", 2, "-n", 3], "did you mean '--n-init'?"),
+        (["predict", "m.npz", FAITHFUL, "--proba"], "did you mean 'cgmm responsibilities'?"),
+    ],
+)
+def test_usage_says_what_was_meant(run, words, told):
+    code, printed, errors = run(*words)
+    assert (code, printed) == (2, "") and told in errors
+    assert errors.splitlines()[1] == f"Run 'cgmm {words[0]} --help' to see all options."
+
+
+# Files that a reader refuses, the arguments of cgmm.table that help, and the options that are these.
+REFUSED = {
+    "text": ("x,kind\n1,a\n", "cgmm.table(path, columns=[...]), or all of them with cgmm.table(path, numeric=True)",
+             "choose the columns of numbers with --columns, or all of them with --numeric"),
+    "decimals": ("x;y\n1;2,5\n", "cgmm.table(path, decimal=',')",
+                 "if the comma begins its decimals, read it with --decimal ,"),
+    "gap": ("x,y\n1,2\n3,\n", 'or fit with missing="marginal"', "or fit with --missing marginal"),
+    "unnamed": (",y\n1,2\n", "choose columns with cgmm.table(path, columns=[...])", "choose columns with --columns"),
+    "twice": ("y,y\n1,2\n", "by number, with cgmm.table(path, columns=[...])", "by number, with --columns"),
+    "lines": ('{"a": 1}\n{"a": 2}\n', "holds JSON, which is not read", "holds JSON, which is not read"),
+    "pretty": ('[\n{"a": 1}\n]\n', "holds JSON, which is not read", "holds JSON, which is not read"),
+    "rows": ("[1, 2]\n[3, 4]\n", "holds JSON, which is not read", "holds JSON, which is not read"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_errors_of_files_name_what_python_or_the_command_line_has(run, tmp_path, kind):
+    content, in_python, on_the_command_line = REFUSED[kind]
+    (tmp_path / "x.csv").write_text(content)
+    with pytest.raises(ValueError, match=r"x\.csv") as told:
+        GMM(1).fit(cgmm.table(tmp_path / "x.csv"))
+    assert in_python in str(told.value) and "--" not in str(told.value)
+    code, _, errors = run("fit", tmp_path / "x.csv", "-k", 1)
+    assert code == 1 and on_the_command_line in errors and "cgmm.table" not in errors and "=" not in errors
+
+
+def test_arrays_and_headers_are_chosen_by_what_python_or_the_command_line_has(run, tmp_path):
+    np.savez(tmp_path / "x.npz", a=X, b=X)
+    (tmp_path / "x.csv").write_text("NA\n1\n")
+    for name, options, arguments, in_python, on_the_command_line in (
+        ("x.npz", [], {}, 'choose one with cgmm.table(path, array="...")', "choose one with --array\n"),
+        ("x.csv", ["--missing", "marginal"], {"missing": "marginal"},
+         "cgmm.table(path, header=True) or cgmm.table(path, header=False)", "with --header or --no-header\n"),
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"x\.") as told:
+            list(cgmm.table(tmp_path / name, **arguments).blocks())
+        assert in_python in str(told.value)
+        assert on_the_command_line in run("fit", tmp_path / name, "-k", 1, *options)[2]
+
+
+def test_a_workbook_is_named(run, tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.xlsx", "w") as file:
+        file.writestr("[Content_Types].xml", "<Types/>")
+    assert (
+        "x.xlsx is a workbook, or another document of an office suite: save it as CSV"
+        in run("fit", tmp_path / "x.xlsx", "-k", 1)[2]
+    )
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_truth_values_are_no_numbers(run, tmp_path, ending):
+    """In every format: --numeric chooses the same columns."""
+    frame = pd.DataFrame(X, columns=["eruptions", "waiting"]).assign(long=X[:, 1] > 70)
+    path = tmp_path / f"x.{ending}"
+    frame.to_csv(path, index=False) if ending == "csv" else frame.to_parquet(path)
+    code, printed, errors = run("fit", path, "-k", 2, "--numeric")
+    assert code == 0 and "2 (eruptions, waiting)" in printed and errors.endswith("hold no numbers: column 'long'\n")
+
+
+def test_what_is_counted_from_0_says_so(run, tmp_path):
+    assert (
+        "has no column '2'; it has 'eruptions', 'waiting' (numbers count from 0)"
+        in run("fit", FAITHFUL, "-k", 2, "--columns", "1,2")[2]
+    )
+    np.save(tmp_path / "x.npy", [[1.0], [np.nan]])
+    assert "x.npy, row 1 (counted from 0), column 0: nan" in run("fit", tmp_path / "x.npy", "-k", 1)[2]
+
+
+def test_a_number_of_clusters_is_refused_whether_they_are_written_or_not(run, model, tmp_path):
+    for output in ([], ["-o", tmp_path / "c.csv"]):
+        code, printed, errors = run("combine", tmp_path / "model.npz", FAITHFUL, "-k", 9, *output)
+        assert (code, printed) == (2, "") and errors == "cgmm: error: -k is 9, and the mixture has 2 components\n"
+
+
+def test_one_is_one(run, tmp_path):
+    (tmp_path / "x.csv").write_text("1,2\n")
+    assert "too few rows for -k 2: 1 row, of 2 features" in run("fit", tmp_path / "x.csv", "-k", 2)[2]
+
+
+def test_warnings_of_classes_name_no_attribute(run, tmp_path):
+    (tmp_path / "x.csv").write_text("x,kind\n" + "".join(f"{i // 2},k{i // 2}\n" for i in range(40)))
+    errors = run("classify", tmp_path / "x.csv", "--by", "kind")[2]
+    assert "Components are the classes in their order, from 0: " in errors and "classes_" not in errors
+
+
 def test_messages_speak_of_options(run, tmp_path):
     code, _, errors = run("fit", FAITHFUL, "-k", 3, "--max-iter", 2)
     assert code == 0 and "increase --max-iter, --tol" in errors and "--max-iter 2 ended it" in errors
@@ -180,14 +342,6 @@ def test_messages_speak_of_options(run, tmp_path):
     code, _, errors = run("fit", tmp_path / "flat.csv", "-k", 2, "--reg-covar", 0)
     assert code == 0 and "=" not in errors
     assert run("fit", tmp_path / "flat.csv", "-k", 2, "--reg-covar", 0, "--on-degenerate", "raise")[0] == 1
-    (tmp_path / "texts.csv").write_text("x,y\n1,a\n")
-    told = "choose the columns of numbers with --columns, or all of them with --numeric"
-    assert told in run("fit", tmp_path / "texts.csv", "-k", 1)[2]
-    (tmp_path / "doubtful.csv").write_text("x,NA\n1,2\n")
-    errors = run("fit", tmp_path / "doubtful.csv", "-k", 1, "--missing", "marginal")[2]
-    assert "say whether it is a header (--header or --no-header)" in errors
-    np.savez(tmp_path / "two.npz", x=np.eye(2), y=np.eye(2))
-    assert "2 arrays (x, y): choose one with --array" in run("fit", tmp_path / "two.npz", "-k", 1)[2]
 
 
 @pytest.mark.parametrize("columns, told", [(2, "eruptions and waiting"), (4, "pairs of "), (7, "differ most, of 7")])

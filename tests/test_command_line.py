@@ -1,5 +1,6 @@
 """The command line does what the Python interface does, to the bit, and ends as a command should."""
 
+import contextlib
 import csv
 import io
 import json
@@ -8,13 +9,14 @@ import re
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib import pyplot
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
 from cgmm import GMM, BayesianGMM
-from cgmm.command import inputs
+from cgmm.command import inputs, verbs
 from datasets import DATA, table
 
 FAITHFUL = str(DATA / "faithful.csv")
@@ -107,6 +109,41 @@ def test_a_large_file_is_read_anew_in_each_pass(tmp_path, done, monkeypatch, wei
         told.append(re.sub(r"seconds .*", "", done(*arguments, tmp_path / f"{limit}.npz")))
     assert told[0] == told[1]
     same_model(GMM.load(tmp_path / "0.npz"), GMM.load(tmp_path / f"{1 << 28}.npz"))
+
+
+@pytest.mark.parametrize("kind", [GMM, BayesianGMM])
+def test_a_fit_goes_on_from_its_checkpoint(tmp_path, run, monkeypatch, kind):
+    """To the same bits, and the model keeps no trace of it."""
+
+    def broken(state):
+        if state.iteration == 25:
+            raise KeyboardInterrupt
+
+    options = ["fit", FAITHFUL, "-k", 4, "--tol", 0, "--max-iter", 40, *["--bayesian"] * (kind is BayesianGMM)]
+    assert run(*options, "-o", tmp_path / "whole.npz")[0] == 0
+    again = [*options, "--checkpoint", tmp_path / "fit.ckpt", "-o", tmp_path / "model.npz"]
+    with monkeypatch.context() as patch:
+        patch.setattr(verbs.progress, "iterations", lambda *_: contextlib.nullcontext(broken))
+        assert run(*again) == (130, "", "")
+    assert sorted(os.listdir(tmp_path)) == ["fit.ckpt", "whole.npz"]
+    code, _, errors = run(*again)
+    assert code == 0 and errors.startswith(f"cgmm: the fit goes on from {tmp_path / 'fit.ckpt'}\n")
+    found, whole = (kind.load(tmp_path / name) for name in ("model.npz", "whole.npz"))
+    same_model(found, whole)
+    assert found.get_params() == whole.get_params() and not (tmp_path / "fit.ckpt").exists()
+
+
+def test_a_checkpoint_that_is_another_file(tmp_path, run, model):
+    data = tmp_path / "x.csv"
+    data.write_text(NAMES[0] + "\n1\n2\n")
+    for checkpoint, told in (
+        (data, "is the data that is read: write to another file"),
+        (tmp_path / "out.npz", "cannot be the model and its checkpoint: name two files"),
+    ):
+        code, printed, errors = run("fit", data, "-k", 1, "--checkpoint", checkpoint, "-o", tmp_path / "out.npz")
+        assert (code, printed) == (2, "") and told in errors
+    code, _, errors = run("fit", data, "-k", 1, "--checkpoint", tmp_path / "model.npz")
+    assert code == 1 and "model.npz is no checkpoint that can be read" in errors and (tmp_path / "model.npz").exists()
 
 
 def test_fit_without_a_file(tmp_path, done, monkeypatch):
@@ -260,6 +297,35 @@ def test_columns_are_those_of_the_model(tmp_path, done, run):
     assert (code, errors) == (1, f"cgmm: error: {other} has no column 'eruptions'; it has 'waiting', 'x'\n")
 
 
+APPLYING = {
+    "predict": [],
+    "responsibilities": [],
+    "score": [],
+    "bootstrap": ["--replicates", 2],
+    "combine": ["-k", 2],
+    "plot": ["--dpi", 20],
+}
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("command", APPLYING)
+def test_chosen_columns_are_taken_by_the_names_of_the_model(tmp_path, run, command, ending):
+    """In whatever order they are chosen; other names are not those of its features."""
+    frame = pd.DataFrame({"height": X[:, 0], "waiting": X[:, 1], "eruptions": X[:, 0]})
+    data, out = tmp_path / f"x.{ending}", tmp_path / "out.png"
+    frame.to_csv(data, index=False) if ending == "csv" else frame.to_parquet(data)
+    run("fit", FAITHFUL, "-k", 2, "-o", tmp_path / "model.npz")
+    arguments = [command, tmp_path / "model.npz", data, *APPLYING[command], *["-o", out] * (command == "plot")]
+    expected = run(*arguments, "--columns", "eruptions,waiting")
+    assert expected[0] == 0
+    for columns in ("waiting,eruptions", "1-2", "waiting:eruptions"):
+        assert run(*arguments, "--columns", columns) == expected
+    for columns in ("height,waiting", "waiting", "height,eruptions,waiting"):
+        code, printed, errors = run(*arguments, "--columns", columns)
+        assert (code, printed) == (1, "") and errors.count("\n") == 1
+        assert "the features of the model 'eruptions', 'waiting'" in errors and f"{data}: " in errors
+
+
 def test_columns_of_another_number(tmp_path, run, model):
     code, _, errors = run("predict", tmp_path / "model.npz", DATA / "iris.csv")
     assert code == 1 and "iris.csv has 4 columns, but the model 2 features: choose as many with --columns" in errors
@@ -369,12 +435,6 @@ def test_plot_of_many_rows(tmp_path, done, drawn, model, blocks_of_a_few, monkey
     assert len(np.unique(chosen, axis=0)) == 6
     counts = np.histogram(chosen, bins=4, range=(0, 200))[0]
     assert np.all(np.abs(counts - 75) < 40)  # 6 standard deviations
-
-
-def test_plot_of_an_unknown_kind(tmp_path, run, model):
-    code, _, errors = run("plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "picture.xyz")
-    assert code == 1 and "Format 'xyz' is not supported" in errors
-    assert os.listdir(tmp_path) == ["model.npz"]
 
 
 def test_plot_without_matplotlib(tmp_path, run, model, monkeypatch):

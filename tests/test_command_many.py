@@ -98,13 +98,13 @@ def test_what_cannot_be_fitted_is_a_row_with_its_error(tmp_path, run):
     labels = np.append(SPECIES, "yew")
     pd.concat([FRAME, FRAME[:1]]).assign(kind=labels).to_csv(path, index=False)
     code, _, told = run("fit-many", path, "-k", 2, "--by", "kind")
-    assert code == 1 and "problem 3 (group 'yew') cannot be fitted: n_samples=1" in told
+    assert code == 1 and "problem 3 (group 'yew') cannot be fitted: too few rows for -k 2: 1 row" in told
     code, printed, told = run("fit-many", path, "-k", 2, "--by", "kind", "--skip")
     found = read(printed)
     assert code == 0 and "1 of 4 groups ('yew') could not be fitted" in told
     assert list(found["kind"]) == ["ash", "ash", "elm", "elm", "oak", "oak", "yew"]
     assert found["error"].isna().tolist() == [True] * 6 + [False]
-    assert "n_samples=1" in found["error"].iloc[-1]
+    assert found["error"].iloc[-1].startswith("too few rows for -k 2: 1 row")
 
 
 @pytest.mark.parametrize(

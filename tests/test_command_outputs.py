@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from cgmm import GMM, files
@@ -63,30 +64,43 @@ def test_an_output_without_a_name(run, no_work, arguments):
     assert (code, printed) == (2, "") and "the name of a file is empty" in errors
 
 
+APPLYING = ["predict", "responsibilities", "score", "combine", "plot"]
+
+
 @pytest.mark.parametrize(
     "arguments, lost",
     [
         (["fit", "data", "-k", 2], "data"),
         (["select", "data"], "data"),
-        (["predict", "model", "data"], "model"),
-        (["responsibilities", "model", "data"], "model"),
-        (["score", "model", "data"], "model"),
+        (["classify", "data", "--by", "x"], "data"),
+        (["fit-many", "data", "-k", 2, "--by", "x"], "data"),
         (["sample", "model"], "model"),
-        (["plot", "model", "data"], "model"),
-        (["plot", "model", "data"], "data"),
+        *((([verb, "model", "data"]), lost) for verb in APPLYING for lost in ("model", "data")),
+        *((([verb, "model", "data", "--append"]), "data") for verb in APPLYING[:3]),
     ],
 )
-@pytest.mark.parametrize("kind", ["same", "link", "another name"])
+@pytest.mark.parametrize("kind", ["same", "link", "hard link", "another name"])
 def test_an_output_that_would_replace_what_is_read(tmp_path, run, no_work, monkeypatch, arguments, lost, kind):
     monkeypatch.chdir(tmp_path)
     for name in ("data", "model"):
         (tmp_path / name).write_text("kept")
     os.symlink(lost, tmp_path / "link")
-    output = {"same": lost, "link": "link", "another name": f"./{lost}"}[kind]
+    os.link(lost, tmp_path / "hard")
+    output = {"same": lost, "link": "link", "hard link": "hard", "another name": f"./{lost}"}[kind]
     code, printed, errors = run(*arguments, "-o", output)
     assert (code, printed) == (2, "")
     assert errors == f"cgmm: error: {output} is the {lost} that is read: write to another file\n"
-    assert (tmp_path / lost).read_text() == "kept" and sorted(os.listdir(tmp_path)) == ["data", "link", "model"]
+    assert (tmp_path / lost).read_text() == "kept" and sorted(os.listdir(tmp_path)) == ["data", "hard", "link", "model"]
+
+
+@pytest.mark.parametrize("arguments", [["fit", "-", "-k", 2], ["predict", "model.npz", "-"]])
+def test_an_output_that_would_replace_standard_input(tmp_path, model, arguments):
+    data = tmp_path / "data"
+    data.write_bytes((DATA / "faithful.csv").read_bytes())
+    with open(data, "rb") as file:
+        code, printed, errors = finished(*arguments, "-o", data, stdin=file, cwd=tmp_path)
+    assert (code, printed) == (2, "") and errors.endswith("is the data that is read: write to another file\n")
+    assert data.read_bytes() == (DATA / "faithful.csv").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -119,6 +133,45 @@ def test_a_model_without_a_name(tmp_path, monkeypatch):
     with pytest.raises(FileNotFoundError):
         GMM(1).fit(X).save("")
     assert os.listdir(tmp_path) == ["here"]
+
+
+ROWS = "rows are written as .csv, .txt, .tsv, .npy, .parquet, .jsonl"
+MODELS, PICTURES = "models are written as .npz", "pictures are written as "
+FOREIGN = {ROWS: [".docx", ".npz"], MODELS: [".pkl", ".csv", ".PARQUET"], PICTURES: [".docx", ".npz"]}
+ENDINGS = {
+    "predict": (["m", "data"], ROWS),
+    "responsibilities": (["m", "data"], ROWS),
+    "score": (["m", "data"], ROWS),
+    "combine": (["m", "data"], ROWS),
+    "sample": (["m"], ROWS),
+    "fit": (["data", "-k", 2], MODELS),
+    "select": (["data"], MODELS),
+    "classify": (["data", "--by", "x"], MODELS),
+    "fit-many": (["data", "-k", 2, "--by", "x"], MODELS),
+    "plot": (["m", "data"], PICTURES),
+}
+
+
+@pytest.mark.parametrize(
+    "command, ending", [(command, ending) for command, (_, told) in ENDINGS.items() for ending in FOREIGN[told]]
+)
+def test_an_output_of_another_format_is_refused_before_the_work(tmp_path, run, no_work, monkeypatch, command, ending):
+    """A model under the name of a table would take the place of what was there."""
+    arguments, told = ENDINGS[command]
+    monkeypatch.chdir(tmp_path)
+    old = tmp_path / f"out{ending}"
+    old.write_text("kept")
+    code, printed, errors = run(command, *arguments, "-o", old.name)
+    assert (code, printed) == (2, "") and f"'out{ending}' ends in {ending.lower()}, and {told}" in errors
+    assert ("'cgmm predict' writes labels" in errors) == (ending in (".csv", ".PARQUET"))
+    assert old.read_text() == "kept" and os.listdir(tmp_path) == [old.name]
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv", ".npy", ".parquet", ".jsonl"])
+def test_clusters_are_written_in_every_format(tmp_path, done, model, ending):
+    np.save(tmp_path / "x.npy", X)
+    done("combine", tmp_path / "model.npz", tmp_path / "x.npy", "-k", 1, "-o", tmp_path / f"out{ending}")
+    assert (tmp_path / f"out{ending}").stat().st_size
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.ENOSPC, errno.EACCES])

@@ -46,6 +46,15 @@ def test_fit_score_and_predict(stars, tmp_path, done, run):
     assert_array_equal(shares, expected.predict_proba(X, S))
 
 
+@pytest.mark.parametrize("command", ["predict", "responsibilities", "score"])
+def test_errors_follow_the_columns_into_the_order_of_the_model(stars, tmp_path, done, run, command):
+    path, model = stars[0], tmp_path / "m.npz"
+    done("fit", path, "-k", 2, *ARGUMENTS, "-o", model)
+    expected = run(command, model, path, *ARGUMENTS[:2])
+    found = run(command, model, path, "--columns", "y,x", "--error-columns", "y_err,x_err")
+    assert found == expected and found[0] == 0
+
+
 def test_a_posterior(stars, tmp_path, done, run):
     path, X, S, w = stars
     model = str(tmp_path / "model.npz")

@@ -8,6 +8,7 @@ from numpy.testing import assert_array_equal
 
 import cgmm
 from cgmm import GMM
+from cgmm.errors import BlockError
 
 X = np.random.default_rng(0).normal(size=(50, 3))
 LINES = b"".join(b"%r,%r\n" % (a, b) for a, b in X[:, :2].tolist())
@@ -36,7 +37,7 @@ def test_columns_of_one_name(parquet, columns):
     table = np.column_stack([X, X[:, 0] + 1])
     chosen = {"3,0-2": [3, 0, 1, 2]}.get(columns) or [int(j) for j in columns.split(",")]
     if chosen.count(0) and chosen.count(2):
-        with pytest.raises(ValueError, match="two columns are named 'a': choose columns with columns=…, by number"):
+        with pytest.raises(ValueError, match=r"two columns are named 'a': choose columns by number, with cgmm\.table"):
             cgmm.table(path, columns)
         return
     assert_array_equal(read(path, columns), table[:, chosen])
@@ -74,7 +75,7 @@ def test_an_index_whose_origin_was_forgotten(parquet):
 
 def test_a_column_of_nothing(tmp_path, parquet, run):
     path = parquet([X[:, 0], [None] * 50], ["a", "b"])
-    with pytest.raises(ValueError, match=r"x\.parquet, row 0, column 'b': nan is a missing value"):
+    with pytest.raises(ValueError, match=r"x\.parquet, row 0 \(counted from 0\), column 'b': nan is a missing value"):
         read(path)
     assert np.isnan(read(path, missing="marginal")[:, 1]).all()
     code, _, errors = run("fit", path, "-k", 1, "--missing", "marginal")
@@ -114,3 +115,22 @@ def test_files_without_rows(tmp_path, parquet, run, kind):
 def test_names_of_files_are_bytes_too(tmp_path):
     (tmp_path / "x.csv").write_bytes(LINES)
     assert_array_equal(read(str(tmp_path / "x.csv").encode()), X[:, :2])
+
+
+@pytest.mark.parametrize("kind", ["csv", "npy", "parquet"])
+def test_blocks_that_cannot_be_used_name_their_file(tmp_path, kind):
+    """Whatever verb reads them, with the names of columns or their number."""
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(20, 2)), columns=["x", "y"])
+    model, path = GMM(1).fit(frame.to_numpy() if kind == "npy" else frame), tmp_path / f"other.{kind}"
+    other = frame[["y", "x"]] if kind != "npy" else frame[["x", "y", "x"]]
+    if kind == "npy":
+        np.save(path, other.to_numpy())
+    else:
+        getattr(other, f"to_{kind}")(path, index=False)
+    for verb in (model.predict, model.score, model.predict_proba, model.score_samples):
+        with pytest.raises(BlockError, match=rf"(?s)other\.{kind}, block 0: .*(order|features)"):
+            verb(cgmm.table(path))
+        if kind == "npy":
+            with pytest.raises(BlockError, match=r"other\.npy, block 0: .*features"):
+                verb(path)

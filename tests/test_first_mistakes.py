@@ -49,7 +49,7 @@ def test_rows_and_features_that_are_swapped():
     with pytest.raises(ValueError, match=r"expecting 2 features as input\. X has 2 rows: is it transposed\?"):
         model.predict(FRAME.to_numpy().T)
     for fit in (GMM(2).fit, lambda X: cgmm.select(X, [2]), lambda X: cgmm.kmeans(X, 2)):
-        with pytest.raises(ValueError, match="X has only 1 rows, of 5 features: is it transposed"):
+        with pytest.raises(ValueError, match="X has only 1 row, of 5 features: is it transposed"):
             fit(np.zeros((1, 5)))
     with pytest.warns(cgmm.DegenerateWarning, match=r"fewer rows \(2\) than features \(4\): is X transposed\?"):
         GMM(1).fit(FRAME.to_numpy().T)

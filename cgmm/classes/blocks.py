@@ -13,7 +13,7 @@ from cgmm import protocol
 from cgmm.classes.known import UNKNOWN, Known, Tally, check_classes, indices_of
 from cgmm.rows.checks import check_part
 from cgmm.rows.part import Part
-from cgmm.rows.reading import naming_block, read
+from cgmm.rows.reading import block_of, naming_block, read
 from cgmm.tables import Table
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ class ClassBlocks:
         table as its codes: whether texts are numbers is known once all were read."""
         start = 0
         for at, block in enumerate(read(self.source)):
-            with naming_block(at):
+            with naming_block(block_of(self.source, at)):
                 rows, labels = self._split(block, start)
                 if self._table is not None and not coded:
                     labels = self._table.labels(labels)
@@ -140,7 +140,7 @@ class ClassBlocks:
     def known(self, classes: NDArray[Any]) -> Iterator[tuple[Rows, Array | None, Known]]:
         """Rows of positive weight, checked, with their weights and classes, block by block."""
         for at, (part, labels) in enumerate(self.parts()):
-            with naming_block(at):
+            with naming_block(block_of(self.source, at)):
                 part = part._replace(labels=indices_of(labels, classes, self.unlabelled))
                 checked = check_part(part, None, 1, self.gaps, some=False)[0].positive()
             assert checked.labels is not None

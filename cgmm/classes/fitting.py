@@ -15,7 +15,7 @@ from cgmm.classes.given import AtHand, Given, total
 from cgmm.classes.known import UNKNOWN
 from cgmm.classes.subclasses import owners_of
 from cgmm.classes.wanted import Wanted, check_degenerate, fitted, warn_of
-from cgmm.errors import ConvergenceWarning, DegenerateError
+from cgmm.errors import ConvergenceWarning, DegenerateError, counted
 from cgmm.selection import selected
 from cgmm.steps import expectation, maximisation
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from cgmm.types import Array, CovarianceType, Names
 
 FOR_FOLDS = "for criterion='cv', whose folds are drawn from all rows: criterion='bic' chooses of rows from anywhere"
-COMPONENTS = "Component c is the class classes_[c]: "
-SUBCLASSES = "Component c is of the class component_classes_[c], which has {} of them: "
+COMPONENTS = "Components are the classes in their order, from 0: "
+SUBCLASSES = "Components are those of the classes in their order, from 0, {} of each: "
 
 
 class Found(NamedTuple):
@@ -46,7 +46,8 @@ def sizes_for(wanted: Wanted, given: Given, g: int) -> list[int]:
     if not sizes:
         label = given.classes.tolist()[g]
         raise ValueError(
-            f"class {label!r} has {number} rows of positive weight, fewer than n_components={min(wanted.sizes)}"
+            f"class {label!r} has {counted(number, 'row')} of positive weight, fewer than "
+            f"n_components={min(wanted.sizes)}"
         )
     return sizes
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 
 from cgmm.classes.known import UNKNOWN, indices_of
+from cgmm.errors import counted
 from cgmm.mixture.criteria import Sums, information
-from cgmm.summary import Grid, Summary, counted, counted_features, on_a_line
+from cgmm.summary import Grid, Summary, counted_features, on_a_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -127,4 +128,4 @@ def _grid(found: Found, right: list[float | None] | None) -> Grid:
         lines.append([*line, *share])
     more = len(parts) - MOST_CLASSES
     head = ["class", "prior", "components", "family", *(["right"] if right else [])]
-    return Grid(head, lines, f"and {more} classes more" if more > 0 else "")
+    return Grid(head, lines, f"and {counted(more, 'class', 'classes')} more" if more > 0 else "")

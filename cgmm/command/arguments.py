@@ -49,7 +49,7 @@ def parser() -> ArgumentParser:
     whole = Parser(
         prog="cgmm",
         description="Gaussian mixture models: fit, choose, apply and look at them.",
-        epilog="cgmm COMMAND --help, or cgmm help COMMAND, tells of a command's options, with examples.",
+        epilog="Run 'cgmm COMMAND --help', or 'cgmm help COMMAND', to see a command's options, with examples.",
     )
     whole.add_argument("-V", "--version", action="version", version=f"cgmm {VERSION}")
     add = whole.add_subparsers(metavar="COMMAND", required=True).add_parser
@@ -77,14 +77,23 @@ def parser() -> ArgumentParser:
         "rows.npy -k 20 --n-init 10 --seed 1 -o model.npz",
         "data.csv -k 10 --bayesian -o posterior.npz",
         "data.csv -k 3 --numeric --json > model.json",
+        "big.npy -k 50 --checkpoint fit.ckpt -o model.npz",
         "- -k 3 < data.csv",
     )
     fit.add_argument("data", metavar="DATA")
-    fit.add_argument("-k", "--components", type=kinds.count(1), required=True, metavar="K", help="number of components")
-    fit.add_argument("--covariance", choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
+    fit.add_argument(
+        "-k", "--components", type=kinds.components, required=True, metavar="K", help="number of components"
+    )
+    fit.add_argument("--covariance", type=kinds.family, choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
     options.add_errors(options.add_learning(fit))
     options.add_beliefs(fit)
     options.add_labels(fit)
+    fit.add_argument(
+        "--checkpoint",
+        type=kinds.file,
+        metavar="FILE",
+        help="where the fit keeps what it has done, until it ends: the same command goes on from there",
+    )
     fit.add_argument(
         "--on-degenerate",
         choices=["warn", "repair", "raise"],
@@ -269,7 +278,11 @@ def parser() -> ArgumentParser:
     combine.add_argument("model", metavar="MODEL", help="file that fit or select wrote")
     combine.add_argument("data", metavar="DATA")
     combine.add_argument(
-        "-o", "--output", type=kinds.file, metavar="FILE", help="where the cluster of each row is written"
+        "-o",
+        "--output",
+        type=kinds.clusters_file,
+        metavar="FILE",
+        help="where the cluster of each row is written; its ending tells the format, as of predict",
     )
     combine.add_argument(
         "-k", "--clusters", type=kinds.count(1), metavar="K", help="number of clusters in it (default: the elbow's)"

@@ -7,6 +7,7 @@ from argparse import Namespace
 
 OPTIONS = {
     "n_components": "-k",
+    "n_clusters": "-k",
     "covariance_type": "--covariance",
     "init_params": "--init",
     "random_state": "--seed",
@@ -18,9 +19,16 @@ OPTIONS = {
     "tol": "--tol",
 }
 # Words that mean the argument only where a value follows: they are ordinary words.
-ONLY_WITH_VALUES = {name: f"--{name}" for name in ("missing", "prior", "columns", "numeric", "header", "array")}
+ONLY_WITH_VALUES = {"missing": "--missing", "prior": "--prior"}
 NOT_BEFORE = r"(?<![\w'\"/.-])"  # A name in quotes, or part of a longer one, is a user's own.
-VALUE = r"=['\"]?([\w.+-]*\w|…)['\"]?"  # … is what the user has to choose.
+VALUE = r"=['\"]?([\w.+-]*\w)['\"]?"
+TABLE = re.compile(r"cgmm\.table\(path, (\w+)=([^()]*)\)")
+NO_VALUES = {"True": "", "[...]": "", '"..."': ""}  # Of arguments of cgmm.table; other values are the option's.
+# What Python's interface calls in its words, and scikit-learn's, and what a user of the command line has.
+WORDS = {
+    r"n_samples=\d+ should be >= (\w+=\d+): X has only ": r"too few rows for \1: ",
+    r"\bX has ": "the data have ",
+}
 ARGUMENT = re.compile(
     rf"{NOT_BEFORE}(?:({'|'.join(OPTIONS | ONLY_WITH_VALUES)}){VALUE}|({'|'.join(OPTIONS)})(?![\w='\"]))"
 )
@@ -30,12 +38,18 @@ def spelled(text: str, args: Namespace) -> str:
     """A message in which arguments are options; one that the command has not is not spoken of."""
     if not hasattr(args, "on_degenerate"):
         text = text.replace(" (see on_degenerate)", "")
-    return ARGUMENT.sub(_option, text)
+    for words, own in WORDS.items():
+        text = re.sub(words, own, text)
+    return ARGUMENT.sub(_option, TABLE.sub(_option_of_reading, text))
+
+
+def _option_of_reading(found: re.Match[str]) -> str:
+    name, value = found[1].replace("_", "-"), found[2]
+    if value == "False":
+        return f"--no-{name}"
+    return f"--{name} {NO_VALUES.get(value, value.strip(chr(39)))}".strip()
 
 
 def _option(found: re.Match[str]) -> str:
     name, value, alone = found.groups()
-    if alone:
-        return OPTIONS[alone]
-    option = (OPTIONS | ONLY_WITH_VALUES)[name]
-    return {"…": option, "True": option, "False": option.replace("--", "--no-")}.get(value, f"{option} {value}")
+    return OPTIONS[alone] if alone else f"{(OPTIONS | ONLY_WITH_VALUES)[name]} {value}"

@@ -15,10 +15,11 @@ from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
 from cgmm.command import classes, progress, summary
 from cgmm.command.output import STANDARD_OUTPUT
-from cgmm.errors import InvalidParameterError
+from cgmm.errors import InvalidParameterError, counted
 from cgmm.files import check_writable
 from cgmm.gmm import GMM
 from cgmm.tables import Block, Frame, Table, gather, open_reader
+from cgmm.tables.origin import STANDARD_INPUT
 from cgmm.tables.readers import listed
 
 if TYPE_CHECKING:
@@ -115,12 +116,11 @@ def point_of(model: Model | GMMClassifier, args: Namespace) -> GMM:
 
 
 def applied_to(args: Namespace) -> tuple[Model | GMMClassifier, Table]:
-    """A saved model, and the table to which it is applied: its own columns, if both know their names."""
+    """A saved model, and the table to which it is applied: its own columns, in its order, if both know their names."""
     check_output(args)
     model, reader = load(args.model).set_params(n_threads=args.threads), reader_of(args)
-    columns = args.columns
-    if columns is None and reader.names is not None:
-        columns = summary.feature_names(model)
+    features = None if reader.names is None else summary.feature_names(model)
+    columns = features if args.columns is None else args.columns
     errors = getattr(args, "error_columns", None)
     if errors is not None and isinstance(model, GMMClassifier):
         raise InvalidParameterError(f"--error-columns are for a mixture, and {args.model} holds a GMMClassifier")
@@ -129,9 +129,11 @@ def applied_to(args: Namespace) -> tuple[Model | GMMClassifier, Table]:
     weights = getattr(args, "weights", None)
     table = Table(reader, columns, weights, model.missing, errors=errors, keep=kept, numeric=args.numeric)
     tell_left_out(args, table)
+    if features is not None:
+        return model, table.in_order(features)
     if table.d != model.n_features_in_:
         raise ValueError(
-            f"{table.path} has {table.d} columns, but the model {model.n_features_in_} features: "
+            f"{table.path} has {counted(table.d, 'column')}, but the model {counted(model.n_features_in_, 'feature')}: "
             "choose as many with --columns"
         )
     return model, table
@@ -177,15 +179,20 @@ def watched(args: Namespace, table: Table) -> Iterator[tuple[Block, list[Any]]]:
 
 
 def check_output(args: Namespace) -> None:
-    """That the result can be written, before there is one, and takes the place of nothing that it comes from."""
-    if args.output in (None, STANDARD_OUTPUT):
-        return
-    for kind in ("model", "data") if vars(args).get("rereads", True) else ("model",):
-        path = vars(args).get(kind)
-        if path is not None and is_same_file(path, args.output):
-            raise InvalidParameterError(f"{args.output} is the {kind} that is read: write to another file")
-    check_writable(args.output)
+    """That results can be written, before there are any, and take the place of nothing that they come from."""
+    outputs = [args.output, vars(args).get("checkpoint")]
+    for output in outputs:
+        if output in (None, STANDARD_OUTPUT):
+            continue
+        for kind in ("model", "data"):
+            path = vars(args).get(kind)
+            if path is not None and is_same_file(0 if path == STANDARD_INPUT else path, output):
+                raise InvalidParameterError(f"{output} is the {kind} that is read: write to another file")
+        check_writable(output)
+    if None not in outputs and os.path.realpath(outputs[0]) == os.path.realpath(outputs[1]):
+        raise InvalidParameterError(f"{args.output} cannot be the model and its checkpoint: name two files")
 
 
-def is_same_file(a: str, b: str) -> bool:
+def is_same_file(a: str | int, b: str) -> bool:
+    """Whether two paths, or a file that is open (0 is standard input) and a path, are of one regular file."""
     return os.path.isfile(a) and os.path.isfile(b) and os.path.samefile(a, b)

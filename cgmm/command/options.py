@@ -16,7 +16,7 @@ THREADS = "how many to use; results do not depend on it (default: all)"
 
 def add_learning(command: ArgumentParser, saved: str = "file of the model, .npz", stops: bool = True) -> ArgumentGroup:
     """What all fits ask; stops : whether it can be said what --tol bounds."""
-    command.add_argument("-o", "--output", type=kinds.file, metavar="MODEL", help=saved)
+    command.add_argument("-o", "--output", type=kinds.model_file, metavar="MODEL", help=saved)
     learning = command.add_argument_group("how it is fitted")
     learning.add_argument("--n-init", type=kinds.starts, metavar="N", help="starts, or auto; the best is kept")
     learning.add_argument("--seed", type=kinds.count(0), default=0, help="the same seed, the same model (default: 0)")
@@ -100,7 +100,6 @@ def add_rows_output(command: ArgumentParser) -> None:
         help="where to, whole or not at all; its ending tells the format: .csv, .txt, .tsv, .npy, .parquet, or .jsonl "
         "(default: standard output)",
     )
-    command.set_defaults(rereads=False)
     add_format(command, "print lines of JSON, an object for each row", "print text with commas, and names in any case")
 
 

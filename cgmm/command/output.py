@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from cgmm.command.formats import Block, Column, texts_of, write_json_lines, write_parquet
+from cgmm.command.formats import Block, Column, numbers_of, texts_of, write_json_lines, write_parquet
 from cgmm.files import naming_output, write_whole
 from cgmm.summary import SPELLED
 
@@ -79,6 +79,11 @@ def ending_of(path: str) -> str:
 def needs_names(path: str) -> bool:
     """Whether the format of a file has names in any case."""
     return ending_of(path) in NAMED
+
+
+def has_types(path: str) -> bool:
+    """Whether numbers are not texts in the format of a file."""
+    return ending_of(path) in (".npy", *NAMED)
 
 
 def show_table(names: Sequence[str], rows: Iterable[Sequence[object]], as_json: bool = False) -> None:
@@ -147,11 +152,13 @@ def write_npy(file: BinaryIO, names: Sequence[str] | None, blocks: Iterable[Bloc
 
 def _numbers(columns: Sequence[Column]) -> NDArray[Any]:
     """Columns of numbers (m,) as rows (m,d)."""
-    if any(isinstance(column, list) or column.dtype.kind == "U" for column in columns):
+    found = [numbers_of(column) for column in columns]
+    if any(numbers is None for numbers in found):
         raise OSError(
-            "NumPy's format holds no texts, which some of the columns that are kept are: choose .csv or .parquet"
+            "NumPy's format holds no texts, no dates, and no nulls among whole numbers, and some of the columns that "
+            "are kept do: choose .csv or .parquet"
         )
-    return np.column_stack(columns)
+    return np.column_stack(found)  # type: ignore[arg-type]
 
 
 def _write_header(file: BinaryIO, block: NDArray[Any], n: int) -> None:

@@ -8,10 +8,18 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import NoReturn
 
+from cgmm.command.flags import OPTIONS
 from cgmm.command.output import shown
-from cgmm.suggestions import VALUES, suggested
+from cgmm.suggestions import ARGUMENTS, VALUES, suggested
 
 CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)", re.S)
+PROBABILITIES = "cgmm responsibilities"
+# Options as Python and other programs call their arguments.
+OTHER_WORDS = {
+    f"--{word.replace('_', '-')}": OPTIONS[name]
+    for word, name in (ARGUMENTS | dict(zip(OPTIONS, OPTIONS, strict=True))).items()
+    if name in OPTIONS
+} | {"-n": "--n-init", "--sample-weight": "--weights", "--proba": PROBABILITIES, "--predict-proba": PROBABILITIES}
 USAGE = 2  # The exit code of wrong usage.
 
 
@@ -23,7 +31,7 @@ class Parser(ArgumentParser):
         choice = CHOICE.search(message)
         if choice:
             message += suggested(choice[1], re.findall(r"[^\s,']+", choice[2]), VALUES)
-        text = f"{self.prog}: error: {' '.join(message.split())}\n{self.prog} --help tells of all options"
+        text = f"{self.prog}: error: {' '.join(message.split())}\nRun '{self.prog} --help' to see all options."
         print(shown(text, sys.stderr), file=sys.stderr)
         sys.exit(USAGE)
 
@@ -40,6 +48,6 @@ def parsed(whole: ArgumentParser, argv: Sequence[str]) -> Namespace:
     args, unknown = whole.parse_known_args(words)
     if unknown:
         command: Parser = args.parser
-        hint = suggested(unknown[0].split("=")[0], command.options(), {})
+        hint = suggested(unknown[0].split("=")[0], [*command.options(), PROBABILITIES], OTHER_WORDS)
         command.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     return args

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from cgmm.command.output import ending_of
+from cgmm.errors import InvalidParameterError, counted
 from cgmm.mixture.features import told_features
-from cgmm.summary import counted
 from cgmm.tables.readers import listed
 
 if TYPE_CHECKING:
     from cgmm.fitted import Fitted
+
+
+def kind_of(path: str) -> str:
+    """The format that the ending of a picture's name tells; InvalidParameterError if it is none of matplotlib's."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kind, known = ending_of(path)[1:] or "png", FigureCanvasBase.get_supported_filetypes()
+    if kind not in known:
+        raise InvalidParameterError(
+            f"{path!r} ends in .{kind}, and pictures are written as {', '.join(f'.{name}' for name in known)}"
+        )
+    return kind
 
 
 def told(model: Fitted, artists: Any, drawn: int, n: int, gaps: int) -> str:

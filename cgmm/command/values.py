@@ -12,7 +12,7 @@ from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
 from cgmm.command import classes, inputs, summary
 from cgmm.command.formats import columns_of
-from cgmm.command.output import needs_names, show, write_rows
+from cgmm.command.output import has_types, needs_names, show, write_rows
 from cgmm.command.summary import as_json
 from cgmm.errors import InvalidParameterError
 from cgmm.rows.evaluation import NO_PREDICTIVE
@@ -106,13 +106,16 @@ def _write(
                 "columns that are kept with --keep"
             )
 
-    typed = args.json or needs_names(args.output)
+    typed = args.json or has_types(args.output)
 
     def blocks() -> Iterator[Any]:
         for block, kept in inputs.watched(args, table):
-            if typed:  # what is known to be numbers is no text there
+            if typed:  # of texts those that are known to be numbers are no texts there
                 places = zip(kept, table.kept_places, strict=True)
-                kept = [column if place is None else block.rows[:, place] for column, place in places]
+                kept = [
+                    block.rows[:, place] if place is not None and isinstance(column, list) else column
+                    for column, place in places
+                ]
             for start in range(0, len(block.rows), max(1, step)):
                 some = slice(start, start + max(1, step))
                 errors = [of_rows[some] for of_rows in inputs.errors_of(block)]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from pathlib import PurePath
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +15,8 @@ import numpy as np
 from cgmm import bootstrapped, combined, many, selection
 from cgmm.bayesian import BayesianGMM
 from cgmm.classification import GMMClassifier
-from cgmm.command import inputs, pictures, problems, progress, summary
-from cgmm.command.output import show, show_table, write_rows
+from cgmm.command import flags, inputs, pictures, problems, progress, summary
+from cgmm.command.output import needs_names, show, show_table, write_rows
 from cgmm.errors import InvalidParameterError, SelectionWarning, warn
 from cgmm.files import write_whole
 from cgmm.gmm import GMM
@@ -43,13 +43,16 @@ def fit(args: Namespace) -> None:
     """Fit a mixture, print what it is, save it."""
     X, companions = inputs.learned_from(args)
     kind = BayesianGMM if args.bayesian else GMM
-    model = kind(args.components, covariance_type=args.covariance, verbose=2 * args.verbose, **_settings(args))
+    kept = {"verbose": 2 * args.verbose, "checkpoint": args.checkpoint}
+    model = kind(args.components, covariance_type=args.covariance, **kept, **_settings(args))
+    if args.checkpoint is not None and os.path.exists(args.checkpoint) and not args.quiet:
+        print(f"cgmm: the fit goes on from {args.checkpoint}", file=sys.stderr)
     start = perf_counter()
     with progress.iterations(not args.quiet) as callback, contextlib.redirect_stdout(sys.stderr):
         model.set_params(callback=callback)
         model.fit(X, **companions)
     seconds = perf_counter() - start
-    _conclude(args, model.set_params(verbose=0, callback=None), X, companions, seconds)
+    _conclude(args, model.set_params(verbose=0, callback=None, checkpoint=None), X, companions, seconds)
 
 
 def select(args: Namespace) -> None:
@@ -114,7 +117,7 @@ def fit_many(args: Namespace) -> None:
     if args.output is not None:
         found[0].fits.save(args.output)
     by = None if args.by is None else "group" if table.names is None else table.names[-1]
-    show_table(*problems.table(found, by, args.each_column), args.json)
+    show_table(*problems.table(found, by, args.each_column, lambda text: flags.spelled(text, args)), args.json)
 
 
 def _fits(args: Namespace, table: Table, data: Block) -> list[problems.Found]:
@@ -166,8 +169,9 @@ def combine(args: Namespace) -> None:
     data = gather(table, progress.watched(table.blocks(), not args.quiet))
     rows = inputs.under_names(model, data.rows)
     merged = combined.combine(model, rows, sample_weight=data.weights)
+    merged.clusters(args.clusters)  # which can be refused, written or not
     if args.output is not None:
-        names = None if table.names is None else ["cluster"]
+        names = ["cluster"] if table.names is not None or needs_names(args.output) else None
         write_rows(args.output, names, [merged.predict(rows, args.clusters)])
     show_table(["clusters", "entropy", "components", "elbow"], _merged(merged), args.json)
 
@@ -190,13 +194,13 @@ def plot(args: Namespace) -> None:
     """Draw the model and the rows."""
     pyplot = style.pyplot()
     pyplot.switch_backend("Agg")
+    kind = pictures.kind_of(args.output)
     found, table = inputs.applied_to(args)
     model = inputs.mixture_of(found)
     rows, n = inputs.some_rows(args, table, np.random.default_rng(args.seed))
     gaps = int(np.isnan(rows).any(axis=1).sum())
     if gaps:
         rows = model.impute(inputs.under_names(model, rows))
-    kind = PurePath(args.output).suffix[1:] or "png"
     first = pyplot.figure(layout="constrained")
     artists = model.plot(inputs.under_names(model, rows))
     drawn = pyplot.gcf()  # the first, or one of the model's own making

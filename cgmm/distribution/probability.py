@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgmm import _kernels
+from cgmm.errors import counted
 from cgmm.fitted import Fitted
 from cgmm.mixture import univariate
 from cgmm.rows.conditional import check_probabilities
@@ -301,7 +302,9 @@ class Probability(Fitted):
         if X.ndim == 1:
             X = X[None]
         if X.ndim != 2 or X.shape[1] != d:
-            raise ValueError(f"{name} should have {d} columns, one for each feature, but has the shape {X.shape}")
+            raise ValueError(
+                f"{name} should have {counted(d, 'column')}, one for each feature, but has the shape {X.shape}"
+            )
         if np.isnan(X).any():
             raise ValueError(f"{name} contains NaN: give ±infinity where a box has no bound")
         return X

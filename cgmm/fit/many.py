@@ -12,7 +12,7 @@ import numpy as np
 
 from cgmm import errors
 from cgmm.config import threads
-from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning
+from cgmm.errors import ConvergenceWarning, DegenerateError, DegenerateWarning, counted
 from cgmm.fit import batches, fitting, report
 from cgmm.fit.batches import Solver
 from cgmm.fit.ledger import Ledger, Outcome
@@ -195,7 +195,7 @@ def _fitted(problems: Problems, i: int, task: Task, asked: Request, d: int | Non
         asked = asked._replace(seed=task.seeds[i])
         search, names = fitting.found(asked, part.rows, part.weights, labels=part.labels, errors=part.errors)
         if d is not None and search.problem.data.d != d:
-            raise ValueError(f"X has {search.problem.data.d} features, and the problems before it have {d}")
+            raise ValueError(f"X has {counted(search.problem.data.d, 'feature')}, and the problems before it have {d}")
     except (ValueError, TypeError) as error:
         return Outcome(error=error)
     return _outcome_of(search, problems.names_of(i, names), certainty=task.criterion == "icl")

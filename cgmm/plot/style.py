@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cgmm.errors import counted
+
 if TYPE_CHECKING:
     from matplotlib.colors import Colormap
 
@@ -42,7 +44,7 @@ def palette(k: int, colors: ArrayLike | None = None) -> Array:
     else:
         rgb = to_rgba_array(colormaps["viridis"](np.linspace(0, 0.95, k)))[:, :3]
     if len(rgb) < k:
-        raise ValueError(f"colors has {len(rgb)} colours for {k} components")
+        raise ValueError(f"colors has {counted(len(rgb), 'colour')} for {counted(k, 'component')}")
     return rgb[:k]
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgmm import _kernels
+from cgmm.errors import counted
 from cgmm.mixture.parameters import LARGEST_SINGLE
 from cgmm.protocol import feature_names
 from cgmm.rows import sampling
@@ -247,8 +248,8 @@ def check_components(known: Counter[int], k: int) -> None:
     largest = max(known, default=-1)
     if largest >= k:
         raise ValueError(
-            f"labels must be from 0 to {k - 1}, or -1, for n_components={k}, but {known[largest]} rows have label "
-            f"{largest}"
+            f"labels must be from 0 to {k - 1}, or -1, for n_components={k}, but "
+            f"{counted(known[largest], 'row has', 'rows have')} label {largest}"
         )
 
 
@@ -280,9 +281,9 @@ def not_vanishing(counts: Counter[int], exponent: int) -> int:
 def check_enough_rows(rows: int, n: int, k: int, name: str, d: int = 0) -> None:
     """That of so many rows of d features n, those of positive weight, are enough."""
     if n < k:
-        counted = "rows" if n == rows else "rows of positive weight"
-        swapped = f", of {d} features: is it transposed?" * (rows < d and k <= d)
-        raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {n} {counted}{swapped}")
+        weighty = " of positive weight" * (n != rows)
+        swapped = f", of {counted(d, 'feature')}: is it transposed?" * (rows < d and k <= d)
+        raise ValueError(f"n_samples={n} should be >= {name}={k}: X has only {counted(n, 'row')}{weighty}{swapped}")
 
 
 def are_responsibilities(array: Rows, noise: bool = False) -> bool:

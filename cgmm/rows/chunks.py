@@ -20,7 +20,7 @@ import numpy as np
 from dask.delayed import Delayed
 
 from cgmm import protocol
-from cgmm.errors import BlockError
+from cgmm.errors import BlockError, counted
 from cgmm.rows.evaluation import NO_ROWS
 from cgmm.rows.part import Part
 from cgmm.rows.reading import naming_block
@@ -231,9 +231,11 @@ def _is_of_the_cluster(error: BaseException) -> bool:
 def _of_chunk(
     of: Callable[[Chunk], T], at: int, first_row: int | None, length: int | None, rows: Any, *companions: Any
 ) -> T | None:
-    with naming_block(at, first_row, "chunk"):
+    with naming_block(f"chunk {at}", first_row):
         if length not in (None, len(rows)):
-            raise ValueError(f"it has {len(rows)} rows, and had {length} before: each pass needs the same rows")
+            raise ValueError(
+                f"it has {counted(len(rows), 'row')}, and had {length} before: each pass needs the same rows"
+            )
         return of(Chunk(at, first_row, Part(rows, *companions))) if len(rows) else None
 
 

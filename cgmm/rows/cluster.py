@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
+from cgmm.errors import counted
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.rows import sampling
 from cgmm.rows.checks import (
@@ -230,7 +231,9 @@ def _find(d: int, size: int, key: int, gaps: bool, chunk: Chunk) -> Found:
 def _again(agreed: Agreed, of: Callable[[InMemory, int], T], chunk: Chunk) -> T:
     rows = check_array("X", filled(chunk.given.rows) if agreed.gaps else chunk.given.rows)
     if rows.shape[1:] != (agreed.d,):
-        raise ValueError(f"it has shape {rows.shape}, and had {agreed.d} columns before: each pass needs the same rows")
+        raise ValueError(
+            f"it has shape {rows.shape}, and had {counted(agreed.d, 'column')} before: each pass needs the same rows"
+        )
     part = part_again(rows, chunk.given, agreed.gaps)
     part = part if agreed.labelled else part._replace(labels=None)
     part = part.of_type(agreed.dtype).times_power_of_two(-agreed.exponent)
@@ -334,7 +337,7 @@ def _values(
 ) -> Any:
     if not len(rows):
         return none
-    with naming_block(block_id[0], kind="chunk"):
+    with naming_block(f"chunk {block_id[0]}"):
         return value(of(Part(rows)))
 
 

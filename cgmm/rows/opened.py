@@ -19,7 +19,7 @@ from cgmm.rows.gapped import Gapped
 from cgmm.rows.measured import GappedMeasured, Measured
 from cgmm.rows.part import Part, joined
 from cgmm.rows.place import InMemory, by_label
-from cgmm.rows.reading import agreed, count_of, names_of, naming_block, read
+from cgmm.rows.reading import agreed, block_of, count_of, names_of, naming_block, read
 from cgmm.rows.row_errors import alike
 from cgmm.rows.streams import Streamed
 
@@ -130,7 +130,7 @@ class InBlocks:
     def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
         names = None
         for at, block in enumerate(read(self.source)):
-            with naming_block(at):
+            with naming_block(block_of(self.source, at)):
                 names = agreed(names, names_of(self.source, block.rows))
                 if not count_of(block):
                     continue
@@ -148,7 +148,7 @@ class _BlockByBlock:
 
     def __iter__(self) -> Iterator[Evaluation]:
         for at, block in enumerate(read(self.source)):
-            with naming_block(at):
+            with naming_block(block_of(self.source, at)):
                 protocol.check_names_of_block(names_of(self.source, block.rows), self.asked.names)
                 if not count_of(block):
                     continue

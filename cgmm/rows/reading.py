@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cgmm import protocol
-from cgmm.errors import BlockError
+from cgmm.errors import BlockError, counted
 from cgmm.rows.part import Part
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def read(source: Source) -> Iterator[Part]:
         except BlockError:  # which says more
             raise
         except Exception as error:
-            raise BlockError(f"block {at} could not be read: {type(error).__name__}: {error}") from error
+            raise BlockError(f"{block_of(source, at)} could not be read: {type(error).__name__}: {error}") from error
         yield Part(*block)
 
 
@@ -62,17 +62,25 @@ def agreed(known: Names | None, names: Names | None) -> Names | None:
 
 def nothing_counts(n: int, name: str = "X") -> ValueError:
     """The error of n rows, or a file of that name, of which none has a positive weight."""
-    return ValueError(f"{name} has {n} rows" + " and no positive weight" * bool(n) + ": nothing can be fitted")
+    return ValueError(
+        f"{name} has {counted(n, 'row')}" + " and no positive weight" * bool(n) + ": nothing can be fitted"
+    )
+
+
+def block_of(source: Source, at: int) -> str:
+    """What errors call a block of a source; of a file also the file."""
+    path = getattr(source, "path", None)
+    return f"block {at}" if path is None else f"{path}, block {at}"
 
 
 @contextmanager
-def naming_block(at: int, first_row: int | None = None, kind: str = "block") -> Iterator[None]:
+def naming_block(block: str, first_row: int | None = None) -> Iterator[None]:
     """Errors of a block that cannot be used name it, and the row that is its first."""
     try:
         yield
     except (ValueError, TypeError) as error:
-        where = f"{kind} {at}" if first_row is None else f"{kind} {at}, which begins at row {first_row}"
-        raise BlockError(f"{where}: {error}") from error
+        where = "" if first_row is None else f", which begins at row {first_row}"
+        raise BlockError(f"{block}{where}: {error}") from error
 
 
 def recut(

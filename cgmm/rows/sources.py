@@ -93,6 +93,11 @@ class Mapped:
         self.X, self.companions = X, companions
         self.rows = max(1, MAPPED_BYTES // (CUT * X.strides[0])) * CUT
 
+    @property
+    def path(self) -> str | None:
+        """The file, if it is known."""
+        return None if self.X.filename is None else os.fspath(self.X.filename)
+
     def blocks(self) -> Iterator[tuple[Any, ...]]:
         X = np.asarray(self.X)
         part_of_all = Part(X, *self.companions)

@@ -23,7 +23,18 @@ from cgmm.rows.checks import (
 )
 from cgmm.rows.part import Part
 from cgmm.rows.place import CUT, InMemory, Local, Passes, by_label, kept
-from cgmm.rows.reading import AHEAD, agreed, count_of, names_of, naming_block, nothing_counts, read, read_ahead, recut
+from cgmm.rows.reading import (
+    AHEAD,
+    agreed,
+    block_of,
+    count_of,
+    names_of,
+    naming_block,
+    nothing_counts,
+    read,
+    read_ahead,
+    recut,
+)
 from cgmm.rows.row_errors import axes_of, told_of
 from cgmm.validation import check_array
 
@@ -72,23 +83,24 @@ class Streamed(Local):
             found[0].add(part)
             found[1].add(part)
         if found is None:
-            raise nothing_counts(self.n, getattr(self.source, "path", "X"))
+            raise nothing_counts(self.n, getattr(self.source, "path", None) or "X")
         self._strided, self._reservoir = found
 
     def _first_blocks(self) -> Iterator[Part]:
         """The blocks, checked; leaves n, d, dtype, lengths, names and heaviest."""
         total = 0.0
         for at, block in enumerate(read(self.source)):
-            with naming_block(at, self.n):
+            name = block_of(self.source, at)
+            with naming_block(name, self.n):
                 self.names = agreed(self.names, names_of(self.source, block.rows))
             part = self._checked(at, block, self.n)
             row_weights = part.weights
             if self.n and (row_weights is None) != (self.heaviest is None):
-                raise BlockError(f"block {at} has {'no ' * (row_weights is None)}weights, unlike those before it")
+                raise BlockError(f"{name} has {'no ' * (row_weights is None)}weights, unlike those before it")
             if self.n and (part.labels is None) != (self.by_label is None):
-                raise BlockError(f"block {at} has {'no ' * (part.labels is None)}labels, unlike those before it")
+                raise BlockError(f"{name} has {'no ' * (part.labels is None)}labels, unlike those before it")
             if self.n and len(part.rows) and axes_of(part) != self.error_axes:
-                raise BlockError(f"block {at} has {told_of(axes_of(part))}, unlike those before it")
+                raise BlockError(f"{name} has {told_of(axes_of(part))}, unlike those before it")
             self.lengths.append(len(part.rows))
             self.types.append(block_type(block))
             if not len(part.rows):
@@ -106,7 +118,7 @@ class Streamed(Local):
             raise ValueError("the row weights have no finite sum")
 
     def _checked(self, at: int, block: Part, first_row: int) -> Part:
-        with naming_block(at, first_row):
+        with naming_block(block_of(self.source, at), first_row):
             if not count_of(block):
                 weights = None if block.weights is None else np.empty(0)
                 labels = None if block.labels is None else np.empty(0, dtype=np.intp)
@@ -121,7 +133,7 @@ class Streamed(Local):
         at = -1
         for at, block in enumerate(read(self.source)):
             expected = self.lengths[at] if at < len(self.lengths) else 0
-            with naming_block(at):
+            with naming_block(block_of(self.source, at)):
                 protocol.check_names_of_block(names_of(self.source, block.rows), self.names)
                 rows = check_array("X", filled(block.rows) if self.gaps else block.rows)
                 part = part_again(rows, block, self.gaps)
@@ -133,21 +145,21 @@ class Streamed(Local):
 
     def _check_as_before(self, at: int, given: Part, part: Part, expected: int) -> None:
         """BlockError: a block is not what it was in the first pass, when it had so many rows."""
-        rows = part.rows
+        rows, name = part.rows, block_of(self.source, at)
         if len(rows) != expected or (expected and rows.shape[1:] != (self.d,)):
             raise BlockError(
-                f"block {at} has shape {rows.shape}, and had {(expected, self.d)} in the first pass: each pass needs "
+                f"{name} has shape {rows.shape}, and had {(expected, self.d)} in the first pass: each pass needs "
                 "the same rows"
             )
         if expected and (part.weights is None) != (self.heaviest is None):
-            raise BlockError(f"block {at} has {'no ' * (part.weights is None)}weights, unlike in the first pass")
+            raise BlockError(f"{name} has {'no ' * (part.weights is None)}weights, unlike in the first pass")
         if expected and (part.labels is None) != (self.by_label is None):
-            raise BlockError(f"block {at} has {'no ' * (part.labels is None)}labels, unlike in the first pass")
+            raise BlockError(f"{name} has {'no ' * (part.labels is None)}labels, unlike in the first pass")
         if expected and axes_of(part) != self.error_axes:
-            raise BlockError(f"block {at} has {told_of(axes_of(part))}, unlike in the first pass")
+            raise BlockError(f"{name} has {told_of(axes_of(part))}, unlike in the first pass")
         now, before = block_type(given), self.types[at] if expected else None
         if expected and now != before:
-            raise BlockError(f"block {at} is of type {now}, and was of type {before} in the first pass")
+            raise BlockError(f"{name} is of type {now}, and was of type {before} in the first pass")
 
     def parts(self) -> Iterator[Part]:
         self.passes.begun += 1

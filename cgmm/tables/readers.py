@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
     Place: TypeAlias = Callable[[int], str]  # "line 17" of a block's row i
 
-MEND = "fill it, drop the row, or fit with missing=marginal"
+MEND = 'fill it, drop the row, or fit with missing="marginal"'
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+ARRAY = 'cgmm.table(path, array="...")'
+OFFICE = "[Content_Types].xml"  # What Excel's workbooks hold, and all of their kin.
 NO_LABEL = "the row has no label there: fill it, or drop the row"
-CHOOSE = "choose the columns of numbers with columns=…, or all of them with numeric=True"
+# Arguments of cgmm.table, which the command line spells as options: see cgmm.command.flags.
+COLUMNS = "cgmm.table(path, columns=[...])"
+CHOOSE = f"choose the columns of numbers with {COLUMNS}, or all of them with cgmm.table(path, numeric=True)"
 BLOCK_BYTES = 1 << 22  # Bytes of a block's values: so many that the cost of a call for each does not matter.
 ROWS_AT_ONCE = 8192  # Rows of columns that are turned into rows at once: they stay in cache.
 INDEX = re.compile(r"__index_level_\d+__")  # So pandas names an index that has no name.
@@ -34,7 +38,7 @@ MOST_TOLD = 12  # Names that an error lists, at most.
 class Piece(NamedTuple):
     """Some rows: values (m,d), how to tell where a row stands, and columns (m,) of kept cells, as they are.
 
-    A kept column is an array of numbers, or a list of texts.
+    A kept column is an array of numbers, a list of texts, or an array of Arrow's, of any type.
     """
 
     values: Rows
@@ -120,10 +124,12 @@ class NpzReader(Reader):
         with naming_input(path), npy.Archive(path) as archive:
             names = list(filter(archive.holds_array, archive))
             if not names:
+                if OFFICE in list(archive):
+                    raise TableError(f"{path} is a workbook, or another document of an office suite: save it as CSV")
                 held = listed(list(archive)) or "nothing"
                 raise TableError(f"{path} is a zip archive that holds no array, but {held}: unpack it first")
             if name is None and len(names) != 1:
-                raise TableError(f"{path} holds {len(names)} arrays ({listed(names)}): choose one with array=…")
+                raise TableError(f"{path} holds {len(names)} arrays ({listed(names)}): choose one with {ARRAY}")
             if name is not None and name not in names:
                 raise TableError(f"{path} has no array {name!r}; it has {listed(names)}")
             array = archive.read(name or names[0], of_numbers=True)
@@ -174,18 +180,20 @@ class ParquetReader(Reader):
                     else column.cast(kind, safe=False).to_numpy(zero_copy_only=False)
                     for j, column in zip(columns, found, strict=True)
                 ]
-                cells = [_cells_of(batch.column(at)) for at in self._places(kept, batch.schema.names)]
+                cells = [batch.column(at) for at in self._places(kept, batch.schema.names)]
                 yield Piece(_by_rows(parts, kind.to_pandas_dtype()), _rows_from(start), cells)
                 start += batch.num_rows
 
     def texts(self) -> list[int]:
-        return [j for j, kind in enumerate(self._schema.types) if not _is_numeric(kind)]
+        from pyarrow import types
+
+        return [j for j, kind in enumerate(self._schema.types) if not _is_numeric(kind) or types.is_boolean(kind)]
 
     def _coded(self, j: int, column: Any, start: int) -> list[int]:
         codes = self.codes[j]
         labels = column.to_pylist()
         if None in labels:
-            raise TableError(f"{self.path}, row {start + labels.index(None)}, {self.told(j)}: {NO_LABEL}")
+            raise TableError(f"{self.path}, {_row(start + labels.index(None))}, {self.told(j)}: {NO_LABEL}")
         return [codes.setdefault(str(label), len(codes)) for label in labels]
 
     def _places(self, columns: Sequence[int], held: Sequence[str]) -> list[int]:
@@ -226,13 +234,6 @@ def _is_numeric(kind: Any) -> bool:
 
     tests = types.is_integer, types.is_floating, types.is_decimal, types.is_boolean, types.is_null
     return any(test(kind) for test in tests)
-
-
-def _cells_of(column: Any) -> Any:
-    """A column of a batch as it is kept."""
-    if _is_numeric(column.type):
-        return column.to_numpy(zero_copy_only=False)
-    return ["" if value is None else str(value) for value in column.to_pylist()]
 
 
 def _is_text(kind: Any) -> bool:
@@ -304,7 +305,12 @@ def _of_columns(values: Any, columns: Sequence[int]) -> Rows:
 
 
 def _rows_from(start: int) -> Place:
-    return lambda i: f"row {start + i}"
+    return lambda i: _row(start + i)
+
+
+def _row(i: int) -> str:
+    """A row as errors call it: of a text they tell the line, which counts from 1."""
+    return f"row {i} (counted from 0)"
 
 
 def _rows_of_block(row_bytes: int) -> int:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 
 from cgmm import _kernels
+from cgmm.errors import counted
 from cgmm.tables.npy import MAGIC
 from cgmm.tables.origin import STANDARD_INPUT, Origin, TableError
-from cgmm.tables.readers import MEND, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, listed
+from cgmm.tables.readers import COLUMNS, MEND, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, listed
 from cgmm.tables.text import TextReader
 from cgmm.validation import check_flag, check_missing
 
@@ -84,8 +85,6 @@ class Table:
         Their number.
     kept_names : tuple of str
         Of the columns that are kept.
-    kept_places : tuple of int or None
-        Which of the chosen columns each of them is, if it is one.
     left_out : tuple of str
         The columns that hold no numbers, as errors call them.
 
@@ -128,7 +127,6 @@ class Table:
         else:
             self._kept = [j for item in self._items(keep) for j in self._find(item)]
         self.kept_names = tuple(f"column_{j}" if reader.names is None else reader.names[j] for j in self._kept)
-        self.kept_places: tuple[int | None, ...] = ()
         self.left_out: tuple[str, ...] = ()
         if columns is None:
             others = [*self._weights, *self._by, *self._errors, *reader.labels]
@@ -139,13 +137,11 @@ class Table:
             self._columns = [j for j in range(reader.width) if j not in others]
         else:
             self._columns = [j for item in self._items(columns) for j in self._find(item)]
-        self.kept_places = tuple(self._columns.index(j) if j in self._columns else None for j in self._kept)
         self._ends_with_labels()
         self._check_columns(chosen=columns is not None)
         if errors is not None and len(self._errors) != self.d:
-            raise TableError(
-                f"{self.path}: {self.d} columns are chosen, and {len(self._errors)} of errors: give one for each"
-            )
+            told = f"{counted(self.d, 'column is', 'columns are')} chosen, and {len(self._errors)} of errors"
+            raise TableError(f"{self.path}: {told}: give one for each")
 
     def _ends_with_labels(self) -> None:
         """The column of labels, if there is one, after those that are chosen."""
@@ -168,6 +164,26 @@ class Table:
         other._check_columns(chosen=True)
         return other
 
+    def in_order(self, features: Sequence[str]) -> Table:
+        """The same table with its chosen columns, and the errors of each, in the order of these names; TableError if
+        they are not the names of those columns."""
+        if self.names is None or sorted(self.names) != sorted(features):
+            raise TableError(
+                f"{self.path}: the chosen columns are {listed([repr(name) for name in self.names or ()])}, and the "
+                f"features of the model {listed([repr(name) for name in features])}: choose these, or rename the "
+                "columns that hold them"
+            )
+        other, places = copy.copy(self), [self.names.index(name) for name in features]
+        other._columns = [self._columns[j] for j in places]
+        other._errors = [self._errors[j] for j in places] if self._errors else []
+        other.names = tuple(features)
+        return other
+
+    @property
+    def kept_places(self) -> tuple[int | None, ...]:
+        """Which of the chosen columns each of those that are kept is, if it is one."""
+        return tuple(self._columns.index(j) if j in self._columns else None for j in self._kept)
+
     def blocks(self) -> Iterator[Block]:
         """The rows from the first to the last; TableError names the file and the place of a value that cannot be used.
 
@@ -176,7 +192,7 @@ class Table:
         return (block for block, _ in self.pieces())
 
     def pieces(self) -> Iterator[tuple[Block, list[Any]]]:
-        """The same, each with the columns (m,) that are kept, as they are: arrays of numbers, or lists of texts."""
+        """The same, each with the columns (m,) that are kept, as they are: see Piece."""
         columns = self._columns + self._errors + self._weights
         with closing(self._reader.read(columns, self._may_be_missing * self._gaps, self._kept)) as parts:
             for values, place, kept in parts:
@@ -261,7 +277,8 @@ class Table:
             first, last = map(names.index, ends)
             found = list(range(first, last + 1))
         if not found:
-            raise TableError(f"{self._reader.path} has no column {item!r}; it has {self._all_columns()}")
+            counted = " (numbers count from 0)" if match and names else ""
+            raise TableError(f"{self._reader.path} has no column {item!r}; it has {self._all_columns()}{counted}")
         return found
 
     def _all_columns(self) -> str:
@@ -280,9 +297,9 @@ class Table:
         if self.names is None:
             return
         if "" in self.names and not chosen:
-            raise TableError(f"{path}: a column without a name may hold row labels: choose columns with columns=…")
+            raise TableError(f"{path}: a column without a name may hold row labels: choose columns with {COLUMNS}")
         for name in _repeated(self.names):
-            raise TableError(f"{path}: two columns are named {name!r}: choose columns with columns=…, by number")
+            raise TableError(f"{path}: two columns are named {name!r}: choose columns by number, with {COLUMNS}")
 
     def _check_finite(self, values: Rows, place: Any) -> None:
         if _kernels.all_within(values, float(np.finfo(values.dtype).max)):
@@ -369,7 +386,7 @@ def table(
         Columns that hold the standard deviations of errors of measurement, one for each chosen column and in their
         order; by default they are none of the columns. See docs/measurement-errors.md.
     numeric : bool, default=False
-        Leave out the columns that hold no numbers, where columns are not chosen.
+        Leave out the columns that hold no numbers but texts, dates or truth values, where columns are not chosen.
     decimal : str, default="."
         The mark that begins the decimals of numbers in text; "," in much of Europe.
 

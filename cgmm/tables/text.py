@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
@@ -24,6 +25,7 @@ BLOCK_CHARACTERS = 1 << 22
 # Characters of a line, at most: a million numbers with all their digits take 25 million.
 LONGEST_LINE = 1 << 26
 QUOTE = '"'
+DECIMAL = "; if the comma begins its decimals, read it with cgmm.table(path, decimal=',')"
 OTHER_LENGTH = "a row has another number of cells than the first"
 # Delimiters are looked for in this order: one that stands further on may be part of a cell.
 DELIMITERS = "\t;, "
@@ -44,6 +46,8 @@ class TextReader(Reader):
         self._passes = Passes(origin, partial(_blocks, delimiter, DELIMITERS.replace(decimal, "")))
         if self._passes.first is None:
             raise TableError(f"{origin.name} is empty")
+        if _is_json(self._passes.first.rows[0]):
+            raise TableError(f"{origin.name} holds JSON, which is not read: write it as CSV, npy or Parquet")
         super().__init__(origin.name, 0, once=origin.once)
         self._delimiter = self._passes.first.delimiter
         cells = next(self._split(self._passes.first.rows[:1]))
@@ -67,8 +71,8 @@ class TextReader(Reader):
     def read(self, columns: Sequence[int], gaps: int = 0, kept: Sequence[int] = ()) -> Generator[Piece, None, None]:
         if gaps and self._doubtful:
             raise TableError(
-                f"{self.path}: the cells of its first row may be names or missing values; say whether it is a header "
-                "(header=True or header=False)"
+                f"{self.path}: the cells of its first row may be names or missing values; say whether it is a header, "
+                "with cgmm.table(path, header=True) or cgmm.table(path, header=False)"
             )
         header = int(self._has_header)
         with closing(iter(self._passes)) as blocks:
@@ -155,7 +159,10 @@ class TextReader(Reader):
                     continue
                 absent, cell = _is_missing(cells[j]), self._plain(cells[j])
                 if not is_number(cell) and not (at < gaps and absent):
-                    hint = self._hint(j, columns) if i == 0 and block.first_line == 1 and not absent else ""
+                    if is_number(cell.replace(",", ".", 1)):
+                        hint = DECIMAL
+                    else:
+                        hint = self._hint(j, columns) if i == 0 and block.first_line == 1 and not absent else ""
                     return TableError(f"{place}, {self.told(j)}: {_wrong(cells[j])}{hint}")
         return TableError(f"{self.path} cannot be read: {otherwise}")
 
@@ -281,6 +288,16 @@ def _cells(rows: Iterable[str], delimiter: str, number: Callable[[], int] | None
     except csv.Error as error:
         place = "" if number is None else f", from line {number()} on"
         raise ValueError(f"it is not a table{place}: {error}") from None
+
+
+def _is_json(row: str) -> bool:
+    """Whether a line is an object or an array of JSON, or the beginning of one."""
+    if row.strip() in ("{", "["):
+        return True
+    try:
+        return isinstance(json.loads(row), dict | list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _is_value(cell: str) -> bool:
