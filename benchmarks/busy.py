@@ -9,6 +9,7 @@ import contextlib
 import statistics
 import subprocess
 import sys
+import time
 import warnings
 from functools import partial
 from pathlib import Path
@@ -46,6 +47,7 @@ def busy(count):
         for other in others:
             other.kill()
             other.wait()
+        time.sleep(1)  # for so long passes may have one thread, because others waited in vain
 
 
 def iterations(n, d, k, n_threads):

@@ -22,8 +22,8 @@ from libc.stdlib cimport free, realloc
 from libc.string cimport memcpy, memset
 
 from _simd cimport *
-from _openmp cimport (CGMM_OPENMP, cgmm_end_idle_threads, omp_get_max_threads, omp_get_num_procs, omp_get_thread_num,
-                      omp_get_wtime)
+from _openmp cimport (CGMM_OPENMP, cgmm_end_idle_threads, cgmm_has_waited, cgmm_is_crowded, omp_get_max_threads,
+                      omp_get_num_procs, omp_get_thread_num, omp_get_wtime)
 
 cdef extern from "simd/platform.h" nogil:
     void *cgmm_allocate(size_t)
@@ -94,6 +94,13 @@ def end_idle_threads():
     cgmm_end_idle_threads()
 
 
+def has_waited(double seconds):
+    """Tell, as a pass of several threads does, that it took so much longer than its work, or shorter; returns whether
+    the next takes one thread."""
+    cgmm_has_waited(seconds)
+    return cgmm_is_crowded()
+
+
 cdef Py_ssize_t bind(Work *work, X) except -1:
     """OUT work's kernels, n, d, X and its strides: those of the rows X (n,d). Returns n."""
     cdef Py_buffer view
@@ -130,11 +137,12 @@ def all_within(X, double bound, int n_threads=1):
     """Whether every element of X (n,d) is a number of at most that size; no temporary."""
     cdef Work work
     cdef Py_ssize_t chunks, chunk
-    cdef int bad = 0
+    cdef int bad = 0, threads
     bind(&work, X)
     chunks = (work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS
+    threads = team(<int> min(min(<Py_ssize_t> n_threads, chunks), work.n * work.d // THREAD_WORK), n_threads)
     with nogil:
-        for chunk in prange(chunks, schedule="static", num_threads=<int> max(1, min(n_threads, chunks))):
+        for chunk in prange(chunks, schedule="static", num_threads=threads):
             bad += 1 - work.kernels.all_within(
                 work.X + chunk * CGMM_CHUNK_ROWS * work.row_stride, work.row_stride, work.column_stride,
                 min(<Py_ssize_t> CGMM_CHUNK_ROWS, work.n - chunk * CGMM_CHUNK_ROWS), work.d, bound)

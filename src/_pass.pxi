@@ -98,13 +98,20 @@ cdef void add_in_order(const double *partials, Py_ssize_t count, Py_ssize_t size
 
 cdef int team(int wanted, int n_threads) noexcept nogil:
     """Threads for work that is worth `wanted` of n_threads: one, or all, as OpenMP (GCC) ends those that a parallel
-    region does not need, and starts them again for the next."""
-    return n_threads if wanted > 1 else 1
+    region does not need, and starts them again for the next. One where threads are not worth waiting for."""
+    return n_threads if wanted > 1 and not cgmm_is_crowded() else 1
 
 
 cdef int pass_threads(const Work *work, int n_threads) noexcept nogil:
     """Threads that a pass is worth."""
     return <int> max(1, min(min(<Py_ssize_t> n_threads, work.chunks), work_of_rows(work, work.n) // THREAD_WORK))
+
+
+cdef double clocked_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
+    """The same as work.run_chunk; returns the seconds it took."""
+    cdef double start = omp_get_wtime()
+    work.run_chunk(work, chunk, memory, sums)
+    return omp_get_wtime() - start
 
 
 cdef int run_alone(const Work *work, Kept *kept, double *totals) except -1 nogil:
@@ -130,7 +137,8 @@ cdef int run(const Work *work, int n_threads, Kept *kept, double *totals) except
     cdef int threads = pass_threads(work, n_threads)
     cdef Py_ssize_t wave = min(chunks, max(2 * <Py_ssize_t> threads, WAVE_BYTES // (size * 8)))
     cdef int adders = team(<int> min(<Py_ssize_t> threads, stripes), threads)
-    if threads == 1:
+    cdef double spent = 0.0, start
+    if team(threads, threads) == 1:
         return run_alone(work, kept, totals)
     cdef char *memory = memory_of(kept, work.scratch.size * threads + wave * size * 8)
     if memory == NULL:
@@ -139,13 +147,14 @@ cdef int run(const Work *work, int n_threads, Kept *kept, double *totals) except
     cdef double *partials = <double *> (memory + work.scratch.size * threads)
     for thread in range(threads if CGMM_GAP else 0):
         guard_scratch(&work.scratch, memory + thread * work.scratch.size)
-    begin = 0
+    begin, start = 0, omp_get_wtime()
     while begin < chunks:
         end = min(begin + wave, chunks)
         for chunk in prange(begin, end, schedule="dynamic", num_threads=threads):
-            work.run_chunk(work, chunk, memory + omp_get_thread_num() * work.scratch.size,
-                           partials + (chunk - begin) * size)
+            spent += clocked_chunk(work, chunk, memory + omp_get_thread_num() * work.scratch.size,
+                                   partials + (chunk - begin) * size)
         for stripe in prange(stripes, schedule="static", num_threads=adders):
             add_in_order(partials, end - begin, size, stripe * STRIPE, min(stripe * STRIPE + STRIPE, size), totals)
         begin = end
+    cgmm_has_waited(omp_get_wtime() - start - spent)
     return 0

@@ -151,7 +151,8 @@ def regress(const double[:, ::1] X, const double[:, ::1] centres, const double[:
     cdef char *memory = <char *> cgmm_allocate(threads * stride)
     if memory == NULL:
         raise MemoryError("no memory to predict features of rows")
-    for i in prange((n + kernels.group - 1) // kernels.group, schedule="static", num_threads=threads, nogil=True):
+    for i in prange((n + kernels.group - 1) // kernels.group, schedule="static", num_threads=team(threads, threads),
+                    nogil=True):
         regress_group(kernels, &of, n, i * kernels.group, rows, r, &zeros[0], memory + omp_get_thread_num() * stride,
                       &flat[0])
     cgmm_release(memory)

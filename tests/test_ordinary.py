@@ -24,7 +24,7 @@ families = pytest.mark.parametrize("family", reference.FAMILIES)
 all_families = pytest.mark.parametrize("family", [*reference.FAMILIES, *parsimonious.OWN])
 shared = pytest.mark.parametrize("family", parsimonious.OWN)  # families whose components share something
 types = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
-SHAPES = [(3, 1, 1), (7, 2, 1), (33, 3, 2), (CHUNK + 1, 5, 7), (3 * CHUNK, 17, 9), (300, 9, 40)]
+SHAPES = [(3, 1, 1), (7, 2, 1), (33, 3, 2), (CHUNK + 1, 5, 7), (3 * CHUNK, 17, 9), (300, 9, 40), (9 * CHUNK, 2, 5)]
 
 
 def watched(model, X, w=None):
@@ -90,6 +90,7 @@ def test_ordinary_fits_are_not_left_to_python(dtype, family, monkeypatch):
     monkeypatch.setattr(loop, "iterate", iterate)
     X = clusters(500, 4, 3).astype(dtype)
     assert GMM(3, covariance_type=family, random_state=0, n_init=3).fit(X).converged_
+    GMM(5, covariance_type=family, random_state=0).fit(clusters(9 * CHUNK, 2, 5).astype(dtype))  # no pass is pruned
     X[:, 1] = 7.0  # held in each iteration
     with pytest.warns(DegenerateWarning, match="singular") if family != "spherical" else nothing():
         GMM(3, covariance_type=family, reg_covar=0, random_state=0).fit(X)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from cgmm import GMM, _kernels
+from problems import assert_same_bits, clusters
 from programs import output
 
 PROGRAM = """
@@ -65,3 +67,14 @@ def test_threads_stay_from_pass_to_pass():
     """A pass is worth eight threads here, three roots three. A thread that begins takes 64 MiB for its stack, of which
     the process has none left."""
     output(KEPT, OMP_STACKSIZE="64M", MALLOC_ARENA_MAX=1)
+
+
+def test_passes_have_one_thread_after_others_have_waited_in_vain():
+    """Where two passes waited for longer than waking a thread takes; until one is quicker than its work."""
+    for _ in range(10):
+        calm = _kernels.has_waited(-1.0)  # what others have waited for is forgotten
+    assert not calm
+    assert [_kernels.has_waited(seconds) for seconds in (1e-3, -1.0, 1e-3, 5e-5, 1e-3)] == [*4 * [False], True]
+    model = GMM(3, random_state=0, n_threads=2).fit(clusters(20_000, 2, 3))
+    assert_same_bits(model, GMM(3, random_state=0, n_threads=1).fit(clusters(20_000, 2, 3)))
+    assert not _kernels.has_waited(-1.0)

@@ -220,11 +220,11 @@ def _compiled(wanted: Wanted) -> _kernels.Runs | None:
     data, starts, settings, _ = wanted
     if not starts or not settings.max_iter or settings.accelerate or data.d > MOST_FEATURES:
         return None
-    part = ordinary.part_of(data, _is_compiled(starts), settings)
+    family, k = _model_of(starts)
+    part = ordinary.part_of(data, k, _is_compiled(starts), settings)
     values = None if part is None else _values(starts, data.n)
     if part is None or values is None:
         return None
-    family, k = _model_of(starts)
     settings = settings.for_rows(data.dtype == np.float64)
     return _kernels.Runs(
         part.rows,

@@ -124,6 +124,11 @@ def _probes(iteration: int, boxed: bool) -> bool:
     return iteration & (iteration - 1) == 0 and (not boxed or (iteration.bit_length() - 1) % 3 == 0)
 
 
+def may_be_pruned(n: int, d: int, k: int) -> bool:
+    """Whether a pass over n rows may be, for some density."""
+    return n >= PRUNED_ROWS and k >= LEAST_COMPONENTS and (d >= min(LEAST_FEATURES.values()) or k >= LEAST_BOXED)
+
+
 def _may_gain(parameters: Parameters, moment: Moment | None) -> bool:
     """Whether there are kernels that leave components out of a pass, and they may be faster than those that do not."""
     if moment not in _kernels.PRUNED or parameters.k < LEAST_COMPONENTS:
