@@ -2,11 +2,13 @@
 
 import re
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import cgmm
 
 HERE = Path(__file__).parent
+MATH_FONT = files("ziamath") / "fonts" / "STIXTwoMath-Regular.ttf"  # without one browsers set formulas in a text font
 sys.path.insert(0, str(HERE / "_extensions"))
 
 project = "cgmm"
@@ -21,7 +23,7 @@ templates_path = ["_templates"]
 html_math_renderer = "mathml"
 html_theme = "furo"
 html_title = f"cgmm {release}"
-html_static_path = ["_static"]
+html_static_path = ["_static", str(MATH_FONT)]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_theme_options = {"navigation_with_keys": True}
