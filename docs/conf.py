@@ -1,5 +1,6 @@
 """How Sphinx builds the site: sphinx-build -W --keep-going -n -b html docs docs/_build/html."""
 
+import inspect
 import re
 import sys
 from importlib.resources import files
@@ -72,7 +73,17 @@ def link(app, what, name, obj, options, lines):
     lines[:] = [re.sub(r"\bdocs/([\w-]+)\.md\b", r":doc:`/\1`", line) for line in lines]
 
 
+def sign(app, what, name, obj, options, signature, returned):
+    """The signature of an estimator is that of __init__; Sphinx takes that of __new__, which only looks at names."""
+    if what != "class" or signature != "(*given, **arguments)":
+        return None
+    found = inspect.signature(obj)
+    plain = [parameter.replace(annotation=inspect.Parameter.empty) for parameter in found.parameters.values()]
+    return str(found.replace(parameters=plain, return_annotation=inspect.Signature.empty)), returned
+
+
 def setup(app):
+    app.connect("autodoc-process-signature", sign)
     app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-docstring", link, priority=900)  # after numpydoc has made them of its sections
     app.connect("source-read", adapt)
