@@ -36,8 +36,8 @@ Download {{download}}`{name}.py <{name}/{name}.py>`, or the notebook
 """
 INDEX = """# Gallery
 
-Each page shows a script, with what it printed and drew when this site was built. The script and the notebook that a page offers for
-download run alone.
+Each page shows a script, with what it printed and drew when this site was built. The script and the notebook that a
+page offers for download run alone.
 
 ```{{toctree}}
 :hidden:
