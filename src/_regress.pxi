@@ -137,6 +137,7 @@ def regress(const double[:, ::1] X, const double[:, ::1] centres, const double[:
         raise ValueError("responsibilities must be (n,k)")
     cdef Py_ssize_t width = k * of.m if each else of.m
     cdef int threads = <int> max(1, min(<Py_ssize_t> n_threads, n * k * of.m * (p + 1) // THREAD_WORK))
+    threads = team(threads, threads)
     found = np.empty((n, k, of.m)) if each else np.empty((n, of.m))
     if not n or not width:
         return found
@@ -151,8 +152,7 @@ def regress(const double[:, ::1] X, const double[:, ::1] centres, const double[:
     cdef char *memory = <char *> cgmm_allocate(threads * stride)
     if memory == NULL:
         raise MemoryError("no memory to predict features of rows")
-    for i in prange((n + kernels.group - 1) // kernels.group, schedule="static", num_threads=team(threads, threads),
-                    nogil=True):
+    for i in prange((n + kernels.group - 1) // kernels.group, schedule="static", num_threads=threads, nogil=True):
         regress_group(kernels, &of, n, i * kernels.group, rows, r, &zeros[0], memory + omp_get_thread_num() * stride,
                       &flat[0])
     cgmm_release(memory)

@@ -203,9 +203,9 @@ cdef void take_roots(const Roots *memories, Py_ssize_t m, const double *covarian
                      unsigned char *bad) noexcept nogil:
     """take_root of each covariance (m,d,d). OUT P (m,d,d); bad (m,): where it is False."""
     cdef Py_ssize_t d = memories.d, size = d * d, c
-    cdef int lane
+    cdef int lane, threads = team(memories.at_once, memories.n_threads)
     cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
-    for lane in prange(memories.at_once, schedule="static", num_threads=team(memories.at_once, memories.n_threads)):
+    for lane in prange(memories.at_once, schedule="static", num_threads=threads):
         for c in range(first_of(memories, lane), first_of(memories, lane + 1)):
             bad[c] = not take_root(kernels, d, covariances + c * size, P + c * size, memory_of_lane(memories, lane), 1)
     for c in range(memories.whole, m):
@@ -218,10 +218,10 @@ cdef void hold_roots(const Roots *memories, Py_ssize_t m, double *covariances, c
     """hold_root of each covariance (m,d,d). IN least: that of a covariance is `step` after that of the one before. OUT
     P (m,d,d); held (m,)."""
     cdef Py_ssize_t d = memories.d, size = d * d, c, whole = memories.whole if memories.at_once > 1 else 0
-    cdef int lane
+    cdef int lane, threads = team(memories.at_once, memories.n_threads)
     cdef const cgmm_kernels *kernels = TARGETS[TARGET].f64
     if whole:
-        for lane in prange(memories.at_once, schedule="static", num_threads=team(memories.at_once, memories.n_threads)):
+        for lane in prange(memories.at_once, schedule="static", num_threads=threads):
             for c in range(first_of(memories, lane), first_of(memories, lane + 1)):
                 held[c] = hold_root(kernels, d, covariances + c * size, least + c * step, relative, added, P + c * size,
                                     memory_of_lane(memories, lane), 1)
