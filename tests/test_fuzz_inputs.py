@@ -24,7 +24,7 @@ ARGUMENTS = sorted(GMM().get_params())
 START_SHAPES = st.sampled_from([(2,), (2, 3), (2, 3, 3), (3, 3), (12,), (12, 2), ()])
 TOLD_OTHERWISE = {  # words that stand for a name in an error
     "X": ("X", "array", "rows"),
-    "sample_weight": ("sample_weight", "rows of positive weight"),
+    "sample_weight": ("sample_weight", "of positive weight"),
     "weights": ("weights", "components"),
     "means": ("means", "components"),
     "prior.mean": ("prior",),

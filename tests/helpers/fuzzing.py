@@ -88,7 +88,7 @@ def attempt(action, errors=ERRORS):
 def refused(error):
     """Whether an error is one of the few that a legal fit may end in."""
     parts = (
-        "rows of positive weight",
+        "of positive weight",
         "a value too large",
         "is missing in every row",
         "a box of some volume",
