@@ -231,7 +231,7 @@ def selected(
             for model, search, seconds in chain.from_iterable(answered(together(some))):
                 steps = _steps(search) if steps is None else steps
                 fit = search.best
-                leans, rounded = search.leans(fit.parameters), _rounded(fit.parameters, steps, prepared.names)
+                leans, rounded = search.leans(fit), _rounded(fit.parameters, steps, prepared.names)
                 table.append(_candidate(model, search, seconds, prepared, leans, rounded))
                 rank = bool(fit.degenerate) + (leans or bool(rounded)), getattr(table[-1], criterion)
                 if best is None or rank < least:

@@ -12,7 +12,7 @@ import reference
 from cgmm import GMM, Prior, fit_many
 from cgmm.fit import batches, fitting
 from cgmm.fit.report import faults
-from cgmm.fit.restarts import LEANING
+from cgmm.fit.restarts import leans
 from many import UNWARNED, alone_as, assert_as_alone, assert_same_fit, problems_like, weights_like
 from problems import CHUNK, clusters
 
@@ -233,8 +233,9 @@ def test_whatever_stands_beside_it_a_fit_is_that_of_gmm(reg_covar, sizes, family
 def rank(model, X):
     """As cgmm.select ranks candidates."""
     settings, parameters = model._state.settings, model._parameters
-    leans = settings.rules.reg_covar > LEANING * parameters.family.least_left(parameters.root)
-    return bool(model.diagnostics_.degenerate) + leans, model.bic(X)
+    n_k = model._state.fit.n_k
+    leaning = leans(parameters.family, parameters.root, n_k, parameters.d, settings.rules.reg_covar)
+    return bool(model.diagnostics_.degenerate) + leaning, model.bic(X)
 
 
 def told_of(model):

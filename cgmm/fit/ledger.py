@@ -8,7 +8,7 @@ import numpy as np
 
 from cgmm.em.stage import Fit
 from cgmm.em.stepwise import Memory
-from cgmm.fit.restarts import LEANING, Restart
+from cgmm.fit.restarts import Restart, leans
 from cgmm.fit.state import State
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
@@ -223,7 +223,7 @@ class Ledger:
 
     def leans(self, i: int) -> bool:
         """As Search.leans, of the i-th problem; False where it has no fit."""
-        return bool(self.reg_covar[i] > LEANING * self.family.least_left(self.root[i]))
+        return leans(self.family, self.root[i], self.n_k[i], self.d, float(self.reg_covar[i]))
 
     def variances(self) -> Array:
         """Of each feature in each component, (m,k,d)."""

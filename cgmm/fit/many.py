@@ -210,7 +210,7 @@ def _outcome_of(search: Search, names: Names | None, certainty: bool) -> Outcome
         state=state,
         criteria=criteria_of(search.problem.data, fit.parameters, settings.n_threads, certainty),
         told=told,
-        leans=search.leans(fit.parameters),
+        leans=search.leans(fit),
     )
 
 

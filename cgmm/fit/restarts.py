@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cgmm.em.stage import Fit
     from cgmm.fit.report import Reporter
     from cgmm.fit.starts import Method
+    from cgmm.mixture.families import Family
     from cgmm.mixture.noise import Noise
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
@@ -63,7 +64,23 @@ CARRIED = 2
 NEAR = 6
 TRIED = 5
 # A fit leans on reg_covar if that is more than this share of a variance: without it there might be no maximum there.
+# But not if the variance is the rows' own: of a component of so many rows for each feature and one more, and, without
+# reg_covar, no less than this share of it. Equal rows have no such variance, and needles have not so many rows.
 LEANING = 0.25
+OWN_ROWS, OWN_SHARE = 10, 0.01
+
+
+def leans(family: Family, root: Array, n_k: Array | None, d: int, reg_covar: float) -> bool:
+    """Whether a mixture with components of n_k (k,) rows leans on reg_covar."""
+    if not reg_covar > LEANING * family.least_left(root):
+        return False
+    if n_k is None or n_k.max() < OWN_ROWS * (d + 1):
+        return True
+    each = [(root[c : c + 1], n_k[c]) for c in range(len(n_k))] if family.per_component else [(root, n_k.sum())]
+    return any(
+        reg_covar > LEANING * least and (least - reg_covar < OWN_SHARE * reg_covar or rows < OWN_ROWS * (d + 1))
+        for least, rows in ((family.least_left(part), rows) for part, rows in each)
+    )
 
 
 class Restart(NamedTuple):
@@ -302,7 +319,7 @@ class Search:
     def rank(self, fit: Fit) -> Rank:
         """Fits that hold a covariance from below, or lost a component, stand below those that lean on reg_covar for a
         variance; and these below those that do not."""
-        return not fit.degenerate, not self.leans(fit.parameters), fit.lower_bound
+        return not fit.degenerate, not self.leans(fit), fit.lower_bound
 
     def _betters(self, fit: Fit) -> bool:
         """Whether a fit is to take the place of the best: it is more likely, and of no lower rank otherwise.
@@ -314,9 +331,10 @@ class Search:
         (*kind, likelihood), (*best, highest) = self.rank(fit), self.rank(self.best)
         return (kind[0] and not best[0]) or (kind >= best and likelihood > highest)
 
-    def leans(self, parameters: Parameters) -> bool:
-        """Whether reg_covar is much of a variance: without it the likelihood would have no bound there."""
-        return bool(self.settings.rules.reg_covar > LEANING * parameters.family.least_left(parameters.root))
+    def leans(self, fit: Fit) -> bool:
+        """Whether reg_covar is much of a variance: without it the likelihood might have no bound there."""
+        parameters, reg_covar = fit.parameters, self.settings.rules.reg_covar
+        return leans(parameters.family, parameters.root, fit.n_k, parameters.d, reg_covar)
 
     def further(self, n_init: Starts, given: Mapping[str, Array], rows: Data | None = None) -> Asking[None]:
         """More starts, up to n_init in all, or until the pool has had enough.
@@ -424,6 +442,8 @@ class Search:
         added, sound = self.settings.rules.reg_covar, np.ones(len(fits), dtype=bool)
         sound[fits.doubtful] = [not fits[at].degenerate for at in fits.doubtful]
         free = ~(added > LEANING * self.problem.target.family.least_left_each(fits.roots))
+        if self.sample().n >= OWN_ROWS * (self.problem.data.d + 1):
+            free |= [not one and not self.leans(fits[at]) for at, one in enumerate(free.tolist())]
         return list(zip(sound.tolist(), free.tolist(), fits.lower_bounds.tolist(), strict=True))
 
     def _on(self, tried: Sequence[tuple[str, Fit]], iterations: int) -> Asking[list[tuple[str, Fit]]]:
