@@ -112,6 +112,7 @@ OTHERS = {
     "usable_threads",
     "least_share",
     "end_idle_threads",
+    "has_waited",
 }
 
 

@@ -283,7 +283,7 @@ def test_styles_and_colours_are_the_callers():
         (lambda: plot.contours(mixture(2), "everything"), "of must be one of"),
         (lambda: plot.contours(mixture(2), levels=[1e9]), "no level is reached"),
         (lambda: plot.ellipses(mixture(2), (50,)), "between 0 and 1"),
-        (lambda: plot.ellipses(mixture(2), colors=["red"]), "1 colours for 3 components"),
+        (lambda: plot.ellipses(mixture(2), colors=["red"]), "1 colour for 3 components"),
         (lambda: plot.scatter(mixture(2), np.zeros((5, 3))), "X has 3 features"),
         (lambda: plot.selection(candidates([("full", 1, 1.0)], 0), criterion="mdl"), "criterion must be one of"),
     ],
