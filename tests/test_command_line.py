@@ -112,8 +112,9 @@ def test_a_large_file_is_read_anew_in_each_pass(tmp_path, done, monkeypatch, wei
 
 
 @pytest.mark.parametrize("kind", [GMM, BayesianGMM])
-def test_a_fit_goes_on_from_its_checkpoint(tmp_path, run, monkeypatch, kind):
-    """To the same bits, and the model keeps no trace of it."""
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_fit_goes_on_from_its_checkpoint(tmp_path, run, monkeypatch, kind, verbose):
+    """To the same bits, and the model keeps no trace of it; that it goes on is said once."""
 
     def broken(state):
         if state.iteration == 25:
@@ -126,8 +127,9 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path, run, monkeypatch, kind):
         patch.setattr(verbs.progress, "iterations", lambda *_: contextlib.nullcontext(broken))
         assert run(*again) == (130, "", "")
     assert sorted(os.listdir(tmp_path)) == ["fit.ckpt", "whole.npz"]
-    code, _, errors = run(*again)
-    assert code == 0 and errors.startswith(f"cgmm: the fit goes on from {tmp_path / 'fit.ckpt'}\n")
+    code, _, errors = run(*again, *["--verbose"] * verbose)
+    said = "Continues from {} (finished starts: 0)\n" if verbose else "cgmm: the fit goes on from {}\n"
+    assert code == 0 and errors.startswith(said.format(tmp_path / "fit.ckpt")) and errors.count("fit.ckpt") == 1
     found, whole = (kind.load(tmp_path / name) for name in ("model.npz", "whole.npz"))
     same_model(found, whole)
     assert found.get_params() == whole.get_params() and not (tmp_path / "fit.ckpt").exists()

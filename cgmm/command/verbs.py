@@ -45,7 +45,7 @@ def fit(args: Namespace) -> None:
     kind = BayesianGMM if args.bayesian else GMM
     kept = {"verbose": 2 * args.verbose, "checkpoint": args.checkpoint}
     model = kind(args.components, covariance_type=args.covariance, **kept, **_settings(args))
-    if args.checkpoint is not None and os.path.exists(args.checkpoint) and not args.quiet:
+    if args.checkpoint is not None and os.path.exists(args.checkpoint) and not (args.quiet or args.verbose):
         print(f"cgmm: the fit goes on from {args.checkpoint}", file=sys.stderr)
     start = perf_counter()
     with progress.iterations(not args.quiet) as callback, contextlib.redirect_stdout(sys.stderr):
