@@ -9,38 +9,46 @@ cdef void lay_out_predictions(Work *work) noexcept nogil:
     work.predicted.away = claim(&work.scratch, m * work.kernels.lanes * sizeof(double))
 
 
+cdef void put_rows(const double *found, Py_ssize_t count, Py_ssize_t group, Py_ssize_t m, double *to) noexcept nogil:
+    """OUT to (count,m). IN found (m,group)."""
+    cdef Py_ssize_t i, q
+    for q in range(m):
+        for i in range(count):    # rows inside: one target, the usual number, is copied whole
+            to[i * m + q] = found[q * group + i]
+
+
+cdef void put_triangles(const double *found, Py_ssize_t count, Py_ssize_t group, Py_ssize_t m,
+                        double *to) noexcept nogil:
+    """OUT to (count,m,m), symmetric. IN found (m (m + 1) / 2,group)."""
+    cdef Py_ssize_t i, j, q
+    for q in range(m):
+        for j in range(q + 1):
+            for i in range(count):
+                to[(i * m + q) * m + j] = to[(i * m + j) * m + q] = found[i]
+            found += group
+
+
 cdef void put_predictions(const Work *work, const Rows *rows, char *memory) noexcept nogil:
     """OUT work.predicted.means (n,m), spreads (n,m) or (n,m,m). IN memory: panel; logd: responsibilities. SCRATCH
     found, away."""
     cdef const Predicted *predicted = &work.predicted
-    cdef Py_ssize_t m = predicted.regression.m, group = work.kernels.group, width = m + predicted.size, i, j, q
+    cdef Py_ssize_t m = predicted.regression.m, group = work.kernels.group, g, start, count
     cdef const char *panel = memory + work.scratch.panel
     cdef const char *r = memory + work.scratch.logd
     cdef double *found = <double *> (memory + predicted.found)
-    cdef double *to
-    cdef const double *own
-    work.kernels.regress(panel, rows.count, &predicted.regression, r, width, found)
+    work.kernels.regress(panel, rows.count, &predicted.regression, r, m + predicted.size, found)
     if predicted.size:
         work.kernels.regress_spread(panel, rows.count, &predicted.regression, r, predicted.covariances, predicted.size,
                                     memory + predicted.away, found)
-    for i in range(rows.count):
-        own = found + i // group * width * group + i % group
-        to = predicted.means + (rows.start + i) * m
-        for q in range(m):
-            to[q] = own[q * group]
-        if not predicted.size:
-            continue
-        own += m * group
+    for g in range((rows.count + group - 1) // group):
+        start, count = rows.start + g * group, min(group, rows.count - g * group)
+        put_rows(found, count, group, m, predicted.means + start * m)
+        found += m * group
         if predicted.size == m:
-            to = predicted.spreads + (rows.start + i) * m
-            for q in range(m):
-                to[q] = own[q * group]
-            continue
-        to = predicted.spreads + (rows.start + i) * m * m
-        for q in range(m):
-            for j in range(q + 1):
-                to[q * m + j] = to[j * m + q] = own[0]
-                own += group
+            put_rows(found, count, group, m, predicted.spreads + start * m)
+        elif predicted.size:
+            put_triangles(found, count, group, m, predicted.spreads + start * m * m)
+        found += predicted.size * group
 
 
 cdef set_regression(cgmm_regression *to, regression, Py_ssize_t d, Py_ssize_t k):
@@ -103,7 +111,7 @@ cdef void regress_group(const cgmm_kernels *kernels, const cgmm_regression *of, 
                         double *found) noexcept nogil:
     """Of a group of rows X (n,p) from start on. OUT found (n,k,m), or, if responsibilities (n,k) are not NULL, (n,m),
     as `regress`. IN zeros (max(p,k),). SCRATCH memory: panels of p and k features, and those of found, see regress."""
-    cdef Py_ssize_t p = of.p, k = of.k, group = kernels.group, rows = min(n - start, group), i, q
+    cdef Py_ssize_t p = of.p, k = of.k, group = kernels.group, rows = min(n - start, group)
     cdef Py_ssize_t real = sizeof(double), width = of.m if responsibilities != NULL else k * of.m
     cdef char *r = NULL
     cdef char *shares = memory + group * cgmm_pad4(p) * real
@@ -113,9 +121,7 @@ cdef void regress_group(const cgmm_kernels *kernels, const cgmm_regression *of, 
         r = shares
         kernels.pack(<const char *> (responsibilities + start * k), k * real, real, NULL, rows, k, zeros, r)
     kernels.regress(memory, rows, of, r, width, own)
-    for i in range(rows):
-        for q in range(width):
-            found[(start + i) * width + q] = own[q * group + i]
+    put_rows(own, rows, group, width, found + start * width)
 
 
 def regress(const double[:, ::1] X, const double[:, ::1] centres, const double[:, ::1] means,
