@@ -301,9 +301,8 @@ cdef Py_ssize_t claim(Scratch *scratch, Py_ssize_t size) noexcept nogil:
 
 
 cdef void guard_scratch(const Scratch *scratch, char *memory) noexcept nogil:
-    """Close the gap after each part of a thread's scratch; those that another layout of it had are opened."""
+    """Close the gap after each part of a thread's scratch."""
     cdef Py_ssize_t part
-    ASAN_UNPOISON_MEMORY_REGION(memory, scratch.size)
     for part in range(scratch.parts):
         guard(memory + scratch.ends[part])
 
@@ -321,11 +320,12 @@ cdef struct Kept:
 
 
 cdef char *memory_of(Kept *kept, Py_ssize_t size) noexcept nogil:
-    """At least so many bytes, or NULL."""
+    """At least so many bytes, or NULL. The gaps that another layout of them had are open."""
     if kept.size < size:
         cgmm_release(kept.memory)
         kept.memory = <char *> cgmm_allocate(size)
         kept.size = size if kept.memory != NULL else 0
+    ASAN_UNPOISON_MEMORY_REGION(kept.memory, kept.size)
     return kept.memory
 
 

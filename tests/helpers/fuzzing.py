@@ -7,6 +7,7 @@ import faulthandler
 import functools
 import os
 import signal
+import sys
 import threading
 import warnings
 from contextlib import contextmanager
@@ -41,7 +42,7 @@ def limited(seconds=SECONDS):
 
     before = signal.signal(signal.SIGPROF, interrupt)
     signal.setitimer(signal.ITIMER_PROF, seconds)
-    faulthandler.dump_traceback_later(PATIENCE * seconds, exit=True)
+    faulthandler.dump_traceback_later(PATIENCE * seconds, exit=True, file=sys.__stderr__)  # whatever is captured
     try:
         yield
     finally:
