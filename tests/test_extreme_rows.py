@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cgmm import GMM, Prior, kmeans
+from cgmm import GMM, BayesianGMM, DegenerateWarning, Prior, kmeans
 from fuzzing import attempt, check_parameters
 from recipes import FAMILIES, Fit, Rows
 
@@ -69,3 +69,19 @@ def test_a_variance_that_rounding_makes_negative_is_none():
     X = np.array([-(2.0**30), -2, -1, -3, -1, -4, -3, -1, 0, -4, -3, -2])[:, np.newaxis]
     found = kmeans(X, 2, sample_weight=[1.3552527156068805e-20, *[1.0] * 11], random_state=0)
     assert np.isfinite(found.centers).all()
+
+
+ESTIMATORS = [(GMM, family) for family in FAMILIES]
+ESTIMATORS += [(BayesianGMM, family) for family in ("full", "tied", "diag", "spherical")]
+
+
+@pytest.mark.parametrize(("model", "family"), ESTIMATORS)
+def test_rows_of_nothing_but_zeros_have_the_same_density_in_both_types(model, family):
+    """The floor under a variance of no scale is 1e-300: the root of its inverse is larger than any float32."""
+    zeros = np.zeros((19, 2))
+    with pytest.warns(DegenerateWarning):
+        single, double = (
+            model(1, covariance_type=family, reg_covar=0).fit(zeros.astype(dtype)) for dtype in (np.float32, np.float64)
+        )
+    assert single.score(zeros.astype(np.float32)) == pytest.approx(double.score(zeros), rel=1e-6)
+    assert single.lower_bound_ == pytest.approx(double.lower_bound_, rel=1e-6)

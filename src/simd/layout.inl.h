@@ -99,9 +99,15 @@ static int NAME(all_within)(const char *X, ptrdiff_t row_stride, ptrdiff_t colum
     return !bad;
 }
 
+/* A number as REAL: one too large for float, as the root of a precision may be, is the largest, so that 0 times it is 0. */
+static inline REAL NAME(real)(double value) {
+    const double most = DOUBLE ? DBL_MAX : FLT_MAX, size = fabs(value);
+    return (REAL)(size > most && size <= DBL_MAX ? copysign(most, value) : value);
+}
+
 static void NAME(convert)(const double *from, ptrdiff_t m, const double *offset, ptrdiff_t period, void *to) {
     REAL *out = to;
-    for (ptrdiff_t q = 0; q < m; q++) out[q] = (REAL)(offset ? from[q] - offset[q % period] : from[q]);
+    for (ptrdiff_t q = 0; q < m; q++) out[q] = NAME(real)(offset ? from[q] - offset[q % period] : from[q]);
 }
 
 static void NAME(widen)(const void *from, ptrdiff_t m, double *to) {
@@ -143,7 +149,7 @@ static void NAME(pack_factor)(ptrdiff_t k, ptrdiff_t d, const double *P, void *f
         for (ptrdiff_t i = 0; i < d; i += 4)
             for (ptrdiff_t j = 0; j < i + 4 && j < d; j++)
                 for (ptrdiff_t a = 0; a < 4; a++)
-                    *factor++ = i + a < d && j <= i + a ? (REAL)P[(i + a) * d + j] : 0;
+                    *factor++ = i + a < d && j <= i + a ? NAME(real)(P[(i + a) * d + j]) : 0;
 }
 
 static void NAME(unpack)(const void *panel, ptrdiff_t rows, ptrdiff_t k, const ptrdiff_t *index,
