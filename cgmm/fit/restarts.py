@@ -12,6 +12,7 @@ from cgmm.em.abreast import Division, Ends, Outlines, Wanted
 from cgmm.em.loop import run
 from cgmm.em.stage import Stage
 from cgmm.fit import starts
+from cgmm.fit.doubts import OWN_ROWS
 from cgmm.fit.moves import Good, Ground, made
 from cgmm.fit.pool import SAME, Pool
 from cgmm.fit.split_merge import closeness, mergers, splits
@@ -64,10 +65,9 @@ CARRIED = 2
 NEAR = 6
 TRIED = 5
 # A fit leans on reg_covar if that is more than this share of a variance: without it there might be no maximum there.
-# But not if the variance is the rows' own: of a component of so many rows for each feature and one more, and, without
+# But not if the variance is the rows' own: of a component of OWN_ROWS for each feature and one more, and, without
 # reg_covar, no less than this share of it. Equal rows have no such variance, and needles have not so many rows.
-LEANING = 0.25
-OWN_ROWS, OWN_SHARE = 10, 0.01
+LEANING, OWN_SHARE = 0.25, 0.01
 
 
 def leans(family: Family, root: Array, n_k: Array | None, d: int, reg_covar: float) -> bool:
