@@ -70,13 +70,13 @@ TRIED = 5
 LEANING, OWN_SHARE = 0.25, 0.01
 
 
-def leans(family: Family, root: Array, n_k: Array | None, d: int, reg_covar: float) -> bool:
-    """Whether a mixture with components of n_k (k,) rows leans on reg_covar."""
+def leans(family: Family, root: Array, masses: Array | None, d: int, reg_covar: float) -> bool:
+    """Whether a mixture whose components have rows of so much weight (k,), or None: unknown, leans on reg_covar."""
     if not reg_covar > LEANING * family.least_left(root):
         return False
-    if n_k is None or n_k.max() < OWN_ROWS * (d + 1):
+    if masses is None or masses.sum() < OWN_ROWS * (d + 1):
         return True
-    each = [(root[c : c + 1], n_k[c]) for c in range(len(n_k))] if family.per_component else [(root, n_k.sum())]
+    each = [(root[c : c + 1], n) for c, n in enumerate(masses)] if family.per_component else [(root, masses.sum())]
     return any(
         reg_covar > LEANING * least and (least - reg_covar < OWN_SHARE * reg_covar or rows < OWN_ROWS * (d + 1))
         for least, rows in ((family.least_left(part), rows) for part, rows in each)
@@ -334,7 +334,7 @@ class Search:
     def leans(self, fit: Fit) -> bool:
         """Whether reg_covar is much of a variance: without it the likelihood might have no bound there."""
         parameters, reg_covar = fit.parameters, self.settings.rules.reg_covar
-        return leans(parameters.family, parameters.root, fit.n_k, parameters.d, reg_covar)
+        return leans(parameters.family, parameters.root, fit.masses, parameters.d, reg_covar)
 
     def further(self, n_init: Starts, given: Mapping[str, Array], rows: Data | None = None) -> Asking[None]:
         """More starts, up to n_init in all, or until the pool has had enough.
