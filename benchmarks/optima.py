@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 import report
 from cgmm import GMM
-from cgmm.fit.restarts import LEANING
+from cgmm.fit.restarts import leans
 from machine import facts
 
 ROOT = Path(__file__).parents[1]
@@ -87,9 +87,10 @@ def key_of(name, family, k):
 
 def sound(model):
     """Whether neither a floor nor reg_covar holds a covariance up."""
-    parameters = model._state.fit.parameters
-    leans = LEANING * parameters.family.least_left(parameters.root) < REG_COVAR
-    return not model.diagnostics_.degenerate and not leans
+    fit = model._state.fit
+    parameters = fit.parameters
+    leaning = leans(parameters.family, parameters.root, fit.masses, parameters.d, REG_COVAR)
+    return not model.diagnostics_.degenerate and not leaning
 
 
 def fit(way, X, family, k, seed, threads):

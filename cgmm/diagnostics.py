@@ -33,7 +33,10 @@ class Diagnostics:
     winner : int
         Which of them the model is.
     passes : int
-        How often the fit read all rows, but for the check of an array.
+        How often the fit read all rows. Of blocks, files and Dask collections: how often they were read. Of an array:
+        the iterations of EM over all of its rows of positive weight, with the short runs of starts where these are of
+        all of them, and what else looked at all rows. Starts of large data work on a sample of some 16 000 rows; what
+        they do there is not counted, nor is k-means, nor the check of an array.
 
     Examples
     --------

@@ -232,6 +232,7 @@ class ManyFits(Generic[M]):
         Parameters
         ----------
         path : str or path-like
+            A name may end in anything, and the file is the same, as of ``GMM.save``.
 
         Raises
         ------

@@ -230,12 +230,23 @@ class Fitted(Holding):
         means, covariances = evaluations.truth(check_flag("return_cov", return_cov))
         return means if covariances is None else (means, covariances)
 
-    def impute(self, X: ArrayLike, *, draws: bool = False, random_state: Seed = None) -> Rows:
+    def impute(
+        self,
+        X: ArrayLike,
+        error_covariances: ArrayLike | None = None,
+        *,
+        draws: bool = False,
+        random_state: Seed = None,
+    ) -> Rows:
         """Fill the gaps of rows; NaN is a missing value here whatever `missing` says.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of what is observed, as in ``fit``: a gap is then filled with its true
+            value's mean, or a draw of it, given what was measured. Blocks bring their own. ``denoise`` estimates the
+            true values of what is observed, too.
         draws : bool, default=False
             Fill with a draw from the distribution of what is missing given what is observed of its row, in place of its
             mean: means are nearer to what is missing, draws vary as it does.
@@ -259,7 +270,7 @@ class Fitted(Holding):
         rng = check_random_state(seed) if check_flag("draws", draws) else None
         state = self._fitted()
         single = getattr(X, "dtype", None) == np.float32
-        found = self._evaluations(X, state=state, gaps=True).impute(rng, single=single)
+        found = self._evaluations(X, state=state, gaps=True, errors=error_covariances).impute(rng, single=single)
         return self._in_frame(found, X, lambda: told_features(state.names, found.shape[1]))
 
     def sample(

@@ -14,7 +14,7 @@ from cgmm.fit.batches import VALUES
 from cgmm.fit.many import Run, Task
 from cgmm.fit.replicates import LEFT, Replicates, original_of
 from cgmm.fit.request import request_of
-from cgmm.fit.restarts import LEANING
+from cgmm.fit.restarts import leans
 from cgmm.fit.split_merge import splits
 from cgmm.fit.state import State
 from cgmm.gmm import GMM
@@ -273,8 +273,9 @@ class Method(NamedTuple):
         left, values = iter(parts), max(len(part.rows) for part in parts) * start.d
         replicates.run(lambda count: list(islice(left, count)), values)
         found, reg_covar = replicates.solutions, replicates.original.settings.rules.reg_covar
-        leaning = reg_covar > LEANING * start.family.least_left_each(found.roots)
-        return Best(replicates.log_likelihoods, leaning.astype(float), replicates.parameters(0))
+        ends = zip(found.roots, replicates.masses, strict=True)
+        leaning = [leans(start.family, root, masses, start.d, reg_covar) for root, masses in ends]
+        return Best(replicates.log_likelihoods, np.array(leaning, dtype=float), replicates.parameters(0))
 
     def _by_k_means(self, k: int, parts: Sequence[Part], seed: int) -> Best:
         rows, weights = [part.rows for part in parts], [part.weights for part in parts]

@@ -229,7 +229,7 @@ class GMMRegressor(Stored, Regressed):
         >>> import numpy as np
         >>> from cgmm import GMMRegressor
         >>> X = np.linspace(0, 10, 101)[:, None]
-        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.random.default_rng(0).normal(size=101)
         >>> model = GMMRegressor().fit(X, y)
         >>> model.predict([[2.0]]).round(2).tolist()
         [7.0]
@@ -266,7 +266,7 @@ class GMMRegressor(Stored, Regressed):
         >>> import numpy as np
         >>> from cgmm import GMMRegressor
         >>> X = np.linspace(0, 10, 101)[:, None]
-        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.cos(40 * X[:, 0])
+        >>> y = 3 * X[:, 0] + 1 + 0.1 * np.random.default_rng(0).normal(size=101)
         >>> model = GMMRegressor()
         >>> for _ in range(3):
         ...     model = model.partial_fit(X, y)

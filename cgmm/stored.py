@@ -40,7 +40,9 @@ class Stored:
         Parameters
         ----------
         path : str, path-like or binary file
-            Where to write, or a file that is open for writing.
+            Where to write, or a file that is open for writing. A name may end in anything, and the file is the same: an
+            archive for ``load``, which .npz tells, and no pickle, though its name be model.pkl. (The command line,
+            which looks at names before it fits, refuses other endings than .npz.)
 
         Examples
         --------

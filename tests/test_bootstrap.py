@@ -237,6 +237,16 @@ def test_statistics_are_twice_the_differences_of_fits():
     assert found.best.means_ == pytest.approx(fits[1].means_, abs=1e-3) or found.n_components == 1
 
 
+def test_a_narrow_component_of_many_rows_is_no_needle_to_the_test():
+    """Its rows lie on a line: splits that found it were passed over, for less likely fits without it."""
+    rng = np.random.default_rng(0)
+    line = rng.normal(size=(100, 1)) + 1e-3 * rng.normal(size=(100, 2))
+    centres = 6 * np.array([[1, 0], [0, 1], [1, 1], [2, 0], [2, 1]])
+    X = np.concatenate([line, *(centre + rng.normal(size=(100, 2)) for centre in centres)])
+    arguments = {"max_components": 5, "n_replicates": 1, "reg_covar": 1e-5, "random_state": 9}
+    assert likelihood_ratio_test(X, 4, **arguments).tests[0].statistic > 1000
+
+
 def test_the_level_is_held():
     """Of one component a test at 5 % rejects in 5 % of samples: of 60, more than 9 with a probability of 0.002."""
     rng = np.random.default_rng(0)

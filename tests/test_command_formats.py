@@ -146,6 +146,44 @@ def test_columns_of_parquet_are_kept_as_they_are(done, run, model, tmp_path, blo
     assert np.isnan(np.load(tmp_path / "out.npy")[:, 0]).sum() == 1
 
 
+INDICES = {
+    "counted": pd.RangeIndex(272),
+    "a range": pd.RangeIndex(10, 554, 2),
+    "named": pd.Index(np.random.default_rng(0).permutation(272), name="id"),
+    "without a name": pd.Index([f"r{i}" for i in range(272)]),
+    "levels": pd.MultiIndex.from_arrays([np.arange(272) % 2, np.arange(272)], names=["half", None]),
+}
+
+
+@pytest.mark.parametrize("kept", [["--append"], ["--keep", "eruptions,waiting,sort,count,text"]])
+@pytest.mark.parametrize("index", INDICES)
+def test_pandas_reads_what_is_kept_of_parquet_as_before(done, model, tmp_path, blocks_of_a_few, kept, index):
+    """Its index and its own types, such as integers with gaps, beside what is new."""
+    given = pd.DataFrame(X, columns=["eruptions", "waiting"])
+    given["sort"] = pd.Categorical(["b", "a"] * 136, categories=["b", "a", "c"], ordered=True)
+    given["count"] = pd.array([1, None] * 136, dtype="Int64")
+    given["text"] = pd.array(["x", None] * 136, dtype="string")
+    given = given.set_index(INDICES[index])
+    given.to_parquet(tmp_path / "x.parquet", row_group_size=50)
+    columns = ["--columns", "eruptions,waiting"]
+    done("predict", tmp_path / "model.npz", tmp_path / "x.parquet", *columns, *kept, "-o", tmp_path / "out.parquet")
+    found = pd.read_parquet(tmp_path / "out.parquet")
+    assert list(found.columns) == [*given.columns, "label"]
+    assert_array_equal(found.pop("label"), model.predict(X))
+    if kept == ["--append"] or isinstance(INDICES[index], pd.RangeIndex):
+        pd.testing.assert_frame_equal(found, given)
+    else:  # columns of an index that are not kept are none
+        pd.testing.assert_frame_equal(found, given.reset_index(drop=True))
+
+
+def test_what_parquet_tells_others_is_not_passed_on(done, model, tmp_path):
+    """Spark would read the columns alone that its metadata list."""
+    given = pa.table({"eruptions": X[:, 0], "waiting": X[:, 1]}, metadata={"org.apache.spark.sql": "{}"})
+    pq.write_table(given, tmp_path / "x.parquet")
+    done("predict", tmp_path / "model.npz", tmp_path / "x.parquet", "--append", "-o", tmp_path / "out.parquet")
+    assert not pq.read_schema(tmp_path / "out.parquet").metadata
+
+
 def test_numbers_of_text_are_numbers_in_numpys_format(done, model, tmp_path):
     done("predict", tmp_path / "model.npz", FAITHFUL, "--append", "-o", tmp_path / "out.npy")
     assert_array_equal(np.load(tmp_path / "out.npy"), np.column_stack([X, model.predict(X)]))

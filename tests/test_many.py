@@ -233,8 +233,8 @@ def test_whatever_stands_beside_it_a_fit_is_that_of_gmm(reg_covar, sizes, family
 def rank(model, X):
     """As cgmm.select ranks candidates."""
     settings, parameters = model._state.settings, model._parameters
-    n_k = model._state.fit.n_k
-    leaning = leans(parameters.family, parameters.root, n_k, parameters.d, settings.rules.reg_covar)
+    masses = model._state.fit.masses
+    leaning = leans(parameters.family, parameters.root, masses, parameters.d, settings.rules.reg_covar)
     return bool(model.diagnostics_.degenerate) + leaning, model.bic(X)
 
 

@@ -59,6 +59,16 @@ def path(tmp_path, model):
     return path
 
 
+@pytest.mark.parametrize("name", ["model", "model.npz", "model.pkl", "model-0.5"])
+def test_a_name_may_end_in_anything(model, tmp_path, name):
+    """And nothing is put at its end; whatever the name, the file is no pickle."""
+    model.save(tmp_path / name)
+    assert os.listdir(tmp_path) == [name]
+    assert_same_model(GMM.load(tmp_path / name), model)
+    with pytest.raises(pickle.UnpicklingError), open(tmp_path / name, "rb") as file:
+        pickle.load(file)
+
+
 # What is kept
 
 

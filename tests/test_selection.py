@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
-from cgmm import GMM, ConvergenceWarning, SelectionWarning, select
+from cgmm import GMM, ConvergenceWarning, DegenerateWarning, SelectionWarning, select
 from cgmm.selection import COMPARED
 from datasets import DATA, FAMILY_OF_MODEL, MCLUST, table
 from problems import clusters
@@ -131,9 +131,21 @@ def test_a_narrow_component_of_many_rows_is_no_needle():
     rng = np.random.default_rng(0)
     narrow = rng.normal(size=(400, 1)) + 1e-3 * rng.normal(size=(400, 3))
     rows = np.concatenate([narrow, 6 + rng.normal(size=(400, 3))])
-    found = select(rows, [1, 2, 3], "full", random_state=0, reg_covar=1e-5)
+    with pytest.warns(DegenerateWarning, match="Features 0, 1, 2 nearly determine one another in component [01]"):
+        found = select(rows, [1, 2, 3], "full", random_state=0, reg_covar=1e-5)
     assert found.best.n_components == 2
     assert abs(found.best.weights_[0] - 0.5) < 0.01 and found.best.score(rows) > -0.5
+
+
+@pytest.mark.parametrize("weight", [1.0, 2.0])
+def test_nor_is_one_of_rows_that_weigh(weight):
+    """A row of weight one is a row: the component has 40 rows, ten for each feature and one more."""
+    rng = np.random.default_rng(0)
+    narrow = rng.normal(size=(40, 1)) + 1e-3 * rng.normal(size=(40, 3))
+    rows = np.concatenate([narrow, 6 + rng.normal(size=(40, 3))])
+    with pytest.warns(DegenerateWarning, match="Features 0, 1, 2 nearly determine one another in component [01]"):
+        found = select(rows, [1, 2], "full", sample_weight=np.full(80, weight), random_state=0, reg_covar=1e-5)
+    assert found.best.n_components == 2
 
 
 def test_weights_count_rows():

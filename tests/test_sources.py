@@ -144,6 +144,35 @@ def test_rows_are_read_once_for_a_prior_of_many_candidates():
     assert len(passes) == before + 1
 
 
+@pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")
+@pytest.mark.parametrize("n_init", [1, 4])
+@pytest.mark.parametrize(
+    "arguments", [{}, {"reg_covar": "relative"}, {"prior": "default"}, {"noise_component": 1e-4}, {"accelerate": True}]
+)
+def test_passes_of_blocks_are_how_often_they_were_read(n_init, arguments):
+    read = []
+
+    def blocks():
+        read.append(1)
+        yield rows(n=500)
+
+    model = GMM(3, n_init=n_init, random_state=0, max_iter=200, **arguments).fit(blocks)
+    assert model.diagnostics_.passes == len(read)
+
+
+@pytest.mark.parametrize("n", [500, 20_000])
+def test_passes_of_an_array_are_those_over_all_rows_that_count(n):
+    """Short runs of starts are of all rows where these are few, whether or not there are rows that weigh nothing."""
+    X = rows(n=n)
+    model = GMM(3, n_init=4, random_state=0, max_iter=1000)
+    carried = sum(start.n_iter for start in model.fit(X).diagnostics_.restarts)
+    assert (model.diagnostics_.passes > carried) == (n == 500) and model.diagnostics_.passes >= carried
+    more = np.concatenate([X, np.full((7, X.shape[1]), 1e9)])
+    model.fit(more, sample_weight=np.append(np.ones(n), np.zeros(7)))
+    carried = sum(start.n_iter for start in model.diagnostics_.restarts)
+    assert (model.diagnostics_.passes > carried) == (n == 500)
+
+
 def test_names_of_every_block_are_those_of_the_first():
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame(rows(n=500), columns=["a", "b", "c"])

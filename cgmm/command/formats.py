@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, BinaryIO, TypeAlias
 
@@ -64,14 +64,16 @@ def _of_json(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int) else str(value)
 
 
-def write_parquet(file: BinaryIO, names: Sequence[str], blocks: Iterable[Block]) -> None:
-    """A Parquet file, written block by block; of no rows, columns of float64."""
+def write_parquet(
+    file: BinaryIO, names: Sequence[str], blocks: Iterable[Block], metadata: Mapping[bytes, bytes] | None = None
+) -> None:
+    """A Parquet file, written block by block, that has these metadata; of no rows, columns of float64 without any."""
     pyarrow, parquet = _pyarrow()
     writer = None
     try:
         for block in blocks:
             columns = [column if _is_of_arrow(column) else pyarrow.array(column) for column in columns_of(block)]
-            found = pyarrow.table(columns, names=list(names))
+            found = pyarrow.table(columns, names=list(names)).replace_schema_metadata(metadata)
             writer = writer or parquet.ParquetWriter(file, found.schema)
             writer.write_table(found)
         if writer is None:

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from typing import Any, BinaryIO, TextIO
@@ -54,12 +54,20 @@ def _has(encoding: str, text: str) -> bool:
     return True
 
 
-def write_rows(path: str, names: Sequence[str] | None, blocks: Iterable[Block], as_json: bool = False) -> None:
+def write_rows(
+    path: str,
+    names: Sequence[str] | None,
+    blocks: Iterable[Block],
+    as_json: bool = False,
+    metadata: Mapping[bytes, bytes] | None = None,
+) -> None:
     """Write blocks, (m,) or (m,d) or columns (m,), to a file, whole or not at all, or to standard output ("-").
 
     The ending of a file's name tells its format, see ENDINGS: of text, numbers have as many digits as they need to be
     read back exactly, and the names, if any, stand above them. Standard output is text with commas, written as blocks
     come, or lines of JSON.
+
+    metadata : of a Parquet file
     """
     if path == STANDARD_OUTPUT:
         with naming_output(STANDARD_OUTPUT_NAME):
@@ -68,7 +76,9 @@ def write_rows(path: str, names: Sequence[str] | None, blocks: Iterable[Block], 
             write(sys.stdout.buffer, names, blocks)  # type: ignore[arg-type]
             sys.stdout.buffer.flush()
         return
-    write_whole(path, lambda file: ENDINGS[ending_of(path)](file, names, blocks))
+    write = ENDINGS[ending_of(path)]
+    told = {"metadata": metadata} if write is write_parquet else {}
+    write_whole(path, lambda file: write(file, names, blocks, **told))
 
 
 def ending_of(path: str) -> str:
@@ -167,7 +177,7 @@ def _write_header(file: BinaryIO, block: NDArray[Any], n: int) -> None:
 
 
 # How rows are written to a file of each ending, and the formats that have names in any case.
-ENDINGS: dict[str, Callable[[BinaryIO, Any, Iterable[Block]], None]] = {
+ENDINGS: dict[str, Callable[..., None]] = {
     "": write_text,
     ".csv": write_text,
     ".txt": write_text,

@@ -124,7 +124,7 @@ def _write(
                 yield [*(column[some] for column in kept), *columns_of(found)] if kept else found
 
     told = None if table.names is None and not _has_names(args) else [*table.kept_names, *names]
-    write_rows(args.output, told, blocks(), args.json)
+    write_rows(args.output, told, blocks(), args.json, table.kept_metadata)
 
 
 def _has_names(args: Namespace) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from cgmm.mixture import univariate
 from cgmm.rows.conditional import check_probabilities
 from cgmm.rows.fisher import fisher_vector
 from cgmm.rows.landscape import Landscape, Modes
-from cgmm.rows.levels import anomalous, level
+from cgmm.rows.levels import Levels, level
 from cgmm.validation import check_array, check_count, check_random_state, check_real, check_threads
 
 if TYPE_CHECKING:
@@ -111,7 +110,8 @@ class Probability(Fitted):
     def level(self, p: float, *, n_samples: int = 100_000, random_state: Seed = 0) -> float:
         """The log-density above which a share p of the mass lies: the level of the highest-density region.
 
-        The smallest region that holds p of the mass is where ``score_samples`` is above it (Hyndman 1996).
+        The smallest region that holds p of the mass is where ``score_samples`` is above it (Hyndman 1996). It is that
+        of true values; of rows measured with errors of covariance S it is ``convolve(S).level(p)``.
 
         Parameters
         ----------
@@ -137,11 +137,20 @@ class Probability(Fitted):
         n = check_count("n_samples", n_samples)
         return level(self._mixture, p, n, check_random_state(random_state), check_threads(self.n_threads))
 
-    def anomalies(self, X: ArrayLike, share: float = 0.01, *, n_samples: int = 100_000, random_state: Seed = 0) -> Mask:
+    def anomalies(
+        self,
+        X: ArrayLike,
+        share: float = 0.01,
+        *,
+        n_samples: int = 100_000,
+        random_state: Seed = 0,
+        error_covariances: ArrayLike | None = None,
+    ) -> Mask:
         """Which rows of X (n,d) lie where the density is lower than at all but a share of the mixture's own draws.
 
         So of rows that do come from the mixture a share is marked. With ``missing="marginal"`` a row with gaps is
-        compared with draws of the features that it has.
+        compared with draws of the features that it has, and a row with errors of measurement with draws that are
+        measured with the same errors: large errors alone make no row an anomaly.
 
         Parameters
         ----------
@@ -149,7 +158,9 @@ class Probability(Fitted):
         share : float in [0, 1], default=0.01
             The rate of false alarms.
         n_samples, random_state
-            As for ``level``.
+            As for ``level``. Draws are made for each pattern of gaps, and for each of the errors that differ.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``. Blocks bring their own.
 
         Returns
         -------
@@ -164,11 +175,9 @@ class Probability(Fitted):
         """
         share = check_real("share", share, most=1.0)
         n, seed = check_count("n_samples", n_samples), int(check_random_state(random_state).integers(2**63))
-        if self.missing == "error":
-            logs = self._evaluations(X, state=self._as_mixture()).evaluate("log_likelihood")
-            return logs < self.level(1 - share, n_samples=n, random_state=seed)
-        of = partial(anomalous, share=share, n=n, seed=seed)
-        return self._evaluations(X, state=self._as_mixture()).values(of, np.empty(0, dtype=bool))
+        levels = Levels(share, n, seed)
+        rows = self._evaluations(X, state=self._as_mixture(), errors=error_covariances)
+        return rows.values(levels.anomalous, np.empty(0, dtype=bool))
 
     def cdf(self, X: ArrayLike, lower: ArrayLike | None = None, *, accuracy: float = 1e-6) -> Array:
         """The probability of each box lower < x ≤ X.

@@ -145,7 +145,8 @@ class Solved:
             ledger.log_likelihood[:] = sums[0]
             ledger.aic[:], ledger.bic[:] = information(*sums, number)
 
-        self.doubtful: Mask = doubts.suspects(out.means, ledger.variances(), out.reg_covar)
+        masses = np.ldexp(out.n_k, out.exponent[:, np.newaxis])
+        self.doubtful: Mask = doubts.suspects(family, out.means, ledger.variances(), out.roots, masses, out.reg_covar)
         if asked.on_degenerate == "raise":
             self.fitted &= ~self.doubtful
 

@@ -1,4 +1,5 @@
-"""What makes a fit doubtful though EM went well: reg_covar beside small units, equal components, constant features."""
+"""What makes a fit doubtful though EM went well: reg_covar beside small units or narrow components, equal components,
+constant features."""
 
 from __future__ import annotations
 
@@ -8,10 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cgmm.mixture import matrices
 from cgmm.mixture.floor import EPS, SMALLEST, moments_of, rounding_of_means
 
 if TYPE_CHECKING:
     from cgmm.em.stage import Fit
+    from cgmm.mixture.families import Family
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Rules
     from cgmm.types import Array, Mask
@@ -21,6 +24,9 @@ TENTH = 0.1
 # A component that is narrower than this share of a feature's variance in the mixture has few rows, or equal ones. It is
 # no matter of units: in those the whole feature would be small.
 NARROW = 1e-4
+# A component of fewer rows for each feature and one more is narrow by chance: of ten, the least variance of correlated
+# features comes out as half of what it is.
+OWN_ROWS = 10
 # Means and covariances that agree to this, relative to the components' spread, are equal.
 SAME = 1e-7
 # A share of all rows that is less is none: of a million rows it is a thousandth of one.
@@ -35,6 +41,18 @@ class Overwhelmed(NamedTuple):
     times: float
 
 
+class Blurred(NamedTuple):
+    """Features that nearly determine one another in a component, which leaves a variance so many times smaller than
+    reg_covar.
+
+    component : None if all share a covariance
+    """
+
+    features: list[int]
+    component: int | None
+    times: float
+
+
 def overwhelmed(parameters: Parameters, rules: Rules) -> Overwhelmed | None:
     """Where reg_covar is largest beside a variance, if it is more than a tenth because the units are small."""
     added = rules.reg_covar
@@ -44,23 +62,56 @@ def overwhelmed(parameters: Parameters, rules: Rules) -> Overwhelmed | None:
     own = np.maximum(parameters.variances - added, least)
     _, whole = moments_of(parameters.weights, parameters.means, own)
     doubtful = (added > TENTH * own) & (own >= NARROW * (whole - least)) & (own > 4 * least)
-    doubtful &= parameters.weights[:, np.newaxis] > 0
+    doubtful &= _estimated(parameters, rules)[:, np.newaxis]
     if not doubtful.any():
         return None
     c, j = np.unravel_index(np.where(doubtful, own, np.inf).argmin(), own.shape)
     return Overwhelmed(int(j), int(c), float(added / own[c, j]))
 
 
-def suspects(means: Array, variances: Array, reg_covar: Array) -> Mask:
-    """Of m mixtures (m, …), those (m,) that may be overwhelmed, or have components that are equal: few are.
+def blurred(fit: Fit, rules: Rules) -> Blurred | None:
+    """Where reg_covar is largest beside the variance of a component along its narrowest axis, if it is more than a
+    tenth, and the axis is oblique: features vary more than their combination does, because they are correlated.
 
-    means, variances : (m,k,d);  reg_covar : (m,) what was added to the variances
+    Not where the covariance is singular, which is told of as such, nor where a component has few rows.
     """
+    parameters, added, masses = fit.parameters, rules.reg_covar, fit.masses
+    family, d = parameters.family, parameters.d
+    if not added or masses is None or not family.correlated or (fit.singular and not family.per_component):
+        return None
+    if masses.sum() < OWN_ROWS * (d + 1) or not added > TENTH * (family.least_left(parameters.root) / d - added):
+        return None  # no variance along an axis is less than a d-th of what is left of a feature, given all others
+    sound = _estimated(parameters, rules)
+    sound[list(fit.singular)] = False
+    which = np.flatnonzero(_many_rows(family, np.where(sound, masses, 0.0), d))
+    if not len(which):
+        return None
+    directions, variances = matrices.narrowest(parameters.root.reshape(-1, d, d)[which])
+    parts = directions**2 * parameters.variances[which]  # of the combination's variance, if none were correlated
+    shared, own = parts > variances[:, np.newaxis], variances - added
+    least = directions**2 @ _least(parameters, rules)
+    doubtful = (added > TENTH * own) & (own > 4 * least) & (shared.sum(axis=1) > 1)
+    if not doubtful.any():
+        return None
+    at = int(np.where(doubtful, own, np.inf).argmin())
+    component = int(which[at]) if family.per_component else None
+    return Blurred(np.flatnonzero(shared[at]).tolist(), component, float(added / own[at]))
+
+
+def suspects(family: Family, means: Array, variances: Array, roots: Array, masses: Array, reg_covar: Array) -> Mask:
+    """Of m mixtures (m, …), those (m,) that may be overwhelmed or blurred, or have components that are equal: few are.
+
+    means, variances : (m,k,d);  roots : (m, …) as the family has P;  masses : (m,k) of the components
+    reg_covar : (m,) what was added to the variances
+    """
+    d = means.shape[2]
     with np.errstate(invalid="ignore"):
-        small = (reg_covar > 0) & (reg_covar > TENTH * (variances.min(axis=(1, 2)) - reg_covar))
+        small = reg_covar > TENTH * (variances.min(axis=(1, 2)) - reg_covar)
+        narrow = reg_covar > TENTH * (family.least_left_each(roots) / d - reg_covar)
+        small |= narrow & _many_rows(family, masses, d).any(axis=1)
         near = SAME * np.sqrt(variances[:, :, 0].max(axis=1))
         apart = np.diff(np.sort(means[:, :, 0], axis=1), axis=1)
-        return small | (apart <= near[:, np.newaxis]).any(axis=1)
+        return ((reg_covar > 0) & small) | (apart <= near[:, np.newaxis]).any(axis=1)
 
 
 def constant(parameters: Parameters, rules: Rules) -> list[int]:
@@ -108,6 +159,17 @@ def _least(parameters: Parameters, rules: Rules) -> Array:
     """The variances (d,) that are no more than the floor, or the rounding of a mean, makes them."""
     _, rounded = rounding_of_means(parameters.d, EPS)
     return np.maximum(rules.floor(parameters.d), rounded * np.square(parameters.means).max(axis=0))
+
+
+def _estimated(parameters: Parameters, rules: Rules) -> Mask:
+    """Which components (k,) have rows, and a covariance that reg_covar was added to."""
+    fixed = rules.fixed.covariances
+    return (parameters.weights > 0) & (True if fixed is None else ~fixed)
+
+
+def _many_rows(family: Family, masses: Array, d: int) -> Mask:
+    """Which covariances are learnt from rows enough, of components of masses (…,k)."""
+    return (masses if family.per_component else masses.sum(axis=-1, keepdims=True)) >= OWN_ROWS * (d + 1)
 
 
 def _same_covariances(parameters: Parameters, a: int, b: int) -> bool:

@@ -223,7 +223,8 @@ class Ledger:
 
     def leans(self, i: int) -> bool:
         """As Search.leans, of the i-th problem; False where it has no fit."""
-        return leans(self.family, self.root[i], self.n_k[i], self.d, float(self.reg_covar[i]))
+        masses = np.ldexp(self.n_k[i], self.exponent[i])
+        return leans(self.family, self.root[i], masses, self.d, float(self.reg_covar[i]))
 
     def variances(self) -> Array:
         """Of each feature in each component, (m,k,d)."""

@@ -85,6 +85,11 @@ class Replicates:
         """(m,) of all rows, at the end."""
         return np.ldexp(self.solutions.log_likelihood, self.solutions.exponent)
 
+    @property
+    def masses(self) -> Array:
+        """(m,k) the weight of the rows of each component."""
+        return np.ldexp(self.solutions.n_k, self.solutions.exponent[:, np.newaxis])
+
     def _solve(self, which: slice, parts: Sequence[Part]) -> None:
         out, original = self.solutions.part(which), self.original
         left: Sequence[int] = range(len(parts))
@@ -114,6 +119,8 @@ class Replicates:
         out.weights[i], out.means[i] = parameters.weights, parameters.means
         out.covariances[i], out.roots[i] = parameters.covariances, parameters.root
         out.n_iter[i], out.converged[i], out.exponent[i] = len(fit.lower_bounds), fit.converged, 0
+        if fit.masses is not None:
+            out.n_k[i] = fit.masses
         self.noise[i] = 0.0 if parameters.noise is None else parameters.noise.weight
         if self.criteria:
             found = criteria_of(prepared.data, parameters, asked.n_threads)

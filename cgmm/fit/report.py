@@ -182,6 +182,14 @@ def doubtful(fit: Fit, settings: Settings, names: Names | None, repairs: Sequenc
             f"reg_covar={rules.reg_covar:g} is {small.times:,.3g} times the variance of "
             f"{_feature(small.feature, names)} in component {small.component}: scale the columns or set reg_covar=0."
         )
+    narrow = doubts.blurred(fit, rules) if small is None else None
+    if narrow is not None:
+        where = "in all components" if narrow.component is None else f"in component {narrow.component}"
+        sentences.append(
+            f"{_all_of(narrow.features, names)} nearly determine one another {where}, and "
+            f"reg_covar={rules.reg_covar:g} blurs this: it is {narrow.times:,.3g} times the variance that is left. Set "
+            "reg_covar=0 or a smaller one."
+        )
     sentences.append(doubts.noise(parameters))
     same = doubts.equal(parameters) if parameters.needs_rows else None
     if same is not None:
@@ -208,8 +216,11 @@ def _feature(j: int, names: Names | None) -> str:
 def _features(indices: list[int], names: Names | None) -> str:
     if len(indices) == 1:
         return f"F{_feature(indices[0], names)[1:]} is"
-    known = indices if names is None else [str(names[j]) for j in indices]
-    return f"Features {listed(known)} are"
+    return f"{_all_of(indices, names)} are"
+
+
+def _all_of(indices: list[int], names: Names | None) -> str:
+    return f"Features {listed(indices if names is None else [str(names[j]) for j in indices])}"
 
 
 def warn_of_swamped(features: list[int], names: Names | None) -> None:

@@ -12,6 +12,7 @@ from cgmm.em.abreast import Division, Ends, Outlines, Wanted
 from cgmm.em.loop import run
 from cgmm.em.stage import Stage
 from cgmm.fit import starts
+from cgmm.fit.doubts import OWN_ROWS
 from cgmm.fit.moves import Good, Ground, made
 from cgmm.fit.pool import SAME, Pool
 from cgmm.fit.split_merge import closeness, mergers, splits
@@ -64,19 +65,18 @@ CARRIED = 2
 NEAR = 6
 TRIED = 5
 # A fit leans on reg_covar if that is more than this share of a variance: without it there might be no maximum there.
-# But not if the variance is the rows' own: of a component of so many rows for each feature and one more, and, without
+# But not if the variance is the rows' own: of a component of OWN_ROWS for each feature and one more, and, without
 # reg_covar, no less than this share of it. Equal rows have no such variance, and needles have not so many rows.
-LEANING = 0.25
-OWN_ROWS, OWN_SHARE = 10, 0.01
+LEANING, OWN_SHARE = 0.25, 0.01
 
 
-def leans(family: Family, root: Array, n_k: Array | None, d: int, reg_covar: float) -> bool:
-    """Whether a mixture with components of n_k (k,) rows leans on reg_covar."""
+def leans(family: Family, root: Array, masses: Array | None, d: int, reg_covar: float) -> bool:
+    """Whether a mixture whose components have rows of so much weight (k,), or None: unknown, leans on reg_covar."""
     if not reg_covar > LEANING * family.least_left(root):
         return False
-    if n_k is None or n_k.max() < OWN_ROWS * (d + 1):
+    if masses is None or masses.sum() < OWN_ROWS * (d + 1):
         return True
-    each = [(root[c : c + 1], n_k[c]) for c in range(len(n_k))] if family.per_component else [(root, n_k.sum())]
+    each = [(root[c : c + 1], n) for c, n in enumerate(masses)] if family.per_component else [(root, masses.sum())]
     return any(
         reg_covar > LEANING * least and (least - reg_covar < OWN_SHARE * reg_covar or rows < OWN_ROWS * (d + 1))
         for least, rows in ((family.least_left(part), rows) for part, rows in each)
@@ -334,7 +334,7 @@ class Search:
     def leans(self, fit: Fit) -> bool:
         """Whether reg_covar is much of a variance: without it the likelihood might have no bound there."""
         parameters, reg_covar = fit.parameters, self.settings.rules.reg_covar
-        return leans(parameters.family, parameters.root, fit.n_k, parameters.d, reg_covar)
+        return leans(parameters.family, parameters.root, fit.masses, parameters.d, reg_covar)
 
     def further(self, n_init: Starts, given: Mapping[str, Array], rows: Data | None = None) -> Asking[None]:
         """More starts, up to n_init in all, or until the pool has had enough.

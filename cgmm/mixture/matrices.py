@@ -15,6 +15,9 @@ EPS = float(np.finfo(np.float64).eps)
 TINY = float(np.finfo(np.float64).tiny)
 BLAS_BLOCK = 64  # Features a product may have at a time: OpenBLAS takes threads beyond 2^18 multiply-adds.
 UNTHREADED = 25  # Features up to which NumPy's eigenvectors take no threads of a BLAS.
+# So many steps find a direction along which the variance is the least of all, or no more than half again as much, of up
+# to 2048 features: what is left of other directions shrinks with each step by the ratio of the variances, squared.
+STEPS = 10
 
 
 def all_but(k: int, components: Components) -> Mask:
@@ -101,6 +104,24 @@ def _norm(A: Array) -> float:
         return float(svds(A / scale, 1, tol=1e-4, v0=np.ones(len(A)), return_singular_vectors=False)[0] * scale)
     except ArpackNoConvergence:
         return float(np.linalg.norm(A, 2))
+
+
+def narrowest(roots: Array) -> tuple[Array, Array]:
+    """Directions (m,d) of unit length, along which covariances with P (m,d,d) vary least, and the variances (m,) there.
+
+    By inverse iteration, v ← Pᵀ P v, which needs no more than products with P.
+    """
+    m, d = roots.shape[:2]
+    unit = np.abs(roots).max(axis=(1, 2))  # or squares might overflow
+    P = roots / unit[:, None, None]
+    directions, variances = np.tile(np.random.default_rng(0).standard_normal(d), (m, 1)), np.empty(m)
+    for _ in range(STEPS):
+        halfway = np.einsum("mij,mj->mi", P, directions)
+        directions = np.einsum("mij,mi->mj", P, halfway)
+        lengths = np.linalg.norm(directions, axis=1)
+        variances = (np.linalg.norm(halfway, axis=1) / lengths / unit) ** 2
+        directions /= lengths[:, None]
+    return directions, variances
 
 
 def sharpen(roots: Array, covariances: Array) -> Array:

@@ -11,7 +11,7 @@ import numpy as np
 from cgmm import _kernels
 from cgmm.mixture.criteria import Sums
 from cgmm.mixture.posterior import Posterior
-from cgmm.rows.impute import impute
+from cgmm.rows.impute import impute, impute_measured
 from cgmm.rows.predictive import log_predictive
 
 if TYPE_CHECKING:
@@ -101,6 +101,12 @@ class Evaluation:
         """Means (n,d) and covariances (n,d,d), if they are wanted, of the true values of rows with errors."""
         return self.data.truth(self.parameters, covariances, self.n_threads)
 
+    def imputed(self, rng: np.random.Generator | None) -> Rows:
+        """The rows without gaps: conditional means, or, from rng, draws."""
+        if self.data.measured:
+            return impute_measured(self.parameters, self.data, rng, self.n_threads)
+        return impute(self.parameters, self.data.part.rows, rng, self.n_threads)
+
     def log_predictive(self) -> Array:
         """The posterior predictive log-density of each row."""
         if self.data.measured:
@@ -166,7 +172,7 @@ class Evaluations:
     def impute(self, rng: np.random.Generator | None, single: bool = False) -> Rows:
         """The rows without gaps, float32 if `single`: conditional means, or, from rng, draws."""
         parts = (part for block in self.blocks for part in block.parts())
-        found = (impute(part.parameters, part.data.part.rows, rng, part.n_threads) for part in parts)
+        found = (part.imputed(rng) for part in parts)
         return joined([_single(values) if single else values for values in found])
 
     def truth(self, covariances: bool) -> tuple[Array, Array | None]:

@@ -8,14 +8,18 @@ import numpy as np
 
 from cgmm.config import threads
 from cgmm.mixture.conditioning import Conditioning
+from cgmm.mixture.parameters import Parameters
 from cgmm.rows.part import Part
 from cgmm.rows.patterns import Patterns
+from cgmm.rows.row_errors import normal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cgmm.mixture.parameters import Parameters
+    from cgmm.rows.data import Data
     from cgmm.types import Array, Labels, Rows
+
+DRAWN_NUMBERS = 1 << 20  # Numbers of covariances from which is drawn at a time, so that memory is bounded: 8 MiB.
 
 
 def impute(
@@ -37,6 +41,41 @@ def impute(
     for rows, missing, values in fill(parameters, patterns, responsibilities, rng, threads(n_threads)):
         filled[rows[:, None], missing] = values
     return filled
+
+
+def impute_measured(parameters: Parameters, data: Data, rng: np.random.Generator | None, n_threads: int) -> Rows:
+    """The same of rows with errors: what is missing is a true value, of which the measured values tell.
+
+    A draw is of the component that was drawn for the row, from the normal distribution of its true value.
+    """
+    rows = data.part.rows
+    filled, gaps = rows.copy(), np.isnan(rows)
+    with_gaps = np.flatnonzero(gaps.any(axis=1))
+    if not len(with_gaps):
+        return filled
+    if rng is None:
+        means, _ = data.truth(parameters, False, n_threads)
+        filled[gaps] = means[gaps]
+        return filled
+    parameters, some = parameters.beside(None), data.take(with_gaps)
+    labels = drawn(some.evaluate(parameters, "responsibilities", n_threads), rng).argmax(axis=1)
+    size = max(1, DRAWN_NUMBERS // parameters.d**2)
+    for c in np.unique(labels).tolist():
+        own = _alone(parameters, c)
+        every = np.flatnonzero(labels == c)
+        for which in np.split(every, range(size, len(every), size)):
+            means, covariances = some.take(which).truth(own, True, n_threads)
+            assert covariances is not None  # they are asked for
+            values, at = means + normal(covariances, rng), with_gaps[which]
+            filled[at] = np.where(gaps[at], values, rows[at])
+    return filled
+
+
+def _alone(parameters: Parameters, c: int) -> Parameters:
+    """The component c as a mixture of one."""
+    family = parameters.family
+    own = (family.take(array, [c]) for array in (parameters.covariances, parameters.root))
+    return Parameters(family, np.ones(1), parameters.means[[c]], *own)
 
 
 Filling = tuple["Labels", "Labels", "Array"]  # rows, features, and what comes there

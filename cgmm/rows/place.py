@@ -243,8 +243,8 @@ class InMemory(Local):
     def sample(self, size: int, rng: np.random.Generator) -> InMemory:
         counted = self._counted_rows()
         n = self.n if counted is None else len(counted)
-        if n <= size:
-            return self if n == self.n else self.take(counted)
+        if n <= size:  # a pass over these is one over all that count
+            return self if n == self.n else InMemory(self.part.gathered(counted), self.exponent, self.passes)
         chosen = sampling.rows_of(n, size, rng)
         return self.take(chosen if counted is None else counted[chosen])
 

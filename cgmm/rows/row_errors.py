@@ -9,7 +9,7 @@ import numpy as np
 from cgmm.validation import check_array
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from cgmm.rows.part import Part
     from cgmm.types import Array, Labels, Mask, RowErrors, Rows
@@ -103,6 +103,19 @@ def among(errors: RowErrors, features: Labels, d: int) -> RowErrors:
         found = np.zeros((len(some), d, d), dtype=errors.dtype)
         found[:, features[:, None], features] = some
     return np.broadcast_to(found, (n, *found.shape[1:])) if of_all else found
+
+
+def distinct(errors: RowErrors, rows: Labels, features: Labels) -> Iterator[tuple[Labels, Array]]:
+    """Of some rows (m,) those that have the same errors of the features (p,), and these errors, (p,) or (p,p)."""
+    some = rows[:1] if errors.strides[0] == 0 else rows
+    own = (
+        errors[some[:, None], features]
+        if errors.ndim == 2
+        else errors[some[:, None, None], features[:, None], features]
+    )
+    values, which, counts = np.unique(own, axis=0, return_inverse=True, return_counts=True)
+    order = rows if len(values) == 1 else rows[which.ravel().argsort(kind="stable")]
+    yield from zip(np.split(order, counts.cumsum()[:-1]), values.astype(np.float64), strict=True)
 
 
 def axes_of(part: Part) -> int:

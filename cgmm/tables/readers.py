@@ -77,6 +77,12 @@ class Reader:
         """The columns that name rows, as a data frame's index does: they are no features unless they are chosen."""
         return ()
 
+    @property
+    def metadata(self) -> dict[bytes, bytes]:
+        """What a Parquet file is to tell pandas of those of its columns that are kept: which are the index, and types
+        that Arrow has not. Columns of which it tells nothing may stand beside them."""
+        return {}
+
     def _others(self, wrong: Sequence[int]) -> str:
         """That further columns of those hold no numbers, in an error's words."""
         if len(wrong) < 2:
@@ -157,6 +163,10 @@ class ParquetReader(Reader):
     def labels(self) -> Sequence[int]:
         index = (self._schema.pandas_metadata or {}).get("index_columns", [])
         return [j for j, name in enumerate(self._schema.names) if name in index or INDEX.fullmatch(name)]
+
+    @property
+    def metadata(self) -> dict[bytes, bytes]:
+        return {key: value for key, value in (self._schema.metadata or {}).items() if key == b"pandas"}
 
     def read(self, columns: Sequence[int], gaps: int = 0, kept: Sequence[int] = ()) -> Generator[Piece, None, None]:
         from pyarrow import float32, float64, types

@@ -85,6 +85,8 @@ class Table:
         Their number.
     kept_names : tuple of str
         Of the columns that are kept.
+    kept_metadata : dict of bytes
+        What a Parquet file tells pandas of them: which are the index, and types that Arrow has not.
     left_out : tuple of str
         The columns that hold no numbers, as errors call them.
 
@@ -127,6 +129,7 @@ class Table:
         else:
             self._kept = [j for item in self._items(keep) for j in self._find(item)]
         self.kept_names = tuple(f"column_{j}" if reader.names is None else reader.names[j] for j in self._kept)
+        self.kept_metadata = reader.metadata if self._kept else {}
         self.left_out: tuple[str, ...] = ()
         if columns is None:
             others = [*self._weights, *self._by, *self._errors, *reader.labels]

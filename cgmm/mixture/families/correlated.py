@@ -65,7 +65,8 @@ class Matrices(Family):
         return self.stacked(root).diagonal(axis1=1, axis2=2)
 
     def least_left_each(self, roots: Array) -> Array:
-        return 1 / np.einsum("...ij,...ij->...j", roots, roots).reshape(len(roots), -1).max(axis=1)
+        precisions = np.einsum("...ij,...ij->...j", roots, roots)
+        return 1 / precisions.max(axis=tuple(range(1, precisions.ndim)))
 
     def log_root(self, root: Array) -> Array:
         return matrices.log_diagonal(self.stacked(root))

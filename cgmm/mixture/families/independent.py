@@ -45,7 +45,7 @@ class Variances(Family):
         return Estimate(covariances, 1.0 / np.sqrt(covariances), held)
 
     def least_left_each(self, roots: Array) -> Array:
-        return 1 / np.square(roots).reshape(len(roots), -1).max(axis=1)
+        return 1 / np.square(roots).max(axis=tuple(range(1, roots.ndim)))
 
     def log_root(self, root: Array) -> Array:
         return np.log(root)
