@@ -17,15 +17,17 @@ from libraries import CgmmDense
 from machine import facts, peak
 
 D = (*range(1, 20), 21, 23, 24, 25, 28, 31, 32, 33, 36, 39, 40, 41, 47, 48, 49, 56, 57, 63, 64, 65, 72, 79, 80, 81,
-     95, 96, 97, 112, 113, 127, 128, 129, 130)  # fmt: skip
+     95, 96, 97, 112, 113, 127, 128, 129, 130, 192, 256, 384, 512, 768, 1024, 1536, 2048)  # fmt: skip
 K = (*range(1, 14), 15, 16, 17, 19, 23, 24, 25, 31, 32, 33, 40, 47, 48, 49, 63, 64, 65, 80, 95, 96, 97, 127, 128,
-     129, 160, 191, 192, 193, 255, 256, 257, 299, 300)  # fmt: skip
+     129, 160, 191, 192, 193, 255, 256, 257, 299, 300, 512, 1000, 2000, 4000, 10_000)  # fmt: skip
 N = (10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)
 FIXED = {"d": 8, "k": 16}  # what a sweep does not change
+WIDE, FEW = 130, 2  # but of more features there are so few components: a row costs d² for each, and each needs rows
+ROWS_A_FEATURE = 4  # at least, in each component: with fewer than one, covariances would be singular
 FAMILIES = ("full", "diag")
 DTYPES = ("float64", "float32")
 COLOURS = {"float64": "#0072B2", "float32": "#D55E00"}  # told apart without red and green (Okabe and Ito 2008)
-LEAST_ROWS, MOST_ELEMENTS = 2048, 1 << 24
+LEAST_ROWS, MOST_ELEMENTS = 2048, 1 << 25
 PEAKS = 10  # measurements of the peak, of which the highest counts
 EXPECTED_SHARE = 0.3  # of the peak, for the number of rows
 CLIFF = 1.25  # times the time of the size before
@@ -63,9 +65,11 @@ def shapes(axis, covariance_type, top, options):
         return [Problem("n", n, FIXED["d"], FIXED["k"], covariance_type) for n in (N[:3] if options.quick else N)]
     found = []
     for size in {"d": D, "k": K}[axis][:: 4 if options.quick else 1]:
-        problem = Problem(axis, 0, **{**FIXED, axis: size}, covariance_type=covariance_type)
+        sizes = {**FIXED, axis: size} | ({"k": FEW} if axis == "d" and size > WIDE else {})
+        problem = Problem(axis, 0, **sizes, covariance_type=covariance_type)
         n = int(options.seconds * EXPECTED_SHARE * top / problem.flops)
-        found.append(problem._replace(n=min(max(n, LEAST_ROWS), MOST_ELEMENTS // problem.d)))
+        least = max(LEAST_ROWS, ROWS_A_FEATURE * problem.k * problem.d)
+        found.append(problem._replace(n=min(max(n, least), MOST_ELEMENTS // problem.d)))
     return found
 
 
@@ -105,7 +109,8 @@ def cliffs(curve):
 def print_sweep(axis, curves):
     """How much of the peak each curve reaches, and where it has cliffs."""
     other = "d" if axis == "k" else "k"
-    report.print_title(f"Sweep of {axis}, with {other} = {FIXED[other]}: share of the FMA peak")
+    wide = f" ({FEW} above d = {WIDE})" if axis == "d" else ""
+    report.print_title(f"Sweep of {axis}, with {other} = {FIXED[other]}{wide}: share of the FMA peak")
     report.print_headings("family", "type and threads", "median", "best", f"{axis} that costs more than the one before")
     for curve in curves:
         share = 1 / relative(curve)
@@ -171,7 +176,7 @@ def plot(curves, path):
             panel.yaxis.set_major_formatter("{x:g}")
             panel.yaxis.set_minor_formatter(NullFormatter())
             if axis != "n":
-                ticks = [2**power for power in range(9)]
+                ticks = [2**power for power in range(12 if axis == "d" else 14)]
                 panel.set_xticks(ticks, map(str, ticks))
                 panel.set_xticks([], minor=True)
                 panel.axhline(1, color="black", linewidth=1)
