@@ -155,3 +155,13 @@ def test_errors_of_what_is_missing_are_ignored():
     X, S = np.array([[np.nan, 3.0], [np.nan, np.nan], [1.0, 3.0]]), np.array([[np.nan, 1.0], [np.nan] * 2, [1.0, 1.0]])
     assert model.anomalies(X, 0.05, error_covariances=S).tolist() == [True, False, False]
     assert_allclose(model.impute(X, S)[:2], [[0, 3], [0, 0]], atol=1e-15)
+
+
+def test_noise_of_rows_with_errors():
+    """What a component does not explain, its noise does: probabilities sum to one, with the rows' errors or blocks'."""
+    _, X, S = measured("covariances", n=80, d=3)
+    model = GMM(2, noise_component="uniform", random_state=0).fit(X, error_covariances=S)
+    found = model.noise_probability(X, S)
+    assert_allclose(model.predict_proba(X, S).sum(axis=1) + found, 1, rtol=1e-12)
+    assert_array_equal(found, model.noise_probability([(X, None, None, S)]))
+    assert np.abs(found - model.noise_probability(X)).max() > 1e-3
