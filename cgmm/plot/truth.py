@@ -72,6 +72,13 @@ def basins(
     -------
     BasinArtists
         (image, rows, contours, modes)
+
+    Examples
+    --------
+    >>> from cgmm import GMM, plot
+    >>> model = GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> len(plot.basins(model).modes.get_offsets())
+    2
     """
     from matplotlib.colors import ListedColormap
 
@@ -139,6 +146,16 @@ def denoised(
     -------
     DenoisedArtists
         (measured, denoised, moves, ellipses); the ellipses hold nine tenths of each component of true values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cgmm import GMM, plot
+    >>> rng = np.random.default_rng(0)
+    >>> errors = rng.uniform(0.5, 2, size=(200, 2))  # variances of what was measured
+    >>> X = rng.normal([5.0, 2.0], np.sqrt(1 + errors))
+    >>> model = GMM(1).fit(X, error_covariances=errors)
+    >>> artists = plot.denoised(model, X, errors)
     """
     from matplotlib.collections import LineCollection
 
