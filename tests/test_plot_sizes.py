@@ -164,6 +164,15 @@ def test_texts_of_a_grid_are_whole_and_apart(d, k, size, texts):
 
 
 @sizes
+def test_large_numbers_and_long_names_in_a_grid(size, texts):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame(1e6 * rows(mixture(4)), columns=[f"a long name of feature {j}" for j in range(4)])
+    figure = plt.figure(figsize=2 * SIZES[size][:1], layout="constrained")
+    plot.pairs(GMM(2, random_state=0).fit(X), X, figure=figure)
+    check_texts(figure, texts(figure))
+
+
+@sizes
 @pytest.mark.parametrize("picture", [name for name in PICTURES if "plane" in name or name == "projection"])
 def test_legends_hide_few_rows(picture, size):
     figure, ax = plt.subplots(figsize=SIZES[size], layout="constrained")

@@ -275,16 +275,22 @@ def _shrink_letters(ax: Axes, size: float) -> None:
     ax.tick_params(labelsize=size, length=0.3 * size, pad=0.3 * size)
     for axis in (ax.xaxis, ax.yaxis):
         axis.label.set_fontsize(size)
+        axis.get_offset_text().set_fontsize(size)
         axis.labelpad = 0.3 * size
 
 
 def _thin_ticks(axis: Axis, length: float, size: float) -> None:
-    """Only the first and the last tick, where labels of that size would meet on so long an axis; both in points."""
+    """Only the first and the last tick, where labels of that size would meet on so long an axis, both in points.
+
+    The label of the axis stands below the power of ten of all ticks.
+    """
     low, high = sorted(axis.get_view_interval())
     ticks = [tick for tick in axis.get_major_locator()() if low <= tick <= high]
     letters = 1 + max(map(len, axis.get_major_formatter().format_ticks(ticks)), default=0)
     if len(ticks) > 2 and letters * LETTER * size > length * (ticks[1] - ticks[0]) / (high - low):
         axis.set_ticks([ticks[0], ticks[-1]])
+    if axis.get_major_formatter().get_offset():
+        axis.labelpad += 1.3 * size
 
 
 def _draw_corner(
