@@ -337,7 +337,8 @@ class Regressed(Estimator):
         names, titles = self._titles(learned)
         targets, features = (listed([titles[j] for j in some]) for some in (learned.targets, learned.features))
         state = learned.mixture._fitted()._replace(names=names)
-        found = summary.of_mixture(type(self).__name__, state).with_facts({"predicts": f"{targets} from {features}"})
+        found = summary.of_mixture(type(self).__name__, state, always=learned.targets.tolist())
+        found = found.with_facts({"predicts": f"{targets} from {features}"})
         if X is None or y is None:
             return found
         score = self.score(X, y, sample_weight)

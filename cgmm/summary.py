@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
@@ -158,10 +159,17 @@ class Summary:
         return f"<p><b>{escape(self.title)}</b></p><table>{facts}</table>{self.grid.html()}{notes}"
 
 
-def of_mixture(kind: str, state: State, sums: Sums | None = None, more: Mapping[str, Any] | None = None) -> Summary:
+def of_mixture(
+    kind: str,
+    state: State,
+    sums: Sums | None = None,
+    more: Mapping[str, Any] | None = None,
+    always: Sequence[int] = (),
+) -> Summary:
     """That of a mixture, and how well it explains the rows of which these are the sums, if they are given.
 
-    kind : the name of the estimator's class;  more : values that it has besides
+    kind : the name of the estimator's class;  more : values that it has besides;  always : features that are shown,
+    however many there are
     """
     parameters, fit = state.fit.parameters, state.fit
     more, goodness, masses = more or {}, _goodness(state, sums), _masses(state)
@@ -170,7 +178,7 @@ def of_mixture(kind: str, state: State, sums: Sums | None = None, more: Mapping[
     alive = "" if living is None else f"; {living} live"
     facts = {
         "components": f"{parameters.k}, {parameters.family.name}{alive}",
-        "features": counted_features(parameters.d, state.names),
+        "features": counted_features(parameters.d, state.names, always),
         "parameters": f"{parameters.n_parameters}",
         "fit": _ended(state),
         **({} if parameters.noise is None else {"noise": f"a share of {parameters.noise.weight:.4f} of the rows"}),
@@ -198,7 +206,7 @@ def of_mixture(kind: str, state: State, sums: Sums | None = None, more: Mapping[
         **more,
     }
     title = f"{kind} of {counted(parameters.k, 'component')} in {counted(parameters.d, 'feature')}"
-    return Summary(title, facts, _components(state, masses), notes, values)
+    return Summary(title, facts, _components(state, masses, always), notes, values)
 
 
 class Goodness(NamedTuple):
@@ -275,21 +283,27 @@ def _masses(state: State) -> Array | None:
     return np.ldexp(sums.n_k, sums.exponent)
 
 
-def _components(state: State, masses: Array | None) -> Grid:
-    """The weight of each component, its size in rows, and mean ± standard deviation of each feature."""
+def _shown(d: int, always: Sequence[int]) -> list[int]:
+    """Which of d features a table shows: those, and as many of the first others as there is room for."""
+    others = [j for j in range(d) if j not in always]
+    return sorted([*always, *others[: max(MOST_FEATURES - len(always), 0)]])
+
+
+def _components(state: State, masses: Array | None, always: Sequence[int]) -> Grid:
+    """The weight of each component, its size in rows, and mean ± standard deviation of each feature that is shown."""
     parameters, names = state.fit.parameters, state.names
     k, d = parameters.k, parameters.d
     deviations = np.sqrt(parameters.variances)
     sizes = [] if masses is None else ["size"]
-    head = ["component", "weight", *sizes, *map(on_a_line, told_features(names, d)[:MOST_FEATURES])]
+    shown, titles = _shown(d, always), told_features(names, d)
+    head = ["component", "weight", *sizes, *(on_a_line(titles[j]) for j in shown)]
     lines = []
     for c in range(min(k, MOST_COMPONENTS)):
         size = [] if masses is None else [f"{masses[c]:.1f}"]
-        values = zip(parameters.means[c, :MOST_FEATURES], deviations[c], strict=False)
-        told = (f"{mean:.5g} ± {sd:.3g}" for mean, sd in values)
+        told = (f"{parameters.means[c, j]:.5g} ± {deviations[c, j]:.3g}" for j in shown)
         title = f"{c}" if state.component_names is None else on_a_line(state.component_names[c])
         lines.append([title, f"{parameters.shares[c]:.4f}", *size, *told])
-    hidden = [(d - MOST_FEATURES, "feature"), (k - MOST_COMPONENTS, "component")]
+    hidden = [(d - len(shown), "feature"), (k - MOST_COMPONENTS, "component")]
     more = [counted(count, what) for count, what in hidden if count > 0]
     return Grid(head, lines, f"and {' and '.join(more)} more" if more else "")
 
@@ -318,12 +332,14 @@ def frame_of(parameters: Parameters, names: Names | None, components: Sequence[s
     return pd.DataFrame(columns_of(parameters, names), index=index)
 
 
-def counted_features(d: int, names: Names | None) -> str:
-    """How many features there are, and their names."""
+def counted_features(d: int, names: Names | None, always: Sequence[int] = ()) -> str:
+    """How many features there are, and the names of those that are shown, with … where others are left out."""
     if names is None:
         return f"{d}"
-    more = ", …" * (d > MOST_FEATURES)
-    return f"{d} ({', '.join(map(on_a_line, names[:MOST_FEATURES]))}{more})"
+    shown = _shown(d, always)
+    told = [(["…"] if j > before + 1 else []) + [on_a_line(names[j])] for before, j in pairwise((-1, *shown))]
+    more = ["…"] * (shown[-1] < d - 1)
+    return f"{d} ({', '.join([*chain.from_iterable(told), *more])})"
 
 
 def on_a_line(name: object) -> str:

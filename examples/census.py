@@ -130,7 +130,7 @@ def draw(fits, parts, numbers, path):
             below.hist(within[mode == at], bins=60, range=(-1, 1), histtype="step", color=colour)
         above.plot(values, density, color="black", linewidth=0.8)
         above.set(title=name, yticks=[])
-        below.set(yticks=[], xlim=(-1, 1))
+        below.set(yticks=[], xlim=(-1, 1), xticks=(-0.5, 0, 0.5))
     axes[0, 0].set_ylabel("the column, and its modes")
     axes[1, 0].set_ylabel("where in their mode")
     save(figure, path)

@@ -54,6 +54,7 @@ def draw(models, X, path):
         ax.set_title(f"{family}: BIC {model.bic(X):.0f}", fontsize=10)
         ax.set_aspect("equal")
         ax.set(xlabel="", ylabel="")
+        ax.label_outer(remove_inner_ticks=True)
     for ax in axes.flat[len(models) :]:
         ax.remove()
     figure.suptitle("Fourteen families; ellipses hold 50% and 90% of a component")

@@ -8,6 +8,8 @@ components are numbered as those are.
 """
 
 import numpy as np
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial.distance import cdist
 
 from _common import BLUE, GREEN, ORANGE, output_folder, panels, save
 from cgmm import GMM
@@ -55,8 +57,8 @@ def print_fits(models, X, own):
 def draw(models, X, path):
     figure, axes = panels(1, len(models), (4.2, 4.4), sharex=True, sharey=True)
     for ax, (name, model) in zip(axes[0], models.items(), strict=True):
-        labels = model.predict(X)
-        ax.scatter(*X.T, s=6, c=COLOURS[labels], linewidths=0)
+        own = linear_sum_assignment(cdist(model.means_, CENTRES))[1]  # a cluster has one colour in all pictures
+        ax.scatter(*X.T, s=6, c=COLOURS[np.append(own, -1)[model.predict(X)]], linewidths=0)
         circle = np.linspace(0, 2 * np.pi, 100)
         for mean, covariance in zip(model.means_, model.covariances_, strict=True):
             ellipse = mean[:, np.newaxis] + 2 * np.linalg.cholesky(covariance) @ [np.cos(circle), np.sin(circle)]

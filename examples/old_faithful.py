@@ -42,7 +42,7 @@ def draw(selection, X, path):
         figure, (left, right) = pyplot.subplots(1, 2, figsize=(12, 5.4), width_ratios=(1.6, 1), layout="constrained")
         selection.best.plot(X, ax=left)
         left.set(xlabel="length of the eruption (minutes)", ylabel="time until the next (minutes)")
-        left.set_title("Eruptions of Old Faithful; ellipses: half and nine tenths of a component", loc="left")
+        left.set_title("Eruptions of Old Faithful", loc="left")
         selection.plot(ax=right)
         right.set_title("Which model?", loc="left")
         figure.savefig(path, dpi=150)

@@ -72,7 +72,7 @@ def print_sample(seed, X, z, one, best):
 
 def draw(fits, path):
     """A row of pictures for each sample: iterations of the one start, and the best of many."""
-    figure, axes = panels(len(fits), len(SHOWN) + 1, (3.1, 3.0), sharex=True, sharey=True)
+    figure, axes = panels(len(fits), len(SHOWN) + 1, (3.1, 3.2), sharex=True, sharey=True)
     for seed, row, (X, snapshots, best) in zip(SEEDS, axes, fits, strict=True):
         row[0].set_ylabel(f"sample of seed {seed}")
         for ax, (iteration, model) in zip(row, snapshots.items(), strict=False):
@@ -88,7 +88,7 @@ def draw_mixture(ax, model, X, title, like=None):
     plot.contours(model, ax=ax, of="components", colors=[COLOURS[c] for c in nearest])
     plot.means(model, ax=ax)
     ax.label_outer()
-    ax.set_title(f"{title}: log-likelihood {model.score(X) * len(X):.1f}")
+    ax.set_title(f"{title}:\nlog-likelihood {model.score(X) * len(X):.1f}")
 
 
 def main(argv=None):

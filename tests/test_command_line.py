@@ -1,6 +1,5 @@
 """The command line does what the Python interface does, to the bit, and ends as a command should."""
 
-import contextlib
 import csv
 import io
 import json
@@ -16,8 +15,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
 from cgmm import GMM, BayesianGMM
-from cgmm.command import inputs, verbs
+from cgmm.command import inputs
 from datasets import DATA, table
+from problems import same_model
 
 FAITHFUL = str(DATA / "faithful.csv")
 X = table("faithful")
@@ -26,11 +26,6 @@ NAMES = ["eruptions", "waiting"]
 
 def numbers(printed, skiprows=0):
     return np.loadtxt(io.StringIO(printed), delimiter=",", skiprows=skiprows)
-
-
-def same_model(found, expected):
-    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_"):
-        assert_array_equal(getattr(found, name), getattr(expected, name))
 
 
 # fit
@@ -109,43 +104,6 @@ def test_a_large_file_is_read_anew_in_each_pass(tmp_path, done, monkeypatch, wei
         told.append(re.sub(r"seconds .*", "", done(*arguments, tmp_path / f"{limit}.npz")))
     assert told[0] == told[1]
     same_model(GMM.load(tmp_path / "0.npz"), GMM.load(tmp_path / f"{1 << 28}.npz"))
-
-
-@pytest.mark.parametrize("kind", [GMM, BayesianGMM])
-@pytest.mark.parametrize("verbose", [False, True])
-def test_a_fit_goes_on_from_its_checkpoint(tmp_path, run, monkeypatch, kind, verbose):
-    """To the same bits, and the model keeps no trace of it; that it goes on is said once."""
-
-    def broken(state):
-        if state.iteration == 25:
-            raise KeyboardInterrupt
-
-    options = ["fit", FAITHFUL, "-k", 4, "--tol", 0, "--max-iter", 40, *["--bayesian"] * (kind is BayesianGMM)]
-    assert run(*options, "-o", tmp_path / "whole.npz")[0] == 0
-    again = [*options, "--checkpoint", tmp_path / "fit.ckpt", "-o", tmp_path / "model.npz"]
-    with monkeypatch.context() as patch:
-        patch.setattr(verbs.progress, "iterations", lambda *_: contextlib.nullcontext(broken))
-        assert run(*again) == (130, "", "")
-    assert sorted(os.listdir(tmp_path)) == ["fit.ckpt", "whole.npz"]
-    code, _, errors = run(*again, *["--verbose"] * verbose)
-    said = "Continues from {} (finished starts: 0)\n" if verbose else "cgmm: the fit goes on from {}\n"
-    assert code == 0 and errors.startswith(said.format(tmp_path / "fit.ckpt")) and errors.count("fit.ckpt") == 1
-    found, whole = (kind.load(tmp_path / name) for name in ("model.npz", "whole.npz"))
-    same_model(found, whole)
-    assert found.get_params() == whole.get_params() and not (tmp_path / "fit.ckpt").exists()
-
-
-def test_a_checkpoint_that_is_another_file(tmp_path, run, model):
-    data = tmp_path / "x.csv"
-    data.write_text(NAMES[0] + "\n1\n2\n")
-    for checkpoint, told in (
-        (data, "is the data that is read: write to another file"),
-        (tmp_path / "out.npz", "cannot be the model and its checkpoint: name two files"),
-    ):
-        code, printed, errors = run("fit", data, "-k", 1, "--checkpoint", checkpoint, "-o", tmp_path / "out.npz")
-        assert (code, printed) == (2, "") and told in errors
-    code, _, errors = run("fit", data, "-k", 1, "--checkpoint", tmp_path / "model.npz")
-    assert code == 1 and "model.npz is no checkpoint that can be read" in errors and (tmp_path / "model.npz").exists()
 
 
 def test_fit_without_a_file(tmp_path, done, monkeypatch):

@@ -40,6 +40,7 @@ OBJECTS = {name: found for found, name in {found: name for name, found in docume
 def test_the_page_is_read():
     assert {"cgmm.GMM", "cgmm.GMM.partial_fit", "cgmm.select", "cgmm.plot.ellipses"} <= set(OBJECTS)
     assert set(cgmm.__all__) <= {name.split(".")[1] for name, _ in on_page()} | {"__version__", "plot", "sklearn"}
+    assert {f"cgmm.plot.{name}" for name in cgmm.plot.__all__} <= set(OBJECTS)
 
 
 @pytest.mark.parametrize("name", OBJECTS)

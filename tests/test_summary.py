@@ -92,6 +92,31 @@ def test_a_summary_of_much_is_short_and_hides_no_markup():
     assert "<b0>" not in model.summary()._repr_html_() and "&lt;b0&gt;" in model.summary()._repr_html_()
 
 
+@pytest.mark.parametrize("targets", [[12], [10, 11, 12], [0, 7, 12], [2], range(1, 12)], ids=str)
+def test_a_regressor_of_many_features_shows_its_targets(targets):
+    names = [f"x{j}" for j in range(13)]
+    rows = pd.DataFrame(np.random.default_rng(0).normal(size=(200, 13)), columns=names)
+    model = GMMRegressor.from_mixture(GMM(1).fit(rows), targets=[names[j] for j in targets])
+    summary = model.summary()
+    others = [j for j in range(13) if j not in targets][: max(8 - len(targets), 0)]
+    shown = sorted([*targets, *others])
+    assert summary.grid.head[3:] == [names[j] for j in shown]
+    assert summary.grid.lines[0][3:] == [
+        f"{model.mixture_.means_[0, j]:.5g} ± {rows[names[j]].std(ddof=0):.3g}" for j in shown
+    ]
+    assert summary.grid.more == f"and {13 - len(shown)} feature{'s' * (len(shown) < 12)} more"
+    listed = summary.facts["features"].removeprefix("13 (").removesuffix(")").split(", ")
+    assert [name for name in listed if name != "…"] == [names[j] for j in shown]
+    gaps = np.count_nonzero(np.diff([-1, *shown, 13]) > 1)
+    assert listed.count("…") == gaps
+
+
+def test_targets_are_told_with_features_of_which_many_are_hidden():
+    rows = np.random.default_rng(0).normal(size=(100, 12))
+    text = str(GMMRegressor().fit(rows, rows @ np.ones((12, 2)) + np.random.default_rng(1).normal(size=(100, 2))))
+    assert "feature 5, …, y[0], y[1])" in text and "\nand 6 features more" in text
+
+
 @pytest.mark.parametrize("family", ["full", "tied", "diag", "VEV"])
 def test_frames_hold_the_parameters(family):
     model = fitted(GMM, covariance_type=family)

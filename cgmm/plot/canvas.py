@@ -11,7 +11,10 @@ from cgmm.plot.text import draw_literally
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure, SubFigure
+
+LINE = 1.3  # The height of a line of text, in units of the font's size.
 
 # These projections of matplotlib's do not have two straight axes: a plane that is drawn there means something else.
 CURVED = ("3d", "polar", "aitoff", "hammer", "lambert", "mollweide")
@@ -60,13 +63,25 @@ def figure_of(figure: object, inches: float) -> Figure | SubFigure:
     raise ValueError(f"figure must be a matplotlib Figure or SubFigure, not {type(figure).__name__}: {instead}")
 
 
+def whole_numbers(axis: Axis) -> None:
+    """The ticks of an axis are integers, unless the caller has chosen them."""
+    from matplotlib.ticker import MaxNLocator
+
+    locator = axis.get_major_locator()
+    if isinstance(locator, MaxNLocator):
+        locator.set_params(integer=True)
+
+
 def note(ax: Axes, text: str, left: bool = False) -> None:
-    """Say something small above the right end of the axes, or the left."""
-    end = 0 if left else 1
-    draw_literally(ax.annotate(
+    """Say something small above the right end of the axes, or the left; a line higher if it would meet another note."""
+    end, others = 0 if left else 1, [other.get_window_extent() for other in ax.texts]
+    made = ax.annotate(
         text, (end, 1), (0, 3), xycoords="axes fraction", textcoords="offset points",
         ha="left" if left else "right", va="bottom", fontsize="x-small", color=FAINT,
-    ))  # fmt: skip
+    )  # fmt: skip
+    draw_literally(made)
+    if made.get_window_extent().count_overlaps(others):
+        made.xyann = (0, 3 + LINE * made.get_fontproperties().get_size_in_points())
 
 
 def note_hidden(ax: Axes, count: int) -> None:

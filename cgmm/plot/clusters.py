@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from cgmm.plot.canvas import axes_of
-from cgmm.plot.style import FAINT, INK, palette
-from cgmm.plot.text import draw_literally, label_axes
+from cgmm.plot.canvas import axes_of, whole_numbers
+from cgmm.plot.style import FAINT, INK, palette, sized
+from cgmm.plot.text import LETTER, draw_literally, label_axes
 from cgmm.validation import check_choice
 
 if TYPE_CHECKING:
@@ -72,13 +72,13 @@ def tree(
     colours, links = palette(max(combination.n_clusters, 1)), []
     heights = _heights(combination, height)
     own = _cut_at(heights, k - combination.n_clusters)
-    cut = ax.axhline(own, color=FAINT, linewidth=1, linestyle=":")
+    cut = ax.axhline(own, color=FAINT, linestyle=":", **sized(ax, linewidth=1))
     belongs = _cluster_of(combination)
     for merge, top in zip(merges, heights, strict=True):
         (x0, y0), (x1, y1) = at[merge.first], at[merge.second]
         at[tuple(sorted(merge.first + merge.second))] = (x0 + x1) / 2, top
         colour = colours[belongs[merge.first[0]]] if top <= own else INK
-        plain: dict[str, Any] = {"color": colour, "linewidth": 2}
+        plain: dict[str, Any] = {"color": colour} | sized(ax, linewidth=2)
         links += ax.plot([x0, x0, x1, x1], [y0, top, top, y1], **plain | style)
     ax.set_xticks(range(k), [str(c) for c in order])
     ax.set_xlim(-0.7, k - 0.3)
@@ -87,8 +87,18 @@ def tree(
     for leaf, c in zip(leaves, order, strict=True):
         leaf.set_color(tuple(colours[belongs[c]]))
         draw_literally(leaf)
+    _fit_leaves(ax, leaves)
+    whole_numbers(ax.yaxis)
     label_axes(ax, "component", "fall of the entropy (nats)" if height == "entropy" else "merges")
     return TreeArtists(links, cut, leaves)
+
+
+def _fit_leaves(ax: Axes, leaves: list[Text]) -> None:
+    """Labels that would meet stand upright, and are no larger than their distance."""
+    distance = 72 * ax.get_window_extent().width / ax.figure.dpi / (len(leaves) + 0.4)
+    size = leaves[0].get_fontproperties().get_size_in_points()
+    if LETTER * size * (0.5 + max(len(leaf.get_text()) for leaf in leaves)) > distance:
+        ax.tick_params(axis="x", labelrotation=90, labelsize=min(size, distance))
 
 
 def _order(k: int, merges: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[int]:
@@ -167,12 +177,13 @@ def entropies(combination: Combined, *, ax: Axes | None = None, **style: Any) ->
     ax, values, c = axes_of(ax), combination.entropies, combination.n_clusters
     numbers = np.arange(1, len(values) + 1)
     fits: list[Line2D] = []
+    thin = sized(ax, linewidth=1.2)
     if len(values) > 2:
         for which in (slice(0, c), slice(c - 1, None)):
             slope, start = np.polyfit(numbers[which], values[which], 1)
-            fits += ax.plot(numbers[which], slope * numbers[which] + start, color=FAINT, linewidth=1.2, linestyle="--")
+            fits += ax.plot(numbers[which], slope * numbers[which] + start, color=FAINT, linestyle="--", **thin)
     plain: dict[str, Any] = {"color": palette(1)[0], "marker": "o", "linestyle": "", "zorder": 2.5}
-    (points,) = ax.plot(numbers, values, **plain | style)
-    ax.set_xticks(numbers)
+    (points,) = ax.plot(numbers, values, **plain | sized(ax, markersize=6) | style)
+    whole_numbers(ax.xaxis)
     label_axes(ax, "clusters", "entropy (nats)")
     return EntropiesArtists(points, fits)

@@ -9,9 +9,10 @@ import numpy as np
 from cgmm.plot.canvas import axes_of, note, note_hidden
 from cgmm.plot.features import view_of
 from cgmm.plot.frame import frame, grid
+from cgmm.plot.legends import literal_legend
 from cgmm.plot.rows import shown_of
-from cgmm.plot.style import INK, MOST_IN_LEGEND, palette
-from cgmm.plot.text import draw_literally, label_axes, literal_legend, name_axes
+from cgmm.plot.style import FAINT, INK, MOST_IN_LEGEND, palette, sized
+from cgmm.plot.text import draw_literally, label_axes, name_axes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -150,8 +151,8 @@ def draw_density(
     lines = []
     if components:
         for c in range(view.k):
-            lines += ax.plot(x, each[c], color=colours[c], linewidth=1.8, label=view.labels[c])
-    (mixture,) = ax.plot(x, total, color=INK, linewidth=3.4, label="mixture", zorder=1.9)
+            lines += ax.plot(x, each[c], color=colours[c], label=view.labels[c], **sized(ax, linewidth=1.8))
+    (mixture,) = ax.plot(x, total, color=FAINT, label="mixture", zorder=1.9, **sized(ax, linewidth=3.4))
     ax.margins(x=0)
     ax.set_ylim(0, HEADROOM * max(top, tallest), auto=None)
     shares = _draw_responsibilities(ax, x, each, total, colours) if responsibilities else []
@@ -161,7 +162,7 @@ def draw_density(
     if highest > top:
         note(ax, f"the density reaches {highest:.3g}", left=bool(shown.hidden))
     if legend and view.k <= MOST_IN_LEGEND:
-        literal_legend(ax, [*lines, mixture, *shares[:1]], {}, fontsize="small")
+        literal_legend(ax, [*lines, mixture, *shares[:1]], {})
     return DensityArtists(bars, lines, mixture, shares)
 
 
@@ -175,11 +176,12 @@ def _draw_responsibilities(ax: Axes, x: Array, each: Array, total: Array, colour
     own.patch.set(visible=ax.patch.get_visible(), facecolor=ax.patch.get_facecolor())
     ax.patch.set_visible(False)
     ax.set_zorder(own.get_zorder() + 1)
+    own.margins(x=0)
     own.set_ylim(0, HEADROOM)
     draw_literally(own.set_ylabel("responsibility"))
     shares = np.divide(each, total, out=np.zeros_like(each), where=total > 0)
     lines = []
     for share, colour in zip(shares, colours, strict=True):
-        lines += own.plot(x, share, color=colour, linewidth=1.2, linestyle=":", label="_")
+        lines += own.plot(x, share, color=colour, linestyle=":", label="_", **sized(ax, linewidth=1.2))
     lines[0].set_label("responsibilities")
     return lines

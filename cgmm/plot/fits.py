@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from cgmm import validation
-from cgmm.plot.canvas import axes_of, note
-from cgmm.plot.style import FAINT, INK, MARKERS, MOST_IN_LEGEND, palette
-from cgmm.plot.text import draw_literally, label_axes, literal_legend, on_one_line
+from cgmm.plot.canvas import axes_of, note, whole_numbers
+from cgmm.plot.legends import literal_legend
+from cgmm.plot.style import FAINT, INK, MARKERS, palette, shrinkage, sized
+from cgmm.plot.text import draw_literally, label_axes, on_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from cgmm.types import Array
 
 CRITERIA = {name: name for name in ("bic", "aic", "icl")}
+CLEAR, DASHES = 6, ("-", "--", ":")  # So many colours are seen well as thin lines, and each comes in these styles.
+RING, NAME = 16, 14  # points: the diameter of the ring about the best candidate, and the height of its name.
 FEW_ITERATIONS = 40  # A line of no more iterations than this has a marker for each: of more, they would touch.
 
 
@@ -74,14 +77,15 @@ def history(model: Learned, *, restarts: bool = True, ax: Axes | None = None, **
         raise ValueError("the model has no history: it was not fitted, or with max_iter=0")
     colour = palette(1)[0]
     ax = axes_of(ax)
-    (kept,) = _history_line(ax, bounds, {"color": colour, "linewidth": 2.2, "label": "kept", "zorder": 2.5} | style)
+    plain = {"color": colour, "label": "kept", "zorder": 2.5} | sized(ax, linewidth=2.2)
+    (kept,) = _history_line(ax, bounds, plain | style)
     rest = [start for at, start in enumerate(diagnostics.restarts) if at != diagnostics.winner] if restarts else []
     others, short = _others(ax, rest), _given_up(ax, rest)
-    _whole_numbers(ax)
+    whole_numbers(ax.xaxis)
     label_axes(ax, "iteration", "mean log-likelihood of a row (nats)")
     shown = [*others[:1], *([short] if short else []), kept]
     if len(shown) > 1:
-        literal_legend(ax, shown, style, fontsize="small", loc="lower right")
+        literal_legend(ax, shown, style)
     return HistoryArtists(kept, others, short)
 
 
@@ -91,8 +95,8 @@ def _others(ax: Axes, starts: Iterable[Start]) -> list[Line2D]:
     for start in starts:
         if start.carried:
             label = "_" if lines else "other starts"
-            plain: dict[str, Any] = {"color": FAINT, "linewidth": 1, "alpha": 0.8, "label": label}
-            lines += _history_line(ax, start.lower_bounds, plain)
+            plain: dict[str, Any] = {"color": FAINT, "alpha": 0.8, "label": label}
+            lines += _history_line(ax, start.lower_bounds, plain | sized(ax, linewidth=1))
     return lines
 
 
@@ -100,21 +104,13 @@ def _given_up(ax: Axes, starts: Iterable[Start]) -> PathCollection | None:
     ends = [start.log_likelihood for start in starts if not start.carried]
     if not ends:
         return None
-    return ax.scatter(np.zeros(len(ends)), ends, marker="x", s=24, color=FAINT, linewidths=1, label="given up early")
+    style = {"marker": "x", "color": FAINT, "label": "given up early"} | sized(ax, s=24, linewidths=1)
+    return ax.scatter(np.zeros(len(ends)), ends, **style)
 
 
 def _history_line(ax: Axes, lower_bounds: Array, style: dict[str, Any]) -> list[Line2D]:
-    plain: dict[str, Any] = {"marker": "o" if len(lower_bounds) <= FEW_ITERATIONS else "", "markersize": 3.5}
+    plain: dict[str, Any] = {"marker": "o" if len(lower_bounds) <= FEW_ITERATIONS else ""} | sized(ax, markersize=3.5)
     return ax.plot(np.arange(1, len(lower_bounds) + 1), lower_bounds, **plain | style)
-
-
-def _whole_numbers(ax: Axes) -> None:
-    """The ticks of the lower axis are integers, unless the caller has chosen them."""
-    from matplotlib.ticker import MaxNLocator
-
-    locator = ax.xaxis.get_major_locator()
-    if isinstance(locator, MaxNLocator):
-        locator.set_params(integer=True)
 
 
 class SelectionArtists(NamedTuple):
@@ -170,29 +166,27 @@ def selection(
     if name != chosen.criterion:
         best = min(table, key=lambda point: (point.warned, point.value))
     families = list(dict.fromkeys(point.family for point in table))
-    colours = palette(len(families))
+    colours = palette(min(len(families), CLEAR))
     ax = axes_of(ax)
     lines = {}
     for at, family in enumerate(families):
         wins = family == best.family
         plain: dict[str, Any] = {
-            "color": colours[at],
+            "color": colours[at % len(colours)],
+            "linestyle": DASHES[at // len(colours) % len(DASHES)],
             "marker": MARKERS[at % len(MARKERS)],
-            "markersize": 6,
-            "linewidth": 2.4 if wins else 1.4,
             "label": family,
             "zorder": 2.2 if wins else 2,
-        }
+        } | sized(ax, markersize=6, linewidth=2.4 if wins else 1.4)
         points = sorted(point[:2] for point in table if point.family == family)
         (lines[family],) = ax.plot(*np.transpose(points), **plain | style)
     warned = _mark_warned(ax, [point for point in table if point.warned])
-    ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "markeredgewidth": 1.6, "zorder": 3}
-    (mark,) = ax.plot(best.k, best.value, "o", markersize=16, **ring)
+    ring: dict[str, Any] = {"markerfacecolor": "none", "markeredgecolor": INK, "zorder": 3}
+    (mark,) = ax.plot(best.k, best.value, "o", **ring | sized(ax, markersize=RING, markeredgewidth=1.6))
     _limit_criterion(ax, np.array([point.value for point in table]), best.value)
-    _whole_numbers(ax)
+    whole_numbers(ax.xaxis)
     label_axes(ax, "components k", name.upper())
-    columns = -(-len(lines) // MOST_IN_LEGEND)
-    literal_legend(ax, list(lines.values()), style, fontsize="small", ncols=columns)
+    literal_legend(ax, list(lines.values()), style, handlelength=2.6)
     return SelectionArtists(lines, mark, _name_best(ax, best, [point.k for point in table]), warned)
 
 
@@ -201,8 +195,8 @@ def _mark_warned(ax: Axes, points: Iterable[Point]) -> Line2D | None:
     places = [point[:2] for point in points]
     if not places:
         return None
-    hollow: dict[str, Any] = {"markersize": 3.5, "color": "white", "markeredgewidth": 0, "zorder": 2.3}
-    (warned,) = ax.plot(*np.transpose(places), "o", **hollow)
+    hollow: dict[str, Any] = {"color": "white", "markeredgewidth": 0, "zorder": 2.3}
+    (warned,) = ax.plot(*np.transpose(places), "o", **hollow | sized(ax, markersize=3.5))
     note(ax, "hollow: the fit was warned of", left=True)
     return warned
 
@@ -221,7 +215,7 @@ def _name_best(ax: Axes, best: Point, sizes: list[int]) -> Annotation:
     place = (best.k - min(sizes)) / max(max(sizes) - min(sizes), 1)
     words = f"{on_one_line(best.family)}, k = {best.k}: {best.value:.1f}"
     label = ax.annotate(
-        words, (best.k, best.value), (10 * (1 - 2 * place), -14),
+        words, (best.k, best.value), (10 * (1 - 2 * place), -_below(ax)),
         textcoords="offset points", va="top", ha="left" if place < 0.25 else "right" if place > 0.75 else "center",
         color=INK, fontweight="bold", fontsize="small",
     )  # fmt: skip
@@ -229,12 +223,19 @@ def _name_best(ax: Axes, best: Point, sizes: list[int]) -> Annotation:
     return label
 
 
+def _below(ax: Axes) -> float:
+    """How far (points) from the best candidate its name is: below the ring."""
+    return 0.5 * RING * shrinkage(ax) + 5
+
+
 def _limit_criterion(ax: Axes, values: Array, best: float) -> None:
-    """Limits in which the better half of the candidates can be told apart; those outside are counted."""
+    """Limits in which the better half of the candidates can be told apart, and its name has room below the best; those
+    outside are counted."""
     middle = np.median(values[values >= best])
     top = min(values.max(), best + 2 * (middle - best)) if middle > best else values.max()
     width = (top - best) or 1.0
-    low, high = best - 0.16 * width, top + 0.06 * width
+    named = (_below(ax) + NAME) / (72 * ax.get_window_extent().height / ax.figure.dpi)  # a share of the axes' height
+    low, high = best - max(0.16, 1.06 * named / (1 - named)) * width, top + 0.06 * width
     ax.set_ylim(low, high)
     outside = int(np.count_nonzero((values < low) | (values > high)))
     if outside:

@@ -11,11 +11,12 @@ from cgmm.mixture.univariate import quantiles
 from cgmm.plot.canvas import axes_of
 from cgmm.plot.features import view_of
 from cgmm.plot.frame import frame, grid
+from cgmm.plot.legends import literal_legend
 from cgmm.plot.planes import check_probabilities
 from cgmm.plot.points import draw_rows
 from cgmm.plot.rows import Spread, shown_of
-from cgmm.plot.style import GREY, INK, OKABE_ITO
-from cgmm.plot.text import literal_legend, name_axes
+from cgmm.plot.style import GREY, INK, OKABE_ITO, sized
+from cgmm.plot.text import name_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import FillBetweenPolyCollection, QuadMesh
     from matplotlib.lines import Line2D
+    from matplotlib.patches import Patch
 
     from cgmm.plot.features import Features
     from cgmm.plot.protocols import Mixture
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from cgmm.types import Array, ArrayLike
 
 BAND, SLICE = OKABE_ITO[0], OKABE_ITO[1]
+FAINT_ROWS = 0.15  # The opacity of rows on an image, which is seen through them.
+SHADE = 0.22  # The opacity of a band.
 PIXELS = 240  # Of an image along each axis: less than two pixels of a usual picture each.
 WIDTH = 0.12  # The highest of all slices is drawn this share of the picture's width from its place.
 DARKEST = (
@@ -145,21 +149,31 @@ def predictive(
     low, high = frame(view) if shown is None else Spread.of(shown, view)[2:4]
     x = grid(view, 0, float(low[0]), float(high[0]))
     given, ax = Given.of(view, x), axes_of(ax)
-    rows = draw_rows(ax, shown, view, "responsibility", np.full((view.k, 3), GREY), {"zorder": 1})
+    style = {"zorder": 1} | ({"alpha": FAINT_ROWS} if show == "density" else {})
+    rows = draw_rows(ax, shown, view, "responsibility", np.full((view.k, 3), GREY), style)
     bands: list[FillBetweenPolyCollection] = []
     image = _draw_image(ax, view, low, high) if show == "density" else None
     for share in shares if show == "bands" else ():
         ends = given.quantile(0.5 - 0.5 * share), given.quantile(0.5 + 0.5 * share)
-        bands.append(
-            ax.fill_between(x, *ends, color=BAND, alpha=0.22, linewidth=0, zorder=1.5, label=f"{share:.3g} of the mass")
-        )
-    (mean,) = ax.plot(x, given.mean, color=INK, linewidth=1.8, label="mean", zorder=2.5)
+        label = f"{share:.3g} of the mass"
+        bands.append(ax.fill_between(x, *ends, color=BAND, alpha=SHADE, linewidth=0, zorder=1.5, label=label))
+    (mean,) = ax.plot(x, given.mean, color=INK, label="mean", zorder=2.5, **sized(ax, linewidth=1.8))
     slices = _draw_slices(ax, view, places, low, high)
-    ax.margins(x=0)
+    ax.margins(x=0, y=0 if image else None)
     name_axes(ax, view.names)
     if legend:
-        literal_legend(ax, [mean, *bands], {}, fontsize="small", loc="upper left")
+        literal_legend(ax, [mean, *_as_seen(bands)], {})
     return PredictiveArtists(rows, mean, bands, image, slices)
+
+
+def _as_seen(bands: Sequence[FillBetweenPolyCollection]) -> list[Patch]:
+    """What stands for bands in a legend: each is seen through all that are wider."""
+    from matplotlib.patches import Patch
+
+    return [
+        Patch(color=BAND, alpha=1 - (1 - SHADE) ** depth, linewidth=0, label=str(band.get_label()))
+        for depth, band in enumerate(bands, start=1)
+    ]
 
 
 def _draw_image(ax: Axes, view: View, low: Array, high: Array) -> QuadMesh:
@@ -178,6 +192,7 @@ def _draw_slices(ax: Axes, view: View, places: Array, low: Array, high: Array) -
     scale = WIDTH * (high[0] - low[0]) / heights.max()
     lines = []
     for place, height in zip(places, heights.T, strict=True):
-        ax.axvline(place, color=SLICE, linewidth=0.8, linestyle=":", zorder=2.6)
-        lines += ax.plot(place + scale * height, y, color=SLICE, linewidth=1.6, zorder=2.7, label=f"at {place:.3g}")
+        ax.axvline(place, color=SLICE, linestyle=":", zorder=2.6, **sized(ax, linewidth=0.8))
+        plain: dict[str, Any] = {"color": SLICE, "zorder": 2.7, "label": f"at {place:.3g}"}
+        lines += ax.plot(place + scale * height, y, **plain | sized(ax, linewidth=1.6))
     return lines

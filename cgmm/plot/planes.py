@@ -10,8 +10,9 @@ from cgmm import validation
 from cgmm.plot.canvas import axes_of
 from cgmm.plot.features import view_of
 from cgmm.plot.frame import grid, make_room, steady
-from cgmm.plot.style import INK, MARKERS, MOST_IN_LEGEND, palette
-from cgmm.plot.text import literal_legend, name_axes
+from cgmm.plot.legends import literal_legend
+from cgmm.plot.style import FAINT, INK, MARKERS, MOST_IN_LEGEND, component_label, palette, sized
+from cgmm.plot.text import name_axes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.legend import Legend
 
     from cgmm.plot.features import Features
-    from cgmm.plot.protocols import Mixture
+    from cgmm.plot.protocols import Mixture, Subject
     from cgmm.plot.view import View
     from cgmm.types import Array, ArrayLike
 
@@ -133,7 +134,7 @@ def contours(
         artists = [_contours_of_mixture(ax, view, heights, style)]
     else:
         distances = view.distances(heights)
-        artists = [*_polygons(ax, view, distances, colours, {"facecolor": "none", "linewidth": 1.2} | style)]
+        artists = [*_polygons(ax, view, distances, colours, {"facecolor": "none"} | sized(ax, linewidth=1.2) | style)]
         make_room(ax, view, distances)
     name_axes(ax, view.names)
     return artists
@@ -150,7 +151,7 @@ def _contours_of_mixture(ax: Axes, view: View, heights: Array, style: dict[str, 
         reached = heights[heights < density.max()]
         if not len(reached):
             raise ValueError(f"no level is reached: the highest density is {density.max():.3g}")
-        artist = ax.contour(x, y, density, **{"levels": reached, "colors": INK, "linewidths": 1.2} | style)
+        artist = ax.contour(x, y, density, **{"levels": reached, "colors": INK} | sized(ax, linewidths=1.2) | style)
     make_room(ax, view, view.distances(doubled))
     return artist
 
@@ -177,10 +178,9 @@ def _polygons(
         plain: dict[str, Any] = {
             "facecolor": (*colours[c], 0.08),
             "edgecolor": colours[c],
-            "linewidth": 1.6,
             "zorder": 2.2,
         }
-        artists.append(PolyCollection(outlines, **plain | style))
+        artists.append(PolyCollection(outlines, **plain | sized(ax, linewidth=1.6) | style))
     for artist in artists:
         ax.add_collection(artist, autolim=False)
     return artists
@@ -215,24 +215,24 @@ def means(model: Mixture, *, features: Features | None = None, ax: Axes | None =
 
 def draw_means(ax: Axes, view: View, style: dict[str, Any]) -> PathCollection:
     """See ``means``."""
-    size = 110 if view.k <= MOST_IN_LEGEND else 50
-    plain: dict[str, Any] = {
-        "marker": "P",
-        "s": size,
-        "color": INK,
-        "edgecolors": "white",
-        "linewidths": 1.2,
-        "zorder": 3,
-    }
     with steady(ax):
-        artist = ax.scatter(*view.means.T, **plain | style)
+        artist = ax.scatter(*view.means.T, **{"color": INK} | crosses(ax, view.k) | style)
     make_room(ax, view, [np.zeros(1)] * view.k)
     name_axes(ax, view.names)
     return artist
 
 
+def crosses(ax: Axes, k: int) -> dict[str, Any]:
+    """The style of k crosses, at means or modes."""
+    plain: dict[str, Any] = {"marker": "P", "edgecolors": "white", "zorder": 3}
+    return plain | sized(ax, s=110 if k <= MOST_IN_LEGEND else 50, linewidths=1.2)
+
+
 def legend(model: Mixture, *, ax: Axes | None = None, colors: ArrayLike | None = None, **style: Any) -> Legend:
     """A legend of the components: index, weight, colour and marker.
+
+    It is where it hides least; and if that is much, beside the axes, where the layout of the figure makes room for it
+    (``layout="constrained"``).
 
     Parameters
     ----------
@@ -254,43 +254,26 @@ def legend(model: Mixture, *, ax: Axes | None = None, colors: ArrayLike | None =
     >>> from cgmm import plot
     >>> artists = plot.ellipses(model), plot.legend(model)
     """
-    labels = model._subject(None, None).labels
-    return draw_legend(axes_of(ax), labels, palette(len(labels), colors), style)
+    subject = model._subject(None, None)
+    return draw_legend(axes_of(ax), subject, palette(subject.parameters.k, colors), style)
 
 
 def draw_legend(
-    place: Axes | Figure | SubFigure, labels: Sequence[str], colours: Array, style: dict[str, Any]
+    place: Axes | Figure | SubFigure, subject: Subject, colours: Array, style: dict[str, Any], by_marker: bool = True
 ) -> Legend:
-    """See ``legend``; also of a whole figure."""
+    """See ``legend``; also of a whole figure, and of one in which all components have the same marker."""
     from matplotlib.lines import Line2D
 
+    shapes = MARKERS if by_marker else MARKERS[:1]
     handles = [
-        Line2D([], [], color=colours[c], marker=MARKERS[c % len(MARKERS)], label=label)
-        for c, label in enumerate(labels)
+        Line2D([], [], color=colours[c], marker=shapes[c % len(shapes)], markersize=4.5, linewidth=1.3, label=label)
+        for c, label in enumerate(subject.labels)
     ]
-    plain: dict[str, Any] = {
-        "fontsize": "small",
-        "title": "component",
-        "title_fontsize": "small",
-        "loc": _corner(place),
-    }
-    style = {"handles": handles} | plain | style
+    noise = subject.parameters.noise
+    if noise is not None:
+        label = component_label("noise", noise.weight)
+        handles.append(Line2D([], [], color=FAINT, marker=".", linestyle="", label=label))
+    style = {"handles": handles, "title": "component"} | style
     if "labels" in style:  # the caller's own, which may hold mathematics
-        return place.legend(**style)
+        return place.legend(**{"fontsize": "small", "title_fontsize": "small"} | style)
     return literal_legend(place, given={}, **style)
-
-
-def _corner(place: Axes | Figure | SubFigure) -> str:
-    """Where there is most room for a legend. "best" does not see images."""
-    images = [image for image in getattr(place, "images", ()) if image.get_array().shape[-1] == 4]
-    if not images:
-        return "best"
-    opacity = images[-1].get_array()[..., 3]
-    half = len(opacity) // 2
-    corners = {
-        "upper right": opacity[half:, half:],
-        "upper left": opacity[half:, :half],
-        "lower left": opacity[:half, :half],
-        "lower right": opacity[:half, half:],
-    }
-    return min(corners, key=lambda name: corners[name].sum())

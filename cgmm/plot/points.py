@@ -9,6 +9,7 @@ import numpy as np
 from cgmm import validation
 from cgmm.plot.canvas import axes_of, note_hidden
 from cgmm.plot.features import view_of
+from cgmm.plot.legends import literal_legend
 from cgmm.plot.rows import Shown, Spread, shown_of
 from cgmm.plot.style import (
     FAINT,
@@ -20,8 +21,9 @@ from cgmm.plot.style import (
     palette,
     point_alpha,
     point_area,
+    sized,
 )
-from cgmm.plot.text import label_axes, literal_legend, name_axes
+from cgmm.plot.text import label_axes, name_axes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -114,7 +116,7 @@ def _artists(ax: Axes, spread: Spread, view: View, by: By, colours: Array, style
     if n > MOST_POINTS:
         return [_image(ax, spread, colours, SHADES[by], style)]
     style = {"linewidths": 0, "alpha": point_alpha(n)} | style
-    sizes = point_area(n) * spread.relative_weights()
+    sizes = sized(ax, s=point_area(n))["s"] * spread.relative_weights()
     if by == "responsibility":
         shades = np.clip(_of_responsibilities(spread.shown, colours), 0, 1)
         return [ax.scatter(*spread.points.T, **{"s": sizes, "c": shades} | style)]
@@ -199,7 +201,7 @@ def _uncertainty_plane(ax: Axes, spread: Spread, most: float, style: dict[str, A
     else:
         doubt = spread.shown.doubts()
         order = doubt.argsort(kind="stable")  # the doubtful are drawn last
-        areas = point_area(len(doubt)) * spread.relative_weights() * (0.4 + 2.4 * doubt / most)
+        areas = sized(ax, s=point_area(len(doubt)))["s"] * spread.relative_weights() * (0.4 + 2.4 * doubt / most)
         plain: dict[str, Any] = {"s": areas[order], "c": doubt[order], "linewidths": 0}
         artist = ax.scatter(*spread.points[order].T, **plain | style)
     figure = ax.get_figure()
@@ -221,12 +223,11 @@ def _uncertainty_curves(
         plain: dict[str, Any] = {
             "color": _with_grey(colours)[c],
             "label": "noise" if c < 0 else component_labels[c],
-            "linewidth": 1.8,
-        }
+        } | sized(ax, linewidth=1.8)
         lines += ax.plot(share[at] / share[-1], doubt[chosen[at]], **plain | style)
     label_axes(ax, "share of the component's rows, the surest first", "uncertainty")
     if len(colours) <= MOST_IN_LEGEND:
-        literal_legend(ax, lines, style, title="component", fontsize="small", title_fontsize="small")
+        literal_legend(ax, lines, style, title="component")
     return lines
 
 
@@ -255,8 +256,8 @@ def _show_image(ax: Axes, spread: Spread, pixels: Array, style: dict[str, Any]) 
 
 
 def _noise(ax: Axes, spread: Spread, which: Mask, sizes: Array, style: dict[str, Any]) -> Artist:
-    """The rows of the noise component, small and grey, beneath the others."""
-    plain: dict[str, Any] = {"s": sizes[which] / 2, "color": FAINT, "marker": ".", "label": "noise", "zorder": 0.9}
+    """The rows of the noise component, small, for this marker is, and grey, beneath the others."""
+    plain: dict[str, Any] = {"s": sizes[which], "color": FAINT, "marker": ".", "label": "noise", "zorder": 0.9}
     return ax.scatter(*spread.points[which].T, **plain | style)
 
 

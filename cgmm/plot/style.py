@@ -1,4 +1,5 @@
-"""How pictures look: colours, markers, sizes, and how they change with the number of rows and components."""
+"""How pictures look: colours, markers, sizes, and how they change with the numbers of rows and components, and with the
+size of the axes."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ import numpy as np
 from cgmm.errors import counted
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
 
     from cgmm.types import Array, ArrayLike
@@ -19,6 +21,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 INK, FAINT = "#222222", "#757575"
 GREY = 0x75 / 0xFF  # FAINT as red, green and blue: what belongs to no component.
 MOST_POINTS = 20_000  # More rows than this become an image of their density: points would hide each other.
+USUAL_SIDE = 2.5  # inches: in axes whose shorter side is at least this, lines and markers are as wide as they are here.
+LEAST_SHRINKAGE = 0.4  # Lines and markers are never thinner than this times their usual size: they would not be seen.
+POWERS = {"linewidth": 1, "linewidths": 1, "markeredgewidth": 1, "markersize": 1, "s": 2}  # s is an area
 MOST_IN_LEGEND = 8  # A legend lists no more components than this, which is how many colours can be told apart.
 
 
@@ -53,6 +58,18 @@ def doubt_colours() -> Colormap:
     from matplotlib.colors import LinearSegmentedColormap
 
     return LinearSegmentedColormap.from_list("doubt", ["#dcdcdc", "#E69F00", "#D55E00", "#6b1400"])
+
+
+def shrinkage(ax: Axes) -> float:
+    """How much smaller lines, markers and texts are in axes than in usual ones: as their shorter side."""
+    box = ax.get_window_extent()
+    return float(np.clip(min(box.width, box.height) / ax.figure.dpi / USUAL_SIDE, LEAST_SHRINKAGE, 1.0))
+
+
+def sized(ax: Axes, **sizes: Any) -> dict[str, Any]:
+    """Widths (points) of lines and markers, and areas s (points²), as they suit the size of the axes."""
+    factor = shrinkage(ax)
+    return {name: size * factor ** POWERS[name] for name, size in sizes.items()}
 
 
 def point_area(n: int) -> float:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from textwrap import fill, wrap
+from typing import TYPE_CHECKING
 from unicodedata import category
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure, SubFigure
-    from matplotlib.legend import Legend
+    from matplotlib.axis import Axis
     from matplotlib.text import Text
 
 LETTER = 0.6  # A letter is taken to be this wide, in units of the font's size: the mean of matplotlib's usual font.
@@ -20,25 +19,41 @@ TEX = frozenset("\\{}$&#^_%~")  # What these characters draw is not themselves w
 
 
 def name_axes(ax: Axes, names: Sequence[str]) -> None:
-    """Label the axes that have no label yet with names of features."""
-    box, dpi = ax.get_window_extent(), ax.figure.dpi
-    for axis, name, length in zip((ax.xaxis, ax.yaxis), names, (box.width, box.height), strict=False):
-        if not axis.get_label_text():
-            letter = LETTER * axis.get_label().get_fontproperties().get_size_in_points()
-            room = max(int(72 * length / dpi / letter), LEAST_LETTERS)
-            draw_literally(axis.set_label_text(shortened(on_one_line(name), room)))
+    """Label the axes that have no label yet with names of features, on two lines or shortened where they do not fit."""
+    for axis, name, room in _unnamed(ax, names):
+        draw_literally(axis.set_label_text(fitted(on_one_line(name), room)))
 
 
 def label_axes(ax: Axes, x: str = "", y: str = "") -> None:
-    """Label the axes that have no label yet with words of ours."""
-    for axis, words in ((ax.xaxis, x), (ax.yaxis, y)):
-        if words and not axis.get_label_text():
-            draw_literally(axis.set_label_text(words))
+    """Label the axes that have no label yet with words of ours, on as many lines as they need."""
+    for axis, words, room in _unnamed(ax, (x, y)):
+        if words:
+            draw_literally(axis.set_label_text(fill(words, room)))
+
+
+def _unnamed(ax: Axes, words: Sequence[str]) -> Iterator[tuple[Axis, str, int]]:
+    """The axes that have no label yet, what is said of each, and for how many letters each has room."""
+    box, dpi = ax.get_window_extent(), ax.figure.dpi
+    for axis, said, length in zip((ax.xaxis, ax.yaxis), words, (box.width, box.height), strict=False):
+        if not axis.get_label_text():
+            yield axis, said, letters_in(72 * length / dpi, axis.get_label().get_fontproperties().get_size_in_points())
+
+
+def letters_in(length: float, size: float) -> int:
+    """How many letters of a font's size stand in a length; both in points."""
+    return max(int(length / (LETTER * size)), LEAST_LETTERS)
 
 
 def on_one_line(name: str) -> str:
     """A name whose line breaks and other control characters are written as in Python: a line break as \\n."""
     return "".join(c.encode("unicode_escape").decode() if category(c) in ("Cc", "Cs", "Zl", "Zp") else c for c in name)
+
+
+def fitted(name: str, letters: int) -> str:
+    """A name on one line of at most so many letters, on two if its words allow, or shortened."""
+    lines = wrap(name, letters, break_long_words=False, break_on_hyphens=False)
+    fits = len(name) > letters and len(lines) == 2 and max(map(len, lines)) <= letters
+    return "\n".join(lines) if fits else shortened(name, letters)
 
 
 def shortened(name: str, letters: int) -> str:
@@ -60,20 +75,3 @@ def draw_literally(text: Text) -> Text:
     if text.get_usetex() and not TEX.isdisjoint(written):
         text.set_usetex(False)
     return text
-
-
-def literal_legend(
-    place: Axes | Figure | SubFigure, handles: Sequence[Artist], given: Mapping[str, Any], **style: Any
-) -> Legend:
-    """A legend of the handles' labels as they are, also of those that begin with _, which matplotlib leaves out.
-
-    A label among what the caller has given for the handles is the caller's own, and may hold mathematics.
-    """
-    if "label" in given:
-        return place.legend(handles=handles, **style)
-    labels = [str(handle.get_label()) for handle in handles]
-    legend = place.legend(handles=handles, labels=["?"] * len(handles), **style)
-    for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set_text(on_one_line(label))
-        draw_literally(text)
-    return legend

@@ -11,11 +11,12 @@ from cgmm.mixture.parameters import Parameters
 from cgmm.plot.canvas import axes_of
 from cgmm.plot.features import view_of
 from cgmm.plot.frame import frame
-from cgmm.plot.planes import draw_ellipses
+from cgmm.plot.legends import literal_legend
+from cgmm.plot.planes import crosses, draw_ellipses
 from cgmm.plot.points import draw_rows
 from cgmm.plot.rows import Spread, shown_of
-from cgmm.plot.style import FAINT, GREY, INK, MOST_POINTS, palette, point_alpha, point_area
-from cgmm.plot.text import literal_legend, name_axes
+from cgmm.plot.style import FAINT, GREY, INK, MOST_POINTS, palette, point_alpha, point_area, sized
+from cgmm.plot.text import name_axes
 from cgmm.rows.landscape import Landscape
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from cgmm.types import Array, ArrayLike
 
 PIXELS = 100  # Of an image of basins along each axis; from each of them the density is climbed.
+SPARE = 0.08  # An image of basins goes this share of its width beyond the rows, for contours do.
 LEGEND_NAMES = ("measured", "denoised")
 
 
@@ -70,6 +72,13 @@ def basins(
     -------
     BasinArtists
         (image, rows, contours, modes)
+
+    Examples
+    --------
+    >>> from cgmm import GMM, plot
+    >>> model = GMM.from_parameters([0.5, 0.5], [[0.0, 0.0], [4.0, 0.0]], [[1.0, 1.0], [1.0, 1.0]], "diag")
+    >>> len(plot.basins(model).modes.get_offsets())
+    2
     """
     from matplotlib.colors import ListedColormap
 
@@ -77,6 +86,7 @@ def basins(
     view = view_of(subject, features, 2)
     shown = shown_of(subject)
     low, high = frame(view) if shown is None else Spread.of(shown, view)[2:4]
+    low, high = low - SPARE * (high - low), high + SPARE * (high - low)
     landscape = Landscape(Parameters.given(FAMILIES["full"], view.weights, view.means, view.covariances))
     modes = landscape.modes()
     colours = palette(len(modes.points), colors)
@@ -91,20 +101,11 @@ def basins(
     rows = draw_rows(ax, shown, view, "responsibility", np.full((view.k, 3), GREY), {"zorder": 1})
     heights = np.exp(landscape.log_density(points)).reshape(PIXELS, PIXELS)
     levels = view.levels(np.array([0.1, 0.3, 0.5, 0.7, 0.9]))
-    contours = ax.contour(x, y, heights, levels=levels, colors=INK, linewidths=0.8, zorder=1.5)
-    crosses = ax.scatter(
-        modes.points[:, 0],
-        modes.points[:, 1],
-        marker="P",
-        s=130,
-        c=colours,
-        edgecolors="white",
-        linewidths=1.2,
-        zorder=3,
-        label="modes",
-    )
+    contours = ax.contour(x, y, heights, levels=levels, colors=INK, zorder=1.5, **sized(ax, linewidths=0.8))
+    style = crosses(ax, len(colours)) | {"c": colours, "label": "modes"}
+    found = ax.scatter(modes.points[:, 0], modes.points[:, 1], **style)
     name_axes(ax, view.names)
-    return BasinArtists(image, rows, contours, crosses)
+    return BasinArtists(image, rows, contours, found)
 
 
 class DenoisedArtists(NamedTuple):
@@ -145,6 +146,16 @@ def denoised(
     -------
     DenoisedArtists
         (measured, denoised, moves, ellipses); the ellipses hold nine tenths of each component of true values.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from cgmm import GMM, plot
+    >>> rng = np.random.default_rng(0)
+    >>> errors = rng.uniform(0.5, 2, size=(200, 2))  # variances of what was measured
+    >>> X = rng.normal([5.0, 2.0], np.sqrt(1 + errors))
+    >>> model = GMM(1).fit(X, error_covariances=errors)
+    >>> artists = plot.denoised(model, X, errors)
     """
     from matplotlib.collections import LineCollection
 
@@ -152,18 +163,18 @@ def denoised(
     means = model.denoise(X, error_covariances)
     ends = _in_view(view, np.asarray(X, dtype=np.float64)), _in_view(view, means)
     ax = axes_of(ax)
-    size, alpha = point_area(len(ends[0])), point_alpha(len(ends[0]))
-    moves = LineCollection(np.stack(ends, axis=1).tolist(), colors=FAINT, linewidths=0.4, alpha=0.35, zorder=1)
+    alpha, thin = point_alpha(len(ends[0])), sized(ax, linewidths=0.4)
+    moves = LineCollection(np.stack(ends, axis=1).tolist(), colors=FAINT, alpha=0.35, zorder=1, **thin)
     ax.add_collection(moves)
-    colours = (FAINT, palette(1)[0])
+    colours, size = (FAINT, palette(1)[0]), sized(ax, s=point_area(len(ends[0])))
     measured, found = (
-        ax.scatter(rows[:, 0], rows[:, 1], s=size, alpha=alpha, color=colour, linewidths=0, zorder=1.2, label=name)
+        ax.scatter(*rows.T, alpha=alpha, color=colour, linewidths=0, zorder=1.2, label=name, **size)
         for rows, colour, name in zip(ends, colours, LEGEND_NAMES, strict=True)
     )
     ellipses = draw_ellipses(ax, view, np.array([0.9]), palette(view.k, [INK] * view.k), {"facecolor": "none"})
     name_axes(ax, view.names)
     if legend:
-        literal_legend(ax, [measured, found], {}, fontsize="small", loc="upper left")
+        literal_legend(ax, [measured, found], {}, markerscale=2)
     return DenoisedArtists(measured, found, moves, ellipses)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
 
 import numpy as np
@@ -15,13 +16,14 @@ from cgmm.plot.planes import check_probabilities, draw_ellipses, draw_legend, dr
 from cgmm.plot.points import SHADES, draw_rows
 from cgmm.plot.rows import shown_of
 from cgmm.plot.style import MOST_IN_LEGEND, palette
-from cgmm.plot.text import draw_literally
+from cgmm.plot.text import LEAST_LETTERS, LETTER, draw_literally
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.collections import PathCollection, PolyCollection
     from matplotlib.figure import Figure, SubFigure
     from matplotlib.legend import Legend
@@ -35,6 +37,9 @@ if TYPE_CHECKING:
     from cgmm.types import Array, ArrayLike, Labels
 
 MOST_PAIRS = 6  # A grid has no more features than this, unless the caller chooses more: cells would be too small.
+LEAST_SIZE = 5.0  # points: smaller letters are not read.
+SMALL = 0.83  # matplotlib's, of letters.
+ROWS_IN_CORNER = 4  # A legend in the corner of a grid has so many rows: more would hide cells.
 PLANE, PAIRS = (0.5, 0.9), (0.9,)  # The probabilities of ellipses: two in a large plane, one in a small cell.
 
 
@@ -111,7 +116,8 @@ def _plane(
     shown, ax = shown_of(subject), axes_of(ax)
     artists = _draw_plane(ax, shown, view, by, shares, colours)
     if legend and view.k <= MOST_IN_LEGEND:
-        return artists._replace(legend=draw_legend(ax, view.labels, colours, _legend_title(shares)))
+        drawn = draw_legend(ax, subject, colours, _legend_title(shares), by == "label" and not ax.images)
+        return artists._replace(legend=drawn)
     return artists
 
 
@@ -233,19 +239,73 @@ def pairs(
     shown = shown_of(subject)
     bars = [Histogram.of(view, shown) for view in views]
     place = figure_of(figure, 2.1 * m + 0.6)
+    size = _letters(place, m)
     grid = np.full((m, m), None, dtype=object)
     cells: dict[tuple[int, int], DensityArtists | PlaneArtists] = {}
     for row, column in _cells(m):
         ax = grid[row, column] = place.add_subplot(m, m, row * m + column + 1)
+        _shrink_letters(ax, size)
         if row == column:
             cells[row, row] = draw_density(ax, views[row], bars[row], colours, True, False, False)
         else:
             view = view_of(subject, [chosen[column], chosen[row]], 2)
             cells[row, column] = _draw_plane(ax, shown, view, by, shares, colours)
-    _tidy(grid)
+    _tidy(grid, size)
     if legend and parameters.k <= MOST_IN_LEGEND:
-        draw_legend(place, subject.labels, colours, {"loc": "upper right"} | _legend_title(shares))
+        _draw_corner(place, subject, colours, _legend_title(shares), by == "label", m)
     return PairsArtists(place, grid, tuple(int(j) for j in chosen), cells)
+
+
+def _cell(figure: Figure | SubFigure, m: int) -> Array:
+    """The width and height (points) of a cell of a grid of m features, which has labels at two sides."""
+    return 72 * np.array(figure.bbox.size) / figure.dpi / (m + 0.6)
+
+
+def _letters(figure: Figure | SubFigure, m: int) -> float:
+    """The size (points) of letters of which those of a shortened name fit to a cell."""
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties
+
+    usual = FontProperties(size=rcParams["axes.labelsize"]).get_size_in_points()
+    return float(np.clip(_cell(figure, m).min() / (LETTER * (LEAST_LETTERS + 1)), LEAST_SIZE, usual))
+
+
+def _shrink_letters(ax: Axes, size: float) -> None:
+    """Labels and ticks of that size (points)."""
+    ax.tick_params(labelsize=size, length=0.3 * size, pad=0.3 * size)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.label.set_fontsize(size)
+        axis.get_offset_text().set_fontsize(size)
+        axis.labelpad = 0.3 * size
+
+
+def _thin_ticks(axis: Axis, length: float, size: float) -> None:
+    """Only the first and the last tick, where labels of that size would meet on so long an axis, both in points.
+
+    The label of the axis stands below the power of ten of all ticks.
+    """
+    low, high = sorted(axis.get_view_interval())
+    ticks = [tick for tick in axis.get_major_locator()() if low <= tick <= high]
+    letters = 1 + max(map(len, axis.get_major_formatter().format_ticks(ticks)), default=0)
+    if len(ticks) > 2 and letters * LETTER * size > length * (ticks[1] - ticks[0]) / (high - low):
+        axis.set_ticks([ticks[0], ticks[-1]])
+    if axis.get_major_formatter().get_offset():
+        axis.labelpad += 1.3 * size
+
+
+def _draw_corner(
+    figure: Figure | SubFigure, subject: Subject, colours: Array, title: dict[str, str], by_marker: bool, m: int
+) -> None:
+    """The legend of a grid of m features, in the corner above the diagonal, in small letters that fit there."""
+    size = SMALL * _letters(figure, m)
+    style: dict[str, Any] = title | {"loc": "upper right", "ncols": ceil(subject.parameters.k / ROWS_IN_CORNER)}
+    legend = draw_legend(figure, subject, colours, style | {"fontsize": size, "title_fontsize": size}, by_marker)
+    width, height = 72 * np.array(legend.get_window_extent().size) / figure.dpi / _cell(figure, m)
+    share = max((min((m - rows) / width, rows / height) for rows in range(1, m)), default=1.0)
+    if share < 1:
+        legend.remove()
+        small = float(share * size)
+        draw_legend(figure, subject, colours, style | {"fontsize": small, "title_fontsize": small}, by_marker)
 
 
 def _cells(m: int) -> list[tuple[int, int]]:
@@ -253,8 +313,9 @@ def _cells(m: int) -> list[tuple[int, int]]:
     return [(row, column) for row in range(m) for column in range(row + 1)]
 
 
-def _tidy(grid: NDArray[np.object_]) -> None:
-    """Limits that the axes of a column, and of a row, have in common; labels at the left and at the foot only."""
+def _tidy(grid: NDArray[np.object_], size: float) -> None:
+    """Limits that the axes of a column, and of a row, have in common; labels at the left and at the foot only, in
+    letters of that size (points), and no ticks of which they would meet."""
     m = len(grid)
     for j in range(m):
         grid[j, j].set_yticks([])
@@ -267,6 +328,8 @@ def _tidy(grid: NDArray[np.object_]) -> None:
             grid[j, column].set_ylim(grid[j, j].get_xlim())
     for row, column in _cells(m):
         grid[row, column].label_outer(remove_inner_ticks=True)
+    for ax in grid[m - 1]:
+        _thin_ticks(ax.xaxis, 72 * ax.get_window_extent().width / ax.figure.dpi, size)
 
 
 class Options(TypedDict, total=False):

@@ -80,3 +80,8 @@ def assert_same_fit(a, b, rtol, names=FITTED):
     for name in names:
         expected = getattr(b, name)
         assert_allclose(getattr(a, name), expected, rtol=0, atol=rtol * np.abs(expected).max(), err_msg=name)
+
+
+def same_model(found, expected):
+    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_"):
+        assert_array_equal(getattr(found, name), getattr(expected, name))
