@@ -18,7 +18,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 
-from cgmm import GMM, plot
+from cgmm import GMM, GMMRegressor, plot
 from cgmm.plot.protocols import Subject
 from cgmm.plot.wholes import Options
 from pictures import drawn, mixture, rows
@@ -399,3 +399,24 @@ def test_a_large_map_is_drawn_as_the_array_that_it_is(tmp_path, monkeypatch):
     assert model.plot(np.load(tmp_path / "rows.npy", mmap_mode="r")) is not None
     with pytest.raises(TypeError, match="rows in memory"):
         model.plot(lambda: iter([rows]))
+
+
+OF_MIXTURES = [name for name in plot.__all__ if name.islower() and name not in ("selection", "tree", "entropies")]
+
+
+@pytest.mark.parametrize("name", OF_MIXTURES)
+def test_what_is_no_mixture_is_told_so(name):
+    """Other estimators have no picture of their own: a regressor's is that of its mixture."""
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    regressor = GMMRegressor(2, random_state=0).fit(X[:, :1], X[:, 1])
+    draw, rows = getattr(plot, name), [X, np.ones(2)][: 2 if name == "denoised" else name in ("scatter", "uncertainty")]
+    with pytest.raises(TypeError, match="a fitted GMM or BayesianGMM, .* 'GMMRegressor' object: give its mixture_"):
+        draw(regressor, *rows)
+    with pytest.raises(TypeError, match="is a 'int' object$"):
+        draw(3, *rows)
+
+
+@pytest.mark.parametrize("name", ["selection", "tree", "entropies"])
+def test_what_is_no_result_is_told_so(name):
+    with pytest.raises(TypeError, match="what cgmm.(select|combine) returns, .* 'GMM' object$"):
+        getattr(plot, name)(GMM(2))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cgmm.mixture.separation import separation
+from cgmm.plot.protocols import subject_of
 
 if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
@@ -54,7 +55,7 @@ def directions(model: Mixture) -> Array:
     >>> plot.directions(model).round(3).tolist()
     [[0.447, 0.0], [0.0, 1.0]]
     """
-    return farthest_apart(model._subject(None, None).parameters)
+    return farthest_apart(subject_of(model).parameters)
 
 
 def farthest_apart(parameters: Parameters) -> Array:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from cgmm.plot.canvas import axes_of, whole_numbers
+from cgmm.plot.protocols import check_drawn
 from cgmm.plot.style import FAINT, INK, palette, sized
 from cgmm.plot.text import LETTER, draw_literally, label_axes
 from cgmm.validation import check_choice
@@ -65,6 +66,7 @@ def tree(
     >>> from cgmm import plot
     >>> artists = plot.tree(found)
     """
+    check_drawn(combination, "merges", "what cgmm.combine returns")
     check_choice("height", height, HEIGHTS)
     ax, merges, k = axes_of(ax), combination.merges, len(combination.entropies)
     order = _order(k, [(merge.first, merge.second) for merge in merges])
@@ -174,6 +176,7 @@ def entropies(combination: Combined, *, ax: Axes | None = None, **style: Any) ->
     >>> from cgmm import plot
     >>> artists = plot.entropies(found)
     """
+    check_drawn(combination, "entropies", "what cgmm.combine returns")
     ax, values, c = axes_of(ax), combination.entropies, combination.n_clusters
     numbers = np.arange(1, len(values) + 1)
     fits: list[Line2D] = []

@@ -10,6 +10,7 @@ from cgmm.plot.canvas import axes_of, note, note_hidden
 from cgmm.plot.features import view_of
 from cgmm.plot.frame import frame, grid
 from cgmm.plot.legends import literal_legend
+from cgmm.plot.protocols import subject_of
 from cgmm.plot.rows import shown_of
 from cgmm.plot.style import FAINT, INK, MOST_IN_LEGEND, palette, sized
 from cgmm.plot.text import draw_literally, label_axes, name_axes
@@ -96,7 +97,7 @@ def density(
     >>> from cgmm import plot
     >>> artists = plot.density(model, X)
     """
-    subject = model._subject(X, sample_weight)
+    subject = subject_of(model, X, sample_weight)
     view = view_of(subject, None if feature is None else [feature], 1)
     shown = Histogram.of(view, shown_of(subject), bins)
     colours = palette(view.k, colors)

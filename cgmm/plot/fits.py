@@ -9,6 +9,7 @@ import numpy as np
 from cgmm import validation
 from cgmm.plot.canvas import axes_of, note, whole_numbers
 from cgmm.plot.legends import literal_legend
+from cgmm.plot.protocols import check_drawn
 from cgmm.plot.style import FAINT, INK, MARKERS, palette, shrinkage, sized
 from cgmm.plot.text import draw_literally, label_axes, on_one_line
 
@@ -72,6 +73,7 @@ def history(model: Learned, *, restarts: bool = True, ax: Axes | None = None, **
     >>> from cgmm import plot
     >>> artists = plot.history(model)
     """
+    check_drawn(model, "lower_bounds_", "a fitted GMM or BayesianGMM")
     bounds, diagnostics = model.lower_bounds_, model.diagnostics_
     if not len(bounds):
         raise ValueError("the model has no history: it was not fitted, or with max_iter=0")
@@ -160,6 +162,7 @@ def selection(
     >>> from cgmm import plot
     >>> artists = plot.selection(found)
     """
+    check_drawn(chosen, "table", "what cgmm.select returns")
     name = validation.check_choice("criterion", criterion or chosen.criterion, CRITERIA)
     table = [Point(c.n_components, getattr(c, name), c.covariance_type, bool(c.warnings)) for c in chosen.table]
     best = table[chosen.winner]

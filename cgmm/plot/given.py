@@ -14,6 +14,7 @@ from cgmm.plot.frame import frame, grid
 from cgmm.plot.legends import literal_legend
 from cgmm.plot.planes import check_probabilities
 from cgmm.plot.points import draw_rows
+from cgmm.plot.protocols import subject_of
 from cgmm.plot.rows import Spread, shown_of
 from cgmm.plot.style import GREY, INK, OKABE_ITO, sized
 from cgmm.plot.text import name_axes
@@ -142,7 +143,7 @@ def predictive(
     """
     validation.check_choice("show", show, {"bands": 0, "density": 0})
     shares = np.sort(check_probabilities(probabilities))[::-1]
-    subject = model._subject(X, sample_weight)
+    subject = subject_of(model, X, sample_weight)
     view = view_of(subject, features, 2)
     shown = shown_of(subject)
     places = np.asarray(validation.check_array("at", at), dtype=np.float64).ravel()

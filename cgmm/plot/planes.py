@@ -11,6 +11,7 @@ from cgmm.plot.canvas import axes_of
 from cgmm.plot.features import view_of
 from cgmm.plot.frame import grid, make_room, steady
 from cgmm.plot.legends import literal_legend
+from cgmm.plot.protocols import subject_of
 from cgmm.plot.style import FAINT, INK, MARKERS, MOST_IN_LEGEND, component_label, palette, sized
 from cgmm.plot.text import name_axes
 
@@ -68,7 +69,7 @@ def ellipses(
     >>> artists = plot.ellipses(model, [0.9])
     """
     shares = check_probabilities(probabilities)
-    view = view_of(model._subject(None, None), features, 2)
+    view = view_of(subject_of(model), features, 2)
     colours = palette(view.k, colors)
     return draw_ellipses(axes_of(ax), view, shares, colours, style)
 
@@ -125,7 +126,7 @@ def contours(
     """
     validation.check_choice("of", of, {"mixture": 0, "components": 0})
     shares = check_probabilities(probabilities)
-    view = view_of(model._subject(None, None), features, 2)
+    view = view_of(subject_of(model), features, 2)
     colours = palette(view.k, colors)
     heights = view.levels(shares) if levels is None else np.sort(np.asarray(levels, dtype=np.float64).ravel())
     ax = axes_of(ax)
@@ -209,7 +210,7 @@ def means(model: Mixture, *, features: Features | None = None, ax: Axes | None =
     >>> from cgmm import plot
     >>> artists = plot.means(model)
     """
-    view = view_of(model._subject(None, None), features, 2)
+    view = view_of(subject_of(model), features, 2)
     return draw_means(axes_of(ax), view, style)
 
 
@@ -254,7 +255,7 @@ def legend(model: Mixture, *, ax: Axes | None = None, colors: ArrayLike | None =
     >>> from cgmm import plot
     >>> artists = plot.ellipses(model), plot.legend(model)
     """
-    subject = model._subject(None, None)
+    subject = subject_of(model)
     return draw_legend(axes_of(ax), subject, palette(subject.parameters.k, colors), style)
 
 

@@ -10,6 +10,7 @@ from cgmm import validation
 from cgmm.plot.canvas import axes_of, note_hidden
 from cgmm.plot.features import view_of
 from cgmm.plot.legends import literal_legend
+from cgmm.plot.protocols import subject_of
 from cgmm.plot.rows import Shown, Spread, shown_of
 from cgmm.plot.style import (
     FAINT,
@@ -94,7 +95,7 @@ def scatter(
     >>> artists = plot.scatter(model, X)
     """
     validation.check_choice("by", by, SHADES)
-    subject = model._subject(X, sample_weight)
+    subject = subject_of(model, X, sample_weight)
     view = view_of(subject, features, 2)
     shown, colours = shown_of(subject), palette(view.k, colors)
     return draw_rows(axes_of(ax), shown, view, by, colours, style)
@@ -176,7 +177,7 @@ def uncertainty(
     >>> from cgmm import plot
     >>> artists = plot.uncertainty(model, X)
     """
-    subject = model._subject(X, sample_weight)
+    subject = subject_of(model, X, sample_weight)
     parameters, shown = subject.parameters, shown_of(subject)
     assert shown is not None  # X is given
     colours = palette(parameters.k, colors)

@@ -5,6 +5,7 @@ Pictures know estimators by these protocols only: whatever has the few attribute
 
 from __future__ import annotations
 
+from inspect import getattr_static
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from cgmm.plot.style import component_label
@@ -121,3 +122,16 @@ class Choice(Protocol):
     def criterion(self) -> str: ...
     @property
     def winner(self) -> int: ...
+
+
+def check_drawn(thing: object, attribute: str, what: str) -> None:
+    """That a thing has the attribute of `what` a picture is of; TypeError says what it is instead."""
+    if getattr_static(thing, attribute, None) is None:
+        hint = ": give its mixture_" if getattr_static(thing, "mixture_", None) is not None else ""
+        raise TypeError(f"this picture is of {what}, and what was given is a {type(thing).__name__!r} object{hint}")
+
+
+def subject_of(model: Mixture, X: ArrayLike | None = None, sample_weight: ArrayLike | None = None) -> Subject:
+    """What is drawn of a fitted mixture, with checked rows beside it where X is given."""
+    check_drawn(model, "_subject", "a fitted GMM or BayesianGMM")
+    return model._subject(X, sample_weight)

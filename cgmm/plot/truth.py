@@ -14,6 +14,7 @@ from cgmm.plot.frame import frame
 from cgmm.plot.legends import literal_legend
 from cgmm.plot.planes import crosses, draw_ellipses
 from cgmm.plot.points import draw_rows
+from cgmm.plot.protocols import subject_of
 from cgmm.plot.rows import Spread, shown_of
 from cgmm.plot.style import FAINT, GREY, INK, MOST_POINTS, palette, point_alpha, point_area, sized
 from cgmm.plot.text import name_axes
@@ -82,7 +83,7 @@ def basins(
     """
     from matplotlib.colors import ListedColormap
 
-    subject = model._subject(X, sample_weight)
+    subject = subject_of(model, X, sample_weight)
     view = view_of(subject, features, 2)
     shown = shown_of(subject)
     low, high = frame(view) if shown is None else Spread.of(shown, view)[2:4]
@@ -159,7 +160,7 @@ def denoised(
     """
     from matplotlib.collections import LineCollection
 
-    view = view_of(model._subject(X, None), features, 2)
+    view = view_of(subject_of(model, X), features, 2)
     means = model.denoise(X, error_covariances)
     ends = _in_view(view, np.asarray(X, dtype=np.float64)), _in_view(view, means)
     ax = axes_of(ax)

@@ -14,6 +14,7 @@ from cgmm.plot.densities import DensityArtists, Histogram, density, draw_density
 from cgmm.plot.features import columns_of, view_of
 from cgmm.plot.planes import check_probabilities, draw_ellipses, draw_legend, draw_means
 from cgmm.plot.points import SHADES, draw_rows
+from cgmm.plot.protocols import subject_of
 from cgmm.plot.rows import shown_of
 from cgmm.plot.style import MOST_IN_LEGEND, palette
 from cgmm.plot.text import LEAST_LETTERS, LETTER, draw_literally
@@ -97,7 +98,7 @@ def plane(
     >>> from cgmm import plot
     >>> artists = plot.plane(model, X)
     """
-    subject = model._subject(X, sample_weight)
+    subject = subject_of(model, X, sample_weight)
     return _plane(subject, view_of(subject, features, 2), by, probabilities, ax, colors, legend)
 
 
@@ -168,7 +169,7 @@ def projection(
     >>> from cgmm import plot
     >>> artists = plot.projection(model, X)
     """
-    subject = model._subject(X, sample_weight)
+    subject = subject_of(model, X, sample_weight)
     view = view_of(subject, farthest_apart(subject.parameters), 2)
     return _plane(subject, view, by, probabilities, ax, colors, legend)
 
@@ -230,7 +231,7 @@ def pairs(
     >>> from cgmm import plot
     >>> artists = plot.pairs(model, X)
     """
-    subject = model._subject(X, sample_weight)
+    subject = subject_of(model, X, sample_weight)
     parameters = subject.parameters
     chosen = distinct(parameters, MOST_PAIRS) if features is None else columns_of(subject, features)
     validation.check_choice("by", by, SHADES)
@@ -411,7 +412,7 @@ def model(
     >>> from cgmm import plot
     >>> artists = plot.model(model, X)
     """
-    d = model._subject(None, None).parameters.d
+    d = subject_of(model).parameters.d
     shared: Any = {"sample_weight": sample_weight, "colors": colors, "legend": legend}
     of_one = _given(bins=bins, components=components, responsibilities=responsibilities)
     of_more = _given(by=by, probabilities=probabilities)
