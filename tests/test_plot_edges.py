@@ -410,13 +410,13 @@ def test_what_is_no_mixture_is_told_so(name):
     X = np.random.default_rng(0).normal(size=(40, 2))
     regressor = GMMRegressor(2, random_state=0).fit(X[:, :1], X[:, 1])
     draw, rows = getattr(plot, name), [X, np.ones(2)][: 2 if name == "denoised" else name in ("scatter", "uncertainty")]
-    with pytest.raises(TypeError, match="a fitted GMM or BayesianGMM, .* 'GMMRegressor' object: give its mixture_"):
+    with pytest.raises(TypeError, match=r"a fitted GMM or BayesianGMM, .* 'GMMRegressor' object: give its mixture_"):
         draw(regressor, *rows)
-    with pytest.raises(TypeError, match="is a 'int' object$"):
+    with pytest.raises(TypeError, match=r"is a 'int' object$"):
         draw(3, *rows)
 
 
 @pytest.mark.parametrize("name", ["selection", "tree", "entropies"])
 def test_what_is_no_result_is_told_so(name):
-    with pytest.raises(TypeError, match="what cgmm.(select|combine) returns, .* 'GMM' object$"):
+    with pytest.raises(TypeError, match=r"what cgmm.(select|combine) returns, .* 'GMM' object$"):
         getattr(plot, name)(GMM(2))
