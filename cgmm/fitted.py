@@ -504,3 +504,10 @@ class Fitted(Holding):
         noise = self._parameters.noise
         log_likelihood = np.logaddexp.reduce(weighted, axis=1) if noise is None else self.score_samples(X)
         return log_likelihood, weighted - log_likelihood[:, np.newaxis]
+
+
+def check_mixture(name: str, model: Any) -> Any:
+    """A mixture, which an argument of that name must be; TypeError says what it is instead."""
+    if not isinstance(model, Fitted):
+        raise TypeError(f"{name} must be a fitted mixture such as a GMM, not {type(model).__name__}")
+    return model

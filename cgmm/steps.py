@@ -11,12 +11,13 @@ import numpy as np
 from cgmm.em.stage import Fit
 from cgmm.fit.request import settings_of
 from cgmm.fit.state import State
+from cgmm.fitted import check_mixture
 from cgmm.mixture.rules import SINGULAR
+from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.rows.evaluation import Evaluation
 
 if TYPE_CHECKING:
     from cgmm.gmm import GMM
-    from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.types import ArrayLike
 
 
@@ -56,6 +57,7 @@ def expectation(
     >>> statistics.n_k.round(3).tolist(), statistics.total_weight
     ([2.0, 2.0], 4.0)
     """
+    check_mixture("model", model)
     statistics = partial(Evaluation.statistics, double=model.missing == "marginal")
     return model._evaluations(X, sample_weight, some=False, errors=error_covariances).total(statistics)
 
@@ -95,7 +97,9 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
     >>> bool(np.allclose(cgmm.maximisation(model, halves).means_, model.means_, atol=1e-3))
     True
     """
-    state = model._fitted()
+    state = check_mixture("model", model)._fitted()
+    if not isinstance(statistics, SufficientStatistics):
+        raise TypeError(f"statistics must be those of `expectation`, or a sum of such, not {type(statistics).__name__}")
     fit, last = state.fit, state.fit.parameters
     if statistics.shift.shape != last.means.shape or statistics.moment != last.family.moment:
         raise ValueError("these statistics are of a model with other components, features or covariances")

@@ -205,3 +205,23 @@ def test_a_table_has_gaps_if_the_model_takes_them(tmp_path):
     assert len(model.predict(table)) == 20
     with pytest.raises(ValueError, match="line 3, column 'width'"):
         GMM(1).fit(table)
+
+
+NO_MIXTURE = {
+    "expectation": lambda: cgmm.expectation(3, [[1.0]]),
+    "maximisation": lambda: cgmm.maximisation("m.npz", None),
+    "mix": lambda: GMM.mix([3]),
+    "mix another": lambda: GMM.mix([GMM.from_parameters([1.0], [[0.0]], [[[1.0]]]), None]),
+    "product": lambda: GMM.from_parameters([1.0], [[0.0]], [[[1.0]]]).product(3),
+}
+
+
+@pytest.mark.parametrize("ask", NO_MIXTURE.values(), ids=NO_MIXTURE)
+def test_what_is_no_mixture(ask):
+    with pytest.raises(TypeError, match=r"must be a fitted mixture such as a GMM, not (int|str|NoneType)"):
+        ask()
+
+
+def test_what_are_no_statistics():
+    with pytest.raises(TypeError, match="statistics must be those of `expectation`, or a sum of such, not ndarray"):
+        cgmm.maximisation(GMM.from_parameters([1.0], [[0.0]], [[[1.0]]]), np.ones(3))

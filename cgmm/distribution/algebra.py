@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from cgmm.fitted import Fitted
+from cgmm.fitted import Fitted, check_mixture
 from cgmm.mixture import products, transform
 from cgmm.mixture.families.family import NotPositiveDefinite
 from cgmm.mixture.features import columns_of, others_than
@@ -345,18 +345,16 @@ class Algebra(Fitted, Generic[M]):
         models = list(models)
         if not models:
             raise ValueError("models must hold at least one mixture")
-        first = models[0]
-        mixtures = [first._other(model) for model in models]
+        first = check_mixture("models[0]", models[0])
+        mixtures = [first._other(model, f"models[{at}]") for at, model in enumerate(models)]
         shares = check_start_array("weights", np.ones(len(models)) if weights is None else weights, (len(models),))
         if not (shares >= 0).all() or not shares.sum() > 0:
             raise ValueError(f"weights must be non-negative and not all zero, not {shares.tolist()}")
         return first._made(transform.mix(mixtures, shares / shares.sum()), first._fitted().names)
 
-    def _other(self, other: Any) -> Parameters:
+    def _other(self, other: Any, name: str = "other") -> Parameters:
         """The parameters of another mixture of the same features."""
-        if not isinstance(other, Fitted):
-            raise TypeError(f"other must be a fitted mixture such as a GMM, not {type(other).__name__}")
-        found, d = other._mixture, self._mixture.d
+        found, d = check_mixture(name, other)._mixture, self._mixture.d
         if found.d != d:
             raise ValueError(f"mixtures of {d} and {found.d} features cannot be put together")
         return found
