@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import cgmm
 from cgmm import GMM, BayesianGMM, DegenerateWarning, Prior, kmeans
 from fuzzing import attempt, check_parameters
 from recipes import FAMILIES, Fit, Rows
@@ -85,3 +86,16 @@ def test_rows_of_nothing_but_zeros_have_the_same_density_in_both_types(model, fa
         )
     assert single.score(zeros.astype(np.float32)) == pytest.approx(double.score(zeros), rel=1e-6)
     assert single.lower_bound_ == pytest.approx(double.lower_bound_, rel=1e-6)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_moments_of_heavy_rows_far_apart():
+    """A weight of 1e290 times a distance of 1e37 is no number, and the mean of the rows is one."""
+    X = np.repeat([[1e37], [-1e37]], 10, axis=0)
+    model = GMM.from_parameters([0.5, 0.5], [[1e37], [-1e37]], [1.0, 1.0], "spherical")
+    heavy, light = (cgmm.expectation(model, X, np.full(20, weight)) for weight in (2.0**960, 1.0))
+    assert (heavy.exponent, heavy.n_k.max()) == (0, 10 * 2.0**960)
+    for found, expected in zip(
+        heavy.moments(model._parameters.family)[1:], light.moments(model._parameters.family)[1:], strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)

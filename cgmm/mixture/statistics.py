@@ -197,12 +197,13 @@ class SufficientStatistics:
 
     def moments(self, family: Family) -> tuple[float, Array, Array]:
         """The weight of all rows, their mean (d,) and their covariance (d,d), as far as the family knows it."""
-        (k, d), n = self.shift.shape, self.n_k.sum()
-        offset = (self.first + self.n_k[:, None] * (self.shift - self.shift[0])).sum(axis=0) / n
-        mean = self.shift[0] + offset
-        second = self.moved_to(np.tile(mean, (k, 1))).second
-        whole = SECOND_MOMENTS[self.moment].together(second) / family.counts(np.array([n]), d)
-        return float(np.ldexp(n, self.exponent)), mean, family.expand(whole, 1, d)[0]
+        held = self.normalised()  # so that no weight times a distance overflows
+        (k, d), n = held.shift.shape, held.n_k.sum()
+        offset = (held.first + held.n_k[:, None] * (held.shift - held.shift[0])).sum(axis=0) / n
+        mean = held.shift[0] + offset
+        second = held.moved_to(np.tile(mean, (k, 1))).second
+        whole = SECOND_MOMENTS[held.moment].together(second) / family.counts(np.array([n]), d)
+        return float(np.ldexp(n, held.exponent)), mean, family.expand(whole, 1, d)[0]
 
     def taken(self, components: Labels) -> SufficientStatistics:
         """The same components in another order."""
