@@ -345,6 +345,16 @@ def test_errors_larger_than_the_spread_are_warned_of_once():
     assert np.isfinite(model.covariances_).all()
 
 
+@pytest.mark.parametrize("size", [1e-100, 1e-150])
+def test_errors_of_any_size_are_compared_with_the_spread(size):
+    """As of standard deviations in another unit: beside 1e-150 they were an error of NumPy's."""
+    X = size * np.random.default_rng(0).standard_normal((50, 1))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert np.isfinite(GMM(1).fit(X, error_covariances=[1.0]).covariances_).all()
+    assert "vary as much as the values of feature 0" in str(caught[0].message)
+
+
 def test_denoise_needs_errors():
     model = GMM.from_parameters([1.0], [[0.0, 0.0]], [np.eye(2)])
     for X in ([[0.0, 0.0]], [np.zeros((3, 2))]):

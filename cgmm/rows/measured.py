@@ -122,17 +122,17 @@ class GappedMeasured(Measured):
 
 def _varies(values: Array, errors: Array) -> bool:
     """Whether values (m,) vary more than their errors of these variances do: whether Σ_i w_i ((x_i − mean)² − S_i) is
-    positive. Rows of large errors, which tell little, weigh little: w_i = 1 / (scale² + S_i)², as in a normal
-    distribution of that scale."""
+    positive. Rows of large errors, which tell little, weigh little: w_i ∝ 1 / (scale² + S_i)², as in a normal
+    distribution of that scale; the row of the smallest error has the weight 1."""
     if len(values) < 2:
         return True
     low, high = np.quantile(values, [0.25, 0.75])
     scale = ((high - low) / QUARTILES) ** 2
     if not scale > 0:
         return True
-    weights = 1.0 / (1.0 + errors / scale) ** 2
-    away = values - np.average(values, weights=np.sqrt(weights))
-    return bool((weights * (away**2 - errors)).sum() > 0)
+    shares = (scale + errors.min()) / (scale + errors)
+    away = values - np.average(values, weights=shares)
+    return bool((shares**2 * (away**2 - errors)).sum() > 0)
 
 
 def density_of(parameters: Parameters, error_axes: int, gapped: bool) -> Density:
