@@ -355,6 +355,21 @@ def test_errors_of_any_size_are_compared_with_the_spread(size):
     assert "vary as much as the values of feature 0" in str(caught[0].message)
 
 
+@kinds
+@pytest.mark.parametrize("gaps", [False, True], ids=["", "gaps"])
+def test_a_row_of_weight_zero_may_hold_anything(gaps, kind):
+    """Also in its errors, be it in memory or in blocks, once or again."""
+    _, X, S = measured(kind)
+    w = (np.arange(400) % 3 > 0).astype(float)
+    model = GMM(3, random_state=0, missing="marginal" if gaps else "error")
+    expected = model.fit(X, sample_weight=w, error_covariances=S).means_
+    X, S = X.copy(), S.copy()
+    X[::3, 0], S[::3, 0], S[::6] = np.nan, np.nan, np.inf
+    assert_array_equal(model.fit(X, sample_weight=w, error_covariances=S).means_, expected)
+    blocks = [(X[:150], w[:150], None, S[:150]), (X[150:], w[150:], None, S[150:])]
+    assert_allclose(model.fit(blocks).means_, expected, rtol=1e-9)  # with gaps, blocks are the array to rounding
+
+
 def test_denoise_needs_errors():
     model = GMM.from_parameters([1.0], [[0.0, 0.0]], [np.eye(2)])
     for X in ([[0.0, 0.0]], [np.zeros((3, 2))]):
