@@ -10,6 +10,7 @@ import cgmm
 import deconvolution
 import reference
 from cgmm import GMM, steps
+from datasets import compact
 from measurements import measured
 from problems import assert_same_bits, assert_same_fit, begin_at, clusters, start_of
 
@@ -368,6 +369,15 @@ def test_a_row_of_weight_zero_may_hold_anything(gaps, kind):
     assert_array_equal(model.fit(X, sample_weight=w, error_covariances=S).means_, expected)
     blocks = [(X[:150], w[:150], None, S[:150]), (X[150:], w[150:], None, S[150:])]
     assert_allclose(model.fit(blocks).means_, expected, rtol=1e-9)  # with gaps, blocks are the array to rounding
+
+
+@families
+def test_what_no_number_can_hold_is_refused(family):
+    """The square of (x − mean) / variance, of 1 / 1e-200: means were NaN."""
+    X, start = clusters(50, 2, 2), (np.full(2, 0.5), np.eye(2), np.repeat(1e-200 * np.eye(2)[None], 2, axis=0))
+    model = begin_at((*start[:2], compact(start[2], family)), family)
+    with pytest.raises(ValueError, match=r"a value too large beside the covariance .*precisions_init"):
+        model.fit(X, error_covariances=np.zeros(2))
 
 
 def test_denoise_needs_errors():

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from cgmm.rows.unlikely import Worst
     from cgmm.types import Array, Output, Rows
 
+TOO_NARROW = (
+    "X holds a value too large beside the covariance of a component and the errors of measurement: the square of "
+    "(x − mean) / variance is no number. Begin from larger covariances (precisions_init), or scale the columns"
+)
+
 
 class Measured(Data):
     """Rows x_i that are true values with errors, normal with covariances S_i that are known.
@@ -59,6 +64,8 @@ class Measured(Data):
         """Of the true values."""
         density = density_of(parameters, self.place.error_axes, self.gapped)
         found, _ = self.place.expectation(density, "deblurred", n_threads, known=self.labelled, measured=True)
+        if not (np.isfinite(found.first).all() and np.isfinite(found.second).all()):
+            raise ValueError(TOO_NARROW)
         return replace(found, second=_of_moment(found, parameters), moment=parameters.moment)
 
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
