@@ -48,8 +48,12 @@ class Batch:
 
     @property
     def shows_all(self) -> bool:
-        """Whether there is a value of each feature."""
-        return self.complete or bool((~np.isnan(self.part.rows)).any(axis=0).all())
+        """Whether there is a value of each feature, in a row whose weight does not vanish beside others."""
+        if self.complete:
+            return True
+        weights, _ = of_order_one(self.part.weights)
+        rows = self.part.rows if weights is None else self.part.rows[weights > 0]
+        return bool((~np.isnan(rows)).any(axis=0).all())
 
     def data(self) -> Data:
         return data_of(self.part, self.complete)
