@@ -18,7 +18,7 @@ from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.gapped import Gapped
 from cgmm.rows.measured import GappedMeasured, Measured
 from cgmm.rows.part import Part, joined
-from cgmm.rows.place import InMemory, by_label
+from cgmm.rows.place import InMemory, by_label, of_labels
 from cgmm.rows.reading import agreed, block_of, count_of, names_of, naming_block, read
 from cgmm.rows.row_errors import alike
 from cgmm.rows.streams import Streamed
@@ -60,7 +60,7 @@ class Batch:
 
     def known(self) -> Counter[int]:
         """How many rows are known to be of each component, −1: of an unknown one; empty if none is known."""
-        return by_label(self.part)
+        return of_labels(by_label(self.part), of_order_one(self.part.weights)[1])
 
     def and_then(self, other: Batch) -> Batch:
         """Both as one, in memory of its own. Where others have weights, labels or errors, rows without weights count
