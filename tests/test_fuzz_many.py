@@ -190,7 +190,8 @@ def rank(fits, i, criterion, part):
         value = fits[i].icl(part.rows, part.weights, part.errors)
     else:
         value = -fits.lower_bound[i] if criterion is None else getattr(fits, criterion)[i]
-    return False, bool(fits[i]._state.fit.degenerate) + fits._ledger.leans(i), value
+    leans = criterion is not None and fits._ledger.leans(i)  # of posteriors the lower bound decides
+    return False, bool(fits[i]._state.fit.degenerate) + leans, value
 
 
 @fuzzed(10, drawn=st.one_of(many_fits, recipes.posteriors()), sizes=st.sets(st.integers(1, 5), min_size=2), seed=SEEDS)
