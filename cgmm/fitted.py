@@ -96,13 +96,15 @@ class Fitted(Holding):
         found = self._evaluations(X, state=state, errors=error_covariances).evaluate("responsibilities")
         return self._in_frame(found, X, lambda: state.component_titles)
 
-    def noise_probability(self, X: ArrayLike) -> Array:
+    def noise_probability(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
         """The probability that each row of X (n,d) belongs to the noise component; (n,), zero without one.
 
         Parameters
         ----------
         X : array-like of shape (n, d)
             Rows, from wherever ``fit`` takes them.
+        error_covariances : array-like, optional
+            Covariances of the measurement errors of the rows, as in ``fit``.
 
         Examples
         --------
@@ -113,7 +115,7 @@ class Fitted(Holding):
         >>> (model.noise_probability([[0.0], [9.0]]) > 0.5).tolist()
         [False, True]
         """
-        return self._evaluations(X).evaluate("noise")
+        return self._evaluations(X, errors=error_covariances).evaluate("noise")
 
     def uncertainty(self, X: ArrayLike, error_covariances: ArrayLike | None = None) -> Array:
         """The probability that a row of X (n,d), which may have errors as of ``fit``, is not of its most probable

@@ -166,6 +166,9 @@ def test_labels_fixed_prior_noise_and_acceleration():
     noisy = GMM(3, random_state=0, noise_component="uniform").fit(far, error_covariances=errors)
     assert 0.03 < noisy.noise_weight_ < 0.2
     assert noisy.denoise(far, errors).shape == far.shape
+    shares = noisy.predict_proba(far, errors).sum(axis=1)
+    assert_allclose(shares + noisy.noise_probability(far, error_covariances=errors), 1, rtol=1e-12)
+    assert np.abs(noisy.noise_probability(far) + shares - 1).max() > 0.01  # that of true values
 
 
 @pytest.mark.parametrize("family", ["EII", "VVI", "VEE", "EVE", "VVV"])
