@@ -214,6 +214,7 @@ def selected(
     arguments["random_state"] = check_seed(arguments.get("random_state"))
     asked = request_of(GMM(sizes[0], covariance_type=(families or COMPARED)[0], **arguments))
     prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator(), labels, error_covariances)
+    report.warn_of_swamped(prepared.data, prepared.names, asked.on_degenerate)
     _check_labels(prepared.data, sizes)
     check_enough_rows(prepared.data.n, prepared.data.counted, sizes[0], "n_components", prepared.data.d)
     plan = _planned(sizes, families, prepared, asked.prior)

@@ -248,9 +248,10 @@ def first_not_within(
     A part is looked at at a time, so that little memory is taken.
     columns : their names, or None;  marginal : whether the estimator has missing="marginal"
     """
+    most = min(largest, float(np.finfo(array.dtype).max))  # NumPy warns of a number that float32 cannot hold
     for start in range(0, len(array), rows):
         sizes = np.abs(array[start : start + rows])
-        bad = np.argwhere(sizes > largest if gaps else ~(sizes <= largest))
+        bad = np.argwhere(sizes > most if gaps else ~(sizes <= most))
         if len(bad):
             at = (int(bad[0][0]) + start, *map(int, bad[0][1:]))
             kind = "NaN" if np.isnan(array[at]) else "infinity" if np.isinf(array[at]) else "a value too large"

@@ -8,6 +8,7 @@
 cdef void lay_out_measured(Work *work) noexcept nogil:
     """Lay out a MEASURED pass. IN work.block; OUT work.sums, scratch, dense, measured, chunk, run_chunk."""
     cdef Py_ssize_t d = work.d, triangle = d * (d + 1) // 2, real = sizeof(double)
+    cdef Py_ssize_t vectors = 3 * triangle + 5 * d + work.k
     cdef Scratch *scratch = &work.scratch
     cdef Measured *measured = &work.measured
     lay_out_sums(work, d if work.mixture.form == CGMM_VARIANCES else triangle, 0)
@@ -15,9 +16,10 @@ cdef void lay_out_measured(Work *work) noexcept nogil:
     if measured.single_rows:
         measured.rows = claim(scratch, work.block * d * real)
     measured.packed = claim(scratch, work.block * (cgmm_pad4(d) if measured.diagonal else triangle) * real)
-    measured.vectors = claim(scratch, (3 * triangle + 5 * d + work.k) * work.kernels.lanes * real)
     if work.output == TRUTH:
+        vectors += triangle + d + d * d
         measured.truth = claim(scratch, work.block * (d + triangle) * real)
+    measured.vectors = claim(scratch, vectors * work.kernels.lanes * real)
     work.chunk = few_rows_chunk(work)
     work.run_chunk = measured_chunk
 

@@ -115,6 +115,23 @@ def test_classes_are_learnt_of_rows_anywhere(arguments, tmp_path):
             assert told.to_dict()["right"] == pytest.approx(model.score(X, y, weights if brings else None), rel=1e-12)
 
 
+@pytest.mark.parametrize("n_components", [1, 2])
+def test_blocks_without_rows_are_passed_over(n_components):
+    """As by GMM, wherever they stand: a filter may leave nothing of a block."""
+    X, y = clouds(600)
+    parts = [slice(*ends) for ends in ((0, 0), (0, 200), (200, 200), (200, 600), (600, 600))]
+    blocks = [(X[part], None, y[part]) for part in parts]
+    given = [(rows, None) for rows, _, _ in blocks]
+    model = GMMClassifier(n_components, random_state=0).fit(X, y)
+    for other, labels in ((blocks, None), (given, y)):
+        found = GMMClassifier(n_components, random_state=0).fit(other, labels)
+        assert_allclose(found.predict_proba(X), model.predict_proba(X), atol=1e-6)
+        assert found.summary(other, labels).facts["right"] == model.summary(X, y).facts["right"]
+    streamed = GMMClassifier(n_components, random_state=0).partial_fit(iter(blocks), None, classes=model.classes_)
+    assert_array_equal(streamed.classes_, model.classes_)
+    assert_array_equal(found.predict(given), found.predict(X))
+
+
 def test_a_summary_of_rows_some_classes_of_which_have_none():
     X, y = clouds(300)
     model, some = GMMClassifier().fit(X, y), y != "b"

@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.stats import norm
 
 from cgmm import GMM
+from cgmm.mixture import univariate
 from mixtures import TYPES, log_density, made, matrices_of
 
 GMR = json.loads((Path(__file__).parent / "data" / "gmr_shared.json").read_text())
@@ -264,6 +266,19 @@ def test_far_from_every_component_a_conditional_is_still_a_mixture():
     given = model.conditional([[1e8, -1e8]], [0, 1])
     assert given.weights.sum() == pytest.approx(1.0)
     assert np.isfinite(given.mean()).all() and np.isfinite(given.covariance()).all()
+
+
+@pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 0.7, 1.0])
+def test_quantiles_where_nothing_is_left_of_a_deviation(p):
+    """A component whose deviation is rounded to zero is a step at its mean, here 0 of weight 0.4 beside N(1, 1)."""
+    weights, means, deviations = np.array([[0.4, 0.6]]), np.array([[0.0, 1.0]]), np.array([[0.0, 1.0]])
+    found = univariate.quantiles(weights, means, deviations, np.array([p]))
+    before = 0.6 * norm.cdf(-1.0)
+    expected = 0.0 if before <= p <= before + 0.4 else 1 + norm.ppf((p - 0.4 * (p > before)) / 0.6)
+    assert found == pytest.approx(expected, rel=1e-12, abs=1e-300)
+    assert univariate.cdf(weights, means, deviations, np.zeros(1)) == pytest.approx(before + 0.4)
+    alone = univariate.quantiles(np.ones((1, 1)), np.full((1, 1), 3.0), np.zeros((1, 1)), np.array([p]))
+    assert alone == 3.0
 
 
 def test_a_conditional_density_integrates_to_one():

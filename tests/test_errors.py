@@ -189,6 +189,29 @@ def test_errors_that_are_nearly_singular_and_large():
     assert np.linalg.eigvalsh(found.second[0])[0] > 0
 
 
+@kinds
+@pytest.mark.parametrize("gaps", [False, True], ids=["", "gaps"])
+@pytest.mark.parametrize("size", [0.0, 1e-20, 1e-12, 1e-3])
+def test_small_errors_keep_their_digits(size, gaps, kind):
+    """What is observed of a true value has the covariance S − S T⁻¹ S, of exact rows zero; no variance is negative.
+
+    To 1e-12 of S, for T has condition numbers below 1e3 here, and to the square of rounding beside Σ.
+    """
+    rng = np.random.default_rng(0)
+    model, S = GMM.from_parameters([1.0], np.zeros((1, 3)), [np.eye(3) + 0.9]), size * errors_of(kind, 20, 3, rng)
+    S = deconvolution.covariances_of_errors(S, 20, 3)
+    X = rng.standard_normal((20, 3))
+    if gaps:
+        X[:, 1] = np.nan
+        model.missing = "marginal"
+    seen = [0, 2] if gaps else [0, 1, 2]
+    _, found = model.denoise(X, S, return_cov=True)
+    assert (found.diagonal(axis1=1, axis2=2) >= 0).all()
+    for own, errors in zip(found[:, seen][:, :, seen], S[:, seen][:, :, seen], strict=True):
+        T = model.covariances_[0][np.ix_(seen, seen)] + errors
+        assert_allclose(own, errors - errors @ np.linalg.solve(T, errors), rtol=0, atol=1e-12 * errors.max() + 1e-30)
+
+
 def test_published_iterates():
     """astroML's XDGMM, twenty iterations from a given start, to 1e-10 of its log-likelihoods."""
     shared = json.loads((DATA / "xd_shared.json").read_text())

@@ -10,6 +10,7 @@ import cgmm
 import deconvolution
 import reference
 from cgmm import GMM, steps
+from datasets import compact
 from measurements import measured
 from problems import assert_same_bits, assert_same_fit, begin_at, clusters, start_of
 
@@ -165,6 +166,9 @@ def test_labels_fixed_prior_noise_and_acceleration():
     noisy = GMM(3, random_state=0, noise_component="uniform").fit(far, error_covariances=errors)
     assert 0.03 < noisy.noise_weight_ < 0.2
     assert noisy.denoise(far, errors).shape == far.shape
+    shares = noisy.predict_proba(far, errors).sum(axis=1)
+    assert_allclose(shares + noisy.noise_probability(far, error_covariances=errors), 1, rtol=1e-12)
+    assert np.abs(noisy.noise_probability(far) + shares - 1).max() > 0.01  # that of true values
 
 
 @pytest.mark.parametrize("family", ["EII", "VVI", "VEE", "EVE", "VVV"])
@@ -343,6 +347,40 @@ def test_errors_larger_than_the_spread_are_warned_of_once():
     assert "feature 0" in told[0]
     assert "floor" in told[0]
     assert np.isfinite(model.covariances_).all()
+
+
+@pytest.mark.parametrize("size", [1e-100, 1e-150])
+def test_errors_of_any_size_are_compared_with_the_spread(size):
+    """As of standard deviations in another unit: beside 1e-150 they were an error of NumPy's."""
+    X = size * np.random.default_rng(0).standard_normal((50, 1))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert np.isfinite(GMM(1).fit(X, error_covariances=[1.0]).covariances_).all()
+    assert "vary as much as the values of feature 0" in str(caught[0].message)
+
+
+@kinds
+@pytest.mark.parametrize("gaps", [False, True], ids=["", "gaps"])
+def test_a_row_of_weight_zero_may_hold_anything(gaps, kind):
+    """Also in its errors, be it in memory or in blocks, once or again."""
+    _, X, S = measured(kind)
+    w = (np.arange(400) % 3 > 0).astype(float)
+    model = GMM(3, random_state=0, missing="marginal" if gaps else "error")
+    expected = model.fit(X, sample_weight=w, error_covariances=S).means_
+    X, S = X.copy(), S.copy()
+    X[::3, 0], S[::3, 0], S[::6] = np.nan, np.nan, np.inf
+    assert_array_equal(model.fit(X, sample_weight=w, error_covariances=S).means_, expected)
+    blocks = [(X[:150], w[:150], None, S[:150]), (X[150:], w[150:], None, S[150:])]
+    assert_allclose(model.fit(blocks).means_, expected, rtol=1e-9)  # with gaps, blocks are the array to rounding
+
+
+@families
+def test_what_no_number_can_hold_is_refused(family):
+    """The square of (x − mean) / variance, of 1 / 1e-200: means were NaN."""
+    X, start = clusters(50, 2, 2), (np.full(2, 0.5), np.eye(2), np.repeat(1e-200 * np.eye(2)[None], 2, axis=0))
+    model = begin_at((*start[:2], compact(start[2], family)), family)
+    with pytest.raises(ValueError, match=r"a value too large beside the covariance .*precisions_init"):
+        model.fit(X, error_covariances=np.zeros(2))
 
 
 def test_denoise_needs_errors():

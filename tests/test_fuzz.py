@@ -12,8 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cgmm
 import recipes
 from cgmm import GMM
-from fuzzing import assert_same, attempt, check_parameters, differing, fuzzed, refused
+from fuzzing import assert_same, attempt, check_measured, check_parameters, differing, fuzzed, refused
 from recipes import Rows
+from ways import companions_of, part_of
 
 # A fit
 
@@ -21,7 +22,7 @@ from recipes import Rows
 def check_fit(recipe, directory):
     """All that is promised of a fit by this recipe."""
     X, row_weights = recipe.build(), recipe.row_weights()
-    companions = {"sample_weight": row_weights, "labels": recipe.component_labels()}
+    companions = recipe.companions()
     model = GMM(**recipe.constructor(X))
     before = dict(vars(model))
     fitted = attempt(lambda: model.fit(X, **companions))
@@ -33,6 +34,7 @@ def check_fit(recipe, directory):
     check_history(recipe, model)
     check_fixed(recipe, model, X, companions)
     check_verbs(model, X, row_weights)
+    check_measured(model, X, companions["error_covariances"])
     check_copies(model, X, directory)
     again = GMM(**recipe.constructor(X) | {"n_threads": 2})
     assert attempt(lambda: again.fit(X, **companions)) is again
@@ -48,24 +50,25 @@ def check_fit(recipe, directory):
 
 def check_stream(recipe):
     """What is promised of partial_fit, batch by batch, of a fit's rows."""
-    X, row_weights = recipe.rows.build(), recipe.row_weights()
+    X, companions = recipe.build(), recipe.companions()
     model = GMM(**recipe.constructor(X))
-    weights = np.ones(len(X)) if row_weights is None else np.broadcast_to(row_weights, len(X))
-    start = 0
+    whole, start = part_of(np.asarray(X), **companions), 0
     for size in [1, 2, 30, 1, 5, *[9] * (len(X) // 9 + 1)]:
         part = slice(start, start + size)
+        rows, given = X[part], companions_of(whole.taken(part))
         start += size
-        if not np.any(weights[part]):
+        if not whole.taken(part).total_weight:
             continue
         before = dict(vars(model))
-        found = attempt(lambda part=part: model.partial_fit(X[part], sample_weight=weights[part]))
+        found = attempt(lambda rows=rows, given=given: model.partial_fit(rows, **given))
         if found is not model:
             assert refused(found) or "no finite sum" in str(found), found
             assert vars(model) == before
         elif model.__sklearn_is_fitted__():
             check_parameters(model, iterations=False)
     if model.__sklearn_is_fitted__():
-        check_verbs(model, X, row_weights)
+        check_verbs(model, X, companions["sample_weight"])
+        check_measured(model, X, companions["error_covariances"])
 
 
 def check_history(recipe, model):
@@ -144,7 +147,7 @@ def test_fit(tmp_path_factory, recipe):
     check_fit(recipe, tmp_path_factory.getbasetemp())
 
 
-@fuzzed(50, recipe=recipes.fits(labels=False, noise=False).filter(lambda recipe: recipe.labels is None))
+@fuzzed(50, recipe=recipes.fits(noise=False).filter(lambda recipe: recipe.labels is None))
 def test_partial_fit(recipe):
     check_stream(recipe)
 

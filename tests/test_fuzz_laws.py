@@ -5,7 +5,6 @@
 
 import copy
 import pickle
-import warnings
 
 import numpy as np
 import pytest
@@ -13,22 +12,21 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 
 import cgmm
+import deconvolution
 import recipes
 import reference
 from cgmm import GMM
-from cgmm.fit import report
 from fuzzing import ERRORS, FITTED, assert_same, attempt, check_parameters, differing, fuzzed
-from ways import WAYS, as_array, blocks_of, cuts_of, tame
+from ways import WAYS, as_array, assert_close, block_of, blocks_of, companions_of, cuts_of, part_of, parts_of, tame
 
 SEEDS = st.integers(0, 2**31)
 FUNCTIONS = ("means", "labels", "responsibilities")  # starts that need all rows in memory
 
 
-def fitted(recipe, X, row_weights, **changes):
+def fitted(recipe, X, companions, **changes):
     """The model of a recipe, fitted to rows that are handed over in some way; or the error."""
     model = GMM(**recipe.constructor(recipe.build()) | changes)
-    labels = recipe.component_labels()  # blocks bring their own
-    return attempt(lambda: model.fit(X, sample_weight=row_weights, labels=labels))
+    return attempt(lambda: model.fit(X, **companions))
 
 
 # No bit
@@ -39,35 +37,32 @@ def in_blocks(recipe):
     return recipe.labels is None and recipe.start not in FUNCTIONS and not recipe.missing
 
 
-@fuzzed(30, recipe=recipes.fits(labels=False).filter(in_blocks), way=st.sampled_from(sorted(WAYS)), seed=SEEDS)
+@fuzzed(30, recipe=recipes.fits().filter(in_blocks), way=st.sampled_from(sorted(WAYS)), seed=SEEDS)
 def test_blocks_are_the_array(tmp_path_factory, recipe, way, seed):
-    X, w = as_array(recipe.build()), recipe.row_weights()
-    w = w if w is None else np.broadcast_to(np.asarray(w, float), len(X))
-    given = WAYS[way](X, w, np.random.default_rng(seed), tmp_path_factory.getbasetemp())
-    assert_same(fitted(recipe, *given), fitted(recipe, X, w))
+    X, companions = as_array(recipe.build()), recipe.companions()
+    given = WAYS[way](X, companions, np.random.default_rng(seed), tmp_path_factory.getbasetemp())
+    assert_same(fitted(recipe, *given), fitted(recipe, X, companions))
 
 
 @fuzzed(
     20,
-    recipe=recipes.fits(labels=False).filter(lambda recipe: recipe.missing and in_blocks(recipe._replace(missing=0))),
+    recipe=recipes.fits().filter(lambda recipe: recipe.missing and in_blocks(recipe._replace(missing=0))),
     seed=SEEDS,
 )
 def test_any_cut_of_rows_with_gaps(recipe, seed):
-    X, w, rng = as_array(recipe.build()), recipe.row_weights(), np.random.default_rng(seed)
-    w = w if w is None else np.broadcast_to(np.asarray(w, float), len(X))
-    one, other = (fitted(recipe, blocks_of(X, w, rng), None) for _ in range(2))
+    whole, rng = part_of(as_array(recipe.build()), **recipe.companions()), np.random.default_rng(seed)
+    one, other = (fitted(recipe, blocks_of(whole, rng), {}) for _ in range(2))
     assert_same(one, other)
 
 
 @fuzzed(20, recipe=recipes.fits(), layout=st.sampled_from(recipes.LAYOUTS))
 def test_layouts(recipe, layout):
     """However rows lie in memory."""
-    X = as_array(recipe.build())
-    w = recipe.row_weights()
+    X, companions = as_array(recipe.build()), recipe.companions()
     given = recipes.arranged(X.copy(), layout)
     if layout == "list":  # which has lost its type
         X = np.array(given)
-    assert_same(fitted(recipe, given, w), fitted(recipe, X, w))
+    assert_same(fitted(recipe, given, companions), fitted(recipe, X, companions))
 
 
 WHOLE = st.sampled_from(["ones", "counts", "many zeros", "wide", "integers"])
@@ -76,46 +71,9 @@ WHOLE = st.sampled_from(["ones", "counts", "many zeros", "wide", "integers"])
 @fuzzed(20, recipe=recipes.fits(), kind=WHOLE, exponent=st.integers(-800, 800))
 def test_weights_times_a_power_of_two(recipe, kind, exponent):
     recipe = recipe._replace(sample_weight=kind, prior="none")
-    X, w = recipe.build(), np.asarray(recipe.row_weights(), float)
-    assert_same(fitted(recipe, X, np.ldexp(w, exponent)), fitted(recipe, X, w))
-
-
-ONE_FIT = {"callback", "warm_start", "verbose", "learning_decay", "learning_rows", "forget"}
-NOT_PLAIN = {"n_init", "accelerate"}
-
-
-@fuzzed(
-    60,
-    recipe=recipes.fits(labels=False, noise=False).filter(lambda recipe: recipe.labels is None and recipe.stop is None),
-    plain=st.sampled_from([True, True, False]),
-)
-def test_each_of_many_fits(recipe, plain):
-    """Beside a problem that has nothing special; `plain` are those that may be compiled whole."""
-    if plain:
-        own = tuple((name, value) for name, value in recipe.arguments if name not in NOT_PLAIN)
-        recipe = recipe._replace(start="kmeans", weights=None, means=None, precisions=None, fixed=(), prior="none")
-        recipe = recipe._replace(arguments=own)
-    X, w = recipe.build(), recipe.row_weights()
-    arguments = {name: value for name, value in recipe.constructor(X).items() if name not in ONE_FIT}
-    beside = np.random.default_rng(0).standard_normal((9 * recipe.k, recipe.rows.d))
-    if recipe.means is not None:
-        beside += np.resize(np.nan_to_num(np.asarray(arguments["means_init"], float)), beside.shape)
-
-    def many():
-        problems, weights = [beside, X, beside], [None, w, None]
-        return cgmm.fit_many(problems, sample_weight=weights, on_error="skip", **{"reg_covar": 1e-6, **arguments})
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        fits = many()
-    alone = attempt(lambda: GMM(**arguments).fit(X, sample_weight=w))
-    if isinstance(alone, ERRORS):
-        assert fits.errors[1] == str(alone)
-        return
-    for name in FITTED:
-        assert_array_equal(getattr(fits[1], name), getattr(alone, name))
-    told = attempt(lambda: report.faults(alone._state.fit, alone._state.settings, alone._state.names))
-    assert fits.warnings.get(1, ()) == tuple(text for text, _ in told)
+    X, companions = recipe.build(), recipe.companions()
+    larger = companions | {"sample_weight": np.ldexp(np.asarray(companions["sample_weight"], float), exponent)}
+    assert_same(fitted(recipe, X, larger), fitted(recipe, X, companions))
 
 
 class Killed(Exception):
@@ -128,7 +86,7 @@ def test_a_checkpoint_goes_on(tmp_path_factory, recipe, interval, end):
     path = tmp_path_factory.getbasetemp() / "fit.checkpoint"
     path.unlink(missing_ok=True)
     recipe = recipe._replace(stop=None)
-    X, w = recipe.build(), recipe.row_weights()
+    X, companions = recipe.build(), recipe.companions()
     calls = []
 
     def kill(state):
@@ -138,8 +96,8 @@ def test_a_checkpoint_goes_on(tmp_path_factory, recipe, interval, end):
 
     given = {"checkpoint": path, "checkpoint_interval": interval}
     model = GMM(**recipe.constructor(X) | given | {"callback": kill})
-    attempt(lambda: model.fit(X, sample_weight=w, labels=recipe.component_labels()), (*ERRORS, Killed))
-    assert_same(fitted(recipe, X, w, **given), fitted(recipe, X, w))
+    attempt(lambda: model.fit(X, **companions), (*ERRORS, Killed))
+    assert_same(fitted(recipe, X, companions, **given), fitted(recipe, X, companions))
 
 
 # Whose memory
@@ -174,13 +132,14 @@ def snapshot(model):
 @fuzzed(30, recipe=recipes.fits())
 def test_arrays_stay_their_owners(recipe):
     """A fit changes none of the caller's arrays, and keeps none of them."""
-    X, w = as_array(recipe.build()), recipe.row_weights()
-    w = np.asarray(w, float) if isinstance(w, list) else w
+    X, companions = as_array(recipe.build()), recipe.companions()
+    for name, values in companions.items():
+        companions[name] = np.asarray(values) if isinstance(values, list) else values
     arguments = recipe.constructor(X)
-    given = arrays_in(X, w, *arguments.values())
+    given = arrays_in(X, *companions.values(), *arguments.values())
     before = [array.copy() for array in given]
-    model, labels = GMM(**arguments), recipe.component_labels()
-    if isinstance(attempt(lambda: model.fit(X, sample_weight=w, labels=labels)), Exception):
+    model = GMM(**arguments)
+    if isinstance(attempt(lambda: model.fit(X, **companions)), Exception):
         return
     for array, copied in zip(given, before, strict=True):
         assert_array_equal(array, copied)
@@ -195,28 +154,26 @@ def test_arrays_stay_their_owners(recipe):
 
 
 def batches_of(recipe, rng):
-    X, w = as_array(recipe.build()), recipe.row_weights()
-    w = w if w is None else np.array(np.broadcast_to(np.asarray(w, float), len(X)))
-    return [block if isinstance(block, tuple) else (block, None) for block in blocks_of(X, w, rng)]
+    return parts_of(part_of(as_array(recipe.build()), **recipe.companions()), rng)
 
 
-def learn(model, rows, w):
-    found = attempt(lambda: model.partial_fit(rows, sample_weight=w), (*ERRORS, ZeroDivisionError))
+def learn(model, part):
+    found = attempt(lambda: model.partial_fit(part.rows, **companions_of(part)), (*ERRORS, ZeroDivisionError))
     assert not isinstance(found, ZeroDivisionError), found
     return found
 
 
-streams = recipes.fits(labels=False, noise=False).filter(lambda recipe: recipe.labels is None)
+streams = recipes.fits(noise=False).filter(lambda recipe: recipe.labels is None)
 
 
 @fuzzed(30, recipe=streams, seed=SEEDS)
 def test_batches_stay_their_owners(recipe, seed):
     """A stream of one array that is refilled, and a stream of arrays that nobody touches, are the same."""
     own, twin = (GMM(**recipe.constructor(recipe.build())) for _ in range(2))
-    for rows, w in batches_of(recipe, np.random.default_rng(seed)):
-        rows, given = np.array(rows), None if w is None else w.copy()
-        found, other = learn(own, rows, given), learn(twin, np.array(rows), None if w is None else w.copy())
-        spoil(arrays_in(rows, given))
+    for part in batches_of(recipe, np.random.default_rng(seed)):
+        given = part.copied()
+        found, other = learn(own, given), learn(twin, part.copied())
+        spoil(arrays_in(given))
         assert isinstance(found, Exception) == isinstance(other, Exception), (found, other)
         assert own.__sklearn_is_fitted__() == twin.__sklearn_is_fitted__()
         if own.__sklearn_is_fitted__():
@@ -228,17 +185,16 @@ def test_streams_that_are_sent(recipe, seed, how):
     """A model that is pickled or copied between its batches goes on to the same bits; so does one of blocks at once."""
     X = recipe.build()
     own, twin = (GMM(**recipe.constructor(X) | {"callback": None, "init_params": "kmeans"}) for _ in range(2))
-    batches = [(rows, w) for rows, w in batches_of(recipe, np.random.default_rng(seed)) if len(rows)]
-    batches = [(rows, w) for rows, w in batches if w is None or w.any()]
-    found = [learn(own, rows, w) for rows, w in batches]
+    batches = [part for part in batches_of(recipe, np.random.default_rng(seed)) if part.total_weight]
+    found = [learn(own, part) for part in batches]
     if how == "blocks":
-        others = [attempt(lambda: twin.partial_fit([(rows, w) if w is not None else rows for rows, w in batches]))]
+        others = [attempt(lambda: twin.partial_fit([block_of(part) for part in batches]))]
         if any(isinstance(one, Exception) for one in found):
             return  # the others learn what can be learnt of each batch
     else:
         others = []
-        for rows, w in batches:
-            others.append(learn(twin, rows, w))
+        for part in batches:
+            others.append(learn(twin, part))
             twin = pickle.loads(pickle.dumps(twin)) if how == "pickled" else copy.deepcopy(twin)
         assert [isinstance(one, Exception) for one in found] == [isinstance(one, Exception) for one in others]
     assert own.__sklearn_is_fitted__() == twin.__sklearn_is_fitted__()
@@ -249,19 +205,19 @@ def test_streams_that_are_sent(recipe, seed, how):
 # By hand
 
 
+def by_hand(model, part):
+    return attempt(lambda: cgmm.expectation(model, part.rows, part.weights, part.errors))
+
+
 @fuzzed(30, recipe=recipes.fits(labels=False, noise=False), seed=SEEDS, kind=st.sampled_from(sorted(recipes.WEIGHTS)))
 def test_by_hand_is_always_a_model(recipe, seed, kind):
     """An E-step of any blocks, and the M-step of their sum, of rows and weights of any size."""
     recipe = recipe._replace(prior="none", sample_weight=kind)
-    X, w = as_array(recipe.build()), recipe.row_weights()
-    model = fitted(recipe, X, w)
+    whole = part_of(as_array(recipe.build()), **recipe.companions())
+    model = fitted(recipe, whole.rows, recipe.companions())
     if isinstance(model, Exception):
         return
-    w = w if w is None else np.broadcast_to(np.asarray(w, float), len(X))
-    blocks = [
-        block if isinstance(block, tuple) else (block, None) for block in blocks_of(X, w, np.random.default_rng(seed))
-    ]
-    parts = [attempt(lambda block=block: cgmm.expectation(model, *block)) for block in blocks if len(block[0])]
+    parts = [by_hand(model, part) for part in parts_of(whole, np.random.default_rng(seed)) if len(part.rows)]
     assert not any(isinstance(part, Exception) for part in parts), parts
     total = attempt(lambda: sum(parts))
     found = attempt(lambda: cgmm.maximisation(model, pickle.loads(pickle.dumps(total))))
@@ -272,50 +228,42 @@ def test_by_hand_is_always_a_model(recipe, seed, kind):
 # No more than rounding
 
 
-def assert_close(a, b, recipe, names=("weights_", "means_", "covariances_", "lower_bounds_")):
-    """Equal to the recipe's rounding of the largest value, or of one where that is less."""
-    for name in names:
-        expected = getattr(b, name)
-        bound = recipe.rounding * max(1.0, np.abs(expected).max())
-        assert_allclose(getattr(a, name), expected, rtol=0, atol=bound, err_msg=name)
+def fit_of(recipe, part, **changes):
+    """The model of a tame recipe."""
+    return attempt(lambda: recipe.model(**changes).fit(part.rows, **companions_of(part)))
 
 
 @fuzzed(15, recipe=tame(weights=("whole",)), way=st.sampled_from(sorted(WAYS)))
 def test_weight_counts_rows(tmp_path_factory, recipe, way):
-    X, w = recipe.build(), recipe.row_weights()
-    twice = np.repeat(X, w.astype(int), axis=0)
-    rng, folder = np.random.default_rng(recipe.seed), tmp_path_factory.getbasetemp()
-    whole, sample_weight = WAYS[way](X, w, rng, folder)
-    found = attempt(lambda: recipe.model().fit(whole, sample_weight=sample_weight))
-    assert_close(found, attempt(lambda: recipe.model().fit(twice)), recipe)
+    part, rng, folder = recipe.part(), np.random.default_rng(recipe.seed), tmp_path_factory.getbasetemp()
+    twice = part.gathered(np.repeat(np.arange(recipe.n), part.weights.astype(int)))._replace(weights=None)
+    whole, companions = WAYS[way](part.rows, companions_of(part), rng, folder)
+    found = attempt(lambda: recipe.model().fit(whole, **companions))
+    assert_close(found, fit_of(recipe, twice), recipe)
 
 
 @fuzzed(15, recipe=tame(weights=("zeros among them",)))
 def test_weight_zero_is_absence(recipe):
-    X, w = recipe.build(), recipe.row_weights()
-    found = attempt(lambda: recipe.model().fit(X, sample_weight=w))
-    assert_close(found, attempt(lambda: recipe.model().fit(X[w > 0], sample_weight=w[w > 0])), recipe)
+    part = recipe.part()
+    assert_close(fit_of(recipe, part), fit_of(recipe, part.positive()), recipe)
 
 
 @fuzzed(15, recipe=tame(priors=("none",)), seed=SEEDS)
 def test_by_hand_is_the_iteration_of_a_fit(recipe, seed):
-    X, w = recipe.build(), recipe.row_weights()
-    model = attempt(lambda: recipe.model(warm_start=True).fit(X, sample_weight=w))
-    blocks = blocks_of(X, w, np.random.default_rng(seed))
-    blocks = [block if isinstance(block, tuple) else (block, None) for block in blocks]
-    total = sum(attempt(lambda block=block: cgmm.expectation(model, *block)) for block in blocks if len(block[0]))
+    part = recipe.part()
+    model = fit_of(recipe, part, warm_start=True)
+    total = sum(by_hand(model, one) for one in parts_of(part, np.random.default_rng(seed)) if len(one.rows))
     found = attempt(lambda: cgmm.maximisation(model, total))
     assert isinstance(found, GMM), found
-    again = attempt(lambda: model.set_params(max_iter=1).fit(X, sample_weight=w))
+    again = attempt(lambda: model.set_params(max_iter=1).fit(part.rows, **companions_of(part)))
     assert_close(found, again, recipe, ("weights_", "means_", "covariances_", "lower_bound_"))
 
 
 @fuzzed(15, recipe=tame(), seed=SEEDS)
 def test_order_of_rows(recipe, seed):
-    X, w = recipe.build(), recipe.row_weights()
-    order = np.random.default_rng(seed).permutation(len(X))
-    found = attempt(lambda: recipe.model().fit(X[order], sample_weight=w if w is None else w[order]))
-    assert_close(found, attempt(lambda: recipe.model().fit(X, sample_weight=w)), recipe)
+    part = recipe.part()
+    found = fit_of(recipe, part.taken(np.random.default_rng(seed).permutation(recipe.n)))
+    assert_close(found, fit_of(recipe, part), recipe)
 
 
 def features_in_order(start, order, family):
@@ -328,11 +276,12 @@ def features_in_order(start, order, family):
 
 @fuzzed(15, recipe=tame(), seed=SEEDS)
 def test_order_of_features(recipe, seed):
-    X, w = recipe.build(), recipe.row_weights()
-    order = np.random.default_rng(seed).permutation(recipe.d)
-    ours = attempt(lambda: recipe.model().fit(X, sample_weight=w))
-    model = recipe.model(features_in_order(recipe.start(), order, recipe.family))
-    found = attempt(lambda: model.fit(X[:, order], sample_weight=w))
+    part, order = recipe.part(), np.random.default_rng(seed).permutation(recipe.d)
+    ours, start = fit_of(recipe, part), features_in_order(recipe.start(), order, recipe.family)
+    errors = part.errors
+    if errors is not None:
+        errors = errors[:, order] if errors.ndim == 2 else errors[:, order][:, :, order]
+    found = fit_of(recipe, part._replace(rows=part.rows[:, order], errors=errors), start=start)
     assert_close(found, ours, recipe, ("weights_", "lower_bounds_"))
     expected = features_in_order((ours.weights_, ours.means_, ours.covariances_), order, recipe.family)
     assert_allclose(found.means_, expected[1], rtol=0, atol=recipe.rounding * np.abs(expected[1]).max())
@@ -346,15 +295,16 @@ INITS = st.sampled_from(["given", "kmeans", "k-means++", "random_from_data"])
 def test_shifted_and_scaled(recipe, shift, exponent, init):
     """Adding a whole number to these rows is exact in float64, and so is a power of two; float32 has not the digits."""
     recipe = recipe._replace(dtype="float64", fixed=() if init != "given" else recipe.fixed)
-    scale, w = 2.0**exponent, recipe.row_weights()
+    scale, w, errors = 2.0**exponent, recipe.row_weights(), recipe.error_covariances()
+    larger = None if errors is None else errors * scale**2
     weights, means, covariances = recipe.start()
     moved = weights, (means + shift) * scale, covariances * scale**2
     start = {"weights_init": None, "means_init": None, "precisions_init": None, "random_state": recipe.seed}
     start = {} if init == "given" else start | {"init_params": init}
     X, Y = recipe.build(), recipe.build((recipe.complete() + shift) * scale)
-    ours = attempt(lambda: recipe.model(**start).fit(X, sample_weight=w))
+    ours = attempt(lambda: recipe.model(**start).fit(X, sample_weight=w, error_covariances=errors))
     model = recipe.model(moved, reg_covar=1e-6 * scale**2, **start)
-    found = attempt(lambda: model.fit(Y, sample_weight=w))
+    found = attempt(lambda: model.fit(Y, sample_weight=w, error_covariances=larger))
     bound = 1e-15 * max(abs(shift), 100) * 1e3  # of digits that the shift takes, times what iterations make of it
     observed = np.isfinite(np.asarray(X)).sum() / len(X) if w is None else None
     assert_allclose(found.weights_, ours.weights_, rtol=0, atol=bound)
@@ -369,45 +319,48 @@ def test_shifted_and_scaled(recipe, shift, exponent, init):
 @fuzzed(15, recipe=tame(), way=st.sampled_from(sorted(WAYS)), seed=SEEDS)
 def test_ways_agree(tmp_path_factory, recipe, way, seed):
     """With gaps, too, and of more than one part of a pass."""
-    X, w, rng = recipe.build(), recipe.row_weights(), np.random.default_rng(seed)
-    given = WAYS[way](X, w, rng, tmp_path_factory.getbasetemp())
-    found = attempt(lambda: recipe.model().fit(given[0], sample_weight=given[1]))
-    whole = attempt(lambda: recipe.model().fit(X, sample_weight=w))
+    part, rng = recipe.part(), np.random.default_rng(seed)
+    given, companions = WAYS[way](part.rows, companions_of(part), rng, tmp_path_factory.getbasetemp())
+    found, whole = attempt(lambda: recipe.model().fit(given, **companions)), fit_of(recipe, part)
     assert_close(found, whole, recipe)
-    assert_allclose(found.score_samples(given[0] if w is None else X), whole.score_samples(X), rtol=recipe.rounding)
+    X, errors = (part.rows, part.errors) if part.weights is not None else (given, companions.get("error_covariances"))
+    expected = whole.score_samples(part.rows, error_covariances=part.errors)
+    assert_allclose(found.score_samples(X, error_covariances=errors), expected, rtol=recipe.rounding)
+
+
+def in_chunks(part, sizes, da):
+    """Rows and what goes with them as Dask arrays, in chunks of so many rows."""
+    arrays = (None if own is None else da.from_array(own, (tuple(sizes.tolist()), *own.shape[1:])) for own in part)
+    return type(part)(*arrays)
 
 
 @fuzzed(12, recipe=tame(), seed=SEEDS)
 def test_chunks_agree(recipe, seed):
     """A Dask array is the array; any scheduler gives the same bits."""
     dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
-    X, w = recipe.build(), recipe.row_weights()
-    sizes = np.diff([0, *sorted({*np.random.default_rng(seed).integers(0, len(X), 4).tolist()} - {0}), len(X)])
-    rows = da.from_array(np.asarray(X), chunks=(tuple(sizes.tolist()), recipe.d))
-    weights = None if w is None else da.from_array(w, chunks=(tuple(sizes.tolist()),))
-    fits = []
+    part, n = recipe.part(), recipe.n
+    sizes = np.diff([0, *sorted({*np.random.default_rng(seed).integers(0, n, 4).tolist()} - {0}), n])
+    chunks, fits = in_chunks(part, sizes, da), []
     for scheduler in ("synchronous", "threads"):
         with dask.config.set(scheduler=scheduler):
-            fits.append(attempt(lambda: recipe.model().fit(rows, sample_weight=weights)))
+            fits.append(fit_of(recipe, chunks))
     assert_same(*fits)
-    assert_close(fits[0], attempt(lambda: recipe.model().fit(X, sample_weight=w)), recipe)
+    assert_close(fits[0], fit_of(recipe, part), recipe)
 
 
-@fuzzed(10, recipe=recipes.fits(labels=False).filter(lambda recipe: recipe.labels is None), seed=SEEDS)
+@fuzzed(10, recipe=recipes.fits().filter(lambda recipe: recipe.labels is None), seed=SEEDS)
 def test_chunks_of_anything(recipe, seed):
     """Of any rows, weights and options, with chunks of one row: a model or a documented error, the same for threads."""
     dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
     start = "kmeans" if recipe.start in FUNCTIONS else recipe.start
     few = {"max_iter": 4, "n_init": 2}  # each pass costs a scheduler's time
     recipe = recipe._replace(start=start, arguments=tuple((dict(recipe.arguments) | few).items()))
-    X, w = as_array(recipe.build()), recipe.row_weights()
-    sizes = tuple(np.diff(cuts_of(len(X), np.random.default_rng(seed))).tolist())
-    rows = da.from_array(X, chunks=(sizes, X.shape[1]))
-    weights = None if w is None else da.from_array(np.array(np.broadcast_to(np.asarray(w, float), len(X))), (sizes,))
+    sizes = np.diff(cuts_of(recipe.rows.n, np.random.default_rng(seed)))
+    chunks = in_chunks(part_of(as_array(recipe.build()), **recipe.companions()), sizes, da)
     fits = []
     for scheduler in ("synchronous", "threads"):
         with dask.config.set(scheduler=scheduler):
-            fits.append(fitted(recipe, rows, weights))
+            fits.append(fitted(recipe, chunks.rows, companions_of(chunks)))
     assert_same(*fits)
     if isinstance(fits[0], GMM):
         check_parameters(fits[0])
@@ -416,20 +369,38 @@ def test_chunks_of_anything(recipe, seed):
 @fuzzed(15, recipe=tame(missing=(0.0,)))
 def test_a_large_first_batch_is_a_fit(recipe):
     """And rows without gaps are the same whether gaps are allowed or not."""
-    X, w = recipe.build(), recipe.row_weights()
-    whole = attempt(lambda: recipe.model().fit(X, sample_weight=w))
-    found = attempt(lambda: recipe.model(learning_rows=1.0).partial_fit(X, sample_weight=w))
+    part = recipe.part()
+    whole = fit_of(recipe, part)
+    found = attempt(lambda: recipe.model(learning_rows=1.0).partial_fit(part.rows, **companions_of(part)))
     assert_close(found, whole, recipe, ("weights_", "means_", "covariances_"))
-    assert_same(attempt(lambda: recipe.model(missing="marginal").fit(X, sample_weight=w)), whole)
+    assert_same(fit_of(recipe, part, missing="marginal"), whole)
 
 
 @fuzzed(15, recipe=tame(missing=(0.0,)))
 def test_likelihood_is_that_of_its_formula(recipe):
-    X, w = recipe.build(), recipe.row_weights()
-    model = attempt(lambda: recipe.model().fit(X, sample_weight=w))
-    parameters = model.weights_, model.means_, model.covariances_
-    expected = reference.log_likelihoods(np.asarray(X, float), *parameters, recipe.family)
-    assert_allclose(model.score_samples(X), expected, rtol=0, atol=recipe.rounding * max(1, np.abs(expected).max()))
+    """And, of rows with errors, so are true values."""
+    part = recipe.part()
+    model = fit_of(recipe, part)
+    X, parameters = part.rows.astype(float), (model.weights_, model.means_, model.covariances_)
+    expected = reference.log_likelihoods(X, *parameters, recipe.family)
+    bound = recipe.rounding * max(1, np.abs(expected).max())
+    assert_allclose(model.score_samples(part.rows), expected, rtol=0, atol=bound)
+    if part.errors is None:
+        return
+    full = *parameters[:2], reference.expand(parameters[2], recipe.family, recipe.k, recipe.d)
+    _, expected, _, _ = deconvolution.e_step(X, part.errors, *full)
+    found = model.score_samples(part.rows, error_covariances=part.errors)
+    assert_allclose(found, expected, rtol=0, atol=recipe.rounding * max(1, np.abs(expected).max()))
+    found = model.denoise(part.rows, part.errors, return_cov=True)
+    for values, own in zip(found, deconvolution.denoised(X, part.errors, *full), strict=True):
+        assert_allclose(values, own, rtol=0, atol=recipe.rounding * max(1, np.abs(own).max()))
+
+
+@fuzzed(15, recipe=tame(errors=("zeros", "zero matrices")))
+def test_errors_of_zero_are_none(recipe):
+    """Rows without errors are computed in their own type, those with errors in double."""
+    part = recipe.part()
+    assert_close(fit_of(recipe, part), fit_of(recipe, part._replace(errors=None)), recipe)
 
 
 # Samples

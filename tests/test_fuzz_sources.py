@@ -62,40 +62,45 @@ LETTERS = st.text(st.characters(codec="utf-8", categories=("L",)), min_size=1, m
     data=recipes.rows(),
     letters=st.lists(LETTERS, min_size=8, max_size=8, unique=True),
     weighted=st.booleans(),
+    measured=st.booleans(),
     missing=st.sampled_from([0.0, 0.0, 0.2]),
     by_number=st.booleans(),
     seed=SEEDS,
 )
-def test_tables(tmp_path_factory, kind, data, letters, weighted, missing, by_number, seed):
-    """The columns that are chosen, in their order, of any format, are the array: its bits, its names, its gaps."""
+def test_tables(tmp_path_factory, kind, data, letters, weighted, measured, missing, by_number, seed):
+    """The columns that are chosen, in their order, of any format, are the array: its bits, names, gaps and errors."""
     rng, d = np.random.default_rng(seed), min(data.d, 6)
     values = np.asarray(data._replace(dtype="float64", d=d, layout="C").build()).astype(float)
+    deviations = np.sqrt(recipes.variances_of(values)) * rng.gamma(1.0, 1.0, values.shape)
     values[rng.random(values.shape) < missing] = np.nan
-    values = np.column_stack([values, recipes.WEIGHTS["counts"](rng, len(values))])
-    names = [f"{letter}{at}" for at, letter in enumerate(letters[: d + 1])]
+    values = np.column_stack([values, recipes.WEIGHTS["counts"](rng, len(values)), deviations])
+    names = [f"{letter}{at}" for at, letter in enumerate([*letters[: d + 1], *["±"] * d])]
     path = tmp_path_factory.getbasetemp() / f"{uuid.uuid4()}.{kind}"
     FORMATS[kind](path, values, names)
     chosen = rng.permutation(d)[: rng.integers(1, d + 1)]
     if kind in ("npy", "npz") or by_number:
-        columns, weight = ",".join(map(str, chosen)), str(d)
+        columns, weight, errors = ",".join(map(str, chosen)), str(d), ",".join(map(str, chosen + d + 1))
     else:
-        columns, weight = [names[j] for j in chosen], names[d]
+        columns, weight, errors = [names[j] for j in chosen], names[d], [names[j] for j in chosen + d + 1]
     allowed = "marginal" if missing else "error"
-    found = cgmm.table(path, columns, weight if weighted else None, missing=allowed)
+    given = {"error_columns": errors} if measured else {}
+    found = cgmm.table(path, columns, weight if weighted else None, missing=allowed, **given)
     rows, w = np.ascontiguousarray(values[:, chosen]), values[:, d] if weighted else None
+    variances = np.ascontiguousarray(values[:, chosen + d + 1]) ** 2 if measured else None
     blocks = list(found.blocks())
     assert_array_equal(np.concatenate([np.asarray(block[0], float) for block in blocks]), rows)
     if weighted:
         assert_array_equal(np.concatenate([block[1] for block in blocks]), w)
     model, twin = (GMM(1, random_state=0, max_iter=5, missing=allowed) for _ in range(2))
-    a, b = attempt(lambda: model.fit(found)), attempt(lambda: twin.fit(rows, sample_weight=w))
+    a = attempt(lambda: model.fit(found))
+    b = attempt(lambda: twin.fit(rows, sample_weight=w, error_covariances=variances))
     if missing:  # blocks with gaps are the array to rounding, and nasty columns have none: that they end alike
         end_alike(a, b)
     else:
         assert_same(a, b)
     if a is model and kind not in ("npy", "npz"):
         assert model.feature_names_in_.tolist() == [names[j] for j in chosen]
-        assert_array_equal(model.predict(found), twin.predict(rows))
+        assert_array_equal(model.predict(found), twin.predict(rows, error_covariances=variances))
     path.unlink()
 
 

@@ -192,6 +192,15 @@ def test_a_start_from_blocks_with_labels_is_the_start_from_an_array(init):
     assert_same_bits(GMM(3, init_params=init, random_state=0).fit(lambda: blocks_of(X, labels, size=170)), whole)
 
 
+def test_labels_of_rows_whose_weight_vanishes_are_as_not_there():
+    """Beside a weight that is 1e600 times as large, be the rows in memory, in blocks or in chunks."""
+    X, labels, w = clusters(30, 2, 2), np.arange(30) % 3, np.where(np.arange(30) % 3 == 2, 1e-300, 1e300)
+    chunks = [da.from_array(values, chunks=(10, *values.shape[1:])) for values in (X, w, labels)]
+    for rows, row_weights, known in ((X, w, labels), (lambda: blocks_of(X, labels, w, size=9), None, None), chunks):
+        with pytest.raises(ValueError, match="every row of positive weight has a label, and none has label 2"):
+            GMM(3).fit(rows, sample_weight=row_weights, labels=known)
+
+
 def test_a_mapped_file_takes_labels(tmp_path):
     X, labels = clusters(3000, 3, 3), some_labels(3000, 3)
     np.save(tmp_path / "rows.npy", X)

@@ -366,6 +366,17 @@ def test_of_several_numbers_the_best_is_chosen(dtype, criterion):
     assert all(values.shape == (150, 4) for values in found)
 
 
+@pytest.mark.parametrize("family", ["tied", "EII", "EEI", "VEE", "EEV"])
+def test_whatever_components_share(family):
+    """A covariance that all share is kept for each of them, but of "tied": a broadcast failed of fewer components."""
+    problems = [clusters(150, 2, k, seed=k, distance=12.0) for k in (1, 3)]
+    arguments = {"covariance_type": family, "random_state": 0}
+    fits = fit_many(problems, [1, 2, 3], **arguments)
+    assert len(set(fits.n_components)) > 1
+    for i, X in enumerate(problems):
+        assert_same_fit(fits[i], alone_as(int(fits.n_components[i]), **arguments).fit(X))
+
+
 def test_numbers_for_which_there_are_too_few_rows_are_left_out():
     fits = fit_many([clusters(2, 1, 1), clusters(200, 1, 3, distance=20.0)], range(1, 4), random_state=0)
     assert fits.n_components[0] <= 2

@@ -123,6 +123,14 @@ def test_of_one_kind_it_is_of_that_kind(arguments, category):
     assert [issubclass(warning.category, category) for warning in caught] == [True] * (category is not None)
 
 
+def test_errors_of_measurement_larger_than_the_spread_are_told_of_the_problem():
+    X = [clusters(100, 2, 2, seed=i) for i in range(3)]
+    with pytest.warns(DegenerateWarning) as caught:
+        fits = fit_many(X, 2, error_covariances=[[0.1, 0.1], [0.1, 1e4], None], random_state=0, max_iter=500)
+    assert len(caught) == 1 and "1 of 3 problems (1) had" in str(caught[0].message)
+    assert list(fits.warnings) == [1] and "vary as much as the values of feature 1" in fits.warnings[1][0]
+
+
 def test_degenerate_problems_can_be_errors():
     X = [clusters(50, 2, 2), np.ones((50, 2))]
     with pytest.raises(DegenerateError, match="problem 1 cannot be fitted"):

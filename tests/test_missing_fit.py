@@ -237,6 +237,10 @@ def test_batches_with_gaps():
         marginal(3, learning_rows=10).partial_fit(hidden)
     given = GMM.from_parameters(*start_of(X, 3, "full")).set_params(missing="marginal", random_state=0)
     assert np.isfinite(given.partial_fit(hidden).means_).all()
+    model = marginal(3).partial_fit(X[:2], sample_weight=np.full(2, 1e-300))
+    model.partial_fit(hidden[:20], sample_weight=np.full(20, 1e300))  # beside which nothing is seen of a feature
+    assert not hasattr(model, "means_")
+    assert np.isfinite(model.partial_fit(X[20:40], sample_weight=np.full(20, 1e300)).means_).all()
 
 
 def test_data_frames():

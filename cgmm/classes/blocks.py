@@ -97,8 +97,8 @@ class ClassBlocks:
         return self.source if isinstance(self.source, Table) and is_column(self.y) else None
 
     def parts(self, coded: bool = False) -> Iterator[tuple[Part, NDArray[Any]]]:
-        """The blocks as they come, without the column of labels, and their labels, checked; if `coded`, those of a
-        table as its codes: whether texts are numbers is known once all were read."""
+        """The blocks that have rows as they come, without the column of labels, and their labels, checked; if `coded`,
+        those of a table as its codes: whether texts are numbers is known once all were read."""
         start = 0
         for at, block in enumerate(read(self.source)):
             with naming_block(block_of(self.source, at)):
@@ -107,7 +107,8 @@ class ClassBlocks:
                     labels = self._table.labels(labels)
                 found = block._replace(rows=rows, labels=None), check_classes(labels, len(rows))
             start += len(rows)
-            yield found
+            if len(rows):
+                yield found
         if isinstance(self.y, np.ndarray) and start != len(self.y):
             raise ValueError(f"X and y must have as many rows, but have {start} and {len(self.y)}")
 

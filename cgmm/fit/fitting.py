@@ -66,8 +66,6 @@ def prepare(
     first_pass = FirstPass(partial(_key_of, rng), partial(starts.sample_size, k))
     opened = open_rows(X, sample_weight, asked.gaps, again=True, labels=labels, errors=errors)
     data, names = opened.data(first_pass, asked.n_threads)
-    if asked.on_degenerate == "warn":
-        report.warn_of_swamped(data.swamped(), names)
     return Prepared(data, names, least_variances(data), noise_of(asked, data))
 
 
@@ -104,7 +102,9 @@ def fit(
     labels : the components of rows, −1 where they are not known, or None;  errors : of measurement, or None
     last : the state that warm_start continues, if there is one
     """
-    return State.of(*found(asked, X, sample_weight, last, labels, errors))
+    search, names = found(asked, X, sample_weight, last, labels, errors)
+    report.warn_of_swamped(search.problem.data, names, asked.on_degenerate)
+    return State.of(search, names)
 
 
 def found(

@@ -218,8 +218,8 @@ class Ledger:
                 for name, array in zip(OF_COMPONENTS, arrays, strict=True)]  # fmt: skip
 
     def _has_components(self, name: str) -> bool:
-        """Whether an array has an axis of components; tied covariances have none."""
-        return self.family.per_component or name not in ("covariances", "root")
+        """Whether an array has an axis of components; tied covariances have none, others that are shared have one."""
+        return name not in ("covariances", "root") or self.family.shape(1, 1) != self.family.shape(2, 1)
 
     def leans(self, i: int) -> bool:
         """As Search.leans, of the i-th problem; False where it has no fit."""

@@ -203,7 +203,8 @@ def _fitted(problems: Problems, i: int, task: Task, asked: Request, d: int | Non
 
 def _outcome_of(search: Search, names: Names | None, certainty: bool) -> Outcome:
     fit, settings = search.best, search.settings
-    state, told = State.of(search, names), tuple(report.faults(fit, settings, names))
+    told = (*report.swamped(search.problem.data, names), *report.faults(fit, settings, names))
+    state = State.of(search, names)
     if isinstance(search.problem.target, Belief):  # the lower bound tells how good it is
         return Outcome(state=state, told=told)
     return Outcome(

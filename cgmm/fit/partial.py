@@ -16,7 +16,7 @@ from cgmm.fit.state import Gathered, State
 from cgmm.mixture.checks import check_continues, check_features
 from cgmm.mixture.floor import EPS
 from cgmm.mixture.rules import EMPTIED, SINGULAR
-from cgmm.rows.checks import check_columns, check_components, lacking
+from cgmm.rows.checks import check_components, lacking
 from cgmm.rows.floor import least_variances
 from cgmm.rows.open import open_stream
 from cgmm.rows.opened import check_names
@@ -140,8 +140,8 @@ class Learner:
         return bool(known) and not known[-1]
 
     def _start(self, batch: Batch, names: Names | None) -> State:
-        check_columns(batch.part._replace(weights=None))
         data = batch.data()
+        data.check_columns()
         asked = self.asked
         prepared = Prepared(data, names, least_variances(data), fitting.noise_of(asked, data))
         found = answered(fitting.search(asked, prepared, asked.generator()))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cgmm.fit.request import Watching
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
+    from cgmm.rows.data import Data
     from cgmm.types import Names
 
 # A warning lists no more components, or features, than MOST_TOLD and no more causes than MOST_CAUSES, and is no longer
@@ -223,17 +224,25 @@ def _all_of(indices: list[int], names: Names | None) -> str:
     return f"Features {listed(indices if names is None else [str(names[j]) for j in indices])}"
 
 
-def warn_of_swamped(features: list[int], names: Names | None) -> None:
-    """Warn of features whose errors of measurement vary as much as their values do."""
-    if features:
-        known = features if names is None else [str(names[j]) for j in features]
-        told = _feature(features[0], names) if len(features) == 1 else f"features {listed(known)}"
-        errors.warn(
-            f"The errors of measurement vary as much as the values of {told}: little of the variance is left to the "
-            "true values, and the mixture is mostly the floor under it there, or the prior. See that error_covariances "
-            "are variances, not standard deviations, in squared units of X.",
-            DegenerateWarning,
-        )
+def swamped(data: Data, names: Names | None) -> list[tuple[str, type[Warning]]]:
+    """What is to be warned of in rows: features whose errors of measurement vary as much as their values do."""
+    features = data.swamped()
+    if not features:
+        return []
+    known = features if names is None else [str(names[j]) for j in features]
+    told = _feature(features[0], names) if len(features) == 1 else f"features {listed(known)}"
+    text = (
+        f"The errors of measurement vary as much as the values of {told}: little of the variance is left to the "
+        "true values, and the mixture is mostly the floor under it there, or the prior. See that error_covariances "
+        "are variances, not standard deviations, in squared units of X."
+    )
+    return [(text, DegenerateWarning)]
+
+
+def warn_of_swamped(data: Data, names: Names | None, on_degenerate: str) -> None:
+    if on_degenerate == "warn":
+        for text, category in swamped(data, names):
+            errors.warn(text, category)
 
 
 def faults(fit: Fit, settings: Settings, names: Names | None = None) -> list[tuple[str, type[Warning]]]:

@@ -23,7 +23,7 @@ def cdf(weights: Array, means: Array, deviations: Array, x: Array) -> Array:
     """Σ_c w_c Φ((x − μ_c) / σ_c), of weights, means and deviations (…,k) and x (…)."""
     from scipy.special import ndtr  # slow to import
 
-    return np.minimum((weights * ndtr((x[..., None] - means) / deviations)).sum(axis=-1), 1.0)
+    return np.minimum((weights * ndtr(_standardised(x, means, deviations))).sum(axis=-1), 1.0)
 
 
 def quantiles(weights: Array, means: Array, deviations: Array, p: Array) -> Array:
@@ -39,7 +39,7 @@ def quantiles(weights: Array, means: Array, deviations: Array, p: Array) -> Arra
     sign = np.where(p > 0.5, -1.0, 1.0)  # of a tail above, the mixture is mirrored
     target, means = np.where(p > 0.5, 1 - p, p), sign[:, None] * means
     with np.errstate(invalid="ignore"):
-        own = means + deviations * ndtri(target)[:, None]
+        own = np.where(deviations > 0, means + deviations * ndtri(target)[:, None], means)
         own = np.where(weights > 0, own, np.nan)
     low, high = np.nanmin(own, axis=1), np.nanmax(own, axis=1)
     x = np.where(np.isfinite(low), 0.5 * (low + high), low)
@@ -61,11 +61,18 @@ def quantiles(weights: Array, means: Array, deviations: Array, p: Array) -> Arra
     return sign * x
 
 
+def _standardised(x: Array, means: Array, deviations: Array) -> Array:
+    """(x − μ_c) / σ_c, of x (…); where rounding has left nothing of σ_c, infinite: F_c is a step from 0 to 1 at μ_c."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z = (x[..., None] - means) / deviations
+    return np.where((deviations == 0) & (x[..., None] == means), np.inf, z)
+
+
 def _newton(weights: Array, means: Array, deviations: Array, x: Array, target: Array) -> tuple[Array, Array]:
     """Newton's step for log F(x) = log p, and log p − log F(x)."""
     from scipy.special import log_ndtr
 
-    z = (x[:, None] - means) / deviations
+    z = _standardised(x, means, deviations)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         logs = np.log(weights) + log_ndtr(z)
         top = logs.max(axis=1, keepdims=True)
@@ -73,7 +80,7 @@ def _newton(weights: Array, means: Array, deviations: Array, x: Array, target: A
         logs = np.log(weights / deviations) - 0.5 * z**2 - 0.5 * LOG_2PI
         slope = np.exp(logs - log_F[:, None]).sum(axis=1)
         gap = np.log(target) - log_F
-        return gap / slope, gap
+        return np.nan_to_num(gap / slope, posinf=np.inf, neginf=-np.inf), gap  # there is no slope at a step
 
 
 def box_probabilities(parameters: Parameters, lower: Array, upper: Array, accuracy: float) -> Array:

@@ -19,7 +19,7 @@ from cgmm.rows.row_errors import check_errors, shaped
 from cgmm.validation import check_array, first_not_within
 
 if TYPE_CHECKING:
-    from cgmm.types import Array, Labels, Partition, Rows
+    from cgmm.types import Array, Labels, Partition, RowErrors, Rows
 
 # Where a float32 column holds nothing larger, the squares of its values underflow: such rows are computed in float64.
 SMALLEST_SINGLE = 1e-15
@@ -63,14 +63,16 @@ def check_part(
     X = _check_table(given.rows, n_features, gaps, name)
     weights = check_weights(given.weights, len(X), some)
     X, complete = _check_values(harmless(X, weights, gaps), n_threads, of, gaps, given.rows)
-    errors = check_errors(given.errors, X, gaps)
+    errors = check_errors(harmless_errors(given.errors, weights, *X.shape), X, gaps)
     return Part(X, weights, check_labels(given.labels, len(X)), errors), complete
 
 
 def part_again(rows: Rows, given: Part, gaps: bool) -> Part:
     """The part that rows and their companions are once more, after a first pass has checked their values."""
     row_weights = check_weights(given.weights, len(rows), some=False)
-    errors = shaped(given.errors, *rows.shape) if rows.ndim == 2 else None  # of another shape: that is said elsewhere
+    errors = None  # of rows of another shape: that is said elsewhere
+    if rows.ndim == 2:
+        errors = harmless_errors(given.errors, row_weights, *rows.shape)
     return Part(harmless(rows, row_weights, gaps), row_weights, check_labels(given.labels, len(rows)), errors)
 
 
@@ -93,6 +95,19 @@ def harmless(X: Rows, weights: Array | None, gaps: bool) -> Rows:
     X = np.array(X)
     X[harmful] = X[counted[0]] if len(counted) else 0.0
     return X
+
+
+def harmless_errors(errors: Any, weights: Array | None, n: int, d: int) -> RowErrors | None:
+    """Errors of rows (n,d) in their shapes: of those of weight zero that hold what is no number there are none."""
+    found = shaped(errors, n, d)
+    if found is None or weights is None or found.strides[0] == 0:
+        return found
+    nothing = np.flatnonzero(weights == 0)
+    harmful = nothing[~np.isfinite(found[nothing]).all(axis=tuple(range(1, found.ndim)))]
+    if len(harmful):
+        found = np.array(found)
+        found[harmful] = 0.0
+    return found
 
 
 def filled(X: Any) -> Any:

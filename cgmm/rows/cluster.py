@@ -30,7 +30,7 @@ from cgmm.rows.chunks import Chunk, Chunks, one_value
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.opened import AtHand, Batch, FirstPass, check_names, data_at, evaluation
 from cgmm.rows.part import Part, joined
-from cgmm.rows.place import InMemory, Passes, Place, kept
+from cgmm.rows.place import InMemory, Passes, Place, by_label, kept, of_labels
 from cgmm.rows.reading import naming_block, nothing_counts
 from cgmm.validation import check_array
 
@@ -55,7 +55,7 @@ class Found(NamedTuple):
     heaviest, weight : the largest row weight and the sum of all, zero if there are none
     weighty : how many weights there are of each exponent, or None
     sample : of the rows of positive weight, of which there are `counted`
-    labels : how many of them have each label, or None
+    labels : how many of them have each label, see by_label, or None
     error_axes : as of a Place
     """
 
@@ -67,7 +67,7 @@ class Found(NamedTuple):
     weighty: Counter[int] | None
     counted: int
     sample: InMemory
-    labels: Counter[int] | None
+    labels: Counter[tuple[int, int]] | None
     error_axes: int
 
 
@@ -117,10 +117,10 @@ class Chunked(Place):
         weighty = [some.weighty for some in found if some.weighty is not None]
         self.weighty = reduce(operator.add, weighty) if weighty else None
         labels = [some.labels for some in found if some.labels is not None]
-        self.by_label: Counter[int] = reduce(operator.add, labels, Counter())
-        self.labelled = max(self.by_label, default=-1) >= 0
+        self.by_label: Counter[tuple[int, int]] = reduce(operator.add, labels, Counter())
         self.chunks = chunks.take([at for at, some in enumerate(results) if some], [some.n for some in found])
         self.exponent = int(np.frexp(max(some.heaviest for some in found))[1])
+        self.labelled = max(self.known(), default=-1) >= 0
         samples = [some.sample.part.times_power_of_two(-self.exponent) for some in found]
         self.samples = [InMemory(part if self.labelled else part._replace(labels=None)) for part in samples]
         self.dtype, self.complete = np.result_type(*(some.dtype for some in found)), all(s.complete for s in found)
@@ -132,7 +132,7 @@ class Chunked(Place):
         return int(self.counts.sum()) if self.weighty is None else not_vanishing(self.weighty, self.exponent)
 
     def known(self) -> Counter[int]:
-        return self.by_label
+        return of_labels(self.by_label, self.exponent)
 
     def threads(self, n_threads: int | None) -> int:
         return self.n_threads
@@ -223,7 +223,7 @@ def _find(d: int, size: int, key: int, gaps: bool, chunk: Chunk) -> Found:
         weighty=None if row_weights is None else by_exponent(row_weights),
         counted=data.counted,
         sample=data.sample(size, np.random.default_rng([key, chunk.at])),
-        labels=None if part.labels is None else data.known(),
+        labels=None if part.labels is None else by_label(part),
         error_axes=data.error_axes,
     )
 

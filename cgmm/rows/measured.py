@@ -28,6 +28,11 @@ if TYPE_CHECKING:
     from cgmm.rows.unlikely import Worst
     from cgmm.types import Array, Output, Rows
 
+TOO_NARROW = (
+    "X holds a value too large beside the covariance of a component and the errors of measurement: the square of "
+    "(x − mean) / variance is no number. Begin from larger covariances (precisions_init), or scale the columns"
+)
+
 
 class Measured(Data):
     """Rows x_i that are true values with errors, normal with covariances S_i that are known.
@@ -59,6 +64,8 @@ class Measured(Data):
         """Of the true values."""
         density = density_of(parameters, self.place.error_axes, self.gapped)
         found, _ = self.place.expectation(density, "deblurred", n_threads, known=self.labelled, measured=True)
+        if not (np.isfinite(found.first).all() and np.isfinite(found.second).all()):
+            raise ValueError(TOO_NARROW)
         return replace(found, second=_of_moment(found, parameters), moment=parameters.moment)
 
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
@@ -122,17 +129,17 @@ class GappedMeasured(Measured):
 
 def _varies(values: Array, errors: Array) -> bool:
     """Whether values (m,) vary more than their errors of these variances do: whether Σ_i w_i ((x_i − mean)² − S_i) is
-    positive. Rows of large errors, which tell little, weigh little: w_i = 1 / (scale² + S_i)², as in a normal
-    distribution of that scale."""
+    positive. Rows of large errors, which tell little, weigh little: w_i ∝ 1 / (scale² + S_i)², as in a normal
+    distribution of that scale; the row of the smallest error has the weight 1."""
     if len(values) < 2:
         return True
     low, high = np.quantile(values, [0.25, 0.75])
     scale = ((high - low) / QUARTILES) ** 2
     if not scale > 0:
         return True
-    weights = 1.0 / (1.0 + errors / scale) ** 2
-    away = values - np.average(values, weights=np.sqrt(weights))
-    return bool((weights * (away**2 - errors)).sum() > 0)
+    shares = (scale + errors.min()) / (scale + errors)
+    away = values - np.average(values, weights=shares)
+    return bool((shares**2 * (away**2 - errors)).sum() > 0)
 
 
 def density_of(parameters: Parameters, error_axes: int, gapped: bool) -> Density:

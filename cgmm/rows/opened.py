@@ -18,7 +18,7 @@ from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.gapped import Gapped
 from cgmm.rows.measured import GappedMeasured, Measured
 from cgmm.rows.part import Part, joined
-from cgmm.rows.place import InMemory, by_label
+from cgmm.rows.place import InMemory, by_label, of_labels
 from cgmm.rows.reading import agreed, block_of, count_of, names_of, naming_block, read
 from cgmm.rows.row_errors import alike
 from cgmm.rows.streams import Streamed
@@ -48,15 +48,19 @@ class Batch:
 
     @property
     def shows_all(self) -> bool:
-        """Whether there is a value of each feature."""
-        return self.complete or bool((~np.isnan(self.part.rows)).any(axis=0).all())
+        """Whether there is a value of each feature, in a row whose weight does not vanish beside others."""
+        if self.complete:
+            return True
+        weights, _ = of_order_one(self.part.weights)
+        rows = self.part.rows if weights is None else self.part.rows[weights > 0]
+        return bool((~np.isnan(rows)).any(axis=0).all())
 
     def data(self) -> Data:
         return data_of(self.part, self.complete)
 
     def known(self) -> Counter[int]:
         """How many rows are known to be of each component, −1: of an unknown one; empty if none is known."""
-        return by_label(self.part)
+        return of_labels(by_label(self.part), of_order_one(self.part.weights)[1])
 
     def and_then(self, other: Batch) -> Batch:
         """Both as one, in memory of its own. Where others have weights, labels or errors, rows without weights count

@@ -21,6 +21,7 @@ from cgmm.errors import BlockError
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.rows import sampling
 from cgmm.rows.boxes import Boxes, in_space, together
+from cgmm.rows.checks import by_exponent, not_vanishing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -224,7 +225,7 @@ class InMemory(Local):
         return self.n if weights is None else int(np.count_nonzero(weights))
 
     def known(self) -> Counter[int]:
-        return by_label(self.part)
+        return of_labels(by_label(self.part), 0)
 
     def cut(self, which: slice) -> InMemory:
         """Rows that follow each other at a distance."""
@@ -254,13 +255,22 @@ class InMemory(Local):
         return None if weights is None else np.flatnonzero(weights > 0)
 
 
-def by_label(part: Part) -> Counter[int]:
-    """How many rows of positive weight have each label."""
-    labels = part.positive().labels
+def by_label(part: Part) -> Counter[tuple[int, int]]:
+    """How many rows of positive weight have each label and a weight of each exponent, see by_exponent."""
+    labels, weights = part.labels, part.weights
     if labels is None:
         return Counter()
-    values, counts = np.unique(labels, return_counts=True)
-    return Counter(dict(zip(values.tolist(), counts.tolist(), strict=True)))
+    weights = np.ones(len(labels)) if weights is None else weights
+    each = ((label, by_exponent(weights[labels == label])) for label in np.unique(labels).tolist())
+    return Counter({(label, exponent): n for label, counts in each for exponent, n in counts.items()})
+
+
+def of_labels(counts: Counter[tuple[int, int]], exponent: int) -> Counter[int]:
+    """How many rows have each label, and a weight that is still positive as a multiple of 2^exponent: see by_label."""
+    found: Counter[int] = Counter()
+    for (label, own), count in counts.items():
+        found[label] += not_vanishing(Counter({own: count}), exponent)
+    return +found
 
 
 def kept(part: Part, exponent: int) -> InMemory:

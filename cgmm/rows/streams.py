@@ -22,7 +22,7 @@ from cgmm.rows.checks import (
     part_again,
 )
 from cgmm.rows.part import Part
-from cgmm.rows.place import CUT, InMemory, Local, Passes, by_label, kept
+from cgmm.rows.place import CUT, InMemory, Local, Passes, by_label, kept, of_labels
 from cgmm.rows.reading import (
     AHEAD,
     agreed,
@@ -66,11 +66,11 @@ class Streamed(Local):
         self.types: list[object] = []
         self.heaviest: float | None = None
         self.weighty: Counter[int] = Counter()
-        self.by_label: Counter[int] | None = None
+        self.by_label: Counter[tuple[int, int]] | None = None
         self.names: Names | None = None
         self._scan(key)
-        self.labelled = max(self.known(), default=-1) >= 0
         self.exponent = int(np.frexp(self.heaviest or 0.0)[1])
+        self.labelled = max(self.known(), default=-1) >= 0
         if self.dtype == np.float32 and has_small_column(self.some(SCALE_ROWS).part.rows):
             self.dtype = np.dtype(np.float64)
 
@@ -193,7 +193,7 @@ class Streamed(Local):
         return self.n if self.heaviest is None else not_vanishing(self.weighty, self.exponent)
 
     def known(self) -> Counter[int]:
-        return self.by_label or Counter()
+        return of_labels(self.by_label or Counter(), self.exponent)
 
     def widened(self) -> Streamed:
         return self.changed(dtype=np.dtype(np.float64))

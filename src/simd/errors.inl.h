@@ -363,26 +363,46 @@ static void NAME(errors_moments)(const void *panel, const void *errors, int diag
 }
 #undef UP_TO_EIGHT
 
-/* OUT b (d,): μ + Σ u, and, if spread is not NULL, its lower triangle: Σ − Σ T⁻¹ Σ. IN at as errors_invert left it.
- * SCRATCH product (d,). */
-static void NAME(errors_true)(ptrdiff_t d, const REAL *mean, const REAL *covariance, const NAME(errors_at) at,
-                              V *product, V *b, V *spread) {
+/* OUT b (d,): μ + Σ u, and, if spread is not NULL, its lower triangle: Σ − Σ T⁻¹ Σ as (I − K) Σ (I − K)ᵀ + K S Kᵀ with
+ * K = Σ T⁻¹, in which small errors keep their digits, and no variance is negative. IN at as errors_invert left it; S (lower
+ * triangle), zero where a feature is missing. SCRATCH gain (d,d), kept and noise (d,). */
+static void NAME(errors_true)(ptrdiff_t d, const REAL *mean, const REAL *covariance, const V *S, const NAME(errors_at) at,
+                              V *gain, V *kept, V *noise, V *b, V *spread) {
 #define OF(M, i, j) ((i) >= (j) ? (M)[LOWER(i, j)] : (M)[LOWER(j, i)])
+#define REST(i, j) ((REAL)((i) == (j)) - gain[(i) * d + (j)]) /* of I − K */
     for (ptrdiff_t i = 0; i < d; i++) {
         b[i] = ZERO + mean[i];
         for (ptrdiff_t j = 0; j < d; j++) b[i] += OF(covariance, i, j) * at.u[j];
-        if (!spread) continue;
-        for (ptrdiff_t j = 0; j < d; j++) { /* row i of Σ T⁻¹ */
-            product[j] = ZERO;
-            for (ptrdiff_t m = 0; m < d; m++) product[j] += OF(covariance, i, m) * OF(at.inverse, m, j);
-        }
-        for (ptrdiff_t j = 0; j <= i; j++) {
-            V t = ZERO + covariance[LOWER(i, j)];
-            for (ptrdiff_t m = 0; m < d; m++) t -= product[m] * OF(covariance, m, j);
-            spread[LOWER(i, j)] = t;
+        for (ptrdiff_t j = 0; j < d && spread; j++) {
+            gain[i * d + j] = ZERO;
+            for (ptrdiff_t m = 0; m < d; m++) gain[i * d + j] += OF(covariance, i, m) * OF(at.inverse, m, j);
         }
     }
+    for (ptrdiff_t i = 0; i < d && spread; i++) {
+        for (ptrdiff_t j = 0; j < d; j++) { /* row i of (I − K) Σ and of K S */
+            kept[j] = noise[j] = ZERO;
+            for (ptrdiff_t m = 0; m < d; m++) {
+                kept[j] += REST(i, m) * OF(covariance, m, j);
+                noise[j] += gain[i * d + m] * OF(S, m, j);
+            }
+        }
+        for (ptrdiff_t j = 0; j <= i; j++) {
+            V t = ZERO;
+            for (ptrdiff_t m = 0; m < d; m++) t += kept[m] * REST(j, m) + noise[m] * gain[j * d + m];
+            spread[LOWER(i, j)] = i == j ? VMAX(t, ZERO) : t;
+        }
+    }
+#undef REST
 #undef OF
+}
+
+/* OUT own: S (d or its lower triangle; vectors G apart) as a lower triangle, zero where a feature is missing. */
+static void NAME(errors_expand)(ptrdiff_t d, int diagonal, const REAL *S, const V *seen, V *own) {
+    for (ptrdiff_t i = 0; i < d; i++)
+        for (ptrdiff_t j = 0; j <= i; j++) {
+            const V value = diagonal && j < i ? ZERO : LOAD(S + (diagonal ? i : LOWER(i, j)) * G);
+            own[LOWER(i, j)] = SELECT(seen[i] * seen[j] > 0, value, ZERO);
+        }
 }
 
 static void NAME(errors_posterior)(const void *panel_, const void *errors_, int diagonal, ptrdiff_t rows,
@@ -392,12 +412,14 @@ static void NAME(errors_posterior)(const void *panel_, const void *errors_, int 
     const REAL *panel = panel_, *errors = errors_, *r = r_, *means = mixture->means, *covariances = mixture->factor;
     V *const seen = scratch;
     NAME(errors_at) at = {seen + d, seen + d + size, seen + d + 2 * size, seen + 2 * d + 2 * size, NULL};
-    V *const b = at.u + d, *const product = b + d, *const spread = product + d;
+    V *const b = at.u + d, *const kept = b + d, *const noise = kept + d, *const spread = noise + d;
+    V *const own = spread + size, *const gain = own + size;
     for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
         for (int v = 0; v < NV; v++) {
             const REAL *x = panel + g * x_step + v * W, *S = errors + g * s_step + v * W;
             REAL *out = (REAL *)truth + g * all * G + v * W;
             at.seen = NAME(errors_seen)(d, x, seen) ? seen : NULL;
+            NAME(errors_expand)(d, diagonal, S, seen, own);
             for (ptrdiff_t q = 0; q < all; q++) STORE(out + q * G, ZERO);
             for (int of_means = 1; of_means >= 0; of_means--) /* the spread of components is about the mean of all */
                 for (ptrdiff_t c = 0; c < k; c++) {
@@ -410,7 +432,8 @@ static void NAME(errors_posterior)(const void *panel_, const void *errors_, int 
                     else
                         NAME(errors_factor)((int)d, 0, x, S, means + c * d, covariance, at, &unused);
                     NAME(errors_invert)((int)d, at);
-                    NAME(errors_true)(d, means + c * d, covariance, at, product, b, of_means ? NULL : spread);
+                    NAME(errors_true)(d, means + c * d, covariance, own, at, gain, kept, noise, b,
+                                      of_means ? NULL : spread);
                     for (ptrdiff_t i = 0; i < d && of_means; i++)
                         STORE(out + i * G, LOAD(out + i * G) + share * b[i]);
                     for (ptrdiff_t i = 0; i < d && !of_means; i++)

@@ -22,6 +22,7 @@ TIMES = float(os.environ.get("CGMM_FUZZ", "1"))
 SECONDS = 60  # Of a processor for an example, which takes some milliseconds: what takes so long hangs.
 PATIENCE = 20  # How many times as long an example may take that waits, for a busy machine or for ever.
 FITTED = ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_", "converged_", "n_iter_")
+POSTERIOR = (*FITTED, "mean_precision_", "degrees_of_freedom_", "weight_concentration_")
 TOLD = (cgmm.ConvergenceWarning, cgmm.DegenerateWarning, cgmm.SelectionWarning)
 ERRORS = (ValueError, TypeError, FileNotFoundError, IsADirectoryError)  # the last two of a path
 
@@ -81,7 +82,7 @@ def attempt(action, errors=ERRORS):
         except errors as error:
             assert str(error)
             found = error
-    others = [f"{w.message} ({w.filename}:{w.lineno})" for w in told if not issubclass(w.category, TOLD)]
+    others = {f"{w.message} ({w.filename}:{w.lineno})" for w in told if not issubclass(w.category, TOLD)}
     assert not others, others
     return found
 
@@ -142,3 +143,22 @@ def check_parameters(model, iterations=True):
     assert (told.condition_numbers >= 1 - 1e-9).all()
     assert told.effective_counts is None or (told.effective_counts >= 0).all()
     assert not iterations or 0 <= told.winner < len(told.restarts)
+
+
+def check_measured(model, X, errors):
+    """What is said of rows with errors, if there are any."""
+    if errors is None:
+        return
+    for verb in (model.score_samples, model.uncertainty):
+        assert np.isfinite(attempt(lambda verb=verb: verb(X, error_covariances=errors))).all()
+    shares = attempt(lambda: model.predict_proba(X, error_covariances=errors))
+    total = shares.sum(axis=1)
+    assert (shares >= 0).all() and (total <= 1 + 1e-12).all()
+    assert np.abs(total + attempt(lambda: model.noise_probability(X, error_covariances=errors)) - 1).max() < 1e-12
+    for verb in (model.score, *(getattr(model, name, model.score) for name in ("aic", "bic", "icl"))):
+        assert np.isfinite(attempt(lambda verb=verb: verb(X, error_covariances=errors)))
+    means, covariances = attempt(lambda: model.denoise(X, errors, return_cov=True))
+    assert np.isfinite(means).all() and np.isfinite(covariances).all()
+    assert (covariances.diagonal(axis1=1, axis2=2) >= 0).all()
+    drawn, _ = attempt(lambda: model.sample(len(total), error_covariances=np.nan_to_num(errors)))
+    assert np.isfinite(drawn).all()

@@ -74,9 +74,9 @@ def arranged(X, layout):
     if layout == "F":
         return np.asfortranarray(X)
     if layout == "strided":
-        wide = np.zeros((2 * X.shape[0], X.shape[1] + 1), dtype=X.dtype)
-        wide[::2, 1:] = X
-        return wide[::2, 1:]
+        wide = np.zeros((2 * X.shape[0], *X.shape[1:-1], X.shape[-1] + 1), dtype=X.dtype)
+        wide[::2, ..., 1:] = X
+        return wide[::2, ..., 1:]
     if layout == "reversed":
         return np.ascontiguousarray(X[::-1])[::-1]
     if layout == "read-only":
@@ -132,6 +132,32 @@ WEIGHTS = {  # function (rng, n) → sample_weight
     "integers": lambda rng, n: rng.integers(1, 5, size=n).tolist(),
     "a number": lambda rng, n: 2.5,
 }
+ERRORS = {  # function (rng, n, variances (d,)) → error_covariances, those of all rows or of each
+    "none": lambda rng, n, variances: None,
+    "zeros": lambda rng, n, variances: np.zeros((n, len(variances))),
+    "variances": lambda rng, n, variances: variances * rng.gamma(1.0, 1.0, (n, len(variances))),
+    "of some": lambda rng, n, variances: variances * rng.choice([0.0, 1.0, 2.0], (n, 1)),
+    "large": lambda rng, n, variances: 1e6 * variances * rng.uniform(1.0, 2.0, (n, len(variances))),
+    "wide": lambda rng, n, variances: 10.0 ** rng.uniform(-100, 100, (n, len(variances))),
+    "one for all": lambda rng, n, variances: variances,
+    "matrices": lambda rng, n, variances: _products(rng, n, variances, len(variances)),
+    "singular": lambda rng, n, variances: _products(rng, n, variances, 1),
+    "zero matrices": lambda rng, n, variances: np.zeros((n, len(variances), len(variances))),
+    "a matrix for all": lambda rng, n, variances: _of_all(n, _products(rng, 1, variances, 1)[0] + np.diag(variances)),
+}
+
+
+def _products(rng, n, variances, rank):
+    """Covariances (n,d,d) of this rank, or less."""
+    roots = np.sqrt(variances)[:, np.newaxis] * rng.standard_normal((n, len(variances), rank))
+    return roots @ roots.transpose(0, 2, 1)
+
+
+def _of_all(n, S):
+    """As of all rows; beside d rows, where it may as well be variances of each, for each."""
+    return np.repeat(S[np.newaxis], n, axis=0) if n == len(S) else S
+
+
 PRIORS = {  # function (d, family) → prior
     "mclust": lambda d, family: "default" if family in ("VEE", "EVE", "VVE", "EVV") else "mclust",
     "none": lambda d, family: None,
@@ -156,6 +182,7 @@ class Fit(NamedTuple):
     labels : kind of responsibilities_init, or None;  stop : iteration at which a callback ends it, or None
     missing : share of the values that are not there, none of them in the first row
     known : share of the rows whose component is told to `fit`;  noise : whether there is a noise component
+    errors : kind of the errors of measurement;  errors_dtype : their type
     """
 
     rows: Rows = Rows()
@@ -177,6 +204,8 @@ class Fit(NamedTuple):
     warm: bool = False
     known: float = 0.0
     noise: bool = False
+    errors: str = "none"
+    errors_dtype: str = "float64"
 
     def rng(self):
         return np.random.default_rng([self.rows.seed, self.k])
@@ -199,6 +228,32 @@ class Fit(NamedTuple):
             return None
         rng = self.rng()
         return np.where(rng.random(self.rows.n) < self.known, rng.integers(0, self.k, self.rows.n), -1)
+
+    def error_covariances(self):
+        """Errors about as large as the rows vary, NaN where a value is missing; None of exact rows."""
+        X, rng = np.array(self.build(), dtype=float), np.random.default_rng([self.rows.seed, self.k, 1])
+        most = min(1e299, LARGEST.get(self.errors_dtype, np.inf))  # 1e300 is the most that an error may be
+        found = ERRORS[self.errors](rng, self.rows.n, np.minimum(variances_of(np.nan_to_num(X)), 1e-8 * most))
+        if found is None:
+            return None
+        found = np.minimum(found, most).astype(self.errors_dtype)
+        if self.missing and len(found) == len(X) and found.ndim > 1:
+            found[np.isnan(X)] = np.nan
+            found.swapaxes(1, -1)[np.isnan(X)] = np.nan
+        return arranged(found, self.rows.layout) if found.ndim > 1 else found
+
+    def sound(self):
+        """The same with singular matrices of errors in double: in float32 they are rounded to some that are indefinite,
+        beside which a covariance of less than this rounding has no density."""
+        return self._replace(errors_dtype="float64") if self.errors in ("singular", "matrices") else self
+
+    def companions(self):
+        """What `fit` is given beside rows."""
+        return {
+            "sample_weight": self.row_weights(),
+            "labels": self.component_labels(),
+            "error_covariances": self.error_covariances(),
+        }
 
     def masks(self):
         """Which components of each name are fixed, (k,) of bool."""
@@ -265,14 +320,18 @@ def start_means(kind, X, k, rng):
     return rows if kind == "rows" else rows + 1e6 * (1 + np.abs(rows)) * np.arange(k)[:, np.newaxis]
 
 
+def variances_of(X):
+    """Of the columns (d,), or 1 where that is hardly a number."""
+    with np.errstate(all="ignore"):
+        variances = X.std(axis=0) ** 2
+    return np.where((variances > 1e-290) & (variances < 1e290), variances, 1.0)
+
+
 def start_precisions(kind, X, k, family, rng):
     """Precisions of a family: of the data's variances, of all sizes, correlated."""
     d = X.shape[1]
     if kind == "data":
-        with np.errstate(all="ignore"):
-            variances = X.std(axis=0) ** 2
-        own = 1 / np.where((variances > 1e-290) & (variances < 1e290), variances, 1.0)
-        diagonal = np.tile(own, (k, 1))
+        diagonal = np.tile(1 / variances_of(X), (k, 1))
     else:
         sizes = {"unit": 1.0, "large": 1e12, "small": 1e-12, "huge": 1e200, "tiny": 1e-200, "correlated": 1.0}
         diagonal = np.full((k, d), sizes[kind])
@@ -356,7 +415,46 @@ def fits(draw, labels=True, noise=True):
         warm=draw(st.booleans()),
         known=draw(st.sampled_from([0.0, 0.0, 0.0, 0.2, 1.0])) if labels else 0.0,
         noise=draw(st.sampled_from([False, False, False, True])) if noise else False,
+        errors=draw(st.sampled_from((*["none"] * 20, *ERRORS))),
+        errors_dtype=draw(st.sampled_from(("float64", "float64", "float32", ">f8"))),
+    ).sound()
+
+
+SHARED_ARGUMENTS = ("tol", "reg_covar", "max_iter", "n_init", "on_degenerate", "n_threads", "verbose")
+BELIEFS = {  # of arguments: what each may be, beside what it is by default
+    "weight_concentration_prior": st.sampled_from([1e-9, 0.1, 1.0, 1e6]),
+    "weight_concentration_prior_type": st.sampled_from(["dirichlet_process", "dirichlet_distribution"]),
+    "mean_precision_prior": st.sampled_from([1e-6, 0.5, 1e6]),
+    "more_degrees_of_freedom": st.sampled_from([1e-3, 1.0, 1e6]),  # than the least
+}
+
+
+@st.composite
+def posteriors(draw, gaps=True):
+    """A recipe of rows and companions, and BayesianGMM's own arguments."""
+    recipe = draw(fits(noise=False))
+    recipe = recipe._replace(
+        family=draw(st.sampled_from(FAMILIES)),
+        missing=recipe.missing if gaps else 0.0,
+        arguments=tuple((name, value) for name, value in recipe.arguments if name in SHARED_ARGUMENTS),
+        start="kmeans" if recipe.start in ("means", "labels", "responsibilities") else recipe.start,
+        **dict.fromkeys(("weights", "means", "precisions", "labels", "stop")),
+        fixed=(),
+        prior="none",
     )
+    return recipe, draw(st.fixed_dictionaries({}, optional=BELIEFS))
+
+
+def posterior_arguments(recipe, priors):
+    """BayesianGMM's."""
+    own = dict(priors)
+    more = own.pop("more_degrees_of_freedom", None)
+    if more is not None:
+        own["degrees_of_freedom_prior"] = recipe.rows.d - 1 + more
+    given = recipe.constructor(recipe.build())
+    for name in ("fixed", "prior", "warm_start", "callback"):
+        del given[name]
+    return given | own
 
 
 def junk():

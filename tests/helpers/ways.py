@@ -6,9 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
 
 import recipes
 from cgmm import GMM, Prior
+from cgmm.rows.part import Part
 from datasets import invert
 from problems import clusters, start_of
 
@@ -18,10 +20,36 @@ def cuts_of(n, rng):
     return [0, *np.sort(rng.integers(0, n + 1, size=rng.integers(0, 6))).tolist(), n]
 
 
-def blocks_of(X, weights, rng):
-    """Blocks: arrays, or pairs of an array and its weights."""
-    parts = [slice(*ends) for ends in itertools.pairwise(cuts_of(len(X), rng))]
-    return [X[part] if weights is None else (X[part], weights[part]) for part in parts]
+def part_of(X, sample_weight=None, labels=None, error_covariances=None):
+    """Rows, and what `fit` is given beside them, of each row."""
+    n, d = X.shape
+    w, errors = sample_weight, error_covariances
+    if w is not None:
+        w = np.array(np.broadcast_to(np.asarray(w, float), n))
+    if errors is not None:
+        errors = np.asarray(errors)
+        errors = np.array(np.broadcast_to(errors, (n, d) if errors.shape in ((d,), (n, d)) else (n, d, d)))
+    return Part(X, w, labels, errors)
+
+
+def companions_of(part):
+    """What goes with rows, as `fit` is given it."""
+    return {"sample_weight": part.weights, "labels": part.labels, "error_covariances": part.errors}
+
+
+def parts_of(part, rng):
+    """Its rows, cut anywhere."""
+    return [part.taken(slice(*ends)) for ends in itertools.pairwise(cuts_of(len(part.rows), rng))]
+
+
+def block_of(part):
+    """Rows as a block: an array, or a tuple of an array and what belongs to its rows."""
+    last = max(at for at, values in enumerate(part) if values is not None)
+    return tuple(part[: last + 1]) if last else part.rows
+
+
+def blocks_of(part, rng):
+    return [block_of(one) for one in parts_of(part, rng)]
 
 
 class Again:
@@ -34,38 +62,35 @@ class Again:
         return iter(self.blocks)
 
 
-def refilled(X, weights, rng):
+def refilled(part, rng):
     """A function of blocks that all lie in the same memory, as readers do that have one buffer."""
-    blocks = blocks_of(X, weights, rng)
+    parts = parts_of(part, rng)
 
     def read():
-        buffer, of_weights = np.empty_like(X), np.empty(len(X))
-        for block in blocks:
-            rows, own = block if isinstance(block, tuple) else (block, None)
-            buffer[: len(rows)] = rows
-            if own is None:
-                yield buffer[: len(rows)]
-            else:
-                of_weights[: len(rows)] = own
-                yield buffer[: len(rows)], of_weights[: len(rows)]
-        buffer.fill(0), of_weights.fill(0)
+        buffer = part.copied()
+        for one in parts:
+            buffer.put(0, one)
+            yield block_of(buffer.taken(slice(len(one.rows))))
+        for values in buffer:
+            if values is not None:
+                values.fill(0)
 
     return read
 
 
-def npy(X, weights, rng, folder):
+def npy(X, companions, folder):
     path = folder / f"{uuid.uuid4()}.npy"
     kind = X.dtype if X.dtype in (np.float32, np.float64) else float  # of others, a file brings its weights itself
     np.save(path, np.ascontiguousarray(X, X.dtype.newbyteorder("=") if kind is not float else float))
-    return path, weights
+    return path, companions
 
 
-WAYS = {  # function (X, weights, rng, folder) → X, sample_weight
-    "a list": lambda X, w, rng, folder: (blocks_of(X, w, rng), None),
-    "a function": lambda X, w, rng, folder: (Again(blocks_of(X, w, rng)).__iter__, None),
-    "an iterable": lambda X, w, rng, folder: (Again(blocks_of(X, w, rng)), None),
-    "one buffer": lambda X, w, rng, folder: (refilled(X, w, rng), None),
-    "npy": npy,
+WAYS = {  # function (X, companions of fit, rng, folder) → X, companions
+    "a list": lambda X, companions, rng, folder: (blocks_of(part_of(X, **companions), rng), {}),
+    "a function": lambda X, companions, rng, folder: (Again(blocks_of(part_of(X, **companions), rng)).__iter__, {}),
+    "an iterable": lambda X, companions, rng, folder: (Again(blocks_of(part_of(X, **companions), rng)), {}),
+    "one buffer": lambda X, companions, rng, folder: (refilled(part_of(X, **companions), rng), {}),
+    "npy": lambda X, companions, rng, folder: npy(X, companions, folder),
 }
 
 
@@ -93,10 +118,14 @@ TAME_PRIORS = {
 }
 
 
+TAME_ERRORS = ("none", "none", "none", "none", "variances", "of some", "one for all", "matrices", "a matrix for all")
+
+
 class Tame(NamedTuple):
     """A short fit from given parameters, of clusters with many rows for each, with neither ties nor floors near.
 
     missing : share of the values that are not there;  fixed : names of what stays in all components
+    errors : kind of the errors of measurement, whose variances are a tenth of a cluster's
     """
 
     n: int = 300
@@ -111,6 +140,7 @@ class Tame(NamedTuple):
     fixed: tuple = ()
     distance: float = 4.0
     iterations: int = 3
+    errors: str = "none"
     seed: int = 0
 
     @property
@@ -139,6 +169,13 @@ class Tame(NamedTuple):
     def row_weights(self):
         return TAME_WEIGHTS[self.weights](self.rng, self.n)
 
+    def error_covariances(self):
+        return recipes.ERRORS[self.errors](self.rng, self.n, np.full(self.d, 0.1))
+
+    def part(self):
+        """The rows, and what belongs to each."""
+        return part_of(np.asarray(self.build()), self.row_weights(), error_covariances=self.error_covariances())
+
     def start(self):
         """Weights, means and covariances to begin from."""
         return start_of(self.complete(), self.k, self.family)
@@ -166,7 +203,9 @@ class Tame(NamedTuple):
 
 
 @st.composite
-def tame(draw, missing=(0.0, 0.0, 0.1), weights=tuple(TAME_WEIGHTS), priors=tuple(TAME_PRIORS), most=400):
+def tame(
+    draw, missing=(0.0, 0.0, 0.1), weights=tuple(TAME_WEIGHTS), priors=tuple(TAME_PRIORS), most=400, errors=TAME_ERRORS
+):
     """Recipes of Tame."""
     d, k, prior = draw(st.integers(1, 5)), draw(st.integers(1, 4)), draw(st.sampled_from(priors))
     if prior != "none":  # beside which weights are counts, and less than a row in all has no covariance
@@ -184,5 +223,14 @@ def tame(draw, missing=(0.0, 0.0, 0.1), weights=tuple(TAME_WEIGHTS), priors=tupl
         fixed=tuple(draw(st.sampled_from([(), (), (), ("weights",), ("means",), ("covariances",)]))),
         distance=draw(st.floats(2, 8)),
         iterations=draw(st.integers(1, 5)),
+        errors=draw(st.sampled_from(errors)),
         seed=draw(st.integers(0, 1000)),
     )
+
+
+def assert_close(a, b, recipe, names=("weights_", "means_", "covariances_", "lower_bounds_")):
+    """Equal to the recipe's rounding of the largest value, or of one where that is less."""
+    for name in names:
+        expected = getattr(b, name)
+        bound = recipe.rounding * max(1.0, np.abs(expected).max())
+        assert_allclose(getattr(a, name), expected, rtol=0, atol=bound, err_msg=name)
