@@ -380,6 +380,9 @@ def test_messages_speak_of_options(run, tmp_path):
     code, _, errors = run("fit", tmp_path / "flat.csv", "-k", 2, "--reg-covar", 0)
     assert code == 0 and "=" not in errors
     assert run("fit", tmp_path / "flat.csv", "-k", 2, "--reg-covar", 0, "--on-degenerate", "raise")[0] == 1
+    (tmp_path / "few.csv").write_text("x,y\n1,2\n3,4\n5,5\n")
+    shown = run("fit", tmp_path / "few.csv", "-k", 2)[1]
+    assert "a larger --reg-covar, a prior or another --covariance" in shown.splitlines()[-1]
 
 
 @pytest.mark.parametrize("columns, told", [(2, "eruptions and waiting"), (4, "pairs of "), (7, "differ most, of 7")])

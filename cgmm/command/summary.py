@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from cgmm.command.flags import spelled
 from cgmm.command.output import can_show, show, show_table
 from cgmm.summary import columns_of
 
@@ -34,8 +36,9 @@ def of_fit(
     return model._summarised(sums).with_facts(first, last, {"rows": sums.n, "seconds": seconds})
 
 
-def show_summary(found: Summary) -> None:
-    """Print a summary in signs that the terminal can show."""
+def show_summary(found: Summary, args: Namespace) -> None:
+    """Print a summary in signs that the terminal can show; its notes name options, as messages do."""
+    found = replace(found, notes=tuple(spelled(note, args) for note in found.notes))
     show(found.to_text(ascii=not can_show("±")))
 
 
@@ -46,7 +49,7 @@ def show_model(args: Namespace, found: Summary, model: Any) -> None:
     elif args.csv:
         show_table(*_table(model))
     else:
-        show_summary(found)
+        show_summary(found, args)
 
 
 def _table(model: Any) -> tuple[list[str], list[list[object]]]:
