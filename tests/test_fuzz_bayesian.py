@@ -1,5 +1,5 @@
 """BayesianGMM under everything that is legal: a posterior or a documented error, a bound that never falls, the same
-bits in any number of threads, from blocks, and of a file.
+bits in any number of threads, from blocks, of a file, and after a checkpoint.
 
 ``CGMM_FUZZ=100 pytest tests/test_fuzz*.py`` tries 100 times as many examples, others in each run.
 """
@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 
 import recipes
 from cgmm import BayesianGMM
-from fuzzing import POSTERIOR, attempt, check_measured, differing, end_alike, fuzzed, refused
+from fuzzing import ERRORS, POSTERIOR, Killed, attempt, check_measured, differing, end_alike, fuzzed, killed_at, refused
 from ways import WAYS, as_array
 
 
@@ -68,3 +68,15 @@ def test_posteriors_of_blocks_are_the_arrays(tmp_path_factory, drawn, way, seed)
     X, companions = as_array(recipe.build()), recipe.companions()
     given = WAYS[way](X, companions, np.random.default_rng(seed), tmp_path_factory.getbasetemp())
     assert_same(fitted(recipe, priors, *given), fitted(recipe, priors, X, companions))
+
+
+@fuzzed(10, drawn=recipes.posteriors(), interval=st.integers(1, 5), end=st.integers(0, 40))
+def test_a_checkpoint_goes_on(tmp_path_factory, drawn, interval, end):
+    """The `end`-th call of the callback kills the fit."""
+    path, (recipe, priors) = tmp_path_factory.getbasetemp() / "posterior.checkpoint", drawn
+    path.unlink(missing_ok=True)
+    X, companions = recipe.build(), recipe.companions()
+    given = {"checkpoint": path, "checkpoint_interval": interval}
+    model = BayesianGMM(**recipes.posterior_arguments(recipe, priors) | given | {"callback": killed_at(end)})
+    attempt(lambda: model.fit(X, **companions), (*ERRORS, Killed))
+    assert_same(fitted(recipe, priors, X, companions, **given), fitted(recipe, priors, X, companions))

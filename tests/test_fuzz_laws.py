@@ -16,7 +16,7 @@ import deconvolution
 import recipes
 import reference
 from cgmm import GMM
-from fuzzing import ERRORS, FITTED, assert_same, attempt, check_parameters, differing, fuzzed
+from fuzzing import ERRORS, FITTED, Killed, assert_same, attempt, check_parameters, differing, fuzzed, killed_at
 from ways import WAYS, as_array, assert_close, block_of, blocks_of, companions_of, cuts_of, part_of, parts_of, tame
 
 SEEDS = st.integers(0, 2**31)
@@ -76,10 +76,6 @@ def test_weights_times_a_power_of_two(recipe, kind, exponent):
     assert_same(fitted(recipe, X, larger), fitted(recipe, X, companions))
 
 
-class Killed(Exception):
-    pass
-
-
 @fuzzed(15, recipe=recipes.fits(), interval=st.integers(1, 5), end=st.integers(0, 40))
 def test_a_checkpoint_goes_on(tmp_path_factory, recipe, interval, end):
     """The `end`-th call of the callback kills the fit."""
@@ -87,15 +83,8 @@ def test_a_checkpoint_goes_on(tmp_path_factory, recipe, interval, end):
     path.unlink(missing_ok=True)
     recipe = recipe._replace(stop=None)
     X, companions = recipe.build(), recipe.companions()
-    calls = []
-
-    def kill(state):
-        calls.append(state)
-        if len(calls) > end:
-            raise Killed("the fit is killed")
-
     given = {"checkpoint": path, "checkpoint_interval": interval}
-    model = GMM(**recipe.constructor(X) | given | {"callback": kill})
+    model = GMM(**recipe.constructor(X) | given | {"callback": killed_at(end)})
     attempt(lambda: model.fit(X, **companions), (*ERRORS, Killed))
     assert_same(fitted(recipe, X, companions, **given), fitted(recipe, X, companions))
 

@@ -5,6 +5,7 @@
 
 import faulthandler
 import functools
+import itertools
 import os
 import signal
 import sys
@@ -85,6 +86,21 @@ def attempt(action, errors=ERRORS):
     others = {f"{w.message} ({w.filename}:{w.lineno})" for w in told if not issubclass(w.category, TOLD)}
     assert not others, others
     return found
+
+
+class Killed(Exception):
+    """What ends a fit before its end."""
+
+
+def killed_at(end):
+    """A callback whose `end`-th call, from 0 on, kills a fit."""
+    calls = itertools.count()
+
+    def kill(state):
+        if next(calls) >= end:
+            raise Killed("the fit is killed")
+
+    return kill
 
 
 def refused(error):

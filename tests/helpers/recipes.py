@@ -243,9 +243,10 @@ class Fit(NamedTuple):
         return arranged(found, self.rows.layout) if found.ndim > 1 else found
 
     def sound(self):
-        """The same with singular matrices of errors in double: in float32 they are rounded to some that are indefinite,
-        beside which a covariance of less than this rounding has no density."""
-        return self._replace(errors_dtype="float64") if self.errors in ("singular", "matrices") else self
+        """The same with some errors in double. In float32 singular matrices are rounded to some that are indefinite,
+        beside which a covariance of less than this rounding has no density; and variances of all sizes to equal ones,
+        of which d rows may be a covariance matrix, too, and are refused."""
+        return self._replace(errors_dtype="float64") if self.errors in ("singular", "matrices", "wide") else self
 
     def companions(self):
         """What `fit` is given beside rows."""
