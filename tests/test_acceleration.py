@@ -337,3 +337,14 @@ def test_moves_beyond_all_numbers_are_not_followed():
     X = Rows(17, 2, ("nasty",), 100, 100, "float64", "C", 6).build()
     model = GMM(5, init_params="random_from_data", accelerate=True, random_state=4, max_iter=200).fit(X)
     assert np.isfinite(model.lower_bounds_).all()
+
+
+def test_steps_whose_squares_vanish_are_not_followed():
+    """Beside a variance of 1e300 the rows' own moves are nothing: the square of their length is zero."""
+    rows = np.full((6, 1), np.nan)
+    rows[3] = 7.1
+    settings = {"reg_covar": 1e300, "means_init": [[0.0], [7.1]], "missing": "marginal", "tol": 0.0, "accelerate": True}
+    model = GMM(2, covariance_type="tied", random_state=1, learning_rows=1, **settings)
+    for _ in range(2):  # the first batch is fitted, the second is learnt
+        model.partial_fit(rows, labels=[-1, -1, -1, -1, 1, 0])
+    assert np.isfinite(model.means_).all()

@@ -58,7 +58,7 @@ class Steps(NamedTuple):
         moves, changes = np.diff(before, axis=0), -np.diff(steps, axis=0)
         products = np.einsum("mp,mp->m", moves, changes)
         sizes = np.sqrt(np.einsum("mp,mp->m", moves, moves)) * np.sqrt(np.einsum("mp,mp->m", changes, changes))
-        curved = products > LEAST_COSINE * sizes
+        curved = (products > LEAST_COSINE * sizes) & (sizes > 0)  # squares of small steps may vanish
         return cls(chart, steps[-1], moves[curved], changes[curved])
 
     def direction(self) -> Array:
