@@ -155,7 +155,7 @@ cdef class Runs:
     an iteration, from 0, and a component whose covariance was held in it;  seconds (m,) that each took.
     """
     cdef Group group
-    cdef object X, row_weights, floor, lifting, estimating, pointers
+    cdef object X, row_weights, floor, lifting, estimating
     cdef const Py_ssize_t[:, ::1] labels
     cdef const Py_ssize_t[::1] known
     cdef readonly tuple now, before
@@ -197,11 +197,13 @@ cdef class Runs:
         self.before = tuple(np.empty(array.shape) for array in self.now)
         self.n_k, self.change, self.ended = np.empty((m, k)), np.empty(m), np.zeros(m, dtype=np.intc)
         self.seconds, self.held = np.zeros(m), [[] for _ in range(m)]
-        self.pointers = np.zeros(m * (sizeof(PyObject *) + sizeof(History)), dtype=np.uint8)
+        # No memory of Python's, which may be gone when __dealloc__ looks into it: the garbage collector ends it first.
+        group.bounds = <History *> calloc(max(1, m), sizeof(History) + sizeof(PyObject *))
+        if group.bounds == NULL:
+            raise MemoryError("no memory for the iterations of runs")
         group.now, group.before = parameters_in(self.now), parameters_in(self.before)
         group.n_k, group.change = <double *> address(self.n_k), <double *> address(self.change)
         group.ended, group.seconds = <int *> address(self.ended), <double *> address(self.seconds)
-        group.bounds = <History *> address(self.pointers)
         group.held = <PyObject **> (group.bounds + m)
         for run in range(m):
             group.held[run] = <PyObject *> self.held[run]    # self.held keeps them
@@ -213,6 +215,7 @@ cdef class Runs:
         if self.group.bounds != NULL:
             for run in range(self.group.m):
                 free(self.group.bounds[run].values)
+            free(self.group.bounds)
 
     def bounds(self, Py_ssize_t run):
         """The log-likelihoods of a run's iterations."""

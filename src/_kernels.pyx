@@ -18,7 +18,7 @@ from libc.float cimport DBL_EPSILON, DBL_MAX, DBL_MIN, FLT_EPSILON
 from libc.math cimport (
     INFINITY, M_PI, atan2, ceil, exp, fabs, frexp, hypot, isfinite, ldexp, log, log1p, log2, pow, sqrt
 )
-from libc.stdlib cimport free, realloc
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy, memset
 
 from _simd cimport *

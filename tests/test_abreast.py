@@ -1,5 +1,8 @@
 """Runs of EM abreast: each is what it is by itself, to the bit, whoever else runs and with however many threads."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -281,3 +284,31 @@ def test_so_is_a_selection():
         for n in (1, 3)
     ]
     assert tables[0] == tables[1]
+
+
+IN_A_CYCLE = """
+import gc
+import subprocess
+import sys
+
+import numpy as np
+from cgmm import GMM
+from cgmm.em.abreast import Ends
+
+plain = Ends.__init__
+
+def in_a_cycle(self, *given):
+    plain(self, *given)
+    self.itself = self
+
+Ends.__init__ = in_a_cycle
+X = np.random.default_rng(0).normal(size=(300, 2))
+for seed in range(10):
+    GMM(5, n_init=8, random_state=seed).fit(X)
+    gc.collect()
+"""
+
+
+def test_runs_that_the_garbage_collector_ends():
+    """As those are that an exception's traceback keeps: what they hold may be gone before they are."""
+    assert subprocess.run([sys.executable, "-W", "ignore", "-c", IN_A_CYCLE], check=False).returncode == 0
