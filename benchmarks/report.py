@@ -63,8 +63,12 @@ def timed(function, *arguments):
     return value, time.perf_counter() - begin
 
 
-def in_turns(functions, rounds, least_seconds):
-    """Seconds of a call, name → one of each round: a timing repeats the call for at least `least_seconds`."""
+def in_turns(functions, rounds, least_seconds, rest=0.0):
+    """Seconds of a call, name → one of each round: a timing repeats the call for at least `least_seconds`.
+
+    rest : seconds before each timing, for the threads of the library before it to end their waiting, in which they keep
+        a processor busy, and for what noticed that to forget it
+    """
     repeats = {}
     for name, function in functions.items():
         function()
@@ -72,6 +76,7 @@ def in_turns(functions, rounds, least_seconds):
     seconds = {name: [] for name in functions}
     for names in alternating(functions, rounds):
         for name in names:
+            time.sleep(rest)
             seconds[name].append(timed(_repeat, functions[name], repeats[name])[1] / repeats[name])
     return seconds
 

@@ -460,18 +460,9 @@ class Fitted(Holding):
         rows = self._at_hand(X, sample_weight, state, "a picture shows a sample of more, so give some of them")
         return Subject(state.fit.parameters.point, state.names, rows, state.component_names)
 
-    def _at_hand(
-        self,
-        X: ArrayLike,
-        sample_weight: ArrayLike | None,
-        state: State,
-        remedy: str,
-        n_threads: int | None = None,
-    ) -> Evaluation:
+    def _at_hand(self, X: ArrayLike, sample_weight: ArrayLike | None, state: State, remedy: str) -> Evaluation:
         """Checked rows in memory beside the parameters of that state; TypeError names the remedy if they are not."""
         asked = self._asked(state)
-        if n_threads is not None:
-            asked = asked._replace(n_threads=n_threads)
         at_hand = isinstance(X, np.ndarray)  # a map is an array, too
         opened = AtHand(X, sample_weight, asked.gaps) if at_hand else open_rows(X, sample_weight, asked.gaps)
         if not isinstance(opened, AtHand):

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.config import threads
 from cgmm.errors import counted
 from cgmm.fitted import Fitted
 from cgmm.mixture import univariate
@@ -293,17 +291,9 @@ class Probability(Fitted):
         state = self._as_mixture()
         many = isinstance(X, list | tuple) and len(X) > 0 and all(np.ndim(rows) == 2 for rows in X)
         sets: Any = X if many else [X]
-
-        def vector(rows: ArrayLike, n_threads: int | None = 1) -> Array:
-            return fisher_vector(self._at_hand(rows, None, state, "give some sets at a time", n_threads), alpha)
-
-        n_threads = threads(check_threads(self.n_threads))
-        if len(sets) < 4 * n_threads:
-            found = [vector(rows, n_threads) for rows in sets]
-        else:  # What is checked is still in the cache of the processor that makes the pass
-            with ThreadPoolExecutor(n_threads, "cgmm") as pool:
-                found = list(pool.map(vector, sets))
-        return np.array(found) if many else found[0]
+        blocks = (self._at_hand(rows, None, state, "give some sets at a time") for rows in sets)
+        found = np.array([fisher_vector(block, alpha) for block in blocks])
+        return found if many else found[0]
 
     def _landscape(self, X: ArrayLike) -> tuple[Landscape, Array]:
         """The landscape, and rows in memory that lack nothing."""
