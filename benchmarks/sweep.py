@@ -169,6 +169,7 @@ def plot(curves, path):
     for family, row in zip(FAMILIES, panels, strict=True):
         for axis, panel in zip(axes, row, strict=True):
             fixed = ", ".join(f"{name} = {size}" for name, size in FIXED.items() if name != axis)
+            fixed += f" ({FEW} above d = {WIDE})" if axis == "d" else ""
             panel.set(xscale="log", yscale="log", xlabel=axis, title=f"{family}, {fixed}")
             panel.set_ylabel("ns a row" if axis == "n" else "time of a useful operation; 1 = FMA peak")
             panel.grid(alpha=0.3, which="both")
@@ -176,7 +177,7 @@ def plot(curves, path):
             panel.yaxis.set_major_formatter("{x:g}")
             panel.yaxis.set_minor_formatter(NullFormatter())
             if axis != "n":
-                ticks = [2**power for power in range(12 if axis == "d" else 14)]
+                ticks = [4**power for power in range(7)]
                 panel.set_xticks(ticks, map(str, ticks))
                 panel.set_xticks([], minor=True)
                 panel.axhline(1, color="black", linewidth=1)
