@@ -51,7 +51,10 @@ def test_posterior(tmp_path_factory, drawn):
     assert abs(model.weights_.sum() - 1) < 1e-12 and (model.weights_ >= 0).all()
     if dict(recipe.arguments).get("reg_covar", 1e-6) == 0 and not model.diagnostics_.degenerate:
         falls = np.diff(model.lower_bounds_) / np.maximum(1, np.abs(model.lower_bounds_[1:]))
-        assert (falls >= -(1e-5 if recipe.rows.dtype in ("float32", ">f4") else 1e-10)).all(), falls.min()
+        # the bound has sums of precisions times moments, whose rounding is that of the condition numbers
+        conditions = np.linalg.cond(model._parameters.family.expand(model.covariances_, *model.means_.shape))
+        slack = max(1e-10, 4 * np.finfo(float).eps * conditions.max())
+        assert (falls >= -(1e-5 if recipe.rows.dtype in ("float32", ">f4") else slack)).all(), falls.min()
     check_verbs(model, X)
     check_measured(model, X, companions["error_covariances"])
     assert_same(fitted(recipe, priors, X, companions, n_threads=2), model)
