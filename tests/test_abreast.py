@@ -288,9 +288,6 @@ def test_so_is_a_selection():
 
 IN_A_CYCLE = """
 import gc
-import subprocess
-import sys
-
 import numpy as np
 from cgmm import GMM
 from cgmm.em.abreast import Ends
@@ -311,4 +308,4 @@ for seed in range(10):
 
 def test_runs_that_the_garbage_collector_ends():
     """As those are that an exception's traceback keeps: what they hold may be gone before they are."""
-    assert subprocess.run([sys.executable, "-W", "ignore", "-c", IN_A_CYCLE], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-P", "-W", "ignore", "-c", IN_A_CYCLE], check=False).returncode == 0
