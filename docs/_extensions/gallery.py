@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import alone
@@ -27,13 +28,14 @@ PAGE = """# {title}
 ## The script
 
 Download {{download}}`{name}.py <{name}/{name}.py>`, or the notebook
-{{download}}`{name}.ipynb <{name}/{name}.ipynb>`{needs}
+{{download}}`{name}.ipynb <{name}/{name}.ipynb>`{needs}{lasts}
 
 ```{{literalinclude}} {name}/{name}.py
 :language: python
 :lines: {first}-
 ```
 """
+LONG = 5  # seconds, from which on a page says how long its script runs
 INDEX = """# Gallery
 
 Each page shows a script, with what it printed and drew when this site was built. The script and the notebook that a
@@ -61,9 +63,11 @@ def write(app):
     for script in status_iterator(scripts, "running examples... ", "brown", len(scripts), app.verbosity, str):
         page = folder / f"{script.stem}.md"
         if not page.exists() or page.stat().st_mtime < newest:
+            begun = time.perf_counter()
             printed = run(script, folder / script.stem)
+            seconds = time.perf_counter() - begun
             downloads(script, folder)
-            page.write_text(page_of(script, printed, folder))
+            page.write_text(page_of(script, printed, seconds, folder))
     cards = "\n\n".join(card(script, folder) for script in scripts)
     (folder / "index.md").write_text(INDEX.format(names="\n".join(script.stem for script in scripts), cards=cards))
 
@@ -86,10 +90,11 @@ def downloads(script, folder):
     (folder / script.stem / f"{script.stem}.ipynb").write_text(alone.notebook(text, drawn))
 
 
-def page_of(script, printed, folder):
+def page_of(script, printed, seconds, folder):
     title, about, first = introduction(script)
     drawn = "\n\n".join(f"![{title}]({picture})" for picture in pictures(script, folder))
     facts = {"title": title, "about": about, "first": first, "needs": needs(script)}
+    facts["lasts"] = f" It runs for about {seconds:.0f} seconds." if seconds >= LONG else ""
     return PAGE.format(pictures=drawn, printed=printed, name=script.stem, **facts)
 
 
