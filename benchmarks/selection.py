@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 import report
 from cgmm import select
+from cgmm.fit.restarts import LEANING
 from machine import facts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
@@ -23,7 +24,6 @@ from problems import clusters
 
 FAMILIES = ("full", "tied", "diag", "spherical")
 BELOW = 1e-6  # relative
-LEANING = 0.25  # share of reg_covar in a variance
 SETTINGS = {"tol": 1e-6, "max_iter": 1000, "reg_covar": 1e-6}
 
 

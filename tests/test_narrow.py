@@ -1,14 +1,13 @@
 """A component along which features nearly determine one another: what reg_covar blurs there is told, once."""
 
-import warnings
-
 import numpy as np
 import pytest
 
-from cgmm import GMM, BayesianGMM, DegenerateError, DegenerateWarning, fit_many, select
+from cgmm import GMM, BayesianGMM, DegenerateError, fit_many, select
 from cgmm.fit.doubts import OWN_ROWS
 from cgmm.mixture import matrices
 from cgmm.mixture.families import FAMILIES
+from survival import text_of
 
 ADDED = 1e-6
 CORRELATED = [name for name, family in FAMILIES.items() if family.correlated]
@@ -20,16 +19,6 @@ def planes(n=1000, left=1e-6, seed=0, dtype=np.float64):
     X = rng.normal(size=(n, 5)) + 8 * (np.arange(n) % 2)[:, np.newaxis]
     X[:, 4] = X[:, 1] + X[:, 2] + np.sqrt(left) * rng.normal(size=n)
     return X.astype(dtype)
-
-
-def text_of(action):
-    """What an action returns, and its DegenerateWarnings as one text; there is no more than one."""
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        found = action()
-    texts = [str(warning.message) for warning in told if warning.category is DegenerateWarning]
-    assert len(texts) <= 1 and all(len(text) <= 300 for text in texts)
-    return found, "".join(texts)
 
 
 def fitted(X, k=2, kind=GMM, **arguments):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import reference
-from cgmm import GMM, DegenerateError, DegenerateWarning, select
+from cgmm import GMM, DegenerateError, select
+from survival import text_of
 
 families = pytest.mark.parametrize("family", reference.FAMILIES)
 
@@ -56,16 +57,6 @@ def test_nor_do_doubles_wait_for_luck():
 def volts(rng, unit=1.5e-5):
     """Two clusters six standard deviations apart, in a small unit."""
     return np.concatenate([rng.normal(0, unit, 500), rng.normal(6 * unit, unit, 500)])[:, np.newaxis]
-
-
-def text_of(action):
-    """The DegenerateWarnings of an action, as one text."""
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        found = action()
-    texts = [str(warning.message) for warning in told if warning.category is DegenerateWarning]
-    assert len(texts) <= 1 and all(len(text) <= 300 for text in texts)
-    return found, "".join(texts)
 
 
 @families

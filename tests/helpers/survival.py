@@ -61,3 +61,13 @@ def assert_told(told, repairs):
         )
         assert named in told and told.count(cause) == 1
     assert ("more (see diagnostics_)" in told) == (len(causes) > MOST_CAUSES)
+
+
+def text_of(action):
+    """What an action returns, and its DegenerateWarnings as one text; there is no more than one."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = action()
+    texts = [str(warning.message) for warning in told if warning.category is DegenerateWarning]
+    assert len(texts) <= 1 and all(len(text) <= 300 for text in texts)
+    return found, "".join(texts)
