@@ -29,15 +29,8 @@
 #define VLOAD_FIRST(p, count) ((V)_mm512_maskz_loadu_pd((__mmask8)((1u << (count)) - 1), p))
 #define VPICK16(table, v) ((V)_mm512_permutex2var_pd(LOAD(table), (__m512i)(v), LOAD((table) + 8)))
 #define VSCALE(x, low, v, m) ((V)_mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, ZERO + (low), _CMP_GT_OQ), v, m))
-#define VRECIPROCAL(x) NAME(reciprocal)(x)
 #define VMANTISSA(x) ((V)_mm512_getmant_pd(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero))
 #define VEXPONENT(x) ((V)_mm512_getexp_pd(x))
-/* 1 / x to about 1 ulp for normal x and 1/x: from 14 bits by two steps of Newton's, a third of the time of a division. */
-static inline __m512d NAME(reciprocal)(__m512d x) {
-    __m512d y = _mm512_rcp14_pd(x);
-    y = _mm512_fmadd_pd(y, _mm512_fnmadd_pd(x, y, _mm512_set1_pd(1)), y);
-    return _mm512_fmadd_pd(y, _mm512_fnmadd_pd(x, y, _mm512_set1_pd(1)), y);
-}
 #include "kernels.inl.h"
 #undef NAME
 #undef DOUBLE
@@ -48,7 +41,6 @@ static inline __m512d NAME(reciprocal)(__m512d x) {
 #undef VLOAD_FIRST
 #undef VPICK16
 #undef VSCALE
-#undef VRECIPROCAL
 
 #define NAME(f) f##_f32
 #define DOUBLE 0

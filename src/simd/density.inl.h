@@ -261,7 +261,7 @@ static double NAME(shares)(ptrdiff_t rows, ptrdiff_t k, double weight, void *log
         V top[NV], sum[NV], product = ZERO + (REAL)1;
         NAME(exponentials)(k, e, top, sum);
         V scale[NV];
-        for (int v = 0; v < NV; v++) scale[v] = (REAL)weight * VRECIPROCAL(sum[v]);
+        for (int v = 0; v < NV; v++) scale[v] = (REAL)weight / sum[v];
         if (filled < G) { /* what is past the last row is none */
             REAL lanes[3][G];
             memcpy(lanes[0], top, sizeof top), memcpy(lanes[1], sum, sizeof sum), memcpy(lanes[2], scale, sizeof scale);
@@ -272,7 +272,7 @@ static double NAME(shares)(ptrdiff_t rows, ptrdiff_t k, double weight, void *log
             product *= sum[v];
             total += __builtin_convertvector(top[v], WIDE);
         }
-        NAME(log_each)(&product, 1, 1);
+        NAME(log_each)(&product, 1);
         total += __builtin_convertvector(product, WIDE);
         for (ptrdiff_t c = 0; c < k; c++)
             for (int v = 0; v < NV; v++) STORE(e + c * G + v * W, LOAD(e + c * G + v * W) * scale[v]);

@@ -35,7 +35,7 @@ static inline __attribute__((always_inline)) V NAME(errors_factor)(const int d, 
         UNROLL
         for (int j = 0; j < d; j++)
             if (j <= i) {
-                V t = ZERO + covariance[LOWER(i, j)];
+                V t = covariance[LOWER(i, j)] - ZERO; /* where ZERO + … is an addition, for what is −0 */
                 if (!diagonal) t += LOAD(S + LOWER(i, j) * G);
                 if (diagonal && i == j) t += LOAD(S + i * G);
                 at.L[LOWER(i, j)] = t;
@@ -60,7 +60,7 @@ static inline __attribute__((always_inline)) V NAME(errors_factor)(const int d, 
         for (int m = 0; m < d; m++)
             if (m < j) pivot -= at.L[LOWER(j, m)] * at.inverse[LOWER(j, m)];
         if (j > 0) pivot = VMAX(pivot, least);
-        const V over = VRECIPROCAL(pivot);
+        const V over = (REAL)1 / pivot; /* beside the products of other columns a division costs nothing */
         at.L[LOWER(j, j)] = over;
         UNROLL
         for (int i = 0; i < d; i++)
@@ -136,6 +136,14 @@ static inline int NAME(errors_seen)(const ptrdiff_t d, const REAL *x, V *seen) {
     return VANY(SELECT(gap, ZERO, ZERO - (REAL)1));
 }
 
+/* Whether any value of a block is missing. */
+static inline int NAME(errors_gaps)(const ptrdiff_t d, const REAL *panel, ptrdiff_t rows) {
+    VI gap = {0};
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++, panel += cgmm_pad4(d) * G)
+        for (ptrdiff_t i = 0; i < d * G; i += W) gap |= ~(LOAD(panel + i) == LOAD(panel + i));
+    return VANY(SELECT(gap, ZERO, ZERO - (REAL)1));
+}
+
 /* −½ log 2π for each feature that is observed. */
 static inline V NAME(errors_constant)(const ptrdiff_t d, const V *seen) {
     V count = ZERO + (REAL)d;
@@ -146,15 +154,49 @@ static inline V NAME(errors_constant)(const ptrdiff_t d, const V *seen) {
     return count * (REAL)(-0.5 * LOG_2PI);
 }
 
+#ifdef VPICK16
+/* 1 / c and log c, c the middles of sixteen parts of 1 … 2, and 1 / c of 20 bits, so that their products with numbers of
+ * 53 are exact in a fused operation. */
+static const REAL NAME(parts_inverse)[16] __attribute__((aligned(64))) = {
+    0.9696969985961914, 0.9142856597900391, 0.8648653030395508, 0.8205127716064453,
+    0.7804880142211914, 0.7441864013671875, 0.7111110687255859, 0.6808509826660156,
+    0.6530609130859375, 0.6274509429931641, 0.6037731170654297, 0.5818185806274414,
+    0.5614032745361328, 0.5423727035522461, 0.5245904922485352, 0.5079364776611328};
+static const REAL NAME(parts_log)[16] __attribute__((aligned(64))) = {
+    0.030771628864431744, 0.08961221829433369, 0.14518150320514564, 0.19782580293456642,
+    0.24783589568371575, 0.2954637360567914, 0.34092664657523974, 0.3844118181196287,
+    0.426084872148172, 0.4660897895292458, 0.5045567856130776, 0.5415965969795644,
+    0.5773157822674241, 0.6118018689315929, 0.6451373355250104, 0.6773988831964527};
+
+/* log x of positive normal numbers, to 1e-16 or 1 ulp, whichever is more: x = 2^m f, f = c (1 + r), |r| ≤ 1/31, and a
+ * Chebyshev fit of (log (1 + r) − r) / r². Half the operations of log_each. */
+static inline V NAME(log_by_parts)(V x) {
+    const V f = VMANTISSA(x), part = (V)((VI)f >> 48);
+    const V r = f * VPICK16(NAME(parts_inverse), part) - (REAL)1;
+    V p = ZERO - 0.12517107244459322;
+    p = p * r + 0.14304721983359833;
+    p = p * r - 0.16666658310969995;
+    p = p * r + 0.19999990716115904;
+    p = p * r - 0.25000000001020084;
+    p = p * r + 0.3333333333446673;
+    p = p * r - 0.5;
+    return VEXPONENT(x) * (REAL)LOG_2 + (VPICK16(NAME(parts_log), part) + (r + r * r * p));
+}
+#endif
+
 /* logd −= ½ log of the determinants (k,), which are vectors; logd: those of a component G apart. */
 static inline void NAME(errors_take_logs)(ptrdiff_t k, const V *determinants, REAL *logd) {
+#ifdef VPICK16
+    for (ptrdiff_t c = 0; c < k; c++, logd += G) STORE(logd, LOAD(logd) - (REAL)0.5 * NAME(log_by_parts)(determinants[c]));
+#else
     for (ptrdiff_t c = 0; c < k; c += 4) {
         V logs[4];
         for (int q = 0; q < 4; q++) logs[q] = determinants[c + q < k ? c + q : c];
-        NAME(log_each)(logs, 4, 1);
+        NAME(log_each)(logs, 4);
         for (int q = 0; q < 4 && c + q < k; q++)
             STORE(logd + (c + q) * G, LOAD(logd + (c + q) * G) - (REAL)0.5 * logs[q]);
     }
+#endif
 }
 
 /* Where the matrices of a kernel are: in variables of its own, or of many features in its scratch. */
@@ -178,10 +220,11 @@ static inline __attribute__((always_inline)) void NAME(errors_densities_of)(cons
     const REAL *means = mixture->means, *covariances = mixture->factor, *log_norm = mixture->log_norm;
     ERRORS_AT(d, scratch)
     V *const determinants = seen + 3 * size + 5 * d;
+    const int gaps = NAME(errors_gaps)(d, panel, rows);
     for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
         for (int v = 0; v < NV; v++) {
             const REAL *x = panel + g * x_step + v * W, *S = errors + g * s_step + v * W;
-            at.seen = NAME(errors_seen)(d, x, seen) ? seen : NULL;
+            at.seen = gaps && NAME(errors_seen)(d, x, seen) ? seen : NULL;
             const V constant = NAME(errors_constant)(d, at.seen);
             for (ptrdiff_t c = 0; c < k; c++) {
                 const V found = NAME(errors_factor)(d, diagonal, x, S, means + c * d, covariances + c * size, at,
@@ -199,6 +242,7 @@ static inline __attribute__((always_inline)) void NAME(errors_moments_of)(
     const ptrdiff_t x_step = cgmm_pad4(d) * G, s_step = (diagonal ? cgmm_pad4(d) : size) * G, r_step = cgmm_pad4(k) * G;
     const REAL *means = mixture->means, *covariances = mixture->factor;
     ERRORS_AT(d, scratch)
+    const int gaps = NAME(errors_gaps)(d, panel, rows);
     V own_first[8], own_second[36];
     V *const first_of = d <= 8 ? own_first : seen + 3 * d + 2 * size;
     V *const second_of = d <= 8 ? own_second : first_of + d;
@@ -217,7 +261,7 @@ static inline __attribute__((always_inline)) void NAME(errors_moments_of)(
                 mass += weight;
                 if (!VANY(share - (REAL)CGMM_NOTHING)) continue;
                 const REAL *x = panel + g * x_step + v * W, *S = errors + g * s_step + v * W;
-                at.seen = NAME(errors_seen)(d, x, seen) ? seen : NULL;
+                at.seen = gaps && NAME(errors_seen)(d, x, seen) ? seen : NULL;
                 V unused;
                 NAME(errors_factor)(d, diagonal, x, S, means + c * d, covariances + c * size, at, &unused);
                 NAME(errors_invert)(d, at);
@@ -227,7 +271,10 @@ static inline __attribute__((always_inline)) void NAME(errors_moments_of)(
                     first_of[i] += wu;
                     UNROLL
                     for (int j = 0; j < d; j++)
-                        if (j <= i) second_of[LOWER(i, j)] += wu * at.u[j] - weight * at.inverse[LOWER(i, j)];
+                        if (j <= i) { /* two fused operations, where a difference would be three */
+                            second_of[LOWER(i, j)] += wu * at.u[j];
+                            second_of[LOWER(i, j)] -= weight * at.inverse[LOWER(i, j)];
+                        }
                 }
             }
         n_k[c] += NAME(sum)(mass);
@@ -242,21 +289,26 @@ static inline __attribute__((always_inline)) void NAME(errors_moments_of)(
 }
 
 /* T is diagonal: each feature by itself. */
-static void NAME(errors_densities_apart)(const REAL *panel, const REAL *errors, ptrdiff_t rows,
-                                         const cgmm_mixture *mixture, V *determinants, REAL *logd) {
+static inline __attribute__((always_inline)) void NAME(errors_densities_apart)(const int gaps, const REAL *panel,
+                                                                              const REAL *errors, ptrdiff_t rows,
+                                                                              const cgmm_mixture *mixture,
+                                                                              V *determinants, REAL *logd) {
     const ptrdiff_t d = mixture->d, k = mixture->k, step = cgmm_pad4(d) * G, r_step = cgmm_pad4(k) * G;
     const REAL *means = mixture->means, *variances = mixture->factor, *log_norm = mixture->log_norm;
     for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
         for (int v = 0; v < NV; v++) {
             for (ptrdiff_t c = 0; c < k; c++) {
                 const REAL *x = panel + g * step + v * W, *S = errors + g * step + v * W;
-                V square = ZERO, logs = ZERO, product = ZERO + (REAL)1, exponents = ZERO, count = ZERO;
+                V square = ZERO, logs = ZERO, product = ZERO + (REAL)1, exponents = ZERO;
+                V count = ZERO + (REAL)(gaps ? 0 : d);
                 for (ptrdiff_t j = 0; j < d; j++) {
                     const V value = LOAD(x + j * G), away = value - means[c * d + j];
                     const VI known = value == value;
-                    const V t = SELECT(known, LOAD(S + j * G) + variances[c * d + j], ZERO + (REAL)1);
-                    square += SELECT(known, away * away * VRECIPROCAL(t), ZERO);
-                    count += SELECT(known, ZERO + (REAL)1, ZERO);
+                    V t = LOAD(S + j * G) + variances[c * d + j];
+                    if (gaps) t = SELECT(known, t, ZERO + (REAL)1);
+                    const V part = away * away / t;
+                    square += gaps ? SELECT(known, part, ZERO) : part;
+                    if (gaps) count += SELECT(known, ZERO + (REAL)1, ZERO);
                     exponents += VEXPONENT(t);
                     product *= VMANTISSA(t);
                     if (j % 512 == 511) {
@@ -273,9 +325,11 @@ static void NAME(errors_densities_apart)(const REAL *panel, const REAL *errors, 
         }
 }
 
-static void NAME(errors_moments_apart)(const REAL *panel, const REAL *errors, ptrdiff_t rows, const cgmm_mixture *mixture,
-                                       const REAL *r, const REAL *row_weights, double *n_k, double *first,
-                                       double *second) {
+static inline __attribute__((always_inline)) void NAME(errors_moments_apart)(const int gaps, const REAL *panel,
+                                                                            const REAL *errors, ptrdiff_t rows,
+                                                                            const cgmm_mixture *mixture, const REAL *r,
+                                                                            const REAL *row_weights, double *n_k,
+                                                                            double *first, double *second) {
     const ptrdiff_t d = mixture->d, k = mixture->k, step = cgmm_pad4(d) * G, r_step = cgmm_pad4(k) * G;
     const REAL *means = mixture->means, *variances = mixture->factor;
     for (ptrdiff_t c = 0; c < k; c++)
@@ -289,8 +343,8 @@ static void NAME(errors_moments_apart)(const REAL *panel, const REAL *errors, pt
                     if (!VANY(share - (REAL)CGMM_NOTHING)) continue;
                     const V value = LOAD(panel + g * step + j * G + v * W);
                     const V t = LOAD(errors + g * step + j * G + v * W) + variances[c * d + j];
-                    const V over = SELECT(value == value, VRECIPROCAL(t), ZERO);
-                    const V u = SELECT(value == value, (value - means[c * d + j]) * over, ZERO);
+                    V over = (REAL)1 / t, u = (value - means[c * d + j]) * over;
+                    if (gaps) over = SELECT(value == value, over, ZERO), u = SELECT(value == value, u, ZERO);
                     sum += weight * u;
                     squares += weight * (u * u - over);
                 }
@@ -317,6 +371,13 @@ static void NAME(errors_pack)(const char *S, const ptrdiff_t *strides, int diago
     }
 }
 
+/* call(gaps), which the compiler knows: whether any value of a block is missing */
+#define OF_GAPS(call) \
+    { \
+        if (NAME(errors_gaps)(mixture->d, panel, rows)) call(1); \
+        else call(0); \
+    }
+
 /* call(d), d known to the compiler up to 8 */
 #define UP_TO_EIGHT(d, call) \
     switch (d) { \
@@ -335,14 +396,16 @@ static void NAME(errors_densities)(const void *panel, const void *errors, int di
                                    const cgmm_mixture *mixture, void *scratch, void *logd) {
 #define FULL_ERRORS(d) NAME(errors_densities_of)(d, 0, panel, errors, rows, mixture, scratch, logd)
 #define OWN_ERRORS(d) NAME(errors_densities_of)(d, 1, panel, errors, rows, mixture, scratch, logd)
+#define OWN_VARIANCES(gaps) NAME(errors_densities_apart)(gaps, panel, errors, rows, mixture, scratch, logd)
     if (mixture->form == CGMM_VARIANCES)
-        NAME(errors_densities_apart)(panel, errors, rows, mixture, scratch, logd);
+        OF_GAPS(OWN_VARIANCES)
     else if (diagonal)
         UP_TO_EIGHT(mixture->d, OWN_ERRORS)
     else
         UP_TO_EIGHT(mixture->d, FULL_ERRORS)
 #undef FULL_ERRORS
 #undef OWN_ERRORS
+#undef OWN_VARIANCES
 }
 
 static void NAME(errors_moments)(const void *panel, const void *errors, int diagonal, ptrdiff_t rows,
@@ -352,16 +415,20 @@ static void NAME(errors_moments)(const void *panel, const void *errors, int diag
     NAME(errors_moments_of)(d, 0, panel, errors, rows, mixture, r, row_weights, scratch, n_k, first, second)
 #define OWN_ERRORS(d) \
     NAME(errors_moments_of)(d, 1, panel, errors, rows, mixture, r, row_weights, scratch, n_k, first, second)
+#define OWN_VARIANCES(gaps) \
+    NAME(errors_moments_apart)(gaps, panel, errors, rows, mixture, r, row_weights, n_k, first, second)
     if (mixture->form == CGMM_VARIANCES)
-        NAME(errors_moments_apart)(panel, errors, rows, mixture, r, row_weights, n_k, first, second);
+        OF_GAPS(OWN_VARIANCES)
     else if (diagonal)
         UP_TO_EIGHT(mixture->d, OWN_ERRORS)
     else
         UP_TO_EIGHT(mixture->d, FULL_ERRORS)
 #undef FULL_ERRORS
 #undef OWN_ERRORS
+#undef OWN_VARIANCES
 }
 #undef UP_TO_EIGHT
+#undef OF_GAPS
 
 /* OUT b (d,): μ + Σ u, and, if spread is not NULL, its lower triangle: Σ − Σ T⁻¹ Σ as (I − K) Σ (I − K)ᵀ + K S Kᵀ with
  * K = Σ T⁻¹, in which small errors keep their digits, and no variance is negative. IN at as errors_invert left it; S (lower

@@ -4,9 +4,9 @@
  *   tile that are computed at once, so that accumulators fit the registers), VMAX(a, b), VMIN(a, b)
  *   (the second operand where the first is NaN), VANY(v) (whether any lane is ≥ 0), and NAME(f); where the processor
  *   has an instruction for it VBITS(v) (bit l says whether lane l is ≥ 0); with large
- *   registers also VLOAD_FIRST(p, count) (count < W values from p on, the other lanes zero), VPICK16(table, v) (the element of 16 that the last four bits of a lane say) and
- *   VSCALE(x, low, v, m) (v · 2^⌊m⌋ where x > low, else 0), VRECIPROCAL(x) (1 / x to about
- *   1 ulp, faster), VMANTISSA(x) and VEXPONENT(x) (of positive numbers).
+ *   registers also VLOAD_FIRST(p, count) (count < W values from p on, the other lanes zero), VPICK16(table, v) (the
+ *   element of 16 that the last four bits of a lane say), VSCALE(x, low, v, m) (v · 2^⌊m⌋ where x > low, else 0),
+ *   VMANTISSA(x) and VEXPONENT(x) (of positive numbers).
  * Vectors run over samples: whitening then broadcasts P and streams rows, with no horizontal sums. */
 #include "vector.inl.h"
 
@@ -115,7 +115,6 @@ static const cgmm_kernels NAME(table) = {
 #undef SQRT
 #undef UP_TO_FOUR
 #undef LOW
-#undef VRECIPROCAL
 #undef LANES
 #undef LANES_IN_VECTOR
 #undef FOLD_MASK_A

@@ -137,14 +137,10 @@ static inline V NAME(exp)(V x) {
 }
 #endif
 
-#ifndef VRECIPROCAL
-#define VRECIPROCAL(x) ((REAL)1 / (x))
-#endif
-
 /* x[q] ← log(x[q]), x ≥ 1 normal, of m ≤ 4 vectors side by side, for each waits for itself at every step; to about 1
  * ulp: x = 2^m f, √½ ≤ f < √2; log f = 2 atanh(s), s = (f−1)/(f+1), by its series in s² ≤ 0.0295 (first term left out
- * below 1e-17, float 1e-9). If `quick`, s is a product with a VRECIPROCAL, and one more ulp may be lost. */
-static inline __attribute__((always_inline)) void NAME(log_each)(V *x, const int m, const int quick) {
+ * below 1e-17, float 1e-9). */
+static inline __attribute__((always_inline)) void NAME(log_each)(V *x, const int m) {
 #if DOUBLE
     const REAL ln2_hi = 0.6931471804855391, ln2_lo = 7.440617110012397e-11, magic = 0x1.8p52;
     const INT sqrt_half = 0x3fe6a09e667f3bcdLL, magic_bits = 0x4338000000000000LL;
@@ -160,7 +156,7 @@ static inline __attribute__((always_inline)) void NAME(log_each)(V *x, const int
         const VI exponent = ((VI)x[q] - sqrt_half) >> mantissa;
         const V f = (V)((VI)x[q] - (exponent << mantissa));
         power[q] = (V)(exponent + magic_bits) - magic;
-        s[q] = quick ? (f - (REAL)1) * VRECIPROCAL(f + (REAL)1) : (f - (REAL)1) / (f + (REAL)1);
+        s[q] = (f - (REAL)1) / (f + (REAL)1);
         square[q] = s[q] * s[q];
         p[q] = ZERO;
     }
@@ -175,7 +171,7 @@ static inline __attribute__((always_inline)) void NAME(log_each)(V *x, const int
 }
 
 static inline V NAME(log)(V x) {
-    NAME(log_each)(&x, 1, 0);
+    NAME(log_each)(&x, 1);
     return x;
 }
 
