@@ -196,12 +196,25 @@ cdef void put_noise(const Work *work, const Rows *rows, const char *memory) noex
             work.labels[row] = -1
 
 
+cdef void divide(const Work *work, const Rows *rows, char *memory) noexcept nogil:
+    """IN/OUT memory: logd, log-densities that become responsibilities. SCRATCH row_weights, lse, scale."""
+    cdef const cgmm_kernels *kernels = work.kernels
+    cdef char *logd = memory + work.scratch.logd
+    cdef char *weights = memory + work.dense.row_weights
+    cdef double noise = 0.0
+    if not work.noisy:
+        kernels.shares(rows.count, rows.active, 1.0, logd)
+        return
+    fill_row_weights(work, rows.index, rows.start, rows.count, weights)
+    log_sums(work, rows, logd, memory, &noise)
+    kernels.rescale(rows.count, rows.active, memory + work.dense.scale, weights, logd)
+
+
 cdef void put_values(const Work *work, const Rows *rows, char *memory) noexcept nogil:
     """OUT work.out or work.labels: a value for each row. IN memory: logd, which is lost."""
     cdef const cgmm_kernels *kernels = work.kernels
     cdef char *logd = memory + work.scratch.logd
     cdef char *lse = memory + work.dense.lse
-    cdef char *scale = memory + work.dense.scale
     cdef char *weights = memory + work.dense.row_weights
     cdef double noise = 0.0
     if work.output == NO_OUTPUT:
@@ -212,12 +225,12 @@ cdef void put_values(const Work *work, const Rows *rows, char *memory) noexcept 
     if work.output == LOG_DENSITIES:
         kernels.unpack(logd, rows.count, work.k, NULL, NULL, work.k, work.out + rows.start * work.k)
         return
-    fill_row_weights(work, rows.index, rows.start, rows.count, weights)
-    log_sums(work, rows, logd, memory, &noise)
     if work.output == LOG_LIKELIHOOD:
+        fill_row_weights(work, rows.index, rows.start, rows.count, weights)
+        log_sums(work, rows, logd, memory, &noise)
         put_log_likelihoods(work, rows, lse)
         return
-    kernels.rescale(rows.count, rows.active, scale, weights if work.noisy else NULL, logd)
+    divide(work, rows, memory)
     if work.output == TRUTH:
         put_truth(work, rows, memory)
         return

@@ -237,10 +237,9 @@ static double NAME(softmax)(ptrdiff_t rows, ptrdiff_t k, const void *row_weights
         REAL *logd = (REAL *)logd_ + g * cgmm_pad4(k) * G;
         V top[NV], sum[NV];
         NAME(exponentials)(k, logd, top, sum);
-        for (int v = 0; v < NV; v++) {
-            STORE(scale + g * G + v * W, (REAL)1 / sum[v]);
-            STORE(lse + g * G + v * W, top[v] + NAME(log)(sum[v]));
-        }
+        for (int v = 0; v < NV; v++) STORE(scale + g * G + v * W, (REAL)1 / sum[v]);
+        NAME(log_each)(sum, NV);
+        for (int v = 0; v < NV; v++) STORE(lse + g * G + v * W, top[v] + sum[v]);
     }
     const ptrdiff_t padded = GROUPS(rows) * G;
     ptrdiff_t i = 0;
