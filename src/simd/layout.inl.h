@@ -38,15 +38,54 @@ static inline __attribute__((always_inline)) void NAME(transpose)(const char *co
             STORE(panel + q * G, __builtin_convertvector(__builtin_convertvector(v[q], WIDE) - origin[q], V));
 }
 
+/* The same of W rows of d ≤ 4 features that lie side by side: one or two shuffles for each vector, where a transpose takes
+ * W loads and as many shuffles as rows and halves. */
+static inline __attribute__((always_inline)) void NAME(deal)(const REAL *x, const int d, const double *origin, REAL *panel) {
+#define EVERY_SECOND(l, first) (2 * (l) + (first))
+#define EVERY_THIRD(l, first) (3 * (l) + (first) < 2 * LANES_IN_VECTOR ? 3 * (l) + (first) : 0)
+#define OR_OF_THE_LAST(l, first) \
+    (3 * (l) + (first) < 2 * LANES_IN_VECTOR ? (l) : 3 * (l) + (first) - LANES_IN_VECTOR)
+#define SECOND(a, b, first) __builtin_shufflevector(a, b, LANES(EVERY_SECOND, first))
+#define THIRD(first) \
+    __builtin_shufflevector(__builtin_shufflevector(v[0], v[1], LANES(EVERY_THIRD, first)), v[2], \
+                            LANES(OR_OF_THE_LAST, first))
+    V v[4], to[4];
+#pragma GCC unroll 4
+    for (int q = 0; q < d; q++) memcpy(v + q, x + q * W, sizeof(V));
+    if (d == 1) {
+        to[0] = v[0];
+    } else if (d == 2) {
+        to[0] = SECOND(v[0], v[1], 0), to[1] = SECOND(v[0], v[1], 1);
+    } else if (d == 3) {
+        to[0] = THIRD(0), to[1] = THIRD(1), to[2] = THIRD(2);
+    } else {
+        const V even[2] = {SECOND(v[0], v[1], 0), SECOND(v[2], v[3], 0)};
+        const V odd[2] = {SECOND(v[0], v[1], 1), SECOND(v[2], v[3], 1)};
+        to[0] = SECOND(even[0], even[1], 0), to[1] = SECOND(odd[0], odd[1], 0);
+        to[2] = SECOND(even[0], even[1], 1), to[3] = SECOND(odd[0], odd[1], 1);
+    }
+#pragma GCC unroll 4
+    for (int q = 0; q < d; q++)
+        STORE(panel + q * G, __builtin_convertvector(__builtin_convertvector(to[q], WIDE) - origin[q], V));
+#undef EVERY_SECOND
+#undef EVERY_THIRD
+#undef OR_OF_THE_LAST
+#undef SECOND
+#undef THIRD
+}
+
 static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_stride, const ptrdiff_t *index,
                        ptrdiff_t rows, ptrdiff_t d, const double *centre, void *panel_) {
     REAL *panel = panel_;
     const ptrdiff_t width = cgmm_pad4(d);
-    ptrdiff_t whole = 0; /* groups of one feature whose values lie side by side, as a panel has them */
-    if (d == 1 && row_stride == (ptrdiff_t)sizeof(REAL) && !index)
-        for (const REAL *x = (const REAL *)X; whole < rows / G; whole++, panel += width * G, x += G) {
-            for (ptrdiff_t l = 0; l < G; l++) panel[l] = (REAL)((double)x[l] - centre[0]);
-            NAME(pad)(panel + G, 3);
+    ptrdiff_t whole = 0; /* groups of few features whose rows lie side by side */
+    if (d <= 4 && column_stride == (ptrdiff_t)sizeof(REAL) && row_stride == d * column_stride && !index)
+        for (const REAL *x = (const REAL *)X; whole < rows / G; whole++, panel += width * G, x += d * G) {
+#define DEAL(features) \
+    for (int v = 0; v < NV; v++) NAME(deal)(x + v * (features) * W, features, centre, panel + v * W)
+            UP_TO_FOUR(d, DEAL)
+#undef DEAL
+            NAME(pad)(panel + d * G, width - d);
         }
     for (ptrdiff_t g = whole; g < GROUPS(rows); g++, panel += width * G) {
         const ptrdiff_t filled = rows - g * G < G ? rows - g * G : G;
