@@ -47,9 +47,10 @@ class Batch(NamedTuple):
 def gathered(problems: Problems, start: int, asked: Request, d: int) -> Iterator[tuple[range, Batch]]:
     """The problems from one on, in ranges; of each, those that the compiled call may know how to fit."""
     begun, batch, values = start, Batch([], []), 0
-    most = min(VALUES, WORK // (asked.k * d))
+    most, alike = min(VALUES, WORK // (asked.k * d)), problems.alike
     for i in range(start, len(problems)):
-        ready = _ready(problems, i, asked.gaps)
+        # One look at all of them is enough for each.
+        ready = _ready(problems, i, asked.gaps) if alike is None else Ready(alike[i], None, problems.names_of(i, None))
         if ready is not None:
             batch.indices.append(i)
             batch.problems.append(ready)

@@ -17,7 +17,7 @@ from cgmm.rows.sources import is_dask
 from cgmm.validation import check_array, check_flag
 
 if TYPE_CHECKING:
-    from cgmm.types import Labels, Names
+    from cgmm.types import Labels, Names, Rows
 
 KINDS = ("problem", "group", "column")
 IN_MEMORY = "X must be a list of arrays, an array in memory, or a data frame"
@@ -60,6 +60,11 @@ class Problems(ABC):
     def part(self, i: int) -> Part:
         """The rows of one problem, (n_i, d), their weights, known components and errors of measurement, or None."""
 
+    @property
+    def alike(self) -> Rows | None:
+        """(m, n, d) the rows of all problems as the kernels take them, where nothing goes with them; else None."""
+        return None
+
     def names_of(self, i: int, own: Names | None) -> Names | None:
         """The names of a problem's features, if its rows alone tell `own`."""
         return own if self.titles.names is None else self.titles.names
@@ -94,6 +99,10 @@ class Stacked(Problems):
         self.labels = _of_each("labels", labels, (len(X), X.shape[1]))
         self.errors = None if errors is None else check_array(NAME, errors)
 
+    @property
+    def alike(self) -> Rows | None:
+        return _alike(self.X, self.weights, self.labels, self.errors)
+
     def part(self, i: int) -> Part:
         shape, own = self.X.shape, () if self.errors is None else self.errors.shape
         errors = _of(self.errors, i) if own in (shape, (*shape, shape[2])) else self.errors
@@ -115,6 +124,10 @@ class Columns(Problems):
         given = (("sample_weight", sample_weight), ("labels", labels), (NAME, errors))
         found = (_of_each(name, values, self.X.shape, of="rows") for name, values in given)
         self.weights, self.labels, self.errors = (None if values is None else values.T for values in found)
+
+    @property
+    def alike(self) -> Rows | None:
+        return _alike(self.X.T[:, :, np.newaxis], self.weights, self.labels, self.errors)
 
     def part(self, i: int) -> Part:
         errors = None if self.errors is None else self.errors[i, :, np.newaxis]
@@ -241,6 +254,11 @@ def _of_each(name: str, values: Any, shape: tuple[int, ...], of: str = "problems
     if found.shape != shared:
         raise ValueError(f"{name} must have shape {shared}, or {shape}, not {found.shape}")
     return np.broadcast_to(found[:, np.newaxis] if of == "rows" and len(shape) > 1 else found, shape)
+
+
+def _alike(X: Rows, *companions: Any) -> Rows | None:
+    """Rows that have been checked, if they are in memory and have no companions."""
+    return X if type(X) is np.ndarray and all(values is None for values in companions) else None
 
 
 def _of(values: Any, which: Any) -> Any:
