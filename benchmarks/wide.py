@@ -1,7 +1,9 @@
 """Wide data: fits of 100 to 2048 features beside scikit-learn's, an iteration and a whole fit of ten.
 
-Both start from the same labels and make the same iterations. An iteration is the difference between a fit of ten
-and one of five, over five; each time is the least of some rounds in turns. Let scikit-learn's BLAS choose its own
+Both start from the same means and make the same iterations. An iteration is the difference between fits of five and of
+ten iterations, over five; of ten and sixty where it is short, of one and three where it is long, which then is what
+stands for a whole fit. Each time is the least of some rounds in turns, after a rest: the threads of a BLAS spin for a
+while after its work. Let scikit-learn's BLAS choose its own
 kernels: `env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/wide.py`. On a machine on which others run:
 `--threads 1 --processor-time`. Prints a Markdown table; --json adds
 the rows to a file.
@@ -25,7 +27,9 @@ K = (2, 8)
 FAMILIES = ("full", "tied")
 # Rows for each size: a quarter of d, d, 5 k d and 20 k d; the issue's four regimes.
 ROWS = {"d/4": lambda d, k: d // 4, "d": lambda d, k: d, "5kd": lambda d, k: 5 * k * d, "20kd": lambda d, k: 20 * k * d}
-FEW, MANY = 5, 10  # iterations of the two fits
+WHOLE = 10  # iterations of a whole fit
+SHORT, LONG = 1e9, 1e11  # useful operations of an iteration: fewer are short, more are long
+REST = 0.3  # seconds
 HEADINGS = (
     "d", "k", "family", "n", "iteration, ms", "scikit-learn", "ratio",
     "fit, ms", "scikit-learn", "ratio", "GFLOP/s", "of the peak",
@@ -77,22 +81,36 @@ def flops(n, d, k, family):
     return k * (2 * n * m * m + 2 * m**3 / 3)
 
 
+def lengths(work):
+    """Iterations of the two fits, of so many operations each."""
+    if work > LONG:
+        return 1, 3
+    return (WHOLE, 60) if work < SHORT else (5, WHOLE)
+
+
 def measure(n, d, k, family, options):
-    """Seconds of an iteration and of a fit of MANY, ours and scikit-learn's; and the peak of the same minutes."""
+    """Seconds of an iteration and of a whole fit, ours and scikit-learn's; and the peak of the same minutes."""
     X, labels = rows_of(n, d, k)
     start = np.stack([X[labels == c].mean(axis=0) if (labels == c).any() else X[c] for c in range(k)])
-    ours, theirs, peaks = {FEW: [], MANY: []}, {FEW: [], MANY: []}, []
-    for _ in range(options.rounds):
-        for iterations in (FEW, MANY):
-            shape = X, start, k, family, iterations, options.clock
-            ours[iterations].append(timed(GMM, *shape, n_threads=options.threads))
-            theirs[iterations].append(timed(GaussianMixture, *shape))
+    work = flops(n, d, k, family)
+    few, many = lengths(work)
+    ours, theirs, peaks = {few: [], many: []}, {few: [], many: []}, []
+    for _ in range(1 if work > LONG else options.rounds):
+        for iterations in (few, many):
+            for found, kind, arguments in ((ours, GMM, {"n_threads": options.threads}), (theirs, GaussianMixture, {})):
+                time.sleep(REST)
+                shape = X, start, k, family, iterations, options.clock
+                found[iterations].append(timed(kind, *shape, **arguments))
+        time.sleep(REST)
         peaks.append(peak(np.float64, options.threads, clock=options.clock))
-    found = {"n": n, "d": d, "k": k, "family": family, "peak": max(peaks)}
+    found = {"n": n, "d": d, "k": k, "family": family, "peak": max(peaks), "flops": work}
     for name, seconds in (("cgmm", ours), ("scikit_learn", theirs)):
-        few, many = min(seconds[FEW]), min(seconds[MANY])
-        found[name] = {"iteration": (many - few) / (MANY - FEW), "fit": many, "seconds": seconds}
-    found["flops"] = flops(n, d, k, family)
+        least = {iterations: min(own) for iterations, own in seconds.items()}
+        found[name] = {
+            "iteration": (least[many] - least[few]) / (many - few),
+            "fit": least.get(WHOLE, least[many]),
+            "seconds": seconds,
+        }
     return found
 
 
