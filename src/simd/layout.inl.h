@@ -79,7 +79,7 @@ static void NAME(pack)(const char *X, ptrdiff_t row_stride, ptrdiff_t column_str
     REAL *panel = panel_;
     const ptrdiff_t width = cgmm_pad4(d);
     ptrdiff_t whole = 0; /* groups of few features whose rows lie side by side */
-    if (d <= 4 && column_stride == (ptrdiff_t)sizeof(REAL) && row_stride == d * column_stride && !index)
+    if (d >= 1 && d <= 4 && column_stride == (ptrdiff_t)sizeof(REAL) && row_stride == d * column_stride && !index)
         for (const REAL *x = (const REAL *)X; whole < rows / G; whole++, panel += width * G, x += d * G) {
 #define DEAL(features) \
     for (int v = 0; v < NV; v++) NAME(deal)(x + v * (features) * W, features, centre, panel + v * W)
