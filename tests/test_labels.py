@@ -7,12 +7,12 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import reference
-from cgmm import GMM, Prior, _kernels
+from cgmm import GMM, BayesianGMM, Prior, _kernels
 from cgmm.errors import BlockError
 from cgmm.mixture.families import FAMILIES
 from cgmm.rows import data as data_module
 from gaps import a_prior, counts, gappy
-from problems import CHUNK, FITTED, assert_same_bits, begin_at, clusters, mixture, rows_of, start_of
+from problems import CHUNK, FITTED, assert_same_bits, assert_same_fit, begin_at, clusters, mixture, rows_of, start_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")
 families = pytest.mark.parametrize("family", reference.FAMILIES)
@@ -199,6 +199,32 @@ def test_labels_of_rows_whose_weight_vanishes_are_as_not_there():
     for rows, row_weights, known in ((X, w, labels), (lambda: blocks_of(X, labels, w, size=9), None, None), chunks):
         with pytest.raises(ValueError, match="every row of positive weight has a label, and none has label 2"):
             GMM(3).fit(rows, sample_weight=row_weights, labels=known)
+
+
+@pytest.mark.parametrize("model", [GMM, BayesianGMM])
+@pytest.mark.parametrize("dtype, rtol", [(np.float64, 1e-8), (np.float32, 1e-3)])
+@pytest.mark.parametrize("kind", ["whole", "gaps", "errors"])
+@pytest.mark.parametrize("label, weight", [(0, 1e-300), (10**9, 1e-300), (10**9, 0.0)])
+@families
+def test_where_only_rows_that_do_not_count_have_labels_none_is_known(family, label, weight, kind, dtype, rtol, model):
+    """Rows whose weight is zero, or vanishes beside others: the fit is that without labels, of an array, of blocks (to
+    the rounding of sums in another order) and of a batch."""
+    X, w = clusters(60, 2, 2).astype(dtype), np.where(np.arange(60) % 9 == 4, weight, 1e30)
+    labels, arguments = np.where(w < 1, label, -1), {"covariance_type": family, "random_state": 0}
+    if kind == "gaps":
+        X[7, 1], arguments["missing"] = np.nan, "marginal"
+    errors = np.full(X.shape, 0.1) if kind == "errors" else None
+    expected = model(2, **arguments).fit(X, sample_weight=w, error_covariances=errors)
+    found = model(2, **arguments).fit(X, sample_weight=w, labels=labels, error_covariances=errors)
+    assert_same_bits(found, expected)
+    blocks = [
+        (X[i : i + 25], w[i : i + 25], labels[i : i + 25], None if errors is None else errors[i : i + 25])
+        for i in (0, 25, 50)
+    ]
+    assert_same_fit(model(2, **arguments).fit(blocks), expected, rtol)
+    if model is GMM and kind != "errors":
+        batches = [GMM(2, **arguments).partial_fit(X, sample_weight=w, labels=known) for known in (labels, None)]
+        assert_same_bits(*batches)
 
 
 def test_a_mapped_file_takes_labels(tmp_path):

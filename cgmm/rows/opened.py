@@ -182,12 +182,11 @@ def check_names(names: Names | None, fitted: Names | None, name: str = "GMM") ->
 def data_of(part: Part, complete: bool) -> Data:
     """Rows in memory, with the user's weights, as data."""
     kind = _kind(complete, part.errors is not None)
+    exponent = 0 if part.weights is None else int(np.frexp(part.weights.max())[1])
+    part = part.times_power_of_two(-exponent)
     if part.labels is not None and (part.labels < 0).all():
         part = part._replace(labels=None)
-    if part.weights is None:
-        return kind(InMemory(part))
-    row_weights, exponent = of_order_one(part.weights)
-    return kind(InMemory(part._replace(weights=row_weights), exponent))
+    return kind(InMemory(part, exponent))
 
 
 def data_at(place: Place, complete: bool) -> Data:

@@ -67,8 +67,12 @@ class Part(NamedTuple):
         return self._replace(rows=self.rows.astype(dtype, copy=False))
 
     def times_power_of_two(self, exponent: int) -> Part:
-        """The same, with 2^exponent times the weights."""
-        return self if self.weights is None else self._replace(weights=np.ldexp(self.weights, exponent))
+        """The same, with 2^exponent times the weights. A row whose weight is zero then tells of no component."""
+        if self.weights is None:
+            return self
+        weights = np.ldexp(self.weights, exponent)
+        labels = None if self.labels is None else np.where(weights > 0, self.labels, -1)
+        return self._replace(weights=weights, labels=labels)
 
     @property
     def total_weight(self) -> float:
