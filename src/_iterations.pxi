@@ -374,7 +374,7 @@ cdef bint settled(double before, double change, const Until *until) noexcept nog
         return False
     if not until.distance or change <= 0:
         return True
-    return change * change < until.tol * (before - change) < INFINITY
+    return before - change < INFINITY and change * change < until.tol * (before - change)
 
 
 cdef bint gains_nothing(const History *bounds, Py_ssize_t d, double noise) noexcept nogil:

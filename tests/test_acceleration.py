@@ -1,5 +1,6 @@
 """Accelerated EM: jumps along its steps, in coordinates that are always a mixture's; and when a run has converged."""
 
+import dask.array as da
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -317,6 +318,17 @@ def test_distance_is_what_is_left(accelerate, family):
         other = accelerated(family).set_params(**arguments).fit(OVERLAPPING)
         assert model.converged_ and limit - model.lower_bound_ < 3 * tol
         assert model.n_iter_ >= other.n_iter_
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("callback", [None, lambda state: None], ids=["compiled", "one by one"])
+@types
+def test_a_tol_beyond_all_products_is_met_at_once(dtype, callback):
+    """Two changes tell how far it is; of rows in chunks, too, whose sums are NumPy's, which warns of what is none."""
+    X = clusters(120, 3, 3, distance=2.0).astype(dtype)
+    model = GMM(3, stop="distance", tol=1e308, means_init=100 * np.eye(3), callback=callback)
+    for rows in (X, [X[:50], X[50:]], da.from_array(X, chunks=(40, 3))):
+        assert model.fit(rows).converged_ and model.n_iter_ <= 3
 
 
 @families

@@ -61,7 +61,9 @@ class Settings(NamedTuple):
         """
         if not abs(change) < self.tol:
             return False
-        return self.stop == "change" or bool(change <= 0 or change * change < self.tol * (before - change) < np.inf)
+        if self.stop == "change" or change <= 0:
+            return True
+        return before - change < np.inf and change * change < self.tol * (before - change)
 
     def with_rules(
         self, *, least: Array | None = None, prior: Conjugate | None = None, variances: Array | None = None

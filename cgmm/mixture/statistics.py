@@ -106,7 +106,7 @@ class SufficientStatistics:
     @property
     def lower_bound(self) -> float:
         """Mean log-likelihood of a row; NaN without any weight."""
-        return self.log_likelihood / self.total_weight if self.total_weight else np.nan
+        return float(self.log_likelihood / self.total_weight) if self.total_weight else np.nan
 
     @property
     def empty(self) -> Labels:
