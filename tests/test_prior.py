@@ -1,6 +1,8 @@
 """Maximum a posteriori: mclust's answers with its default prior (tests/data/mclust_prior.json), and laws."""
 
 import json
+import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -8,15 +10,18 @@ from numpy.testing import assert_allclose
 
 import reference
 from cgmm import GMM, DegenerateWarning, Prior, SelectionWarning, select
+from cgmm.mixture.conjugate import _sum_of_products
 from cgmm.mixture.families import FAMILIES
+from cgmm.rows.floor import least_variances
 from datasets import DATA, FAMILY_OF_MODEL, compact, invert, table
-from problems import begin_at, clusters, start_of
+from problems import begin_at, clusters, data_of, start_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::cgmm.DegenerateWarning"),
 ]
 families = pytest.mark.parametrize("family", reference.FAMILIES)
+every_family = pytest.mark.parametrize("family", [name for name in FAMILIES if not FAMILIES[name].one_feature])
 RECORDED = json.loads((DATA / "mclust_prior.json").read_text())
 MCLUST, FROM_LABELS = RECORDED["results"], RECORDED["fits_from_labels"]["fits"]
 LABELS = json.loads((DATA / "mclust_families.json").read_text())["labels"]
@@ -224,3 +229,36 @@ def test_a_concentration_beyond_all_rows_makes_weights_equal(weight):
     assert np.isfinite(GMM(3, prior=Prior(degrees_of_freedom=1e300), random_state=0).fit(X).means_).all()
     model = GMM(3, prior=Prior(weight_concentration=1e300), random_state=0).fit(X, sample_weight=np.full(60, weight))
     assert_allclose(model.weights_, 1 / 3, rtol=1e-12)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@every_family
+def test_the_prior_is_a_number_however_far_means_are_from_it(family, dtype):
+    """Squares of that distance, in deviations, are beyond all numbers, of either sign beside each other."""
+    X = (1e-20 * np.random.default_rng(0).standard_normal((24, 5))).astype(dtype)
+    means = np.outer([1e140, 2e140], [1.0, -1.0, 1.0, 1.0, -1.0])
+    model = GMM(2, covariance_type=family, means_init=means, prior="default", reg_covar=0, random_state=0).fit(X)
+    assert np.isfinite(model.lower_bounds_).all()
+
+
+def test_products_beyond_all_numbers_are_added_up():
+    """A sum of numbers of all sizes and signs, beside that of fractions."""
+    rng = np.random.default_rng(0)
+    for largest in (10, 300):
+        a, b = rng.standard_normal((2, 30)) * 10.0 ** rng.uniform(-300, largest, (2, 30))
+        exact = sum(Fraction(x) * Fraction(y) for x, y in zip(a.tolist(), b.tolist(), strict=True))
+        expected = float(exact) if abs(exact) < sys.float_info.max else np.copysign(np.inf, float(np.sign(exact)))
+        assert_allclose(_sum_of_products(a, b), expected, rtol=1e-12)
+    assert _sum_of_products(np.array([1e200, 1e200, 3.0]), np.array([1e200, -1e200, 1e-3])) == 0.0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@every_family
+def test_no_scale_of_a_prior_is_negative(family, dtype):
+    """Beside a row that weighs all others down, rounding leaves of a variance what may be less than zero."""
+    rng, model = np.random.default_rng(0), FAMILIES[family]
+    for _ in range(20):
+        rows = data_of((1e15 * rng.uniform(-1, 1, (31, 2))).astype(dtype), 10.0 ** rng.uniform(-290, 0, 31))
+        scale = Prior().conjugate(rows.moments(), least_variances(rows), model, 1).scale
+        assert (model.variances(np.broadcast_to(scale, model.shape(1, 2)), 1, 2) >= 0).all()

@@ -105,9 +105,23 @@ class Conjugate:
     def log_density(self, family: Family, values: Values) -> float:
         """The logarithm of the prior's density at some parameters, but for a constant."""
         means, root, scatter = values.means, values.root, SECOND_MOMENTS[family.moment].scatter
-        with np.errstate(over="ignore"):
-            second = scatter(np.full(len(means), self.precision, dtype=np.float64), self.mean - means) + self.scale
-            precisions = family.precisions(root)
-            covariances = self.counts * family.log_root(root).sum() - 0.5 * (precisions * second).sum()
+        exponent = max(self._least_exponent, 0)
+        own = self.times_power_of_two(-exponent) if exponent else self._of_one
+        second = scatter(np.full(len(means), own.precision, dtype=np.float64), own.mean - means) + own.scale
+        covariances = own.counts * family.log_root(root).sum() - 0.5 * _sum_of_products(family.precisions(root), second)
         weights = np.maximum(values.weights, np.finfo(float).tiny)  # a start's may be zero
-        return float(covariances + (self.concentration * np.log(weights)).sum())
+        with np.errstate(over="ignore"):
+            return float(np.ldexp(covariances + (own.concentration * np.log(weights)).sum(), exponent))
+
+
+def _sum_of_products(a: Array, b: Array) -> float:
+    """Σ a b, infinite where it is no number; products that are none may cancel."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = (a * b).sum()
+    if np.isfinite(found):
+        return float(found)
+    (a, of_a), (b, of_b) = np.frexp(a), np.frexp(b)
+    exponents = of_a + of_b
+    largest = exponents.max()
+    with np.errstate(over="ignore"):
+        return float(np.ldexp(np.ldexp(a * b, exponents - largest).sum(), largest))

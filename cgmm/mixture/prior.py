@@ -111,7 +111,9 @@ def unbiased(n: float, covariance: Array, least: Array, eps: float) -> Array:
     """The covariance (d,d) of rows of weight n with n − 1 in the denominator; where it is singular, its diagonal."""
     n = max(n, 1.0)
     covariance = covariance * (n / max(n - 1, 1))
-    return np.diag(covariance.diagonal()) if _is_singular(covariance, least, eps) else covariance
+    # Where rounding is larger than a variance, what is left of it may be negative.
+    variances = np.maximum(covariance.diagonal(), 0.0)
+    return np.diag(variances) if _is_singular(covariance, least, eps) else covariance
 
 
 def _strengths(name: str, value: object, k: int, least: float = 0.0) -> float | Array:
