@@ -80,7 +80,8 @@ class GMMClassifier(Learned):
         By which a number or a family is chosen. "cv": five-fold cross-validation, of the probability of the right class
         where the classes are the components of one mixture, and of the density of the class's rows where not.
     priors : array-like of shape (C,) or mapping of class to float, optional
-        The probability of each class, in the order of ``classes_``. Default: its share of the rows of a fit.
+        The probability of each class, in the order of ``classes_``. With shared=True and several components a class
+        each must be positive. Default: its share of the rows of a fit.
     unlabelled : object, optional
         The label in y of rows whose class is not known, such as -1, or NaN: they count for all classes, each by its
         probability. Default: the class of each row is known.

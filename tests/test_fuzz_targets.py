@@ -148,7 +148,7 @@ NAMES = {  # function of classes 0, 1, … (n,) → their names, in the same ord
     "objects": (lambda y: np.array(["a", "bc", "d e", "é", "语", "🙂"], dtype=object)[y], "none"),
 }
 TOO_FEW = ("n_samples=", "rows of", "row of", "nothing can be learnt")
-NOT_TOGETHER = ("prior must be None where rows are unlabelled",)
+NOT_TOGETHER = ("prior must be None where rows are unlabelled", "priors must be positive where shared=True")
 CHOICES = {  # of arguments: what each may be, beside what it is by default
     "n_components": st.sampled_from([1, 1, 2, 3, (1, 2), (2, 4)]),
     "covariance_type": st.sampled_from(["full", "tied", "diag", "spherical", ("EEI", "VVV"), ("tied", "full", "EII")]),

@@ -40,7 +40,11 @@ def owners_of(given: Given, k: int) -> Labels:
 def fitted_to(wanted: Wanted, family: CovarianceType, k: int, given: Given) -> GMM:
     """The mixture of that family, of k components of each class, by EM from those of each class by itself."""
     if k > 1 and given.priors is not None and not given.priors.all():
-        raise ValueError("priors must be positive where shared=True and classes have several components")
+        label = given.classes.tolist()[int(np.argmin(given.priors))]
+        raise ValueError(
+            "priors must be positive where shared=True and classes have several components, which share the prior of "
+            f"their class, but that of class {label!r} is zero"
+        )
     owners = np.repeat(np.arange(len(given.classes)), k)
     model = wanted.model(len(owners), family, on_degenerate="repair")
     settings = _settings(model, given)
