@@ -285,3 +285,16 @@ def test_a_conditional_density_integrates_to_one():
     one = made("full", d=2).condition({0: 1.3})
     total = quad(lambda y: np.exp(one.score_samples([[y]])[0]), -40, 40, limit=200, epsabs=1e-10)[0]
     assert total == pytest.approx(1.0, abs=1e-8)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("distance", [1.0, 1e-3, 1e150])
+@pytest.mark.parametrize("share", [0.5, 0.25, 0.125, 1 / 3, 0.9, 1e-9])
+def test_quantiles_between_far_components_lie_between_them(share, distance):
+    """There the distribution function is flat, and its value is p, to rounding."""
+    weights, deviations = np.array([0.25 * share, 0.75 * share, 1 - share]), np.full((1, 3), 1e-6 * distance)
+    means = distance * np.array([[-1.0, -1.0, 1.0]])
+    for p in (share, np.nextafter(share, 0), np.nextafter(share, 1), 1 - (1 - share)):
+        found = univariate.quantiles(weights[np.newaxis], means, deviations, np.array([p]))
+        assert (np.abs(found) < distance * (1 + 1e-5)).all()
+        np.testing.assert_allclose(univariate.cdf(weights, means, deviations, found), p, rtol=1e-14)

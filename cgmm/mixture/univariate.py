@@ -53,8 +53,8 @@ def quantiles(weights: Array, means: Array, deviations: Array, p: Array) -> Arra
         low[todo], high[todo] = np.where(below, x[todo], low[todo]), np.where(below, high[todo], x[todo])
         moved = x[todo] + step
         there = np.abs(gap) <= rounding[todo]
-        inside = (moved > low[todo]) & (moved < high[todo]) | there
-        moved = np.where(inside, moved, low[todo] + 0.5 * (high[todo] - low[todo]))
+        inside = (moved > low[todo]) & (moved < high[todo])  # not where F is flat, as between far components
+        moved = np.where(inside, moved, np.where(there, x[todo], low[todo] + 0.5 * (high[todo] - low[todo])))
         settled = there | (np.abs(moved - x[todo]) <= 2 * np.spacing(np.abs(x[todo])))
         x[todo] = moved
         todo = todo[~settled]
