@@ -157,6 +157,7 @@ def fit_many(
         Of the errors with which the rows of a problem were measured, as of ``GMM.fit``: a list of these, or None, for
         each problem of a list; of an array (m, n, d) those of every problem, or (m, n, d) or (m, n, d, d); of rows with
         groups as of ``GMM.fit``; of columns variances, (n,) for all or (n, m). Such problems are fitted one by one.
+        What may be variances or covariance matrices, since problems have d rows, is an error.
     criterion : {"bic", "aic", "icl"}, default="bic"
         By which a number of components is chosen; among those without a component that is degenerate, or would be
         without reg_covar, if there are, as in ``cgmm.select``.

@@ -34,6 +34,25 @@ def test_each_fit_is_that_of_gmm(weighting, n, d, k, dtype, family):
     assert_as_alone(fits, problems, weights, **arguments)
 
 
+@pytest.mark.parametrize("m", [3, 4])
+def test_errors_that_may_be_variances_or_covariances_are_refused(m):
+    """Beside problems of as many rows as features, and perhaps as there are problems."""
+    rng, arguments = np.random.default_rng(0), {"n_components": 1, "reg_covar": 0.1}
+    X, S = rng.standard_normal((m, 3, 3)), rng.gamma(1.0, 1.0, (m, 3, 3))
+    S[1] = S[1] @ S[1].T
+    for on_error in ("raise", "skip"):
+        with pytest.raises(
+            ValueError, match=rf"^error_covariances of shape \({m}, 3, 3\) beside {m} problems of 3 rows"
+        ):
+            fit_many(X, error_covariances=S, on_error=on_error, **arguments)
+    each = fit_many(X, error_covariances=S[..., np.newaxis] * np.eye(3), **arguments)  # the remedy, of variances
+    assert_array_equal(each[0].means_, GMM(**arguments).fit(X[0], error_covariances=S[0]).means_)
+    S[1, 0, 1] += 1.0
+    for values in (S, np.ones(S.shape)):  # which are no covariances, or as good as none
+        given = fit_many(X, error_covariances=values, **arguments)
+        assert_array_equal(given[1].means_, GMM(**arguments).fit(X[1], error_covariances=values[1]).means_)
+
+
 @pytest.mark.parametrize("way", ["list", "array", "array, for all", "groups", "columns"])
 def test_problems_take_errors_of_measurement(way):
     """In whatever form they are handed over, each fit is that of GMM with its errors, bit for bit."""

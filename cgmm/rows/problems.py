@@ -12,7 +12,7 @@ import numpy as np
 from cgmm import protocol
 from cgmm.errors import InvalidParameterError
 from cgmm.rows.part import Part
-from cgmm.rows.row_errors import NAME, shaped
+from cgmm.rows.row_errors import NAME, shaped, shaped_each
 from cgmm.rows.sources import is_dask
 from cgmm.validation import check_array, check_flag
 
@@ -97,15 +97,14 @@ class Stacked(Problems):
         self.X, self.titles = X, Titles("problem", np.arange(len(X)))
         self.weights = _of_each("sample_weight", sample_weight, (len(X), X.shape[1]))
         self.labels = _of_each("labels", labels, (len(X), X.shape[1]))
-        self.errors = None if errors is None else check_array(NAME, errors)
+        self.errors, self.errors_of_each = shaped_each(errors, *X.shape)
 
     @property
     def alike(self) -> Rows | None:
         return _alike(self.X, self.weights, self.labels, self.errors)
 
     def part(self, i: int) -> Part:
-        shape, own = self.X.shape, () if self.errors is None else self.errors.shape
-        errors = _of(self.errors, i) if own in (shape, (*shape, shape[2])) else self.errors
+        errors = _of(self.errors, i) if self.errors_of_each else self.errors
         return Part(self.X[i], _of(self.weights, i), _of(self.labels, i), errors)
 
     def gather(self, values: Sequence[Any]) -> Any:

@@ -31,7 +31,7 @@ def shaped(errors: Any, n: int, d: int) -> RowErrors | None:
         return None
     found = check_array(NAME, errors)
     shape = found.shape
-    if shape == (d, d) and n == d > 1 and _may_be_covariance(found):
+    if shape == (d, d) and n == d > 1 and _may_be_covariances(found):
         raise ValueError(
             f"{NAME} of shape ({d}, {d}) beside {n} rows of {d} features may be the variances of each row, or one "
             f"covariance matrix of all: give the first as covariance matrices of shape ({n}, {d}, {d}), or the second "
@@ -49,9 +49,25 @@ def shaped(errors: Any, n: int, d: int) -> RowErrors | None:
     )
 
 
-def _may_be_covariance(found: RowErrors) -> bool:
-    """Whether a square matrix is symmetric, and not the same number everywhere, as variances often are."""
-    return bool((found == found.T).all() and (found != found[0, 0]).any())
+def shaped_each(errors: Any, m: int, n: int, d: int) -> tuple[RowErrors | None, bool]:
+    """Errors of the rows of m problems (n,d), and whether they are (m,n,d) or (m,n,d,d), of each problem; others are
+    those of every problem, whose shape is checked beside its rows."""
+    if errors is None:
+        return None, False
+    found = check_array(NAME, errors)
+    if found.shape == (m, n, d) and n == d > 1 and _may_be_covariances(found):
+        raise ValueError(
+            f"{NAME} of shape ({m}, {d}, {d}) beside {m} problems of {n} rows of {d} features may be the variances of "
+            f"each row, or covariance matrices of each problem, or of each row of all: give either as covariance "
+            f"matrices of shape ({m}, {n}, {d}, {d})"
+        )
+    return found, found.shape in ((m, n, d), (m, n, d, d))
+
+
+def _may_be_covariances(found: RowErrors) -> bool:
+    """Whether one of matrices (…,d,d) is symmetric, and not the same number everywhere, as variances often are."""
+    symmetric = (found == found.swapaxes(-1, -2)).all(axis=(-1, -2))
+    return bool((symmetric & (found != found[..., :1, :1]).any(axis=(-1, -2))).any())
 
 
 def check_errors(errors: Any, X: Rows, gaps: bool) -> RowErrors | None:
