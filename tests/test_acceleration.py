@@ -301,6 +301,7 @@ def test_aitkens_distance():
     assert not settings.settled(np.inf, 1e-5)  # one change tells nothing of the rate
     assert not settings.settled(1.0001e-5, 1e-5)  # 1e-10 / 1e-9 = 0.1 is left
     assert settings.settled(2e-5, 1e-5)  # 1e-5 is left
+    assert settings.settled(np.float64(2e-5), np.float64(1e-5)) is True
     assert not settings.settled(5e-3, 2e-3)  # it still changes by more than tol
     assert not settings.settled(1e-5, 2e-5)  # it gathers speed
     assert settings.settled(1e-3, 0.0) and settings.settled(1e-3, -1e-16)  # rounding

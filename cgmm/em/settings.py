@@ -63,7 +63,7 @@ class Settings(NamedTuple):
             return False
         if self.stop == "change" or change <= 0:
             return True
-        return before - change < np.inf and change * change < self.tol * (before - change)
+        return bool(before - change < np.inf and change * change < self.tol * (before - change))
 
     def with_rules(
         self, *, least: Array | None = None, prior: Conjugate | None = None, variances: Array | None = None
