@@ -13,10 +13,13 @@ from scipy.special import digamma
 import reference
 import variational
 from cgmm import GMM, BayesianGMM, ConvergenceWarning, DegenerateError, DegenerateWarning
+from cgmm.mixture import density
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.posterior import Posterior
 from cgmm.rows import data
 from cgmm.rows.place import InMemory
+from datasets import compact
 from gaps import gappy
 from posteriors import FITTED, assert_close, fitted
 from problems import assert_same_bits, clusters
@@ -272,6 +275,15 @@ def test_components_that_have_died_leave_the_pass(family, dtype, d, monkeypatch)
     assert set(passes[1:]) == {9}
     for name in FITTED:
         assert_close(model, np.asarray(getattr(dense, name)), name, 1e-12)
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@families
+def test_where_distances_are_beyond_all_numbers_each_component_matters(family):
+    """Squares of rows of 1e150, in deviations of 1e-20."""
+    covariances = 1e-40 * np.broadcast_to(np.eye(2), (3, 2, 2))
+    parameters = Parameters.build(FAMILIES[family], np.full(3, 1 / 3), np.zeros((3, 2)), compact(covariances, family))
+    assert density.that_matter(parameters.density, np.full(2, -1e150), np.full(2, 1e150)).all()
 
 
 def test_lower_bounds_of_other_numbers_of_components_can_be_compared():

@@ -64,7 +64,8 @@ def that_matter(density: Density, low: Array, high: Array) -> Mask:
         if density.whitener is not None:
             furthest = np.einsum("ij,cj->ci", np.abs(density.whitener), furthest)
         images = furthest * density.factor.reshape(len(furthest), -1)
-    least = (density.log_norm - 0.5 * (images * images).sum(axis=1)).max()
+    with np.errstate(over="ignore"):  # then all matter
+        least = (density.log_norm - 0.5 * (images * images).sum(axis=1)).max()
     return density.log_norm > least + np.log(NEGLIGIBLE / len(furthest))
 
 
