@@ -70,7 +70,11 @@ WHOLE = st.sampled_from(["ones", "counts", "many zeros", "wide", "integers"])
 
 @fuzzed(20, recipe=recipes.fits(), kind=WHOLE, exponent=st.integers(-800, 800))
 def test_weights_times_a_power_of_two(recipe, kind, exponent):
-    recipe = recipe._replace(sample_weight=kind, prior="none")
+    """Weights count rows where starts are compared, of which few lean on reg_covar for a variance: so there it is 0."""
+    arguments = dict(recipe.arguments)
+    if recipe.noise or arguments.get("n_init", 1) > 1:
+        arguments["reg_covar"] = 0.0
+    recipe = recipe._replace(sample_weight=kind, prior="none", arguments=tuple(arguments.items()))
     X, companions = recipe.build(), recipe.companions()
     larger = companions | {"sample_weight": np.ldexp(np.asarray(companions["sample_weight"], float), exponent)}
     assert_same(fitted(recipe, X, larger), fitted(recipe, X, companions))
