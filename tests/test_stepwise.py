@@ -10,6 +10,7 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 import degenerate
+import recipes
 import reference
 from cgmm import GMM, DegenerateError, DegenerateWarning, NotFittedError, Prior
 from cgmm.em.stepwise import Rates
@@ -490,3 +491,23 @@ def test_learning_goes_on_beside_fixed_covariances_whatever_reg_covar_is(family,
         model.partial_fit([[row]], sample_weight=[weight])
     assert_array_equal(model.covariances_, ones)
     assert 7 <= model.means_[0, 0] <= 9
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore::cgmm.DegenerateWarning")
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("prior", ["none", "default", "strong", "means"])
+@pytest.mark.parametrize("weight", [1e-290, 1.0, 1e290])
+@pytest.mark.parametrize("fixed", [(), ("means",), ("covariances",)])
+@pytest.mark.parametrize("family", recipes.FAMILIES + recipes.OTHERS)
+def test_what_is_remembered_of_covariances_of_any_size_are_numbers(family, fixed, weight, prior, dtype, tmp_path):
+    """A prior counts as rows, which are many times what light rows weigh: its moments are larger than numbers are; and
+    a component that begins again has less than the reg_covar that is added."""
+    given = {"weights": "equal", "means": "rows", "precisions": "data", "fixed": fixed, "fixed_every": 2}
+    rows = recipes.Rows(n=14, columns=("normal", "scales"), dtype=dtype)
+    recipe = recipes.Fit(rows, 3, family, (("reg_covar", 1e300), ("max_iter", 3)), prior=prior, **given)
+    X, w = recipe.build(), np.full(14, weight)
+    model = GMM(**recipe.constructor(X)).fit(X, sample_weight=w)
+    for _ in range(2):
+        model.save(tmp_path / "model.npz")
+        model = GMM.load(tmp_path / "model.npz").partial_fit(X, sample_weight=w)
+        assert np.isfinite(model.covariances_).all() and np.isfinite(model.means_).all()

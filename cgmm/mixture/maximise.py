@@ -6,11 +6,13 @@ covariances of the second moments about these, and what is fixed is put back.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from cgmm import _kernels
+from cgmm.mixture.conjugate import MOST_MOMENT
 from cgmm.mixture.families import Central, Estimate
 from cgmm.mixture.rules import EMPTIED, SINGULAR, Repair
 from cgmm.mixture.second import SECOND_MOMENTS
@@ -113,7 +115,7 @@ def _moments(
     if fixed is not None:
         means[fixed] = last.means[fixed]
         away = np.where(fixed[:, None], offsets - (means - shift), 0.0)
-        covariances += SECOND_MOMENTS[family.moment].scatter(totals.masses, away) / totals.counts
+        covariances += SECOND_MOMENTS[family.moment].scatter(totals.masses / np.ravel(totals.counts), away)
     return offsets, means, covariances
 
 
@@ -159,27 +161,31 @@ def statistics_of(
 
     n_k : (k,) the weight of each component, as multiples of 2^exponent
     """
-    own = int(np.frexp(n_k.max())[1])
-    n_k, exponent = np.ldexp(n_k, -own), exponent + own
-    means, covariances = values.means, values.covariances
-    d, counts = means.shape[1], family.counts(n_k, means.shape[1])
+    largest = int(np.frexp(n_k.max())[1])
+    n_k, means, covariances = np.ldexp(n_k, -largest), values.means, values.covariances
+    (k, d), prior = means.shape, None if rules is None else rules.prior
     fixed, added = _fixed_covariances(rules, covariances.ndim), 0.0 if rules is None else rules.reg_covar
     if added:
-        covariances = np.where(fixed, covariances, covariances - family.compact(added * np.eye(d)))
+        covariances = np.where(fixed, covariances, family.without(covariances, added))
     found = SufficientStatistics(
         n_k=n_k,
         first=np.zeros(means.shape),
-        second=family.second(covariances, counts),
+        second=np.zeros(SECOND_MOMENTS[family.moment].shape(k, d)),
         log_likelihood=np.nan,
         total_weight=n_k.sum(),
         shift=means,
         moment=family.moment,
-        exponent=exponent,
+        exponent=exponent + largest,
     )
-    if rules is None or rules.prior is None:
+    if prior is not None:
+        found = prior.beside(found)
+    most = np.max(family.counts(found.n_k, d)) + (0.0 if prior is None else prior.counts_beside(found.exponent))
+    beyond = int(np.frexp(np.abs(covariances).max())[1] + np.frexp(most)[1]) - MOST_MOMENT
+    found = found.with_exponent(found.exponent + max(beyond, 0))
+    found = replace(found, second=family.second(covariances, family.counts(found.n_k, d)))
+    if rules is None or prior is None:
         return found
-    found = rules.prior.beside(found)
-    unseen = rules.prior.with_unseen(found.without_moments(), family)
+    unseen = prior.with_unseen(found.without_moments(), family)
     known = found.n_k < LIGHT * unseen.masses  # of the prior's mean only, or fixed
     if rules.fixed.means is not None:
         known |= rules.fixed.means

@@ -9,7 +9,15 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.mixture import matrices
-from cgmm.mixture.families.family import Estimate, Family, NotPositiveDefinite, Reduced, Regression, Whitening
+from cgmm.mixture.families.family import (
+    ROUNDING,
+    Estimate,
+    Family,
+    NotPositiveDefinite,
+    Reduced,
+    Regression,
+    Whitening,
+)
 
 if TYPE_CHECKING:
     from cgmm.mixture.values import Values
@@ -56,6 +64,11 @@ class Matrices(Family):
             if lifted:
                 held.append(int(c))
         return Estimate(stack.reshape(covariances.shape), roots.reshape(covariances.shape), sorted(held))
+
+    def without(self, covariances: Array, reg_covar: float) -> Array:
+        own = covariances - reg_covar * np.eye(covariances.shape[-1])
+        left = own.diagonal(axis1=-2, axis2=-1) > ROUNDING * reg_covar
+        return own * (left[..., :, np.newaxis] & left[..., np.newaxis, :])
 
     def least(self, least: Array) -> Array:
         """The floor (d,) or (k,d) as it applies to the family's matrices."""

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Components, CovarianceType, Form, Labels, Moment
 
 
+# A variance to which reg_covar was added is larger by rounding only, if by no more than this share of it.
+ROUNDING = 4 * float(np.finfo(np.float64).eps)
+
+
 class Whitening(NamedTuple):
     """The density of a family in the form that the kernels take.
 
@@ -161,6 +165,11 @@ class Family(ABC):
     @abstractmethod
     def hold(self, covariances: Array, least: Array, reg_covar: float, n_threads: int = 1) -> Estimate:
         """Covariances whose variance is nowhere below `least` (d,) or (k,d), with reg_covar added."""
+
+    @abstractmethod
+    def without(self, covariances: Array, reg_covar: float) -> Array:
+        """Covariances without the reg_covar that was added to them. Of a variance that was no larger, or larger by
+        rounding only, zero is left."""
 
     def second(self, covariances: Array, counts: Array) -> Array:
         """The second moments of which these covariances are the estimate: the inverse of the closed form."""

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.mixture.families.family import Estimate, Family, NotPositiveDefinite, Reduced, Regression, Whitening
+from cgmm.mixture.families.family import (
+    ROUNDING,
+    Estimate,
+    Family,
+    NotPositiveDefinite,
+    Reduced,
+    Regression,
+    Whitening,
+)
 
 if TYPE_CHECKING:
     from cgmm.mixture.values import Values
@@ -43,6 +51,10 @@ class Variances(Family):
             covariances = np.where(fine, covariances, least)
         covariances = covariances + reg_covar
         return Estimate(covariances, 1.0 / np.sqrt(covariances), held)
+
+    def without(self, covariances: Array, reg_covar: float) -> Array:
+        own = covariances - reg_covar
+        return np.where(own > ROUNDING * reg_covar, own, 0.0)
 
     def least_left_each(self, roots: Array) -> Array:
         return 1 / np.square(roots).max(axis=tuple(range(1, roots.ndim)))
