@@ -2,6 +2,7 @@
 
 import warnings
 
+import dask.array as da
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
@@ -9,7 +10,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 import cgmm
 import deconvolution
 import reference
-from cgmm import GMM, steps
+from cgmm import GMM, fit_many, steps
+from cgmm.rows import sources
+from cgmm.rows.place import CUT
 from datasets import compact
 from measurements import measured
 from problems import assert_same_bits, assert_same_fit, begin_at, clusters, start_of
@@ -334,6 +337,37 @@ def test_one_covariance_of_as_many_rows_as_features():
         model.score_samples(X, np.diag([1.0, 2.0]))
     variances = model.score_samples(X, [[1.0, 2.0], [3.0, 4.0]])
     assert_array_equal(variances, model.score_samples(X, [np.diag([1.0, 2.0]), np.diag([3.0, 4.0])]))
+
+
+@pytest.mark.filterwarnings("ignore:6 of 6 groups")
+@pytest.mark.parametrize("kind", ["variances", "a matrix for all"])
+def test_few_rows_of_many_have_the_errors_of_the_whole(kind, tmp_path, monkeypatch):
+    """A part of as many rows as features, whose variances are symmetric, is no part with one covariance matrix."""
+    rng = np.random.default_rng(0)
+    X, S = 10 * rng.standard_normal((12, 2)), np.tile([[0.1, 0.2], [0.2, 0.3]], (6, 1))
+    arguments = {"n_components": 1, "tol": 0.0, "max_iter": 5}
+    if kind != "variances":
+        S = np.array([[0.1, 0.05], [0.05, 0.3]])
+    expected = GMM(**arguments).fit(X, error_covariances=S)
+    errors = S if len(S) == 2 else da.from_array(S, chunks=(2, 2))
+    chunks = da.from_array(X, chunks=(2, 2))
+    assert_same_fit(GMM(**arguments).fit(chunks, error_covariances=errors), expected, 1e-9)
+    assert_allclose(expected.score(chunks, error_covariances=errors), expected.score(X, error_covariances=S))
+    groups = np.arange(12) // 2
+    given = fit_many(X, groups=groups, error_covariances=S, **arguments)
+    whole = np.broadcast_to(S, (12, 2, 2)) if len(S) == 2 else S[:, :, np.newaxis] * np.eye(2)
+    alone = GMM(reg_covar="relative", **arguments).fit(X[:2], error_covariances=whole[:2])
+    assert_allclose(given[0].covariances_, alone.covariances_, rtol=1e-6)
+    monkeypatch.setattr(sources, "MAPPED_BYTES", 1)
+    tall = np.tile(X, (100, 1))[: CUT + 2]
+    np.save(tmp_path / "rows.npy", tall)
+    of_tall = S if len(S) == 2 else np.tile(S, (100, 1))[: CUT + 2]
+    found = expected.score(tmp_path / "rows.npy", error_covariances=of_tall)
+    assert_allclose(found, expected.score(tall, error_covariances=of_tall))
+    if kind == "variances":
+        np.savez(tmp_path / "rows.npz", rows=np.column_stack([X, np.sqrt(S)])[:2])
+        table = cgmm.table(tmp_path / "rows.npz", "0,1", error_columns="2,3")
+        assert_allclose(expected.score_samples(table), expected.score_samples(X[:2], whole[:2]))
 
 
 def test_errors_larger_than_the_spread_are_warned_of_once():

@@ -18,6 +18,7 @@ from cgmm.command.output import STANDARD_OUTPUT
 from cgmm.errors import InvalidParameterError, counted
 from cgmm.files import check_writable
 from cgmm.gmm import GMM
+from cgmm.rows.row_errors import OfRows
 from cgmm.tables import Block, Frame, Table, gather, open_reader
 from cgmm.tables.origin import STANDARD_INPUT
 from cgmm.tables.readers import listed
@@ -89,9 +90,9 @@ def error_argument(errors: Rows | None) -> dict[str, Rows]:
     return {} if errors is None else {"error_covariances": errors}
 
 
-def errors_of(block: Block) -> tuple[Rows, ...]:
-    """What a verb is given of a block beside its rows."""
-    return () if block.errors is None else (block.errors,)
+def errors_of(block: Block, some: slice = slice(None)) -> tuple[OfRows, ...]:
+    """What a verb is given of some rows of a block beside them."""
+    return () if block.errors is None else (OfRows(block.errors[some]),)
 
 
 def load(path: str) -> Model | GMMClassifier:

@@ -118,7 +118,7 @@ def _write(
                 ]
             for start in range(0, len(block.rows), max(1, step)):
                 some = slice(start, start + max(1, step))
-                errors = [of_rows[some] for of_rows in inputs.errors_of(block)]
+                errors = inputs.errors_of(block, some)
                 weights = [None if block.weights is None else block.weights[some]] if weighted else []
                 found = of(inputs.under_names(model, block.rows[some]), errors, *weights)
                 yield [*(column[some] for column in kept), *columns_of(found)] if kept else found

@@ -15,7 +15,7 @@ from cgmm.mixture.parameters import LARGEST_SINGLE
 from cgmm.protocol import feature_names
 from cgmm.rows import sampling
 from cgmm.rows.part import Part
-from cgmm.rows.row_errors import check_errors, shaped
+from cgmm.rows.row_errors import check_errors, of_rows, shaped
 from cgmm.validation import check_array, first_not_within
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def check_part(
     X = _check_table(given.rows, n_features, gaps, name)
     weights = check_weights(given.weights, len(X), some)
     X, complete = _check_values(harmless(X, weights, gaps), n_threads, of, gaps, given.rows)
-    errors = check_errors(harmless_errors(given.errors, weights, *X.shape), X, gaps)
+    errors = check_errors(of_rows(harmless_errors(given.errors, weights, *X.shape)), X, gaps)
     return Part(X, weights, check_labels(given.labels, len(X)), errors), complete
 
 

@@ -25,6 +25,7 @@ from cgmm.rows.evaluation import NO_ROWS
 from cgmm.rows.part import Part
 from cgmm.rows.reading import naming_block
 from cgmm.rows.row_errors import NAME as ERRORS
+from cgmm.rows.row_errors import of_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -165,6 +166,16 @@ def array_of(name: str, collection: Any, dimensions: int) -> Any:
     return collection.to_dask_array()
 
 
+class _OfAll(NamedTuple):
+    """Errors of all rows."""
+
+    errors: Any
+
+    def of(self, n: int) -> Any:
+        """Those of n rows."""
+        return np.broadcast_to(self.errors, (n, *self.errors.shape))
+
+
 def _of_all(errors: Any, d: int) -> Any:
     """Errors of all rows, which need no chunks, as one value of a graph."""
     if errors is None:
@@ -174,7 +185,7 @@ def _of_all(errors: Any, d: int) -> Any:
             f"{ERRORS} must be a Dask array, for X is in chunks, or those of all rows, of shape ({d},) or ({d}, {d}): "
             f"use dask.array.from_array({ERRORS}, chunks=(X.chunks[0], ...))"
         )
-    return one_value(np.asarray(errors))
+    return one_value(_OfAll(np.asarray(errors)))
 
 
 def companion(name: str, values: Any, array: Any) -> Any:
@@ -236,7 +247,10 @@ def _of_chunk(
             raise ValueError(
                 f"it has {counted(len(rows), 'row')}, and had {length} before: each pass needs the same rows"
             )
-        return of(Chunk(at, first_row, Part(rows, *companions))) if len(rows) else None
+        part = Part(rows, *companions)
+        if isinstance(part.errors, _OfAll):
+            part = part._replace(errors=part.errors.of(len(rows)))
+        return of(Chunk(at, first_row, part._replace(errors=of_rows(part.errors)))) if len(rows) else None
 
 
 def _sum(*values: Any) -> Any:

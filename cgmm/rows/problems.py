@@ -12,7 +12,7 @@ import numpy as np
 from cgmm import protocol
 from cgmm.errors import InvalidParameterError
 from cgmm.rows.part import Part
-from cgmm.rows.row_errors import NAME, shaped, shaped_each
+from cgmm.rows.row_errors import NAME, of_rows, shaped, shaped_each
 from cgmm.rows.sources import is_dask
 from cgmm.validation import check_array, check_flag
 
@@ -104,7 +104,7 @@ class Stacked(Problems):
         return _alike(self.X, self.weights, self.labels, self.errors)
 
     def part(self, i: int) -> Part:
-        errors = _of(self.errors, i) if self.errors_of_each else self.errors
+        errors = of_rows(_of(self.errors, i)) if self.errors_of_each else self.errors
         return Part(self.X[i], _of(self.weights, i), _of(self.labels, i), errors)
 
     def gather(self, values: Sequence[Any]) -> Any:
@@ -160,7 +160,7 @@ class Grouped(Problems):
 
     def part(self, i: int) -> Part:
         rows = self.rows(i)
-        return Part(self.X[rows], _of(self.weights, rows), _of(self.labels, rows), _of(self.errors, rows))
+        return Part(self.X[rows], _of(self.weights, rows), _of(self.labels, rows), of_rows(_of(self.errors, rows)))
 
     def gather(self, values: Sequence[Any]) -> Any:
         return np.concatenate(values)[np.argsort(self.order)]

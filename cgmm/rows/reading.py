@@ -14,6 +14,8 @@ import numpy as np
 from cgmm import protocol
 from cgmm.errors import BlockError, counted
 from cgmm.rows.part import Part
+from cgmm.rows.row_errors import of_rows
+from cgmm.tables import Block
 
 if TYPE_CHECKING:
     from cgmm.rows.sources import Source
@@ -37,7 +39,8 @@ def read(source: Source) -> Iterator[Part]:
             raise
         except Exception as error:
             raise BlockError(f"{block_of(source, at)} could not be read: {type(error).__name__}: {error}") from error
-        yield Part(*block)
+        part = Part(*block)
+        yield part._replace(errors=of_rows(part.errors)) if isinstance(block, Block) else part
 
 
 def count_of(block: Part) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,17 @@ ROUNDING = {np.dtype(np.float64): 1e-8, np.dtype(np.float32): 1e-4}
 CHECKED_NUMBERS = 1 << 20  # Numbers of which it is seen at a time whether they are covariances: 8 MiB.
 
 
+class OfRows(NamedTuple):
+    """Errors that are known to be those of each row, whatever else their shape may stand for beside so many rows."""
+
+    errors: Any
+
+
+def of_rows(errors: Any) -> Any:
+    """The OfRows of errors in the place of those that a user hands over, which may be any; None without any."""
+    return None if errors is None else OfRows(errors)
+
+
 def shaped(errors: Any, n: int, d: int) -> RowErrors | None:
     """Variances (n,d) or covariances (n,d,d) of the errors of each row; those of all rows are not copied for each.
 
@@ -29,15 +40,16 @@ def shaped(errors: Any, n: int, d: int) -> RowErrors | None:
     """
     if errors is None:
         return None
-    found = check_array(NAME, errors)
+    known = isinstance(errors, OfRows)
+    found = check_array(NAME, errors.errors if known else errors)
     shape = found.shape
-    if shape == (d, d) and n == d > 1 and _may_be_covariances(found):
+    if not known and shape == (d, d) and n == d > 1 and _may_be_covariances(found):
         raise ValueError(
             f"{NAME} of shape ({d}, {d}) beside {n} rows of {d} features may be the variances of each row, or one "
             f"covariance matrix of all: give the first as covariance matrices of shape ({n}, {d}, {d}), or the second "
             f"as np.broadcast_to(S, ({n}, {d}, {d}))"
         )
-    if shape == (d,):
+    if shape == (d,) and not known:
         return np.broadcast_to(found, (n, d))
     if shape == (d, d) and n != d:
         return np.broadcast_to(found, (n, d, d))

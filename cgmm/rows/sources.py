@@ -16,7 +16,7 @@ from cgmm.errors import BlockError
 from cgmm.rows.checks import check_labels, check_weights
 from cgmm.rows.part import Part
 from cgmm.rows.place import CUT
-from cgmm.rows.row_errors import shaped
+from cgmm.rows.row_errors import of_rows, shaped
 from cgmm.tables import npy
 from cgmm.tables.origin import is_special, naming_input
 
@@ -107,7 +107,8 @@ class Mapped:
                 part = slice(start, start + self.rows)
                 check_length(self.X, X[part])
                 _kernels.populate(X[part])
-                yield tuple(part_of_all.taken(part))
+                some = part_of_all.taken(part)
+                yield tuple(some._replace(errors=of_rows(some.errors)))
                 self._advise(X[part], DROP)
         finally:
             self._advise(X, NORMAL)
@@ -223,7 +224,8 @@ def _slices(X: Any, companions: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
     for start in range(0, len(X), rows):
         part = slice(start, start + rows)
         check_length(X, X[part])
-        yield np.asarray(X[part]), *(None if each is None else each[part] for each in companions)
+        some = Part(X, *companions).taken(part)
+        yield np.asarray(some.rows), some.weights, some.labels, of_rows(some.errors)
 
 
 def _blocks_of(X: Any, gaps: bool) -> Source | None:
