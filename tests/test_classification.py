@@ -295,3 +295,12 @@ def test_meta_estimators_take_it():
     assert cross_val_score(steps, X, y, cv=3, scoring="roc_auc_ovr").min() > 0.9
     search = GridSearchCV(GMMClassifier(random_state=0), {"n_components": [1, 2]}, cv=3).fit(X, y)
     assert search.best_params_ == {"n_components": 2}
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore::cgmm.DegenerateWarning")
+def test_a_class_whose_rows_weigh_nothing_beside_others_has_its_prior():
+    """Of rows some of which have no label."""
+    X, w = np.full((4, 1), 7.1), [1e300, 1e-300, 1e-300, 1e-300]
+    for y in ([0, 1, -1, -1], [1, 0, -1, -1]):
+        model = GMMClassifier(unlabelled=-1, n_components=1, priors=[0.0, 1.0]).fit(X, y, sample_weight=w)
+        assert_array_equal(model.mixture_.weights_, [0.0, 1.0])

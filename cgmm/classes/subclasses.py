@@ -114,5 +114,6 @@ def _prior_obeyed(parameters: Parameters, owners: Labels, priors: Array | None) 
     """The same components, those of a class weighing together what its prior says, if that is given."""
     if priors is None:
         return parameters
-    shares = np.bincount(owners, parameters.weights)
-    return weighing(parameters, parameters.weights / shares[owners] * priors[owners])
+    shares, alike = np.bincount(owners, parameters.weights)[owners], 1.0 / np.bincount(owners)[owners]
+    # a class whose rows weigh nothing beside others tells nothing of how its components share its prior
+    return weighing(parameters, np.divide(parameters.weights, shares, out=alike, where=shares > 0) * priors[owners])
