@@ -240,28 +240,26 @@ cdef Py_ssize_t prepare_block(const Work *work, Py_ssize_t count, const Py_ssize
     return near
 
 
-cdef Py_ssize_t find_components(const Work *work, Py_ssize_t near, Py_ssize_t group, const char *panel, char *memory,
-                                double *sums) noexcept nogil:
+cdef Py_ssize_t find_components(const Work *work, Py_ssize_t near, Py_ssize_t group, const char *panel, char *logd,
+                                char *memory, double *sums) noexcept nogil:
     """OUT memory: numbers (count,), the components that matter to a group of a block, whose panel is given; logd, a
-    panel of them. IN as prepare_block leaves it. Returns count."""
+    panel of them, with room for all. IN as prepare_block leaves it. Returns count."""
     cdef Py_ssize_t looked = 0, some
     cdef Py_ssize_t *numbers = <Py_ssize_t *> (memory + work.boxed.numbers)
     some = list_near(work, near, group, memory, &looked)
-    work.kernels.densities_of(panel, &work.mixture, numbers, some, memory + work.scratch.logd)
+    work.kernels.densities_of(panel, &work.mixture, numbers, some, logd)
     sums[SUM_OF_WORK] += <double> (GROUP_QUARTERS * work.kernels.group
                                    * dense_work(work.mixture.form, NONE, work.d, some) // 4
                                    + looked * CGMM_BOXES * work.d * (work.d + 4))
-    return work.kernels.keep(some, work.boxed.margin, work.boxed.highest, memory + work.scratch.logd, numbers)
+    return work.kernels.keep(some, work.boxed.margin, work.boxed.highest, logd, numbers)
 
 
 cdef void add_group(const Work *work, Py_ssize_t rows, const Py_ssize_t *index, Py_ssize_t group, Py_ssize_t count,
                     char *panel, char *memory, double *sums) noexcept nogil:
-    """The log-likelihood of a group; OUT panel, its responsibilities times row weights, and what boxed keeps of them.
-    IN memory: numbers (count,), logd."""
+    """The log-likelihood of a group; IN/OUT panel: its log-densities become its responsibilities times row weights, and
+    OUT memory: what boxed keeps of them. IN memory: numbers (count,)."""
     cdef const Boxed *boxed = &work.boxed
-    cdef Py_ssize_t size = work.kernels.group * work.kernels.itemsize
     cdef Rows all_rows = Rows(0, rows, index, count, NULL, NULL)
-    memcpy(panel, memory + work.scratch.logd, count * size)
     put_shares(work, &all_rows, True, panel, memory, sums)
     memcpy(memory + boxed.lists + group * work.k * sizeof(Py_ssize_t), memory + boxed.numbers,
            count * sizeof(Py_ssize_t))
@@ -319,7 +317,7 @@ cdef void boxed_block(const Work *work, Py_ssize_t count, const Py_ssize_t *inde
     cdef char *panel = memory + boxed.panels
     cdef Rows rows
     while i < count:
-        active = find_components(work, near, groups, rows_of_group, memory, sums)
+        active = find_components(work, near, groups, rows_of_group, panel, memory, sums)
         add_group(work, min(group, count - i), index + i, groups, active, panel, memory, sums)
         sums[SUM_OF_WORK] += <double> (GROUP_QUARTERS * group * active * moment_work(work.moment, work.d) // 4)
         panel += cgmm_pad4(active) * group * work.kernels.itemsize
@@ -342,7 +340,8 @@ cdef void boxed_values(const Work *work, Py_ssize_t count, const Py_ssize_t *ind
     cdef Rows rows
     while i < count:
         pack_group(work, min(group, count - i), index + i, memory)
-        active = find_components(work, near, groups, memory + work.scratch.panel, memory, sums)
+        active = find_components(work, near, groups, memory + work.scratch.panel, memory + work.scratch.logd, memory,
+                                 sums)
         rows = Rows(0, min(group, count - i), index + i, active, <const Py_ssize_t *> (memory + work.boxed.numbers),
                     NULL)
         sums[SUM_OF_WORK] += <double> (GROUP_QUARTERS * group * active * moment_work(work.moment, work.d) // 4)
