@@ -117,6 +117,15 @@ def test_weights_of_any_size(scale):
     assert_same_fit(found.fit(chunked(), sample_weight=chunked(WEIGHTS * scale)), whole, 1e-10)
 
 
+def test_jumps_of_heavy_rows_that_vary_by_little():
+    """Weights over variances are more than any number, and the share of reg_covar is not."""
+    X, w = 1e-150 * np.concatenate([clusters(40, 3, 2)[:20], 3 + clusters(40, 3, 2)[20:]]), np.full(40, 1e9)
+    options = {"tol": 0, "max_iter": 8, "on_degenerate": "repair", "random_state": 0}
+    model = GMM(2, accelerate=True, reg_covar=5e-324, **options)
+    model.fit(chunked(X, 17), sample_weight=chunked(w, 17))
+    assert model.n_iter_ == 8 and np.isfinite(model.lower_bounds_).all()
+
+
 def test_a_start_of_few_rows_sees_them_all():
     """Then k-means is that of memory."""
     rows = X[:300]

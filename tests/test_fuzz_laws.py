@@ -16,7 +16,18 @@ import deconvolution
 import recipes
 import reference
 from cgmm import GMM
-from fuzzing import ERRORS, FITTED, Killed, assert_same, attempt, check_parameters, differing, fuzzed, killed_at
+from fuzzing import (
+    ERRORS,
+    FITTED,
+    Killed,
+    assert_same,
+    attempt,
+    check_parameters,
+    differing,
+    fuzzed,
+    killed_at,
+    refused,
+)
 from ways import WAYS, as_array, assert_close, block_of, blocks_of, companions_of, cuts_of, part_of, parts_of, tame
 
 SEEDS = st.integers(0, 2**31)
@@ -211,6 +222,8 @@ def test_by_hand_is_always_a_model(recipe, seed, kind):
     if isinstance(model, Exception):
         return
     parts = [by_hand(model, part) for part in parts_of(whole, np.random.default_rng(seed)) if len(part.rows)]
+    if recipe.errors != "none" and any(map(refused, parts)):
+        return  # a model that begins far from rows which vary by denormals
     assert not any(isinstance(part, Exception) for part in parts), parts
     total = attempt(lambda: sum(parts))
     found = attempt(lambda: cgmm.maximisation(model, pickle.loads(pickle.dumps(total))))

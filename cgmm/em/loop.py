@@ -141,7 +141,8 @@ def _added(stage: Stage, parameters: Parameters, settings: Settings) -> float:
     counts = parameters.family.counts(n_k, parameters.d)
     if settings.prior is not None:
         counts = counts + settings.prior.counts_beside(stage.exponent)
-    return 0.5 * added * float((counts * np.square(parameters.root)).sum() / n_k.sum())
+    shares = np.square(np.sqrt(0.5 * added) * parameters.root)  # each at most ½, for no variance is less than added
+    return float((counts / n_k.sum() * shares).sum())
 
 
 def _followed(stage: Stage, trail: Trail, settings: Settings) -> Stage:
