@@ -196,6 +196,16 @@ def test_what_is_fixed_stays(fixed, family):
     assert ours.lower_bound_ >= plain.lower_bound_ - 1e-7
 
 
+def test_fixed_covariances_have_no_share_of_reg_covar():
+    """Which may be any number, and is not added to them."""
+    X = 1e-6 * clusters(600, 2, 2, distance=1.5)
+    precisions = np.tile(1e12 * np.eye(2), (2, 1, 1))
+    begun = {"means_init": 1e-6 * np.array([[0.0, 0.0], [1.0, 1.0]]), "precisions_init": precisions}
+    found = [accelerated("full", 2, fixed="covariances", **begun, reg_covar=each).fit(X) for each in (0.0, 1e300)]
+    assert found[0].diagnostics_.passes == found[1].diagnostics_.passes
+    assert_array_equal(found[0].means_, found[1].means_)
+
+
 @families
 @types
 def test_threads_and_watchers_change_no_bit(dtype, family):

@@ -13,6 +13,7 @@ from cgmm.em.settings import ROUNDING
 from cgmm.em.span import Span
 from cgmm.em.stage import Fit, Stage
 from cgmm.em.trail import Trail
+from cgmm.mixture.maximise import fixed_covariances
 from cgmm.mixture.parameters import MOST_EXACT
 from cgmm.mixture.rules import SINGULAR
 
@@ -133,7 +134,8 @@ def _added(stage: Stage, parameters: Parameters, settings: Settings) -> float:
     """½ ε Σ_c n_c tr Σ_c⁻¹ over the weight of all rows, ε = reg_covar, n_c of the stage's last E-step.
 
     An M-step that adds ε to covariances maximises what EM alone would, less this: so does a step of EM raise the
-    objective less this, and a jump is to do the same, or it would be drawn to where EM does not end.
+    objective less this, and a jump is to do the same, or it would be drawn to where EM does not end. Nothing is added
+    to covariances that are fixed.
     """
     added, n_k = settings.rules.reg_covar, stage.n_k
     if not added or n_k is None:
@@ -141,7 +143,8 @@ def _added(stage: Stage, parameters: Parameters, settings: Settings) -> float:
     counts = parameters.family.counts(n_k, parameters.d)
     if settings.prior is not None:
         counts = counts + settings.prior.counts_beside(stage.exponent)
-    shares = np.square(np.sqrt(0.5 * added) * parameters.root)  # each at most ½, for no variance is less than added
+    root = np.where(fixed_covariances(settings.rules, parameters.root.ndim), 0.0, parameters.root)
+    shares = np.square(np.sqrt(0.5 * added) * root)  # each at most ½, for none of these variances is less than added
     return float((counts / n_k.sum() * shares).sum())
 
 

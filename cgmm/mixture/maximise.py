@@ -164,7 +164,7 @@ def statistics_of(
     largest = int(np.frexp(n_k.max())[1])
     n_k, means, covariances = np.ldexp(n_k, -largest), values.means, values.covariances
     (k, d), prior = means.shape, None if rules is None else rules.prior
-    fixed, added = _fixed_covariances(rules, covariances.ndim), 0.0 if rules is None else rules.reg_covar
+    fixed, added = fixed_covariances(rules, covariances.ndim), 0.0 if rules is None else rules.reg_covar
     if added:
         covariances = np.where(fixed, covariances, family.without(covariances, added))
     found = SufficientStatistics(
@@ -194,7 +194,7 @@ def statistics_of(
     return found.with_moments(first, np.where(fixed, found.second, second))
 
 
-def _fixed_covariances(rules: Rules | None, ndim: int) -> Mask:
+def fixed_covariances(rules: Rules | None, ndim: int) -> Mask:
     """Which covariances are fixed, as a mask beside an array of them, of ndim axes."""
     fixed = None if rules is None else rules.fixed.covariances
     if fixed is None or fixed.all() or not fixed.any():
