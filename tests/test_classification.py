@@ -181,6 +181,13 @@ def test_a_class_of_several_clusters_is_described_by_several_components():
     assert_allclose(np.column_stack(own) + np.log(several.priors_), logs, rtol=1e-9)
 
 
+def test_a_fold_without_rows_of_classes_that_occur():
+    """The only row of a class is never left out, and rows of a class whose prior is zero tell nothing."""
+    X, y = [[0.0], [1.0], [2.0], [5.0]], [0, 0, 0, 1]
+    model = GMMClassifier(covariance_type=["E", "V"], criterion="cv", priors=[0, 1]).fit(X, y)
+    assert [candidate.value for candidate in model.candidates_] == [0.0, 0.0]
+
+
 @pytest.mark.parametrize("shared", [True, False])
 def test_cross_validation_chooses_what_predicts(shared):
     X, y = clouds(600)

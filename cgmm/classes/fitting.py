@@ -128,7 +128,8 @@ def _cross_validated_labels(wanted: Wanted, family: CovarianceType, k: int, give
         kept, out = given.some(folds != fold), given.some(folds == fold)
         found = _of_components(wanted, _of_all(wanted, family, k, kept), kept)
         out = out.some(found.priors[out.known.of_row] > 0)
-        sums += total(out.weights, found.log_probabilities(out.rows)[np.arange(len(out.rows)), out.known.of_row])
+        if len(out.rows):
+            sums += total(out.weights, found.log_probabilities(out.rows)[np.arange(len(out.rows)), out.known.of_row])
     return sums
 
 
