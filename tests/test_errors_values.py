@@ -140,6 +140,17 @@ def test_false_alarms_are_as_many_as_promised_whatever_the_errors(k):
     assert model.anomalies(X, 0.05)[2::3].mean() > 0.5
 
 
+def test_rows_beyond_all_numbers_of_another_component():
+    """What one component says of a row is no number where only the other one matters, and stands in the same vector."""
+    one, other = np.array([[7.6e298, 2.3e147], [2.3e147, 0.34]]), 1e299 * np.array([[1.9, 0.6], [0.6, 1.9]])
+    model = GMM.from_parameters([0.75, 0.25], [[-8e148, 0.03], [2.5e149, 7.5e149]], [one, other])
+    X = np.array([[0.0, 1e150], [0.0, 1.0], [1e150, 1e150], [1.0, 1.0]])
+    for S in (np.zeros((4, 2)), np.ones((4, 2))):
+        means, covariances = model.denoise(X, S, return_cov=True)
+        assert_allclose(means, X, atol=1e135)
+        assert np.isfinite(covariances).all()
+
+
 @pytest.mark.parametrize("S", [np.array([2.0, 0.5]), np.array([[2.0, 0.5], [0.5, 1.0]])])
 def test_errors_that_all_rows_share(S):
     model = GMM.from_parameters([0.4, 0.6], [[0.0, 0.0], [5.0, 1.0]], [np.eye(2), 2 * np.eye(2)])

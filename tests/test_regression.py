@@ -268,6 +268,16 @@ def test_any_number_of_threads_gives_the_same_bits():
         assert_array_equal(one.sample_y(X[:500], 3), other.sample_y(X[:500], 3))
 
 
+def test_rows_beyond_all_numbers_of_another_component():
+    """One component is so narrow that the square of its prediction is no number where only the other one matters."""
+    narrow, wide = np.array([[1e-4, 9e-3], [9e-3, 1.0]]), 1e306 * np.array([[1.0, 0.5], [0.5, 1.0]])
+    model = GMM.from_parameters([0.5, 0.5], np.zeros((2, 2)), np.array([narrow, wide]))
+    X = np.array([[1e153], [1e-3]])
+    means, covariances = GMMRegressor.from_mixture(model, [1]).predict(X, return_cov=True)
+    assert_allclose(means[:, 0], [5e152, 9e-2], rtol=1e-12)
+    assert_allclose(covariances[0], [[7.5e305]], rtol=1e-12)
+
+
 def test_float32_rows():
     X, y = curve(1000)
     model = GMMRegressor(4, random_state=0).fit(X.astype(np.float32), y.astype(np.float32))

@@ -501,13 +501,14 @@ static void NAME(errors_posterior)(const void *panel_, const void *errors_, int 
                     NAME(errors_invert)((int)d, at);
                     NAME(errors_true)(d, means + c * d, covariance, own, at, gain, kept, noise, b,
                                       of_means ? NULL : spread);
+                    const VI some = share > 0; /* elsewhere what is far away may be no number */
                     for (ptrdiff_t i = 0; i < d && of_means; i++)
-                        STORE(out + i * G, LOAD(out + i * G) + share * b[i]);
+                        STORE(out + i * G, LOAD(out + i * G) + SELECT(some, share * b[i], ZERO));
                     for (ptrdiff_t i = 0; i < d && !of_means; i++)
                         for (ptrdiff_t j = 0; j <= i; j++) {
                             const V away = (b[i] - LOAD(out + i * G)) * (b[j] - LOAD(out + j * G));
                             REAL *to = out + (d + LOWER(i, j)) * G;
-                            STORE(to, LOAD(to) + share * (spread[LOWER(i, j)] + away));
+                            STORE(to, LOAD(to) + SELECT(some, share * (spread[LOWER(i, j)] + away), ZERO));
                         }
                 }
         }

@@ -68,7 +68,8 @@ static void NAME(regress_spread)(const void *panel, ptrdiff_t rows, const cgmm_r
                 ptrdiff_t s = 0;
                 for (ptrdiff_t i = 0; i < m; i++)
                     for (ptrdiff_t j = size == m ? i : 0; j <= i; j++, s++)
-                        STORE(spread + s * G, LOAD(spread + s * G) + share * (own[s] + away[i] * away[j]));
+                        STORE(spread + s * G,
+                              LOAD(spread + s * G) + SELECT(share > 0, share * (own[s] + away[i] * away[j]), ZERO));
             }
         }
 }
