@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from cgmm.rows.part import Part
     from cgmm.types import Array
 
-# Values of rows, times components, that are worked off between two looks at whether Ctrl-C was pressed: some 10 ms.
-BURST = 10_000_000
 NONE = np.empty(0, dtype=np.intp)  # Components without rows: such an iteration is not ordinary.
 
 
@@ -56,11 +54,8 @@ class Leaps:
     compiled, without a prior or fixed parameters, and where nobody watches.
     """
 
-    def __init__(
-        self, data: Data, family: Family, settings: Settings, most: int, iterations: _kernels.Iterations
-    ) -> None:
-        """most : iterations in one call"""
-        self.data, self.family, self.most, self.iterations = data, family, most, iterations
+    def __init__(self, data: Data, family: Family, settings: Settings, iterations: _kernels.Iterations) -> None:
+        self.data, self.family, self.iterations = data, family, iterations
         self.tol, self.noise, self.distance = settings.tol, settings.noise, settings.stop == "distance"
 
     @classmethod
@@ -76,7 +71,7 @@ class Leaps:
             n_threads=data.threads(settings.n_threads),
             **arguments_of(data, part, family, settings),
         )
-        return cls(data, family, settings, max(1, BURST // (data.n * data.d * parameters.k)), iterations)
+        return cls(data, family, settings, iterations)
 
     def advance(self, stage: Stage, most: int) -> tuple[Stage, bool]:
         """The stage after up to `most` ordinary iterations, and whether the next may be one, too."""
@@ -88,7 +83,7 @@ class Leaps:
             self.tol,
             self.noise,
             self.distance,
-            min(most, self.most),
+            most,
         )
         count = len(lower_bounds)
         if not count:
