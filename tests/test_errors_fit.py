@@ -339,7 +339,7 @@ def test_one_covariance_of_as_many_rows_as_features():
     assert_array_equal(variances, model.score_samples(X, [np.diag([1.0, 2.0]), np.diag([3.0, 4.0])]))
 
 
-@pytest.mark.filterwarnings("ignore:6 of 6 groups")
+@pytest.mark.filterwarnings("ignore:. of 6 groups")
 @pytest.mark.parametrize("kind", ["variances", "a matrix for all"])
 def test_few_rows_of_many_have_the_errors_of_the_whole(kind, tmp_path, monkeypatch):
     """A part of as many rows as features, whose variances are symmetric, is no part with one covariance matrix."""
@@ -423,3 +423,17 @@ def test_denoise_needs_errors():
         with pytest.raises(ValueError, match="needs the error_covariances"):
             model.denoise(X)
     assert model.denoise([(np.ones((3, 2)), None, None, np.ones(2))]).tolist() == [[0.5, 0.5]] * 3
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e140])
+@pytest.mark.parametrize("d", [2, 3])
+def test_features_that_determine_one_another(d, scale):
+    """Moments lose all digits there: the fit ends at the covariance that is held, and the likelihood never falls."""
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X = scale * rng.normal(size=(int(rng.integers(5, 80)), 1)) * np.append(1.0, rng.normal(size=d - 1))
+        options = {"reg_covar": 0, "on_degenerate": "repair", "random_state": 0}
+        found = GMM(1, **options).fit(X, error_covariances=np.zeros(X.shape if seed % 2 else (*X.shape, d)))
+        assert np.diff(found.lower_bounds_).min(initial=0) >= -1e-10 * abs(found.lower_bound_)
+        assert found.diagnostics_.degenerate
+        assert_allclose(found.covariances_, GMM(1, **options).fit(X).covariances_, rtol=1e-4, atol=1e-6 * scale**2)

@@ -14,7 +14,7 @@ from cgmm.em.span import Span
 from cgmm.em.stage import Fit, Stage
 from cgmm.em.trail import Trail
 from cgmm.mixture.maximise import fixed_covariances
-from cgmm.mixture.parameters import MOST_EXACT
+from cgmm.mixture.parameters import MOST_EXACT, MOST_MEASURED
 from cgmm.mixture.rules import SINGULAR
 
 if TYPE_CHECKING:
@@ -83,8 +83,11 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
     parameters, held = stage.parameters.maximise(statistics, settings.rules, iteration)
     objective = stage.parameters.objective(statistics, settings.rules, parameters)
     change = objective - stage.lower_bound
-    if change < -ROUNDING * max(1.0, abs(objective)) and _is_rounding(stage):
-        return stage._replace(parameters=stage.before, pruning=pruning, converged=True)
+    if change < -ROUNDING * max(1.0, abs(objective)) and _is_rounding(stage, data):
+        last = stage.iterations - 1  # of the parameters that count
+        held_before = tuple(one.component for one in stage.repairs if one.cause == SINGULAR and one.iteration == last)
+        singular = stage.singular or held_before
+        return stage._replace(parameters=stage.before, pruning=pruning, singular=singular, converged=True)
     starving = stage.starving.after(statistics, data.n) if stage.parameters.needs_rows else stage.starving
     lower_bounds = stage.lower_bounds.and_then(objective)
     begun: list[Repair] = []
@@ -168,7 +171,10 @@ def _gains_nothing(lower_bounds: History, d: int, noise: float) -> bool:
     return bool(abs(last - lower_bounds[count - 1 - looked]) < noise * (d + abs(last)))
 
 
-def _is_rounding(stage: Stage) -> bool:
-    """Whether rounding may have made the likelihood fall: a covariance is held at the floor, or log-densities have lost
-    their digits."""
-    return stage.iterations > 0 and (bool(stage.singular) or stage.parameters.reach > MOST_EXACT)
+def _is_rounding(stage: Stage, data: Data) -> bool:
+    """Whether rounding may have made the likelihood fall: a covariance is held at the floor, log-densities have lost
+    their digits, or moments have, which for rows with errors are products with T⁻¹ and with Σ twice."""
+    if not stage.iterations:
+        return False
+    lost = stage.parameters.reach > MOST_EXACT or (data.measured and stage.before.reach > MOST_MEASURED)
+    return lost or bool(stage.singular)

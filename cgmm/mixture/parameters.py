@@ -30,6 +30,8 @@ MOST_FLOAT32 = 1e6
 LARGEST_SINGLE = 1e15
 # Beyond this `reach`, rounding may take more of a log-density of float64 rows than a part in 1e11.
 MOST_EXACT = 1e10
+# Beyond this `reach`, it may take a part in 1e11 of the moments of rows with errors.
+MOST_MEASURED = 1e5
 # The logarithm of a prior's density counts for no less per row: it stays a number where the density is zero.
 LEAST_LOG = -1e300
 NO_NOISE = (
