@@ -19,9 +19,9 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.mixture import GaussianMixture
 
+import report
 from cgmm import GMM, fit_many
 
-REST = 0.5  # seconds before each timing: the threads of a BLAS spin for a while after its work
 HEADINGS = ("problems", "k", "iterations", "fit_many, µs a fit", "loop over GMM", "ratio", "scikit-learn", "ratio")
 
 
@@ -88,7 +88,7 @@ def measure(case, rounds, n_threads, clock=time.perf_counter):
     times = {way: [] for way in ways}
     for _ in range(rounds):
         for way, count in ways.items():
-            time.sleep(REST)
+            time.sleep(report.REST)
             times[way].append(1e6 * seconds_of(way, clock) / count)
     each, of_gmm, of_scikit_learn = (median(found) for found in times.values())
     row = (

@@ -23,7 +23,6 @@ SIZES = ((100_000, 3, 1, 5), (100_000, 6, 2, 10), (100_000, 10, 1, 20))
 OTHER_ROWS = 200  # It predicts row by row: so few are timed, and told as many times longer as there are rows.
 IMAGES, DESCRIPTORS, FEATURES, WORDS = 100, 1000, 64, 16
 AGREE = 1e-9
-REST = 0.5  # seconds before each timing: the threads of a BLAS spin for a while after its work
 QUICK_SCALE = 0.02
 OTHER = """
 import json, sys, time, warnings
@@ -100,7 +99,7 @@ def predictions(n, p, t, k, options):
     runs, theirs = {"cgmm": lambda: ours.predict(X)}, gmr_of(model, p)
     if theirs is not None:
         runs["gmr"] = lambda: theirs(X)
-    seconds = report.in_turns(agreeing(runs), options.rounds, options.seconds, REST)
+    seconds = report.in_turns(agreeing(runs), options.rounds, options.seconds, report.REST)
     if options.other and (n, p) == SIZES[0][:2]:  # of the others it would take hours
         seconds["other"] = other(options.other, model, rows, p)
     holes = np.where(np.random.default_rng(0).random(X.shape) < 0.1, np.nan, X)
@@ -108,7 +107,7 @@ def predictions(n, p, t, k, options):
     more = {"with gaps": lambda: gapped.predict(holes), "deviations": lambda: ours.predict(X, return_std=True)}
     if t == 1:
         more["median"] = lambda: ours.predict_quantiles(X, 0.5)
-    return seconds | report.in_turns(more, options.rounds, options.seconds, REST)
+    return seconds | report.in_turns(more, options.rounds, options.seconds, report.REST)
 
 
 def fisher_vectors(options):
@@ -122,12 +121,12 @@ def fisher_vectors(options):
         from skimage.feature import fisher_vector
         from sklearn.mixture import GaussianMixture
     except ImportError:
-        return report.in_turns(runs, options.rounds, options.seconds, REST)
+        return report.in_turns(runs, options.rounds, options.seconds, report.REST)
     theirs = GaussianMixture(WORDS, covariance_type="diag")
     theirs.weights_, theirs.means_, theirs.covariances_ = model.weights_, model.means_, model.covariances_
     theirs.precisions_cholesky_ = model.precisions_cholesky_
     runs["scikit-image"] = lambda: np.array([fisher_vector(image, theirs, improved=True) for image in images])
-    return report.in_turns(agreeing(runs), options.rounds, options.seconds, REST)
+    return report.in_turns(agreeing(runs), options.rounds, options.seconds, report.REST)
 
 
 def cells(seconds, names):

@@ -14,6 +14,8 @@ from cgmm.config import threads
 QUICK = {"rounds": 1, "seeds": 2, "seconds": 0.005, "rows": 200_000}
 MOST_REPEATS = 100_000
 WARMING_ROWS = 2000
+# Seconds before a timing beside other libraries: the threads of a BLAS spin for a while after its work.
+REST = 0.5
 
 
 class Fitter(NamedTuple):

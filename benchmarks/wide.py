@@ -2,11 +2,9 @@
 
 Both start from the same means and make the same iterations. An iteration is the difference between fits of five and of
 ten iterations, over five; of ten and sixty where it is short, of one and three where it is long, which then is what
-stands for a whole fit. Each time is the least of some rounds in turns, after a rest: the threads of a BLAS spin for a
-while after its work. Let scikit-learn's BLAS choose its own
-kernels: `env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/wide.py`. On a machine on which others run:
-`--threads 1 --processor-time`. Prints a Markdown table; --json adds
-the rows to a file.
+stands for a whole fit. Each time is the least of some rounds in turns, after a rest. Let scikit-learn's BLAS choose its
+own kernels: `env -u OPENBLAS_CORETYPE -u OPENBLAS_L2_SIZE python benchmarks/wide.py`. On a machine on which others run:
+`--threads 1 --processor-time`. Prints a Markdown table; --json adds the rows to a file.
 """
 
 import argparse
@@ -19,6 +17,7 @@ import numpy as np
 from sklearn.mixture import GaussianMixture
 from threadpoolctl import threadpool_limits
 
+import report
 from cgmm import GMM
 from machine import facts, peak
 
@@ -29,7 +28,6 @@ FAMILIES = ("full", "tied")
 ROWS = {"d/4": lambda d, k: d // 4, "d": lambda d, k: d, "5kd": lambda d, k: 5 * k * d, "20kd": lambda d, k: 20 * k * d}
 WHOLE = 10  # iterations of a whole fit
 SHORT, LONG = 1e9, 1e11  # useful operations of an iteration: fewer are short, more are long
-REST = 0.3  # seconds
 HEADINGS = (
     "d", "k", "family", "n", "iteration, ms", "scikit-learn", "ratio",
     "fit, ms", "scikit-learn", "ratio", "GFLOP/s", "of the peak",
@@ -98,10 +96,10 @@ def measure(n, d, k, family, options):
     for _ in range(1 if work > LONG else options.rounds):
         for iterations in (few, many):
             for found, kind, arguments in ((ours, GMM, {"n_threads": options.threads}), (theirs, GaussianMixture, {})):
-                time.sleep(REST)
+                time.sleep(report.REST)
                 shape = X, start, k, family, iterations, options.clock
                 found[iterations].append(timed(kind, *shape, **arguments))
-        time.sleep(REST)
+        time.sleep(report.REST)
         peaks.append(peak(np.float64, options.threads, clock=options.clock))
     found = {"n": n, "d": d, "k": k, "family": family, "peak": max(peaks), "flops": work}
     for name, seconds in (("cgmm", ours), ("scikit_learn", theirs)):

@@ -275,10 +275,13 @@ def lacking(known: Counter[int], k: int) -> list[int]:
 
 def of_order_one(weights: Array | None) -> tuple[Array | None, int]:
     """Weights / 2^e and e, so that the largest is in [½, 1): float32 can hold them, and no digit is lost."""
-    if weights is None:
-        return None, 0
-    exponent = int(np.frexp(weights.max())[1])
-    return np.ldexp(weights, -exponent), exponent
+    exponent = exponent_of(weights)
+    return None if weights is None else np.ldexp(weights, -exponent), exponent
+
+
+def exponent_of(weights: Array | None) -> int:
+    """The e of that; 0 without weights."""
+    return 0 if weights is None else int(np.frexp(weights.max())[1])
 
 
 def by_exponent(weights: Array) -> Counter[int]:

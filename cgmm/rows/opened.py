@@ -12,7 +12,7 @@ import numpy as np
 from cgmm import protocol
 from cgmm.config import threads
 from cgmm.errors import warn
-from cgmm.rows.checks import MOST_ROWS, check_part, has_small_column, of_order_one
+from cgmm.rows.checks import MOST_ROWS, check_part, exponent_of, has_small_column, of_order_one
 from cgmm.rows.data import Complete, Data
 from cgmm.rows.evaluation import Asked, Evaluation, Evaluations
 from cgmm.rows.gapped import Gapped
@@ -60,7 +60,7 @@ class Batch:
 
     def known(self) -> Counter[int]:
         """How many rows are known to be of each component, −1: of an unknown one; empty if none is known."""
-        return of_labels(by_label(self.part), of_order_one(self.part.weights)[1])
+        return of_labels(by_label(self.part), exponent_of(self.part.weights))
 
     def and_then(self, other: Batch) -> Batch:
         """Both as one, in memory of its own. Where others have weights, labels or errors, rows without weights count
@@ -182,7 +182,7 @@ def check_names(names: Names | None, fitted: Names | None, name: str = "GMM") ->
 def data_of(part: Part, complete: bool) -> Data:
     """Rows in memory, with the user's weights, as data."""
     kind = _kind(complete, part.errors is not None)
-    exponent = 0 if part.weights is None else int(np.frexp(part.weights.max())[1])
+    exponent = exponent_of(part.weights)
     part = part.times_power_of_two(-exponent)
     if part.labels is not None and (part.labels < 0).all():
         part = part._replace(labels=None)

@@ -38,8 +38,8 @@ static inline __attribute__((always_inline)) void NAME(transpose)(const char *co
             STORE(panel + q * G, __builtin_convertvector(__builtin_convertvector(v[q], WIDE) - origin[q], V));
 }
 
-/* The same of W rows of d ≤ 4 features that lie side by side: one or two shuffles for each vector, where a transpose takes
- * W loads and as many shuffles as rows and halves. */
+/* The same of W rows of one to four features that lie side by side: one or two shuffles for each vector, where a transpose
+ * takes W loads and as many shuffles as rows and halves. */
 static inline __attribute__((always_inline)) void NAME(deal)(const REAL *x, const int d, const double *origin, REAL *panel) {
 #define EVERY_SECOND(l, first) (2 * (l) + (first))
 #define EVERY_THIRD(l, first) (3 * (l) + (first) < 2 * LANES_IN_VECTOR ? 3 * (l) + (first) : 0)
