@@ -64,7 +64,7 @@ cdef int make_partition(Worker *worker, const Group *group) except -1 nogil:
     if free == NULL:
         with gil:
             raise MemoryError("no memory for the rows of a start")
-    of.memory, of.order, of.ends = free, <Py_ssize_t *> (free + own), <Py_ssize_t *> (free + own + each)
+    of.threads, of.memory, of.order, of.ends = 1, free, <Py_ssize_t *> (free + own), <Py_ssize_t *> (free + own + each)
     of.seconds = <double *> (free + own + each + ends)
     return 0
 

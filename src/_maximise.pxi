@@ -95,35 +95,24 @@ cdef void centralise(Moment moment, Py_ssize_t k, Py_ssize_t d, const double *ma
     cdef const double *second = given.second
     cdef const double *o
     cdef double value
-    cdef Py_ssize_t c, i, j, at
+    cdef Py_ssize_t c, b, i, j, at
     for c in range(k):
         for j in range(d):
             offsets[c * d + j] = first[c * d + j] / mass[c]
             means[c * d + j] = given.shift[c * d + j] + offsets[c * d + j]
     if moment == FULL or moment == POOLED:
         for c in range(k if moment == FULL else 1):
-            o = offsets + c * d
-            at = c * d * d
             for i in range(d):
-                for j in range(i + 1):
-                    value = second[at + i * d + j]
-                    if moment == FULL:
-                        value -= mass[c] * o[i] * o[j]
-                    covariances[at + i * d + j] = value
-        if moment == POOLED:
-            for c in range(k):
-                o = offsets + c * d
-                for i in range(d):
-                    value = mass[c] * o[i]
+                at = (c * d + i) * d
+                memcpy(covariances + at, second + at, (i + 1) * sizeof(double))
+                for b in range(c, c + 1 if moment == FULL else k):
+                    o = offsets + b * d
+                    value = mass[b] * o[i]
                     for j in range(i + 1):
-                        covariances[i * d + j] -= value * o[j]
-        for c in range(k if moment == FULL else 1):
-            at = c * d * d
-            for i in range(d):
+                        covariances[at + j] -= value * o[j]
                 for j in range(i + 1):
-                    value = covariances[at + i * d + j] / counts[c]
-                    covariances[at + i * d + j] = value
-                    covariances[at + j * d + i] = value
+                    covariances[at + j] /= counts[c]
+            mirror(d, covariances + c * d * d)
     elif moment == DIAG:
         for c in range(k):
             for j in range(c * d, (c + 1) * d):

@@ -77,6 +77,11 @@ cdef Py_ssize_t partition_bytes(const Work *work) noexcept nogil:
             align(TOGETHER_ROWS * MOST_TOGETHER * real))    # weights of all components
 
 
+cdef Py_ssize_t share_bytes(const Work *work) noexcept nogil:
+    """Bytes of the scratch of take_moments_of_share, at least those of partition_bytes."""
+    return partition_bytes(work) + align(work.n * sizeof(Py_ssize_t)) + align(work.d * sizeof(double))
+
+
 cdef struct Partition:
     # Rows that each belong to one of k components, and their moments.
     const Py_ssize_t *labels    # (n,)
@@ -86,7 +91,8 @@ cdef struct Partition:
     Py_ssize_t *order           # (n,): the rows of each component together
     Py_ssize_t *ends            # (k,): where in the order they end
     double *seconds             # (k, seconds_of(moment, d)): Tiles of each component, or variances
-    char *memory                # aligned, of partition_bytes
+    char *memory                # aligned, of `threads` times share_bytes
+    int threads                 # that take components side by side
     Statistics found            # of each component about its mean; not the second moments yet
 
 
@@ -163,30 +169,89 @@ cdef void add_moments_together(const Work *work, Partition *of) noexcept nogil:
             memset(of.seconds + c * size, 0, size * sizeof(double))
 
 
+cdef void take_moments_of(const Work *work, const Partition *of, Py_ssize_t c, const Py_ssize_t *index,
+                          Py_ssize_t rows, char *memory) noexcept nogil:
+    """Those of a component, about its mean, of the rows of the index (rows,). IN its n_k, and first about its shift.
+    OUT its n_k, first and shift; its seconds +=. SCRATCH memory, zero where add_moments_of says so."""
+    cdef Py_ssize_t d = work.d, j
+    cdef bint full = of.moment == FULL or of.moment == POOLED
+    cdef double *shift = of.found.shift + c * d
+    cdef double *first = of.found.first + c * d
+    cdef double mass = of.found.n_k[c]
+    for j in range(d):
+        shift[j] += first[j] / mass if mass >= of.least else 0.0
+        first[j] = 0.0
+    of.found.n_k[c] = 0.0
+    if mass >= of.least:
+        add_moments_of(work, index, rows, shift, full, memory, of.found.n_k + c, first,
+                       of.seconds + c * seconds_of(of.moment, d))
+
+
+cdef void clear(const Work *work, const Partition *of) noexcept nogil:
+    """What add_moments_of wants to be zero, in the memory of each thread."""
+    cdef Py_ssize_t real = work.kernels.itemsize, each = share_bytes(work)
+    cdef int thread
+    for thread in range(of.threads):
+        memset(of.memory + thread * each, 0, 2 * align(work.block * cgmm_pad4(work.d) * real) + align(work.d * real))
+
+
+cdef void take_moments_in_order(const Work *work, const Partition *of, Py_ssize_t c, char *memory) noexcept nogil:
+    """take_moments_of the rows of a label, which the order has together."""
+    cdef Py_ssize_t start = of.ends[c - 1] if c else 0, size = seconds_of(of.moment, work.d)
+    memset(of.seconds + c * size, 0, size * sizeof(double))
+    take_moments_of(work, of, c, of.order + start, of.ends[c] - start, memory)
+
+
 cdef void add_moments_apart(const Work *work, Partition *of) noexcept nogil:
     """add_moments_of_labels, where the rows of each component are put together first."""
-    cdef Py_ssize_t d = work.d, real = work.kernels.itemsize, size = seconds_of(of.moment, d), start, rows, c, j
-    cdef bint full = of.moment == FULL or of.moment == POOLED
-    cdef double *shift
-    cdef double *first
-    cdef double mass
+    cdef Py_ssize_t d = work.d, each = share_bytes(work), c
+    cdef int threads = of.threads
     sort_by_label(of.labels, work.n, of.k, 0, of.ends, of.order)
     column_means_of(work, of.found.shift)
     for c in range(1, of.k):
         memcpy(of.found.shift + c * d, of.found.shift, d * sizeof(double))
     add_masses(work, of.labels, of.k, of.found.shift, of.memory, of.found.n_k, of.found.first)
-    memset(of.memory, 0, 2 * align(work.block * cgmm_pad4(d) * real) + align(d * real))
-    memset(of.seconds, 0, of.k * size * sizeof(double))
-    for c in range(of.k):
-        start = of.ends[c - 1] if c else 0
-        rows, mass, shift, first = of.ends[c] - start, of.found.n_k[c], of.found.shift + c * d, of.found.first + c * d
-        for j in range(d):
-            shift[j] += first[j] / mass if mass >= of.least else 0.0
-            first[j] = 0.0
-        of.found.n_k[c] = 0.0
-        if mass >= of.least:
-            add_moments_of(work, of.order + start, rows, shift, full, of.memory, of.found.n_k + c, first,
-                           of.seconds + c * size)
+    clear(work, of)
+    if threads == 1:
+        for c in range(of.k):
+            take_moments_in_order(work, of, c, of.memory)
+    else:
+        for c in prange(of.k, schedule="dynamic", chunksize=1, num_threads=threads):
+            take_moments_in_order(work, of, c, of.memory + omp_get_thread_num() * each)
+
+
+cdef void take_moments_of_share(const Work *rows, const Partition *of, const double *share, Py_ssize_t c,
+                                char *memory) noexcept nogil:
+    """Those of component c, of rows with these weights (n,): those of weight zero are left out. IN its shift, any point
+    near to the rows. OUT its n_k, first, shift, seconds. SCRATCH memory of share_bytes."""
+    cdef Work work = rows[0]
+    cdef Py_ssize_t d = work.d, size = seconds_of(of.moment, d), count = 0, i
+    cdef Py_ssize_t *index = <Py_ssize_t *> (memory + partition_bytes(rows))
+    cdef double *variances = <double *> (memory + partition_bytes(rows) + align(rows.n * sizeof(Py_ssize_t)))
+    work.row_weights = share
+    for i in range(work.n):
+        if share[i] > 0:
+            index[count] = i
+            count += 1
+    memset(variances, 0, d * sizeof(double))
+    memset(of.found.first + c * d, 0, d * sizeof(double))
+    memset(of.seconds + c * size, 0, size * sizeof(double))
+    of.found.n_k[c] = 0.0
+    add_moments_of(&work, index, count, of.found.shift + c * d, False, memory, of.found.n_k + c,
+                   of.found.first + c * d, variances)
+    take_moments_of(&work, of, c, index, count, memory)
+
+
+cdef void add_moments_of_shares(const Work *work, const Partition *of, const double *shares) noexcept nogil:
+    """OUT of.seconds, of.found but for its second: of rows that count in components by shares (k,n)."""
+    cdef Py_ssize_t each = share_bytes(work), c
+    cdef int threads = of.threads
+    column_means_of(work, of.found.shift)
+    for c in range(1, of.k):
+        memcpy(of.found.shift + c * work.d, of.found.shift, work.d * sizeof(double))
+    clear(work, of)
+    for c in prange(of.k, schedule="dynamic", chunksize=1, num_threads=threads):
+        take_moments_of_share(work, of, shares + c * work.n, c, of.memory + omp_get_thread_num() * each)
 
 
 cdef void add_moments_of_labels(const Work *work, Partition *of) noexcept nogil:
@@ -215,39 +280,70 @@ cdef void put_seconds(const Partition *of, Py_ssize_t d) noexcept nogil:
         untile(of.seconds, 1, d, of.found.second)
 
 
-def moments_of_labels(X, const Py_ssize_t[::1] labels, Py_ssize_t k, moment, double least, row_weights=None):
-    """(n_k, first, second, shift) of rows X (n,d) with labels (n,), each component's moments about its mean; that of
-    all rows for one of less weight than `least`, whose moments are zero. See cgmm.mixture.statistics."""
+cdef class _Moments:
+    """Of rows X (n,d) in k components, each about its mean, or that of all rows for one of less weight than `least`,
+    whose moments are zero; and the memory to add them up. `found`: (n_k, first, second, shift), see
+    cgmm.mixture.statistics.
+    """
     cdef Work work
     cdef Partition of
+    cdef object X, seconds
+    cdef readonly tuple found
+
+    def __cinit__(self, X, Py_ssize_t k, moment, double least, int n_threads):
+        cdef Partition *of = &self.of
+        cdef Py_ssize_t n = bind(&self.work, X), d = self.work.d
+        self.X, of.k, of.moment, of.least = X, k, MOMENTS[moment], least
+        self.work.block, self.work.row_weights = cgmm_block_rows(d, 1, self.work.kernels.itemsize), NULL
+        shape = {FULL: (k, d, d), POOLED: (d, d), DIAG: (k, d), RADIAL: (k,)}[of.moment]
+        self.found = n_k, first, second, shift = np.empty(k), np.empty((k, d)), np.empty(shape), np.empty((k, d))
+        self.seconds = np.empty(k * seconds_of(of.moment, d))
+        of.seconds = <double *> address(self.seconds)
+        of.found = Statistics(<double *> address(n_k), <double *> address(first), <double *> address(second),
+                              <double *> address(shift))
+        of.threads = team(<int> min(min(<Py_ssize_t> n_threads, k), n * seconds_of(of.moment, d) // THREAD_WORK),
+                          n_threads)
+        of.memory = <char *> cgmm_allocate(of.threads * share_bytes(&self.work))
+        if of.memory == NULL:
+            raise MemoryError("no memory for the moments of a partition")
+
+    def __dealloc__(self):
+        cgmm_release(self.of.memory)
+
+
+def moments_of_labels(X, const Py_ssize_t[::1] labels, Py_ssize_t k, moment, double least, row_weights=None,
+                      int n_threads=1):
+    """_Moments.found of rows X (n,d) with labels (n,) and row_weights (n,)."""
+    cdef _Moments moments = _Moments(X, k, moment, least, n_threads)
+    cdef Partition *of = &moments.of
     cdef const double[::1] weights
-    cdef Py_ssize_t n = bind(&work, X), d = work.d
+    cdef Py_ssize_t n = moments.work.n
     cdef bint known
-    work.block = cgmm_block_rows(d, 1, work.kernels.itemsize)
-    work.row_weights = NULL
     if row_weights is not None and n:
         weights = row_weights
-        work.row_weights = &weights[0]
+        moments.work.row_weights = &weights[0]
     if not n or labels.shape[0] != n or (row_weights is not None and weights.shape[0] != n):
         raise ValueError(f"{labels.shape[0]} labels for {n} rows")
     with nogil:
         known = all_below(&labels[0], n, k)
     if not known:
         raise ValueError(f"labels must be 0 … {k - 1}")
-    of.labels, of.k, of.moment, of.least = &labels[0], k, MOMENTS[moment], least
-    shape = {FULL: (k, d, d), POOLED: (d, d), DIAG: (k, d), RADIAL: (k,)}[of.moment]
-    n_k, first, second, shift = np.empty(k), np.empty((k, d)), np.empty(shape), np.empty((k, d))
     order, ends = np.empty(n, dtype=np.intp), np.empty(k, dtype=np.intp)
-    seconds = np.empty(k * seconds_of(of.moment, d))
-    of.found = Statistics(<double *> address(n_k), <double *> address(first), <double *> address(second),
-                          <double *> address(shift))
-    of.seconds = <double *> address(seconds)
-    of.order, of.ends = <Py_ssize_t *> address(order), <Py_ssize_t *> address(ends)
-    of.memory = <char *> cgmm_allocate(partition_bytes(&work))
-    if of.memory == NULL:
-        raise MemoryError("no memory for the moments of a partition")
+    of.labels, of.order, of.ends = &labels[0], <Py_ssize_t *> address(order), <Py_ssize_t *> address(ends)
     with nogil:
-        add_moments_of_labels(&work, &of)
-        put_seconds(&of, d)
-    cgmm_release(of.memory)
-    return n_k, first, second, shift
+        add_moments_of_labels(&moments.work, of)
+        put_seconds(of, moments.work.d)
+    return moments.found
+
+
+def moments_of_shares(X, const double[:, ::1] shares, moment, double least, int n_threads=1):
+    """_Moments.found of rows X (n,d) that count in k components by shares (k,n)."""
+    cdef Py_ssize_t k = shares.shape[0]
+    cdef _Moments moments = _Moments(X, k, moment, least, n_threads)
+    cdef Py_ssize_t n = moments.work.n, d = moments.work.d
+    if not n or shares.shape[1] != n:
+        raise ValueError(f"shares of {shares.shape[1]} rows for {n} rows")
+    with nogil:
+        add_moments_of_shares(&moments.work, &moments.of, &shares[0, 0])
+        put_seconds(&moments.of, d)
+    return moments.found

@@ -133,7 +133,7 @@ cdef int make_room(Solver *solver, Py_ssize_t n) except -1 nogil:
     if free == NULL:
         with gil:
             raise MemoryError("no memory for the rows of a problem")
-    of.memory = free
+    of.threads, of.memory = 1, free
     free += partition_bytes(&work)
     solver.weights, solver.values = <double *> free, <double *> (free + each)
     solver.clusters.work.labels, of.order = <Py_ssize_t *> (free + 2 * each), <Py_ssize_t *> (free + 3 * each)

@@ -13,6 +13,17 @@ cdef Py_ssize_t second_size(Moment moment, Py_ssize_t k, Py_ssize_t d) noexcept 
     return k * d * d if moment == FULL else d * d if moment == POOLED else k * d if moment == DIAG else k
 
 
+cdef void mirror(Py_ssize_t m, double *full) noexcept nogil:
+    """The upper triangle of full (m,m) from its lower one, in squares of one line of memory each way: to write whole
+    columns takes ten times as long where they are 1024 or more."""
+    cdef Py_ssize_t i, j, a, b
+    for i in range(0, m, 8):
+        for j in range(0, i + 1, 8):
+            for b in range(j, min(j + 8, m)):
+                for a in range(max(i, b + 1), min(i + 8, m)):
+                    full[b * m + a] = full[a * m + b]
+
+
 cdef void untile(const double *tiles, Py_ssize_t count, Py_ssize_t m, double *full) noexcept nogil:
     """OUT full (count,m,m): symmetric matrices from their Tiles."""
     cdef Py_ssize_t i, j, a, b, _c
@@ -21,8 +32,9 @@ cdef void untile(const double *tiles, Py_ssize_t count, Py_ssize_t m, double *fu
             for j in range(0, i + 1, 4):
                 for a in range(i, min(i + 4, m)):
                     for b in range(j, min(j + 4, a + 1)):
-                        full[a * m + b] = full[b * m + a] = tiles[4 * (a - i) + b - j]
+                        full[a * m + b] = tiles[4 * (a - i) + b - j]
                 tiles += 16
+        mirror(m, full)
         full += m * m
 
 
@@ -30,7 +42,7 @@ cdef void pool(const Work *work, const double *sums, const double *means, double
                double *second) noexcept nogil:
     """OUT second (d,d): the scatter of all components about their means (k,d), see moments_pooled in kernels.h. IN sums
     (sums.size,). SCRATCH k × (k + d)."""
-    cdef Py_ssize_t k = work.k, d = work.d, c, b, i, j
+    cdef Py_ssize_t k = work.k, d = work.d, c, a, b, i, j
     cdef double *laplacian = scratch
     cdef double *product = scratch + k * k
     cdef double value
@@ -47,14 +59,16 @@ cdef void pool(const Work *work, const double *sums, const double *means, double
         for b in range(k):
             for j in range(d):
                 product[c * d + j] += laplacian[c * k + b] * means[b * d + j]
-    for c in range(k):
-        for i in range(d):
+    for i in range(d):
+        for c in range(k):
             for j in range(d):
                 second[i * d + j] += means[c * d + i] * product[c * d + j]
-    for i in range(d):
-        for j in range(i):
-            value = (second[i * d + j] + second[j * d + i]) / 2
-            second[i * d + j] = second[j * d + i] = value
+    for i in range(0, d, 8):
+        for j in range(0, i + 1, 8):
+            for a in range(i, min(i + 8, d)):
+                for b in range(j, min(j + 8, a)):
+                    second[a * d + b] = (second[a * d + b] + second[b * d + a]) / 2
+    mirror(d, second)
 
 
 cdef void take_sums(const Work *work, const double *sums, const double *factor, double *scratch,

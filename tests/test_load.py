@@ -46,6 +46,7 @@ ITERATIONS = _kernels.Iterations(
 PARAMETERS = MIXTURE.weights, MIXTURE.means, MIXTURE.covariances, MIXTURE.root
 GROUPS = patterns_of(HOLES).by_pattern
 LABELS = np.arange(len(ROWS)) % K
+SHARES = np.ones((K, len(ROWS)))
 DISTANCES = distances_to(ROWS[:K].copy())
 MATRICES = np.repeat(np.eye(64)[np.newaxis], 64, axis=0)
 UNIFORMS = np.full((1, _kernels.uniforms_of(K)), 0.5)
@@ -78,6 +79,7 @@ PASSES = {
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
     "Iterations": lambda: ITERATIONS.advance(*PARAMETERS, -np.inf, np.inf, np.empty(0), 0.0, 0.0, False, 2),
     "moments_of_labels": lambda: _kernels.moments_of_labels(ROWS, LABELS, K, "full", 0.0),
+    "moments_of_shares": lambda: _kernels.moments_of_shares(ROWS, SHARES, "full", 0.0, 2),
     "roots": lambda: _kernels.roots(MATRICES),
     "held_roots": lambda: _kernels.held_roots(MATRICES, np.ones((1, 64)), 0.0, 0.0),
     "expectation_of_groups": lambda: _kernels.expectation_of_groups(HOLES, MIXTURE.density, "full", GROUPS),

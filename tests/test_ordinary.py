@@ -16,7 +16,9 @@ from cgmm.mixture.density import weighted_median
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import EMPTY
-from cgmm.rows.partition import of_labels
+from cgmm.rows.part import Part
+from cgmm.rows.partition import of_labels, of_partition
+from cgmm.rows.place import InMemory
 from problems import CHUNK, FITTED, assert_same_bits, clusters, mixture, rows_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning", "ignore::cgmm.DegenerateWarning")
@@ -214,6 +216,42 @@ def test_moments_of_labels(weighted, n, d, k, dtype, family, target):
     assert_allclose(found.shift[mass == 0], np.tile(X.mean(axis=0), (np.count_nonzero(mass == 0), 1)), rtol=1e-6)
 
 
+@families
+@types
+@pytest.mark.parametrize("n, d, k", [*SHAPES, (2 * CHUNK + 7, 33, 3), (70, 150, 4)])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_moments_of_shares(weighted, n, d, k, dtype, family, target):
+    """Half of the shares are zero, and all of the last component where there are two."""
+    rng = np.random.default_rng([n, d, k])
+    X = rows_of(mixture(family, d, k, rng), n, rng).astype(dtype)
+    shares = rng.random((n, k)) * (rng.random((n, k)) < 0.5)
+    shares[:, 1:][:, -1:] = 0.0
+    w = rng.integers(0, 3, size=n).astype(float) if weighted else None
+    found = of_partition(InMemory(Part(X, w)), shares, k, FAMILIES[family])
+    expected = reference.statistics(X.astype(float), w, shares, found.shift)
+    second = as_moments(expected["second"], family)
+    eps = np.finfo(dtype).eps
+    assert_allclose(found.n_k, expected["n_k"], rtol=50 * eps)
+    assert_allclose(found.second, second, rtol=0, atol=50 * eps * max(np.abs(second).max(), 1))
+    assert_allclose(found.first, expected["first"], rtol=0, atol=50 * eps * max(np.abs(second).max(), 1) + n * eps)
+    mean = expected["first"] / np.where(expected["n_k"] > 0, expected["n_k"], 1)[:, None] + found.shift
+    assert_allclose(found.shift, np.where(expected["n_k"][:, None] > 0, mean, X.mean(axis=0)), rtol=1e-5, atol=1e-6)
+
+
+@families
+def test_moments_of_a_partition_in_threads(family):
+    """The same bits for any number."""
+    rng = np.random.default_rng(0)
+    X, shares = rng.normal(size=(900, 130)), rng.dirichlet(np.ones(5), size=900)
+    for partition in (shares, shares.argmax(axis=1)):
+        one, two, four = (
+            of_partition(InMemory(Part(X)), partition, 5, FAMILIES[family], n_threads) for n_threads in (1, 2, 4)
+        )
+        for other in (two, four):
+            for name in ("n_k", "first", "second", "shift"):
+                assert_array_equal(getattr(one, name), getattr(other, name))
+
+
 def test_labels_that_are_none_are_refused():
     X = clusters(5, 2, 2)
     for labels in ([0, 1, 2, 0, 1], [0, 1, -1, 0, 1]):
@@ -221,3 +259,5 @@ def test_labels_that_are_none_are_refused():
             _kernels.moments_of_labels(X, np.array(labels), 2, "full", EMPTY)
     with pytest.raises(ValueError, match="4 labels for 5 rows"):
         _kernels.moments_of_labels(X, np.zeros(4, dtype=np.intp), 2, "full", EMPTY)
+    with pytest.raises(ValueError, match="shares of 4 rows for 5 rows"):
+        _kernels.moments_of_shares(X, np.ones((2, 4)), "full", EMPTY)

@@ -45,9 +45,20 @@ def run(
     """
     span = None if keep is not None else Span.of(data, stage, settings)
     if span is not None:
-        fit, observe = span.run(stage, observe, run)
+        fit, observe = span.run(stage, observe, _to_its_end)
         if fit is not None:
             return fit
+    return Fit.of(_to_its_end(data, stage, settings, observe, keep))
+
+
+def _to_its_end(
+    data: Data,
+    stage: Stage,
+    settings: Settings,
+    observe: Observer | None,
+    keep: Callable[[Stage], None] | None = None,
+) -> Stage:
+    """The last stage of a run in the features that the rows have."""
     if stage.double and data.dtype == np.float32:
         data = data.widened()
     elif data.dtype == np.float64 and not stage.double:
@@ -70,7 +81,7 @@ def run(
             stage = stage._replace(stopped=True) if stopped else stage
         if keep is not None and not stage.ended:
             keep(stage)
-    return Fit.of(stage)
+    return stage
 
 
 def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:

@@ -17,7 +17,7 @@ import numpy as np
 
 from cgmm import _kernels
 from cgmm.em.settings import ROUNDING
-from cgmm.em.stage import STARVED, History, Stage
+from cgmm.em.stage import STARVED, Fit, History, Stage
 from cgmm.mixture.density import distances_to
 from cgmm.mixture.floor import EPS
 from cgmm.mixture.parameters import Parameters
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from cgmm.em.settings import Settings
-    from cgmm.em.stage import Fit, Observer
+    from cgmm.em.stage import Observer
     from cgmm.mixture.families import Family
     from cgmm.mixture.rules import Repair, Rules
     from cgmm.mixture.statistics import SufficientStatistics
@@ -48,7 +48,7 @@ ITERATIONS = 4
 # The floor is so much less than reg_covar that it changes no more than a thousandth of it.
 FAR = 1 << 10
 
-Run: TypeAlias = "Callable[[Data, Stage, Settings, Observer | None], Fit]"  # cgmm.em.loop.run
+Run: TypeAlias = "Callable[[Data, Stage, Settings, Observer | None], Stage]"  # of cgmm.em.loop, to its last stage
 
 
 class Span(NamedTuple):
@@ -93,10 +93,14 @@ class Span(NamedTuple):
         if steps.told(1, first.lower_bound, first.change, first.parameters):
             first = first._replace(stopped=True)
         rules = self.settings.rules._replace(least=least_variances(self.inside))
-        fit = run(self.inside, first, self.settings._replace(rules=rules), steps.observe)
+        settings = self.settings._replace(rules=rules)
+        last = run(self.inside, first, settings, None if observe is None else steps.observe)
+        if not steps.knows(last):
+            last = run(self.inside, first, settings, steps.observe)
+        fit = Fit.of(last)
         if fit.starved or any(repair.cause != SINGULAR for repair in fit.repairs):
             return None, steps.rest()
-        parameters, held = steps.whole(fit.parameters, len(fit.lower_bounds))
+        parameters, held = steps.whole(last.parameters, last.iterations, last.before)
         found = replace(
             fit,
             parameters=parameters,
@@ -135,7 +139,7 @@ class Span(NamedTuple):
         return data.evaluate(parameters, "responsibilities", data.threads(self.settings.n_threads))
 
     def _statistics(self, data: Data, shares: Array, k: int, family: Family) -> SufficientStatistics:
-        return partition.of_partition(data.place.whole(), shares, k, family)
+        return partition.of_partition(data.place.whole(), shares, k, family, data.threads(self.settings.n_threads))
 
     def whole(self, shares: Array, like: Parameters, iteration: int) -> tuple[Parameters, list[Repair]]:
         """What the M-step of an iteration makes of the rows with responsibilities (n,k); and what it had to repair."""
@@ -164,7 +168,7 @@ class _Steps:
         self.iterations = iteration
         if self.observer is None:
             return False
-        whole, _ = self.whole(parameters, iteration)
+        whole, _ = self.whole(parameters, iteration, parameters)
         return self.observer(iteration, lower_bound + self.span.offset, change, whole)
 
     def rest(self) -> Observer | None:
@@ -174,11 +178,17 @@ class _Steps:
             return None
         return lambda iteration, *found: iteration > told and observer(iteration, *found)
 
-    def whole(self, parameters: Parameters, iteration: int) -> tuple[Parameters, list[Repair]]:
-        """In the features, parameters that are among the last."""
+    def knows(self, stage: Stage) -> bool:
+        """Whether it is known what the parameters of a run's last stage were made of: not if its last iteration lost
+        by rounding, for then they are those before, unless the steps were observed."""
+        return stage.before is not stage.parameters or any(stage.parameters is one for one in self.last)
+
+    def whole(self, parameters: Parameters, iteration: int, before: Parameters) -> tuple[Parameters, list[Repair]]:
+        """In the features: parameters, and those that they were made of, or the same, if they are among the last."""
         shares = self.shares
         if parameters is not self.first:
-            before = next(a for a, b in pairwise(self.last) if b is parameters)
+            if before is parameters:
+                before = next(one for one, two in pairwise(self.last) if two is parameters)
             shares = self.span._shares(self.span.inside, before)
         return self.span.whole(shares, parameters, iteration)
 

@@ -87,7 +87,7 @@ def start(
     parts = _parts(place.part, k, method, rng, threads(rules.n_threads), inner)
     if place.part.labels is not None:
         parts = with_known(parts, place.part.labels, k)
-    sums = partition.of_partition(place, parts, k, family)
+    sums = partition.of_partition(place, parts, k, family, threads(rules.n_threads))
     if rules.prior is not None and rules.prior.mean.ndim == 2 and not (labelled or rows.labelled):
         plain, _ = Parameters.estimated(family, sums, rules._replace(fixed=Fixed(), prior=None))
         sums = sums.taken(_beside(plain, rules.prior.mean, np.arange(k)))

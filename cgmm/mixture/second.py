@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -31,10 +31,6 @@ class SecondMoment(NamedTuple):
     def together(self, second: Array) -> Array:
         """Those of all components, about one point, as those of a single component."""
         return second.sum(axis=0, keepdims=True) if self.per_component else second
-
-    def side_by_side(self, seconds: Sequence[Array]) -> Array:
-        """Those of all components, from those of each as a single one."""
-        return np.concatenate(seconds) if self.per_component else np.sum(seconds, axis=0)
 
 
 SECOND_MOMENTS: dict[Moment, SecondMoment] = {

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import EMPTY, SufficientStatistics
 
 if TYPE_CHECKING:
@@ -17,7 +15,9 @@ if TYPE_CHECKING:
     from cgmm.types import Array, Labels, Partition, Rows
 
 
-def of_partition(place: InMemory, partition: Partition, k: int, family: Family) -> SufficientStatistics:
+def of_partition(
+    place: InMemory, partition: Partition, k: int, family: Family, n_threads: int = 1
+) -> SufficientStatistics:
     """Statistics of rows with given labels (n,) or responsibilities (n,k), about each component's mean.
 
     A row whose label is −1 is left out: its component is not known, or it is noise. So is what a row's responsibilities
@@ -29,17 +29,29 @@ def of_partition(place: InMemory, partition: Partition, k: int, family: Family) 
         part, partition = part.gathered(known), partition[known]
     X, row_weights = part.rows, part.weights
     if partition.ndim == 1:
-        found = of_labels(X, partition.astype(np.intp, copy=False), k, family, row_weights)
-    else:
-        found = of_responsibilities(X, partition.astype(np.float64, copy=False), k, family, row_weights)
-    return replace(found, exponent=place.exponent) if place.exponent else found
+        return of_labels(X, partition.astype(np.intp, copy=False), k, family, row_weights, place.exponent, n_threads)
+    shares = partition.T.astype(np.float64, order="C")
+    if row_weights is not None:
+        shares *= row_weights
+    return _found(_kernels.moments_of_shares(X, shares, family.moment, EMPTY, n_threads), family, place.exponent)
 
 
 def of_labels(
-    X: Rows, labels: Labels, k: int, family: Family, row_weights: Array | None = None
+    X: Rows,
+    labels: Labels,
+    k: int,
+    family: Family,
+    row_weights: Array | None = None,
+    exponent: int = 0,
+    n_threads: int = 1,
 ) -> SufficientStatistics:
     """Statistics of rows that each belong to one component, about that component's mean."""
-    n_k, first, second, shift = _kernels.moments_of_labels(X, labels, k, family.moment, EMPTY, row_weights)
+    found = _kernels.moments_of_labels(X, labels, k, family.moment, EMPTY, row_weights, n_threads)
+    return _found(found, family, exponent)
+
+
+def _found(found: tuple[Array, Array, Array, Array], family: Family, exponent: int) -> SufficientStatistics:
+    n_k, first, second, shift = found
     return SufficientStatistics(
         n_k=n_k,
         first=first,
@@ -48,24 +60,5 @@ def of_labels(
         total_weight=_kernels.total(n_k),
         shift=shift,
         moment=family.moment,
-    )
-
-
-def of_responsibilities(
-    X: Rows, responsibilities: Array, k: int, family: Family, row_weights: Array | None = None
-) -> SufficientStatistics:
-    """Statistics of rows with given responsibilities (n,k), about each component's mean."""
-    one = np.zeros(len(X), dtype=np.intp)
-    parts = (r if row_weights is None else r * row_weights for r in responsibilities.T)
-    found = (_kernels.moments_of_labels(X, one, 1, family.moment, EMPTY, np.ascontiguousarray(r)) for r in parts)
-    n_k, first, seconds, shift = zip(*found, strict=True)
-    masses = np.concatenate(n_k)
-    return SufficientStatistics(
-        n_k=masses,
-        first=np.concatenate(first),
-        second=SECOND_MOMENTS[family.moment].side_by_side(seconds),
-        log_likelihood=np.nan,
-        total_weight=_kernels.total(masses),
-        shift=np.concatenate(shift),
-        moment=family.moment,
+        exponent=exponent,
     )
