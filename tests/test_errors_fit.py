@@ -410,11 +410,12 @@ def test_a_row_of_weight_zero_may_hold_anything(gaps, kind):
 
 @families
 def test_what_no_number_can_hold_is_refused(family):
-    """The square of (x − mean) / variance, of 1 / 1e-200: means were NaN."""
+    """The square of (x − mean) / variance, of 1 / 1e-200: means were NaN, and blocks were said to have changed."""
     X, start = clusters(50, 2, 2), (np.full(2, 0.5), np.eye(2), np.repeat(1e-200 * np.eye(2)[None], 2, axis=0))
     model = begin_at((*start[:2], compact(start[2], family)), family)
-    with pytest.raises(ValueError, match=r"a value too large beside the covariance .*precisions_init"):
-        model.fit(X, error_covariances=np.zeros(2))
+    for given in ({"X": X, "error_covariances": np.zeros(2)}, {"X": [(X, None, None, np.zeros(2))]}):
+        with pytest.raises(ValueError, match=r"a value too large beside the covariance .*precisions_init"):
+            model.fit(**given)
 
 
 def test_denoise_needs_errors():

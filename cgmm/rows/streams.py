@@ -178,15 +178,23 @@ class Streamed(Local):
         measured: bool = False,
     ) -> tuple[SufficientStatistics, float]:
         found, share = super().expectation(density, moment, n_threads, guide, known, measured)
-        if not (np.isfinite(found.first).all() and found.total_weight):
+        if not found.total_weight:
             self.accuse()
+        if not np.isfinite(found.first).all():
+            self._look_again()
+            if not measured:  # where sums may overflow beside a narrow component
+                super().accuse()
         return found, share
 
     def accuse(self) -> None:
+        self._look_again()
+        super().accuse()
+
+    def _look_again(self) -> None:
+        """BlockError: the first block that cannot be used."""
         first_row = 0
         for at, block in enumerate(read(self.source)):
             first_row += len(self._checked(at, block, first_row).rows)
-        super().accuse()
 
     @property
     def counted(self) -> int:
