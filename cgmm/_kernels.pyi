@@ -222,6 +222,13 @@ def moments_of_shares(
 ) -> tuple[Array, Array, Array, Array]: ...
 def weighted_median(means: Array, weights: Array, order: Labels) -> Array: ...
 def total(values: Array) -> float: ...
+def coordinates(moment: Moment, about: _Mixture, values: _Mixture) -> Array: ...
+def at_coordinates(moment: Moment, about: _Mixture, x: Array) -> tuple[Array, Array, Array] | None: ...
+def curved(moves: Array, changes: Array) -> int: ...
+def direction(step: Array, moves: Array, changes: Array) -> Array: ...
+def remaining_of(step: Array, moves: Array, changes: Array) -> float: ...
+def inner_product(a: Array, b: Array) -> float: ...
+def added_share(counts: Array, root: Array, total: float, added: float) -> float: ...
 def sum_of_squares(array: Array) -> float: ...
 def log_products(values: Array) -> Array: ...
 def log_norms(log_det: Array, weights: Array, d: int) -> Array: ...
@@ -245,6 +252,7 @@ class Iterations:
         n_threads: int,
         known: Labels | None = None,
         estimating: Callable[[Array, Array, Array, tuple[Array, ...]], _Estimate] | None = None,
+        accelerated: bool = False,
     ) -> None: ...
     def advance(
         self,
@@ -259,7 +267,23 @@ class Iterations:
         noise: float,
         distance: bool,
         most: int,
-    ) -> tuple[Array, float, bool, bool, _Mixture, _Mixture, Array, list[tuple[int, int]]]: ...
+        n_k: Array | None = None,
+        trail: _Trail | None = None,
+        singular: bool = True,
+    ) -> tuple[
+        Array,
+        float,
+        bool,
+        bool,
+        _Mixture,
+        _Mixture,
+        Array,
+        list[tuple[int, int]],
+        int,
+        tuple[list[tuple[_Mixture, _Mixture]], float] | None,
+    ]: ...
+
+_Trail: TypeAlias = tuple[Any, float]  # cgmm.em.trail.Trail
 
 class _Estimate(Protocol):  # cgmm.mixture.families.Estimate
     @property
@@ -275,6 +299,7 @@ class Runs:
     n_k: Array
     change: Array
     ended: Array
+    passes: Labels
     seconds: Array
     held: list[list[tuple[int, int]]]
     def __init__(
@@ -295,6 +320,7 @@ class Runs:
         moved: float = 0.0,
         empty: float = 0.0,
         estimating: Callable[[Array, Array, Array, tuple[Array, ...]], _Estimate] | None = None,
+        accelerated: bool = False,
     ) -> None: ...
     def bounds(self, run: int) -> Array: ...
 

@@ -9,6 +9,7 @@ cdef struct Group:
     Work rows               # which rows, and what is known of them
     Family family
     Sharing sharing
+    bint accelerated
     Py_ssize_t m, k, d, size
     Limits limits
     Going going
@@ -21,6 +22,7 @@ cdef struct Group:
     double *change          # (m,)
     int *ended              # (m,): what go_on says; −3: the start is not ordinary
     History *bounds         # (m,)
+    Py_ssize_t *passes      # (m,)
     double *seconds         # (m,)
     PyObject **held         # (m,): lists, see go_on
 
@@ -43,7 +45,7 @@ cdef int join_group(Worker *worker, const Group *group, int n_threads) except -1
     close_em(em)
     memset(em, 0, sizeof(Em))
     em.kept, worker.group = kept, group
-    open_em(em, group.family, group.sharing, group.k, group.d, n_threads)
+    open_em(em, group.family, group.sharing, group.k, group.d, group.accelerated, n_threads)
     em.work.kernels, em.work.n, em.work.X = group.rows.kernels, group.rows.n, group.rows.X
     em.work.row_stride, em.work.column_stride = group.rows.row_stride, group.rows.column_stride
     em.work.row_weights, em.work.known = group.rows.row_weights, group.rows.known
@@ -83,7 +85,7 @@ cdef int begin(Worker *worker, const Group *group, Py_ssize_t run) except -1 nog
         em.limits.floor.moved = group.moved
         fine = start_at_labels(em, &em.work, &worker.partition, group.labels + run * group.rows.n, group.empty)
         em.limits.floor.moved = group.limits.floor.moved
-    em.lower_bound, em.change, em.singular, em.bounds.count = -INFINITY, INFINITY, True, 0
+    begin_at(em, -INFINITY, INFINITY, True)
     return fine
 
 
@@ -109,7 +111,7 @@ cdef int make_run(Worker *worker, const Group *group, Py_ssize_t run, int n_thre
     if em.bounds.count:
         copy_mixture(&em.before, &before, k, d, size)
         memcpy(group.n_k + run * k, em.found.n_k, k * sizeof(double))
-    group.change[run] = em.change
+    group.change[run], group.passes[run] = em.change, em.passes
     group.bounds[run], em.bounds = em.bounds, History(NULL, 0, 0)
     group.seconds[run] = omp_get_wtime() - start
     return 0
@@ -152,18 +154,20 @@ cdef class Runs:
     After advance_all: now, before : such stacks of the parameters at the end, and before the last iteration (undefined
     where there was none);  n_k (m,k);  change (m,);  ended (m,): 1 where a run has converged, 0 where it has made the
     most iterations, −2 where one is not ordinary, −3 where the start is not;  held : a list for each run, of pairs of
-    an iteration, from 0, and a component whose covariance was held in it;  seconds (m,) that each took.
+    an iteration, from 0, and a component whose covariance was held in it;  passes (m,) that each made;  seconds (m,)
+    that each took.
     """
     cdef Group group
     cdef object X, row_weights, floor, lifting, estimating
     cdef const Py_ssize_t[:, ::1] labels
     cdef const Py_ssize_t[::1] known
     cdef readonly tuple now, before
-    cdef readonly object n_k, change, ended, seconds
+    cdef readonly object n_k, change, ended, passes, seconds
     cdef readonly list held
 
     def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, known, starts, double tol,
-                  double noise, bint distance, Py_ssize_t most, double moved=0.0, double empty=0.0, estimating=None):
+                  double noise, bint distance, Py_ssize_t most, double moved=0.0, double empty=0.0, estimating=None,
+                  bint accelerated=False):
         cdef Group *group = &self.group
         cdef Work *work = &group.rows
         cdef bint labelled = isinstance(starts, np.ndarray)
@@ -176,6 +180,7 @@ cdef class Runs:
             self.known = checked_labels(known, work.n, k)
             work.known = &self.known[0]
         group.family, group.sharing = FAMILIES[family], SHARED[family]
+        group.accelerated = accelerated
         group.m, group.k, group.d = m, k, work.d
         group.size = covariances_size(group.family, k, work.d)
         check_moment(moment, family, group.family)
@@ -197,6 +202,7 @@ cdef class Runs:
         self.before = tuple(np.empty(array.shape) for array in self.now)
         self.n_k, self.change, self.ended = np.empty((m, k)), np.empty(m), np.zeros(m, dtype=np.intc)
         self.seconds, self.held = np.zeros(m), [[] for _ in range(m)]
+        self.passes = np.zeros(m, dtype=np.intp)
         # No memory of Python's, which may be gone when __dealloc__ looks into it: the garbage collector ends it first.
         group.bounds = <History *> calloc(max(1, m), sizeof(History) + sizeof(PyObject *))
         if group.bounds == NULL:
@@ -204,7 +210,7 @@ cdef class Runs:
         group.now, group.before = parameters_in(self.now), parameters_in(self.before)
         group.n_k, group.change = <double *> address(self.n_k), <double *> address(self.change)
         group.ended, group.seconds = <int *> address(self.ended), <double *> address(self.seconds)
-        group.held = <PyObject **> (group.bounds + m)
+        group.held, group.passes = <PyObject **> (group.bounds + m), <Py_ssize_t *> address(self.passes)
         for run in range(m):
             group.held[run] = <PyObject *> self.held[run]    # self.held keeps them
         group.going = Going(Until(tol, noise, distance), most, <PyObject *> self.lifting,

@@ -62,6 +62,10 @@ cdef struct Em:
     double change
     bint singular           # whether the last M-step held a covariance, or may have
     History bounds          # the lower bounds of all iterations
+    Py_ssize_t passes       # over the rows, of all iterations
+    bint accelerated        # whether iterations begin where jumps lead, see _jumps.pxi
+    Shape shape             # of what has to do with that
+    Trail trail
     Kept kept
     Roots roots             # of a family of matrices
     Joining joining         # of a family whose components share a part of their covariances
@@ -114,13 +118,17 @@ cdef Py_ssize_t carve_em(Em *em, double *memory) noexcept nogil:
     em.held = <unsigned char *> carve(&free, (k + 7) // 8)
     if em.sharing > COVARIANCE:
         carve_joining(&em.joining, &free)
+    if em.accelerated:
+        carve_trail(&em.shape, &em.trail, &free)
     return free.taken
 
 
-cdef int open_em(Em *em, Family family, Sharing sharing, Py_ssize_t k, Py_ssize_t d, int n_threads) except -1 nogil:
+cdef int open_em(Em *em, Family family, Sharing sharing, Py_ssize_t k, Py_ssize_t d, bint accelerated,
+                 int n_threads) except -1 nogil:
     """OUT em: of k components and d features, its rows not given yet. IN em: zeros."""
     cdef Py_ssize_t size, roots, q
     em.family, em.sharing, em.k, em.d, em.n_threads = family, sharing, k, d, n_threads
+    em.accelerated, em.shape = accelerated, shape_of(family, k, d)
     em.joining.family, em.joining.sharing, em.joining.k, em.joining.d = family, sharing, k, d
     em.joining.n_threads, em.joining.roots = n_threads, &em.roots
     em.size = covariances_size(family, k, d)
@@ -159,7 +167,13 @@ cdef void lay_out_em(Em *em) noexcept nogil:
     if threads == 1:    # The pass leaves all to roots and axes; otherwise these take as many as it: see `team`.
         threads = em.n_threads
     em.roots.n_threads = em.joining.n_threads = em.joining.search.n_threads = threads
-    em.lower_bound, em.change, em.singular, em.bounds.count = -INFINITY, INFINITY, False, 0
+    begin_at(em, -INFINITY, INFINITY, False)
+
+
+cdef void begin_at(Em *em, double lower_bound, double change, bint singular) noexcept nogil:
+    """No iteration has been made yet of a run that goes on from there."""
+    em.lower_bound, em.change, em.singular, em.bounds.count, em.passes = lower_bound, change, singular, 0, 0
+    em.trail.count, em.trail.radius = 0, FIRST_RADIUS
 
 
 cdef void set_density(Em *em) noexcept nogil:
@@ -182,6 +196,11 @@ cdef bint set_root(Em *em, const Parameters *last) noexcept nogil:
     """Hold the new covariances from below, add to them, let them share what they are to, and take their roots. OUT
     em.held. False where any was held, or is a matrix that has to be. IN last: the parameters before, or NULL."""
     least_of(em.k, em.d, &em.limits.floor, em.offsets, em.after.means, em.least, em.most)
+    return set_root_above(em, last)
+
+
+cdef bint set_root_above(Em *em, const Parameters *last) noexcept nogil:
+    """The same, but what covariances are held above is there: IN em.least, em.most."""
     if em.sharing == COVARIANCE:
         return share_covariance(em)
     if em.sharing == NOTHING:
@@ -335,23 +354,39 @@ cdef bint may_be_rounding(Em *em, double objective) noexcept nogil:
     return em.singular or reach_now(em) > em.limits.exact
 
 
-cdef int step(Em *em) except -1 nogil:
-    """One iteration: Stepped. After an ORDINARY one, or once what is BELOW is held, finish_step ends it."""
+cdef double objective_of(const Em *em) noexcept nogil:
+    """The mean log-likelihood of the last pass."""
+    return em.sums[SUM_OF_LOGS] / em.sums[SUM_OF_WEIGHTS]
+
+
+cdef bint look(Em *em) except -1 nogil:
+    """A pass over the rows: OUT em.sums. False where an iteration from there is not ordinary."""
     cdef Work *work = &em.work
-    cdef double objective
     if isfinite(em.limits.reach) and reach_now(em) > em.limits.reach:
-        return UNDECIDED
+        return False
     if work.known != NULL and work.moment == RADIAL and not all_weigh(em):
-        return UNDECIDED    # the distances of known rows are taken from log-densities
+        return False    # the distances of known rows are taken from log-densities
     set_density(em)
     memset(em.sums, 0, work.sums.size * sizeof(double))
     run(work, em.n_threads, &em.kept, em.sums)
-    objective = em.sums[SUM_OF_LOGS] / em.sums[SUM_OF_WEIGHTS]
-    if not isfinite(objective) or may_be_rounding(em, objective):
+    return isfinite(objective_of(em))
+
+
+cdef bint find(Em *em) noexcept nogil:
+    """OUT em.found, of the last pass. False where a component starves."""
+    take_sums(&em.work, em.sums, em.now.root, em.scratch, &em.found)
+    return not any_below(em, em.limits.starved)
+
+
+cdef int step(Em *em) except -1 nogil:
+    """One iteration: Stepped. After an ORDINARY one, or once what is BELOW is held, finish_step ends it."""
+    if not look(em) or may_be_rounding(em, objective_of(em)) or not find(em):
         return UNDECIDED
-    take_sums(work, em.sums, em.now.root, em.scratch, &em.found)
-    if any_below(em, em.limits.starved):
-        return UNDECIDED
+    return maximised(em)
+
+
+cdef int maximised(Em *em) noexcept nogil:
+    """The M-step of an iteration: Stepped."""
     if not make_parameters(em, &em.now):
         return BELOW
     em.singular = False
@@ -360,11 +395,11 @@ cdef int step(Em *em) except -1 nogil:
 
 cdef int finish_step(Em *em, const Until *until) except -1 nogil:
     """Go on to the new parameters; 1 if EM has converged: see cgmm.em.settings.Settings.settled and cgmm.em.loop."""
-    cdef double objective = em.sums[SUM_OF_LOGS] / em.sums[SUM_OF_WEIGHTS]
-    cdef double last = em.change
+    cdef double objective = objective_of(em), last = em.change
     move_on(em)
     em.lower_bound, em.change = objective, objective - em.lower_bound
     remember(&em.bounds, objective)
+    em.passes += 1
     return settled(last, em.change, until) or gains_nothing(&em.bounds, em.d, until.noise)
 
 
@@ -456,17 +491,29 @@ cdef int go_on(Em *em, const Going *going, PyObject *held) except -1 nogil:
     cdef Py_ssize_t first = em.bounds.count, done = 0
     cdef int converged = 0, found
     while not converged and em.bounds.count < first + going.most:
-        found = step(em)
-        if found == UNDECIDED or (found == BELOW and going.lifting == NULL):
+        if em.accelerated:
+            converged = go_ahead(em, going, first, held)
+        else:
+            found = step(em)
+            if not is_held(em, found, going, first, held):
+                return -2
+            converged = finish_step(em, &going.until)
+        if converged < 0:
             return -2
-        if found == BELOW:
-            with gil:
-                lift_all(em, em.bounds.count - first, going, <list> held)
-        converged = finish_step(em, &going.until)
         look_up(&done, work_of_rows(&em.work, em.work.n))
         if not done and going.failures != NULL and any_failed(going.failures):
             return -2
     return converged
+
+
+cdef bint is_held(Em *em, int found, const Going *going, Py_ssize_t first, PyObject *held) except -1 nogil:
+    """Whether an iteration that has been found to be so may be finished, once what is BELOW is held."""
+    if found == UNDECIDED or (found == BELOW and going.lifting == NULL):
+        return False
+    if found == BELOW:
+        with gil:
+            lift_all(em, em.bounds.count - first, going, <list> held)
+    return True
 
 
 cdef Limits limits_of(limits, floor) except *:

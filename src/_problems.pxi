@@ -140,6 +140,7 @@ cdef void put_solution(const Solver *solver, Py_ssize_t i, const Solutions *out)
     if out.places:
         memcpy(out.history + i * out.places, em.bounds.values, em.bounds.count * sizeof(double))
     out.exponent[i], out.n_iter[i], out.lower_bound[i] = solver.exponent, em.bounds.count, em.lower_bound
+    out.passes[i] = em.passes
     out.reg_covar[i] = em.limits.floor.added
 
 
@@ -172,6 +173,7 @@ cdef Task task_of(asked) except *:
     """What is asked, a cgmm.em.problems.Task."""
     return Task(
         family=FAMILIES[asked.family], sharing=SHARED[asked.family], k=asked.k, d=asked.d,
+        accelerated=asked.accelerated,
         until=Until(asked.tol, asked.noise, asked.distance),
         most=asked.max_iter, added=asked.reg_covar, relative=asked.relative, criteria=asked.criteria,
         rows_below=asked.rows_below, moves=asked.moves, move_tol=asked.move_tol, starved=asked.starved,
@@ -189,6 +191,7 @@ cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
     for name, each, dtype in (("status", 1, np.uint8), ("weights", k, float), ("means", k * d, float),
                               ("covariances", size, float), ("roots", size, float), ("n_k", k, float),
                               ("exponent", 1, np.intp), ("lower_bound", 1, float), ("n_iter", 1, np.intp),
+                              ("passes", 1, np.intp),
                               ("history", places, float),
                               ("converged", 1, bool), ("log_likelihood", 1, float), ("total_weight", 1, float),
                               ("least", d, float), ("reg_covar", 1, float)):
@@ -201,7 +204,7 @@ cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
                               <double *> address(out.covariances), <double *> address(out.roots)),
         n_k=<double *> address(out.n_k), exponent=<Py_ssize_t *> address(out.exponent),
         lower_bound=<double *> address(out.lower_bound), history=<double *> address(out.history), places=places,
-        n_iter=<Py_ssize_t *> address(out.n_iter),
+        n_iter=<Py_ssize_t *> address(out.n_iter), passes=<Py_ssize_t *> address(out.passes),
         converged=<unsigned char *> address(out.converged), log_likelihood=<double *> address(out.log_likelihood),
         total_weight=<double *> address(out.total_weight), least=<double *> address(out.least),
         reg_covar=<double *> address(out.reg_covar))

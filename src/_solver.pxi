@@ -20,6 +20,7 @@ cdef struct Task:
     Family family
     Sharing sharing
     Py_ssize_t k, d
+    bint accelerated
     Until until             # noise in units of the rounding of the rows' type
     Py_ssize_t most         # iterations
     double added            # to covariances
@@ -61,6 +62,7 @@ cdef struct Solutions:
     double *history             # the lower bounds of all iterations, with so many places for each problem, or none
     Py_ssize_t places
     Py_ssize_t *n_iter
+    Py_ssize_t *passes
     unsigned char *converged
     double *log_likelihood
     double *total_weight
@@ -94,7 +96,7 @@ cdef int open_solver(Solver *solver, const Task *task, int n_threads) except -1 
     cdef Py_ssize_t d = task.d, size
     cdef Work *whole = &solver.whole
     cdef Free free
-    open_em(&solver.em, task.family, task.sharing, task.k, d, n_threads)
+    open_em(&solver.em, task.family, task.sharing, task.k, d, task.accelerated, n_threads)
     open_clusters(&solver.clusters, task.k, d, n_threads)
     whole.kernels = TARGETS[TARGET].f64
     whole.k, whole.d, whole.moment, whole.output = 1, d, FULL, NO_OUTPUT

@@ -96,6 +96,13 @@ OTHERS = {
     "Expectation",  # of which expectation is one part
     "advance_all",  # of Runs
     "condition_numbers",
+    "coordinates",  # of mixtures, and jumps from there
+    "at_coordinates",
+    "curved",
+    "direction",
+    "remaining_of",
+    "inner_product",
+    "added_share",
     "joined",
     "sum_of_squares",
     "total",

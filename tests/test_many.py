@@ -198,7 +198,7 @@ def test_plain_problems_are_compiled_whole_whatever_the_batches(
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"n_init": 2}, {"prior": "default"}, {"accelerate": True}, {"init_params": "random"}, {"max_iter": 0},
+    [{"n_init": 2}, {"prior": "default"}, {"init_params": "random"}, {"max_iter": 0},
      {"means_init": np.eye(2)}, {"fixed": {"weights"}, "weights_init": [0.5, 0.5]}],
     ids=str,
 )  # fmt: skip

@@ -103,7 +103,8 @@ class Ends(Lazy[Fit]):
         left = np.flatnonzero(runs.ended < 0).tolist()
         self._fits: dict[int, Fit] = {at: run(wanted.data, _left(wanted, runs, at), wanted.settings) for at in left}
         self._bounds = [runs.bounds(at) for at in range(len(self))]
-        wanted.data.count_passes(sum(len(bounds) for at, bounds in enumerate(self._bounds) if at not in self._fits))
+        made = [at for at in range(len(self)) if at not in self._fits]
+        wanted.data.count_passes(int(runs.passes[made].sum()))
         self.roots = runs.now[3]
         self.lower_bounds = np.array([bounds[-1] if len(bounds) else -np.inf for bounds in self._bounds])
         for at, fit in self._fits.items():
@@ -218,7 +219,7 @@ def _first(start: Start) -> Stage:
 def _compiled(wanted: Wanted) -> _kernels.Runs | None:
     """The runs, to be made by a compiled call; None where they are not for one."""
     data, starts, settings, _ = wanted
-    if not starts or not settings.max_iter or settings.accelerate or data.d > MOST_FEATURES:
+    if not starts or not settings.max_iter or data.d > MOST_FEATURES:
         return None
     family, k = _model_of(starts)
     part = ordinary.part_of(data, k, _is_compiled(starts), settings)
@@ -288,9 +289,9 @@ def _fit(wanted: Wanted, runs: _kernels.Runs, at: int, bounds: Array) -> Fit:
 def _left(wanted: Wanted, runs: _kernels.Runs, at: int) -> Stage:
     """The stage at which a run is left to Python."""
     bounds, start, data = runs.bounds(at), wanted.starts[at], wanted.data
-    if not len(bounds):
+    if not len(bounds) or wanted.settings.accelerate:  # Where the run has been is not known: it is made again.
         return _first(start)
-    data.count_passes(len(bounds))
+    data.count_passes(int(runs.passes[at]))
     family = _model_of(wanted.starts)[0]
     now, before = (Parameters(family, *(array[at] for array in own)) for own in (runs.now, runs.before))
     sketched = isinstance(wanted.starts, Outlines) or isinstance(start, Division)

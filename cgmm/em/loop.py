@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.em import reseed
 from cgmm.em.ordinary import Leaps
 from cgmm.em.settings import ROUNDING
@@ -63,7 +64,7 @@ def _to_its_end(
         data = data.widened()
     elif data.dtype == np.float64 and not stage.double:
         stage = stage._replace(double=True)
-    one_by_one = observe is not None or keep is not None or settings.accelerate
+    one_by_one = observe is not None or keep is not None
     settings = settings.for_rows(stage.double)
     leaps = None if one_by_one else Leaps.of(data, stage.parameters, settings)
     while not stage.ended and stage.iterations < settings.max_iter:
@@ -158,8 +159,8 @@ def _added(stage: Stage, parameters: Parameters, settings: Settings) -> float:
     if settings.prior is not None:
         counts = counts + settings.prior.counts_beside(stage.exponent)
     root = np.where(fixed_covariances(settings.rules, parameters.root.ndim), 0.0, parameters.root)
-    shares = np.square(np.sqrt(0.5 * added) * root)  # each at most ½, for none of these variances is less than added
-    return float((counts / n_k.sum() * shares).sum())
+    counts = np.asarray(counts, dtype=float).reshape(-1)
+    return _kernels.added_share(counts, root.reshape(len(counts), -1), _kernels.total(n_k), added)
 
 
 def _followed(stage: Stage, trail: Trail, settings: Settings) -> Stage:

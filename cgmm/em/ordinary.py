@@ -10,6 +10,7 @@ import numpy as np
 from cgmm import _kernels
 from cgmm.em.settings import ROUNDING
 from cgmm.em.stage import STARVED, and_then
+from cgmm.em.trail import Trail
 from cgmm.mixture import matrices
 from cgmm.mixture.families import Central
 from cgmm.mixture.floor import rounding_of_means
@@ -75,7 +76,7 @@ class Leaps:
 
     def advance(self, stage: Stage, most: int) -> tuple[Stage, bool]:
         """The stage after up to `most` ordinary iterations, and whether the next may be one, too."""
-        lower_bounds, change, converged, unusual, now, before, n_k, held = self.iterations.advance(
+        lower_bounds, change, converged, unusual, now, before, n_k, held, passes, trail = self.iterations.advance(
             *stage.parameters.values,
             stage.lower_bound,
             stage.change,
@@ -84,17 +85,22 @@ class Leaps:
             self.noise,
             self.distance,
             most,
+            stage.n_k,
+            stage.trail,
+            bool(stage.singular),
         )
         count = len(lower_bounds)
+        self.data.count_passes(passes)
+        earlier, family = stage.parameters, self.family
+        if trail is not None:
+            stage = stage._replace(trail=_trail_of(family, *trail))
         if not count:
             return stage, not unusual
-        self.data.count_passes(count)
-        earlier, family = stage.parameters, self.family
         stage = after(
             stage,
             lower_bounds,
             change=change,
-            before=Parameters(family, *before) if count > 1 else earlier,
+            before=Parameters(family, *before) if count > 1 or trail is not None else earlier,
             parameters=Parameters(family, *now),
             n_k=n_k,
             held=held,
@@ -102,6 +108,10 @@ class Leaps:
             converged=converged,
         )
         return stage, not unusual
+
+
+def _trail_of(family: Family, points: Sequence[Any], radius: float) -> Trail:
+    return Trail(tuple((Parameters(family, *one), Parameters(family, *two)) for one, two in points), radius)
 
 
 def _estimate(
@@ -169,6 +179,7 @@ def arguments_of(data: Data, part: Part, family: Family, settings: Settings) -> 
         "lifting": matrices.lift,
         "known": part.labels,
         "estimating": partial(_estimate, family, settings.rules),
+        "accelerated": settings.accelerate,
     }
 
 

@@ -58,6 +58,7 @@ class Task(NamedTuple):
     fall: float = ROUNDING
     reach: float = MOST_FLOAT32
     exact: float = MOST_EXACT
+    accelerated: bool = False
     floor: float = RELATIVE
     smallest: float = SMALLEST
     quartiles: float = QUARTILES
@@ -76,7 +77,7 @@ class Task(NamedTuple):
         criteria : whether sums of log-likelihoods at the end are wanted
         """
         rules = settings.rules
-        if not (family.compiled and rules.free and settings.max_iter and not settings.accelerate):
+        if not (family.compiled and rules.free and settings.max_iter):
             return None
         if k >= LEAST_COMPONENTS or d > MOST_FEATURES:
             return None
@@ -95,6 +96,7 @@ class Task(NamedTuple):
             moved=moved,
             rounded=rounded,
             lifted=matrices.rounding_of(d),
+            accelerated=settings.accelerate,
         )
 
 
@@ -124,7 +126,7 @@ class Solutions(NamedTuple):
     status : (m,) a value of _kernels.STATUSES
     weights : (m,k);  means : (m,k,d);  covariances, roots : (m, …) as the family has them
     n_k, exponent : (m,k), (m,) of the last E-step, as cgmm.em.stage.Fit has them
-    lower_bound, n_iter, converged : (m,);  history : (m,·) the lower bounds of the iterations,
+    lower_bound, n_iter, passes, converged : (m,);  history : (m,·) the lower bounds of the iterations,
     if there is room for those of max_iter
     log_likelihood, total_weight : (m,) sums over the rows at the end, 2^−exponent times what they are, if asked for
     least, reg_covar : (m,d), (m,) the floor under variances, and what was added to them
@@ -140,6 +142,7 @@ class Solutions(NamedTuple):
     lower_bound: Array
     history: Array
     n_iter: Labels
+    passes: Labels
     converged: Mask
     log_likelihood: Array
     total_weight: Array
@@ -164,6 +167,7 @@ class Solutions(NamedTuple):
             lower_bound=np.full(m, np.nan),
             history=np.empty((m, iterations)),
             n_iter=np.zeros(m, dtype=np.intp),
+            passes=np.zeros(m, dtype=np.intp),
             converged=np.zeros(m, dtype=bool),
             log_likelihood=np.full(m, np.nan),
             total_weight=np.full(m, np.nan),

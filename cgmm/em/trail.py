@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.mixture.chart import Chart
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ REMEMBERED = 5
 RADIUS = 0.3
 FURTHEST = 1.0
 NEAREST = 1e-3
-# Two steps tell of curvature if the cosine of the angle between the move and the change of the step is larger.
-LEAST_COSINE = 1e-8
 
 
 class Jump(NamedTuple):
@@ -56,32 +55,19 @@ class Steps(NamedTuple):
         before = np.array([chart.coordinates(before) for before, _ in points[:-1]] + [chart.middle])
         steps = np.array([chart.coordinates(after) for _, after in points]) - before
         moves, changes = np.diff(before, axis=0), -np.diff(steps, axis=0)
-        products = np.einsum("mp,mp->m", moves, changes)
-        sizes = np.sqrt(np.einsum("mp,mp->m", moves, moves)) * np.sqrt(np.einsum("mp,mp->m", changes, changes))
-        curved = (products > LEAST_COSINE * sizes) & (sizes > 0)  # squares of small steps may vanish
-        return cls(chart, steps[-1], moves[curved], changes[curved])
+        curved = _kernels.curved(moves, changes)
+        return cls(chart, steps[-1], moves[:curved], changes[:curved])
 
     def direction(self) -> Array:
         """The quasi-Newton step, by the two loops of L-BFGS.
 
         Where nothing is known it is EM's own step, times the root of how much longer the last steps should have been.
         """
-        direction = self.step.copy()
-        shares = []
-        products = [_dot(move, change) for move, change in zip(self.moves, self.changes, strict=True)]
-        for move, change, product in zip(self.moves[::-1], self.changes[::-1], products[::-1], strict=True):
-            shares.append(_dot(move, direction) / product)
-            direction -= shares[-1] * change
-        direction *= np.sqrt(max(1.0, products[-1] / _dot(self.changes[-1], self.changes[-1])))
-        for move, change, product in zip(self.moves, self.changes, products, strict=True):
-            direction += (shares.pop() - _dot(change, direction) / product) * move
-        return direction
+        return _kernels.direction(self.step, self.moves, self.changes)
 
     def remaining(self) -> float:
         """What is left to gain of the mean log-likelihood: ½ |step|² / (1 − ρ), ρ EM's slowest rate that was seen."""
-        products = np.einsum("mp,mp->m", self.moves, self.changes)
-        slowest = (np.einsum("mp,mp->m", self.moves, self.moves) / products).max(initial=1.0)
-        return 0.5 * float(slowest) * _dot(self.step, self.step)
+        return _kernels.remaining_of(self.step, self.moves, self.changes)
 
 
 class Trail(NamedTuple):
@@ -99,10 +85,11 @@ class Trail(NamedTuple):
         if not len(steps.moves):
             return None
         direction = steps.direction()
-        length, most = np.sqrt(_dot(direction, direction)), max(self.radius, np.sqrt(_dot(steps.step, steps.step)))
+        step = _kernels.inner_product(steps.step, steps.step)
+        length, most = np.sqrt(_kernels.inner_product(direction, direction)), max(self.radius, np.sqrt(step))
         cut = bool(length > most)
         direction = direction * (most / length) if cut else direction
-        expected = 0.5 * _dot(direction, steps.step)
+        expected = 0.5 * _kernels.inner_product(direction, steps.step)
         if not 0 < expected < np.inf:
             return None
         parameters = steps.chart.mixture(steps.chart.middle + direction, rules)
@@ -129,8 +116,3 @@ class Trail(NamedTuple):
     def refused(self, jump: Jump) -> Self:
         """After a jump that would have lost: what led there is forgotten."""
         return self._replace(points=self.points[-1:], radius=max(jump.length / 4, NEAREST))
-
-
-def _dot(a: Array, b: Array) -> float:
-    """Not by a BLAS, whose bits may depend on its threads."""
-    return float(np.einsum("p,p->", a, b))

@@ -136,7 +136,7 @@ class Solved:
             n_iter=out.n_iter,
         )
         ledger.n_components[self.fitted] = k
-        ledger.passes[:] = out.n_iter + asked.settings.rules.relative  # which takes a pass, for the variances
+        ledger.passes[:] = out.passes + asked.settings.rules.relative  # which takes a pass, for the variances
         ledger.eps[:] = [EPS[problem.rows.dtype] for problem in batch.problems]
         ledger.names = [problem.names for problem in batch.problems]
         ledger.history = _cut(out.history, out.n_iter)

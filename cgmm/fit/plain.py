@@ -37,7 +37,7 @@ def plain_fit(asked: Request, data: Data, settings: Settings, rng: np.random.Gen
     if out.status[0] or bounds is None:
         rng.bit_generator.state = before
         return None
-    data.count_passes(len(bounds))
+    data.count_passes(int(out.passes[0]))
     return Fit(
         parameters=Parameters(family, out.weights[0], out.means[0], out.covariances[0], out.roots[0]),
         lower_bounds=bounds,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.mixture.maximise import restored
 from cgmm.mixture.parameters import Parameters
@@ -34,49 +35,34 @@ class Chart:
     """The coordinates about a mixture, of mixtures of its family and shape."""
 
     def __init__(self, about: Parameters) -> None:
-        self.about, self.covariances = about, 0
-        self.scale = np.sqrt(np.maximum(about.weights, LEAST_WEIGHT))[:, None]
+        self.about = about
         self.middle = self.coordinates(about)
 
     def coordinates(self, parameters: Parameters) -> Array:
         """Of a mixture, in one array."""
-        family, scale = self.about.family, self.scale
-        offsets, logs = family.coordinates(parameters.means, parameters.factor, self.about.values)
-        self.covariances = len(logs)
-        weights = scale[:, 0] * np.log(np.maximum(parameters.weights, LEAST_WEIGHT))
-        noise = [] if parameters.noise is None else [self._noise_scale() * _log_odds(parameters.noise.weight)]
-        return np.concatenate([weights, (scale * offsets).ravel(), (self._scale_of(logs) * logs).ravel(), noise])
+        found = _kernels.coordinates(self.about.family.moment, self.about.values, parameters.values)
+        if parameters.noise is None:
+            return found
+        return np.append(found, self._noise_scale() * _log_odds(parameters.noise.weight))
 
     def mixture(self, coordinates: Array, rules: Rules) -> Parameters | None:
         """The mixture of these coordinates; what is fixed is as in the middle, and no variance is below the floor.
 
         None if the coordinates are so far away that its numbers overflow.
         """
-        about, (k, d) = self.about, self.about.means.shape
-        noise = about.noise
+        about, noise = self.about, self.about.noise
         if noise is not None:
             *coordinates, log_odds = coordinates
             noise = noise.weighing(float(1 / (1 + np.exp(-log_odds / self._noise_scale()))))
-        weights, offsets, logs = np.split(np.asarray(coordinates), [k, k + k * d])
-        logs = logs.reshape(self.covariances, -1)
-        with np.errstate(over="ignore", invalid="ignore"):
-            weights = weights / self.scale[:, 0]
-            weights = np.exp(weights - weights.max())
-            offsets = offsets.reshape(k, d) / self.scale
-            logs = logs / self._scale_of(logs)
-            means, covariances = about.family.at_coordinates(offsets, logs, about.values, about.factor)
-        if not (np.isfinite(means).all() and np.isfinite(covariances).all() and weights.sum() > 0):
+        found = _kernels.at_coordinates(about.family.moment, about.values, np.asarray(coordinates))
+        if found is None:
             return None
-        least = rules.floor(d)
-        covariances, root, _ = about.family.hold(covariances, least, 0.0, threads(rules.n_threads))
-        values = Values(weights / weights.sum(), means, covariances, root)
+        weights, means, covariances = found
+        covariances, root, _ = about.family.hold(covariances, rules.floor(about.d), 0.0, threads(rules.n_threads))
+        values = Values(weights, means, covariances, root)
         return Parameters(about.family, *restored(values, about.values, rules.fixed), noise=noise)
 
     def _noise_scale(self) -> float:
         """√(π₀ (1 − π₀)) of the noise in the middle."""
         noise = self.about.noise
         return 1.0 if noise is None else float(np.sqrt(max(noise.weight * noise.rest, LEAST_WEIGHT)))
-
-    def _scale_of(self, logs: Array) -> Array | float:
-        """√π⁰ of the component of each covariance; one that all share has the weight of all."""
-        return self.scale if len(logs) == len(self.scale) else 1.0

@@ -20,7 +20,6 @@ from cgmm.mixture.families.family import (
 )
 
 if TYPE_CHECKING:
-    from cgmm.mixture.values import Values
     from cgmm.types import Array, Components, CovarianceType, Labels, Moment
 
 
@@ -99,28 +98,6 @@ class Matrices(Family):
     def factor(self, covariances: Array, root: Array) -> Array:
         """Σ Pᵀ = L Lᵀ Pᵀ = L."""
         return np.tril(matrices.product(covariances, np.swapaxes(root, -1, -2)))
-
-    def coordinates(self, means: Array, factor: Array, about: Values) -> tuple[Array, Array]:
-        """Of B = P L the logarithms of the diagonal, times √2, and what is below it.
-
-        Near B = I that is an isometry: half the squared length of Σ = L⁰ B Bᵀ L⁰ᵀ, ½ tr((B + Bᵀ − 2 I)²) / 2, is
-        Σ_j (B_jj − 1)² + ½ Σ_{i>j} B_ij².
-        """
-        root = self.stacked(about.root)
-        offsets = matrices.product(root, (means - about.means)[:, :, None])[:, :, 0]
-        logs = matrices.product(root, self.stacked(factor))
-        diagonal = np.einsum("mjj->mj", logs)
-        diagonal[...] = np.sqrt(2.0) * np.log(diagonal)
-        return offsets, logs.reshape(len(logs), -1)
-
-    def at_coordinates(self, offsets: Array, logs: Array, about: Values, factor: Array) -> tuple[Array, Array]:
-        d, L = offsets.shape[1], self.stacked(factor)
-        means = about.means + matrices.product(L, offsets[:, :, None])[:, :, 0]
-        relative = logs.reshape(len(logs), d, d).copy()
-        diagonal = np.einsum("mjj->mj", relative)
-        diagonal[...] = np.exp(diagonal / np.sqrt(2.0))
-        L = matrices.product(L, relative)
-        return means, matrices.product(L, np.swapaxes(L, 1, 2)).reshape(factor.shape)
 
     def precisions(self, root: Array) -> Array:
         return _kernels.grams(self.stacked(root)).reshape(root.shape)

@@ -277,25 +277,9 @@ class Family(ABC):
     def regression(self, root: Array, given: Labels, others: Labels) -> Regression:
         """Of some features (m,) on others (p,)."""
 
-    # Coordinates about a mixture, see cgmm.mixture.chart
-
     @abstractmethod
     def factor(self, covariances: Array, root: Array) -> Array:
         """L of each covariance, Σ = L Lᵀ, in the shape of the covariances."""
-
-    @abstractmethod
-    def coordinates(self, means: Array, factor: Array, about: Values) -> tuple[Array, Array]:
-        """Means as P (μ − μ⁰) (k,d), and L as logarithms (m,p) of P L, each in units of its root of information.
-
-        about : the μ⁰ and P;  m : as many as there are covariances
-        """
-
-    @abstractmethod
-    def at_coordinates(self, offsets: Array, logs: Array, about: Values, factor: Array) -> tuple[Array, Array]:
-        """The means and covariances of those coordinates, whatever numbers they are.
-
-        factor : L of the covariances of `about`
-        """
 
     # Checks
 

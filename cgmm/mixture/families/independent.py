@@ -19,7 +19,6 @@ from cgmm.mixture.families.family import (
 )
 
 if TYPE_CHECKING:
-    from cgmm.mixture.values import Values
     from cgmm.types import Array, CovarianceType, Labels, Moment
 
 
@@ -72,19 +71,6 @@ class Variances(Family):
 
     def factor(self, covariances: Array, root: Array) -> Array:
         return 1.0 / root
-
-    def coordinates(self, means: Array, factor: Array, about: Values) -> tuple[Array, Array]:
-        """Of a variance that d / p features share the logarithm, times √(d / 2 p)."""
-        k, d = means.shape
-        root = about.root.reshape(k, -1)
-        logs = 2.0 * np.log(factor.reshape(k, -1) * root)
-        return (means - about.means) * root, np.sqrt(d / root.shape[1] / 2.0) * logs
-
-    def at_coordinates(self, offsets: Array, logs: Array, about: Values, factor: Array) -> tuple[Array, Array]:
-        k, d = offsets.shape
-        own = factor.reshape(k, -1)
-        variances = own**2 * np.exp(logs / np.sqrt(d / own.shape[1] / 2.0))
-        return about.means + own * offsets, variances.reshape(factor.shape)
 
     def conditional(self, covariances: Array, root: Array, given: Labels, others: Labels) -> Reduced:
         return self.marginal(covariances, root, others)
