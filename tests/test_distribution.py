@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from scipy.integrate import quad
 from scipy.stats import norm
 
@@ -298,3 +299,13 @@ def test_quantiles_between_far_components_lie_between_them(share, distance):
         found = univariate.quantiles(weights[np.newaxis], means, deviations, np.array([p]))
         assert (np.abs(found) < distance * (1 + 1e-5)).all()
         np.testing.assert_allclose(univariate.cdf(weights, means, deviations, found), p, rtol=1e-14)
+
+
+def test_deviations_whose_squares_are_no_numbers():
+    """A component of share 1e-16 is 1e155 away: std was infinite. Of complete rows, and of one with a gap."""
+    wide = np.array([[1, 0, 1e150], [0, 1, 0], [1e150, 0, 2e300]])
+    model = GMM.from_parameters([1.0, 1e-16], np.zeros((2, 3)), [np.eye(3), wide])
+    for second in (0.0, np.nan):
+        found = model.conditional([[1e5, second]], [0, 1])
+        assert_allclose(found.std(), [[1e147]], rtol=1e-6)
+        assert_allclose(found.covariance(), [[[1e294]]], rtol=1e-6)

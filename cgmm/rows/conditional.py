@@ -291,7 +291,8 @@ class Conditionals(Generic[T]):
             return np.sqrt(self._predicted("variances")[1])
         found = np.empty((len(self), len(self.features)))
         for piece in self._all():
-            between = np.einsum("ic,icm->im", piece.shares, away(piece) ** 2)
+            about = away(piece)
+            between = (piece.shares[:, :, np.newaxis] * about * about).sum(axis=1)  # a square alone may be no number
             found[piece.rows] = np.sqrt(piece.variances_within + between)
         return found
 

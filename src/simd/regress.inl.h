@@ -69,7 +69,7 @@ static void NAME(regress_spread)(const void *panel, ptrdiff_t rows, const cgmm_r
                 for (ptrdiff_t i = 0; i < m; i++)
                     for (ptrdiff_t j = size == m ? i : 0; j <= i; j++, s++)
                         STORE(spread + s * G,
-                              LOAD(spread + s * G) + SELECT(share > 0, share * (own[s] + away[i] * away[j]), ZERO));
+                              LOAD(spread + s * G) + SELECT(share > 0, share * own[s] + share * away[i] * away[j], ZERO));
             }
         }
 }
