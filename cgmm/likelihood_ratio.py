@@ -12,7 +12,7 @@ from cgmm.bootstrapped import DRAWS, check_at_hand, check_level, prepared_of, re
 from cgmm.fit import fitting
 from cgmm.fit.batches import VALUES
 from cgmm.fit.many import Run, Task
-from cgmm.fit.replicates import LEFT, Replicates, original_of
+from cgmm.fit.replicates import Replicates, original_of
 from cgmm.fit.request import request_of
 from cgmm.fit.restarts import leans
 from cgmm.fit.split_merge import splits
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 UNBOUNDED = (np.array(-np.inf), np.array(np.inf))  # Means of a start may be anywhere.
 MOST_ITERATIONS = 1000  # Of a fit: one component too many converges slowly.
+# An accelerated fit leaves so much of the log-likelihood of all rows to gain, by an estimate that plateaus deceive:
+# where it is 0.005, statistics of 300 replicates of Old Faithful miss 1.1 in the mean, and 0.01 or less with this one.
+LEFT = 1e-4
 
 
 class Comparison(NamedTuple):
@@ -169,9 +172,10 @@ def likelihood_ratio_test(
         Row weights, which count as numbers of rows.
     reg_covar, missing, n_threads
         As of GMM; the default of reg_covar is a share of the smallest variance of a column.
-    tol : float, default=0.005
-        A fit ends when, by an estimate, less is left to gain of the log-likelihood of all rows. A component too many
-        converges slowly: with a larger tol the test is faster, and its replicates have too small a statistic.
+    tol : float, default=0.0001
+        A fit, which is accelerated, ends when, by an estimate, less is left to gain of the log-likelihood of all rows.
+        A component too many converges slowly: with a larger tol the test is faster, and its replicates have too small
+        a statistic.
     max_iter : int, default=1000
         Iterations of a fit at most.
     random_state : None, int, RandomState or Generator
@@ -200,16 +204,18 @@ def likelihood_ratio_test(
     last = check_count("max_components", max_components, least=first + 1)
     m, level = check_count("n_replicates", n_replicates), check_level(level)
     starts, rng = check_count("n_init", n_init), check_random_state(random_state)
-    model = GMM(covariance_type=covariance_type, reg_covar=reg_covar, missing=missing, n_threads=n_threads)
+    model = GMM(
+        covariance_type=covariance_type, reg_covar=reg_covar, missing=missing, n_threads=n_threads, accelerate=True
+    )
     check_at_hand(X, sample_weight, model)
     prepared, total = prepared_of(model, X, sample_weight, first + 1)
     like, seeds = replica(model, check_real("tol", tol) / total, max_iter), rng.integers(2**31, size=starts).tolist()
     rows: Any = X
     weights: Any = sample_weight
-    method, given = Method(like, prepared, total, seeds), [Part(rows, weights)]
-    null, tests = method.fits(first, given), []
+    method, parts = Method(like, prepared, total, seeds), [Part(rows, weights)]
+    null, tests = method.fits(first, parts), []
     for k in range(first, last):
-        larger = method.fits(k + 1, given, null.parameters)
+        larger = method.fits(k + 1, parts, null.parameters)
         statistic = float(_statistics(larger, null)[0])
         found = np.concatenate(list(_replicated(method, null.parameters, m, rng)))
         p_value = (1 + np.count_nonzero(found >= statistic)) / (1 + len(found))
@@ -291,7 +297,7 @@ class Method(NamedTuple):
         """A fitted model of the given rows, which goes on from there."""
         k = best.parameters.k
         found = fitting.found(self.request(k), X, sample_weight, State.given(best.parameters))
-        usual = {"n_components": k, "warm_start": False, "on_degenerate": "warn"}
+        usual = {"n_components": k, "warm_start": False, "on_degenerate": "warn", "accelerate": False}
         return GMM(**{**self.model.get_params(deep=False), **usual})._with(State.of(*found))
 
 
