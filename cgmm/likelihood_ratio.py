@@ -14,7 +14,7 @@ from cgmm.fit.batches import VALUES
 from cgmm.fit.many import Run, Task
 from cgmm.fit.replicates import Replicates, original_of
 from cgmm.fit.request import request_of
-from cgmm.fit.restarts import leans
+from cgmm.fit.restarts import each_leans
 from cgmm.fit.split_merge import splits
 from cgmm.fit.state import State
 from cgmm.gmm import GMM
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from cgmm.fit.request import Request
     from cgmm.mixture.parameters import Parameters
-    from cgmm.types import Array, ArrayLike, CovarianceType, Missing, Seed
+    from cgmm.types import Array, ArrayLike, CovarianceType, Mask, Missing, Seed
 
 UNBOUNDED = (np.array(-np.inf), np.array(np.inf))  # Means of a start may be anywhere.
 MOST_ITERATIONS = 1000  # Of a fit: one component too many converges slowly.
@@ -231,11 +231,11 @@ def likelihood_ratio_test(
 class Best:
     """The best fits of m problems so far: those that lean least on reg_covar, and of these the most likely.
 
-    log_likelihoods : (m,);  leaning : (m,);  parameters : of the first problem
+    log_likelihoods : (m,);  leaning : (m,) bool;  parameters : of the first problem
     """
 
     log_likelihoods: Array
-    leaning: Array
+    leaning: Mask
     parameters: Parameters
 
     def take(self, other: Best) -> None:
@@ -245,7 +245,7 @@ class Best:
         if better[0]:
             self.parameters = other.parameters
         self.log_likelihoods = np.where(better, other.log_likelihoods, self.log_likelihoods)
-        self.leaning = np.minimum(other.leaning, self.leaning)
+        self.leaning = other.leaning & self.leaning
 
 
 class Method(NamedTuple):
@@ -279,9 +279,8 @@ class Method(NamedTuple):
         left, values = iter(parts), max(len(part.rows) for part in parts) * start.d
         replicates.run(lambda count: list(islice(left, count)), values)
         found, reg_covar = replicates.solutions, replicates.original.settings.rules.reg_covar
-        ends = zip(found.roots, replicates.masses, strict=True)
-        leaning = [leans(start.family, root, masses, start.d, reg_covar) for root, masses in ends]
-        return Best(replicates.log_likelihoods, np.array(leaning, dtype=float), replicates.parameters(0))
+        leaning = each_leans(start.family, found.roots, replicates.masses, start.d, reg_covar)
+        return Best(replicates.log_likelihoods, leaning, replicates.parameters(0))
 
     def _by_k_means(self, k: int, parts: Sequence[Part], seed: int) -> Best:
         rows, weights = [part.rows for part in parts], [part.weights for part in parts]
@@ -290,8 +289,7 @@ class Method(NamedTuple):
         for _ in run.steps():
             pass
         ledger = run.ledger
-        leaning = np.array([ledger.leans(i) for i in range(len(parts))], dtype=float)
-        return Best(ledger.log_likelihood, leaning, ledger.parameters(0))
+        return Best(ledger.log_likelihood, ledger.leaning(), ledger.parameters(0))
 
     def model_of(self, best: Best, X: Any, sample_weight: Any) -> GMM:
         """A fitted model of the given rows, which goes on from there."""

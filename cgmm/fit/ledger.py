@@ -8,7 +8,7 @@ import numpy as np
 
 from cgmm.em.stage import Fit
 from cgmm.em.stepwise import Memory
-from cgmm.fit.restarts import Restart, leans
+from cgmm.fit.restarts import Restart, each_leans, leans
 from cgmm.fit.state import State
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
@@ -225,6 +225,11 @@ class Ledger:
         """As Search.leans, of the i-th problem; False where it has no fit."""
         masses = np.ldexp(self.n_k[i], self.exponent[i])
         return leans(self.family, self.root[i], masses, self.d, float(self.reg_covar[i]))
+
+    def leaning(self) -> Mask:
+        """The same of all problems, which have as many components, (m,)."""
+        masses = np.ldexp(self.n_k, self.exponent[:, np.newaxis])
+        return each_leans(self.family, self.root, masses, self.d, self.reg_covar)
 
     def variances(self) -> Array:
         """Of each feature in each component, (m,k,d)."""

@@ -83,6 +83,15 @@ def leans(family: Family, root: Array, masses: Array | None, d: int, reg_covar: 
     )
 
 
+def each_leans(family: Family, roots: Array, masses: Array, d: int, reg_covar: Array | float) -> Mask:
+    """The same of m mixtures of as many components, (m,): roots (m,…), masses (m,k), reg_covar (m,) or of all."""
+    reg_covar = np.broadcast_to(reg_covar, len(roots))
+    found = reg_covar > LEANING * family.least_left_each(roots)
+    for i in np.flatnonzero(found):
+        found[i] = leans(family, roots[i], masses[i], d, float(reg_covar[i]))
+    return found
+
+
 class Restart(NamedTuple):
     """What became of one start of a fit.
 
