@@ -73,7 +73,7 @@ class Plan(NamedTuple):
 
 
 # Arguments of GMM that `select` has otherwise.
-SETTINGS: dict[str, Any] = {"n_init": 2, "tol": 1e-6, "max_iter": 1000, "reg_covar": "relative"}
+SETTINGS: dict[str, Any] = {"n_init": 2, "accelerate": True, "tol": 1e-6, "max_iter": 1000, "reg_covar": "relative"}
 
 
 @explained
@@ -91,7 +91,7 @@ def select(
     tol: float = 1e-6,
     max_iter: int = 1000,
     stop: Stop = "change",
-    accelerate: bool = False,
+    accelerate: bool = True,
     reg_covar: float | Literal["relative"] = "relative",
     init_params: Init = "kmeans",
     prior: Prior | NamedPrior | None = None,
@@ -102,9 +102,9 @@ def select(
 ) -> Selection:
     """Fit mixtures of several sizes and covariance families, and choose one by an information criterion.
 
-    Each candidate is ``GMM(k, covariance_type=…, n_init=…, random_state=…).fit(X)``, or better: it starts also from the
-    fit of k − 1 components with one split, and from that of k + 1 with two merged. What the fits would all do anew,
-    such as checks and k-means, is done once.
+    Each candidate is ``GMM(k, covariance_type=…, n_init=…, random_state=…, accelerate=True).fit(X)``, or better: it
+    starts also from the fit of k − 1 components with one split, and from that of k + 1 with two merged. What the fits
+    would all do anew, such as checks and k-means, is done once.
 
     Parameters
     ----------
@@ -132,8 +132,8 @@ def select(
     error_covariances : array-like, optional
         Of the errors with which rows were measured, as of ``GMM.fit``.
     random_state, tol, max_iter, stop, accelerate, init_params, prior, missing, noise_component, n_threads
-        As of GMM; the defaults of tol and max_iter are closer, for criteria of fits that have not converged cannot be
-        compared.
+        As of GMM; the defaults of tol and max_iter are closer, and fits are accelerated, for criteria of fits that have
+        not converged cannot be compared.
     reg_covar : float or "relative", default="relative"
         As of GMM: by default 1e-6 times the smallest variance of a column, whatever the units of X.
     verbose : int, default=0

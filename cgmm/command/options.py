@@ -29,7 +29,9 @@ def add_learning(command: ArgumentParser, saved: str = "file of the model, .npz"
             "gain",
         )
     learning.add_argument(
-        "--accelerate", action=BooleanOptionalAction, help="jump ahead along EM's steps where it crawls (default: no)"
+        "--accelerate",
+        action=BooleanOptionalAction,
+        help="jump ahead along EM's steps where it crawls (default: only by select)",
     )
     learning.add_argument("--max-iter", type=kinds.count(0), metavar="N", help="EM iterations at most")
     learning.add_argument(
