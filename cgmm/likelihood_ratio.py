@@ -34,7 +34,7 @@ UNBOUNDED = (np.array(-np.inf), np.array(np.inf))  # Means of a start may be any
 MOST_ITERATIONS = 1000  # Of a fit: one component too many converges slowly.
 # An accelerated fit leaves so much of the log-likelihood of all rows to gain, by an estimate that plateaus deceive:
 # where it is 0.005, statistics of 300 replicates of Old Faithful miss 1.1 in the mean, and 0.01 or less with this one.
-LEFT = 1e-4
+LEFT_IN_A_TEST = 1e-4
 
 
 class Comparison(NamedTuple):
@@ -140,7 +140,7 @@ def likelihood_ratio_test(
     n_init: int = 1,
     sample_weight: ArrayLike | None = None,
     reg_covar: float | Literal["relative"] = "relative",
-    tol: float = LEFT,
+    tol: float = LEFT_IN_A_TEST,
     max_iter: int = MOST_ITERATIONS,
     missing: Missing = "error",
     random_state: Seed = None,

@@ -72,8 +72,10 @@ class Plan(NamedTuple):
     spared: list[str]
 
 
+# Features with which fits are accelerated: 500 rows of 30 take half as long, of 60 a quarter longer.
+MOST_JUMPING = 32
 # Arguments of GMM that `select` has otherwise.
-SETTINGS: dict[str, Any] = {"n_init": 2, "accelerate": True, "tol": 1e-6, "max_iter": 1000, "reg_covar": "relative"}
+SETTINGS: dict[str, Any] = {"n_init": 2, "accelerate": None, "tol": 1e-6, "max_iter": 1000, "reg_covar": "relative"}
 
 
 @explained
@@ -91,7 +93,7 @@ def select(
     tol: float = 1e-6,
     max_iter: int = 1000,
     stop: Stop = "change",
-    accelerate: bool = True,
+    accelerate: bool | None = None,
     reg_covar: float | Literal["relative"] = "relative",
     init_params: Init = "kmeans",
     prior: Prior | NamedPrior | None = None,
@@ -102,9 +104,9 @@ def select(
 ) -> Selection:
     """Fit mixtures of several sizes and covariance families, and choose one by an information criterion.
 
-    Each candidate is ``GMM(k, covariance_type=…, n_init=…, random_state=…, accelerate=True).fit(X)``, or better: it
-    starts also from the fit of k − 1 components with one split, and from that of k + 1 with two merged. What the fits
-    would all do anew, such as checks and k-means, is done once.
+    Each candidate is ``GMM(k, covariance_type=…, n_init=…, random_state=…, accelerate=…).fit(X)``, or better: it starts
+    also from the fit of k − 1 components with one split, and from that of k + 1 with two merged. What the fits would
+    all do anew, such as checks and k-means, is done once.
 
     Parameters
     ----------
@@ -131,9 +133,11 @@ def select(
         log(π_c N(x | μ_c, Σ_c)) of its component.
     error_covariances : array-like, optional
         Of the errors with which rows were measured, as of ``GMM.fit``.
-    random_state, tol, max_iter, stop, accelerate, init_params, prior, missing, noise_component, n_threads
-        As of GMM; the defaults of tol and max_iter are closer, and fits are accelerated, for criteria of fits that have
-        not converged cannot be compared.
+    random_state, tol, max_iter, stop, init_params, prior, missing, noise_component, n_threads
+        As of GMM; the defaults of tol and max_iter are closer, for criteria of fits that have not converged cannot be
+        compared.
+    accelerate : bool, optional
+        As of GMM. Default: up to 32 features, for with more of them a jump may take longer than what it saves.
     reg_covar : float or "relative", default="relative"
         As of GMM: by default 1e-6 times the smallest variance of a column, whatever the units of X.
     verbose : int, default=0
@@ -212,8 +216,12 @@ def selected(
     families = [] if covariance_types is None else check_families("covariance_types", covariance_types)
     arguments = SETTINGS | settings
     arguments["random_state"] = check_seed(arguments.get("random_state"))
-    asked = request_of(GMM(sizes[0], covariance_type=(families or COMPARED)[0], **arguments))
+    jumps = arguments.pop("accelerate")
+    asked = request_of(
+        GMM(sizes[0], covariance_type=(families or COMPARED)[0], **arguments, accelerate=jumps is not None and jumps)
+    )
     prepared = fitting.prepare(X, sample_weight, asked, sizes[-1], asked.generator(), labels, error_covariances)
+    arguments["accelerate"] = prepared.data.d <= MOST_JUMPING if jumps is None else jumps
     report.warn_of_swamped(prepared.data, prepared.names, asked.on_degenerate)
     _check_labels(prepared.data, sizes)
     check_enough_rows(prepared.data.n, prepared.data.counted, sizes[0], "n_components", prepared.data.d)

@@ -173,7 +173,7 @@ cdef void lay_out_em(Em *em) noexcept nogil:
 cdef void begin_at(Em *em, double lower_bound, double change, bint singular) noexcept nogil:
     """No iteration has been made yet of a run that goes on from there."""
     em.lower_bound, em.change, em.singular, em.bounds.count, em.passes = lower_bound, change, singular, 0, 0
-    em.trail.count, em.trail.radius = 0, FIRST_RADIUS
+    em.trail.count, em.trail.radius = 0, RADIUS
 
 
 cdef void set_density(Em *em) noexcept nogil:
@@ -342,7 +342,7 @@ cdef void move_on(Em *em) noexcept nogil:
 
 cdef enum Stepped:
     # What became of an iteration.
-    UNDECIDED   # it is not an ordinary one, and nothing has changed but em.after
+    UNDECIDED   # it is not an ordinary one, and nothing has changed but em.after, em.found and em.sums
     ORDINARY
     BELOW       # it is one if the covariances that em.held names are held first: until then nothing has changed
 

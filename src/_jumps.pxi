@@ -3,9 +3,9 @@
 
 
 cdef double CRAWL = 1e-2    # as cgmm.em.loop.CRAWL
-cdef double FIRST_RADIUS = 0.3    # as in cgmm.em.trail
-cdef double LONGEST = 1.0
-cdef double SHORTEST = 1e-3
+cdef double RADIUS = 0.3    # as in cgmm.em.trail
+cdef double FURTHEST_JUMP = 1.0
+cdef double NEAREST_JUMP = 1e-3
 
 
 cdef struct Jump:
@@ -27,6 +27,8 @@ cdef int take_trail(Em *em, given, n_k) except -1:
     cdef Trail *trail = &em.trail
     cdef Point *to
     points, trail.radius = given
+    if len(points) > TRAIL:
+        raise ValueError(f"a trail of {len(points)} points is longer than {TRAIL}")
     if n_k is not None:
         n_k = np.ascontiguousarray(n_k, dtype=float)
         memcpy(em.found.n_k, address(n_k), em.k * sizeof(double))
@@ -34,8 +36,10 @@ cdef int take_trail(Em *em, given, n_k) except -1:
         for values, which in zip(pair, range(2)):
             to = &trail.after[trail.count] if which else &trail.before[trail.count]
             copy_parameters(&to.own, tuple(np.ascontiguousarray(array, dtype=float) for array in values.values), True)
-            complete(&em.shape, to)
+            to.complete = False
         trail.count += 1
+    if trail.count:    # the last point is that of the iteration before
+        copy_mixture(&trail.before[trail.count - 1].own, &em.before, em.k, em.d, em.size)
     return 0
 
 
@@ -129,9 +133,12 @@ cdef int jump_ahead(Em *em, const Going *going, Py_ssize_t first, PyObject *held
     would lose; −1 where the iteration is not ordinary, and nothing has changed."""
     cdef Trail *trail = &em.trail
     cdef Jump jump
-    cdef Led led = leap_from(em, &jump)
+    cdef Led led
     cdef double objective, gain, added
     cdef bint fine
+    if isfinite(em.limits.reach) and reach_now(em) > em.limits.reach:
+        return -1    # rows are to be float64 from now on
+    led = leap_from(em, &jump)
     if led != AHEAD:
         return 2 if led == NOWHERE else -1
     memcpy(trail.n_k, em.found.n_k, em.k * sizeof(double))
@@ -145,16 +152,16 @@ cdef int jump_ahead(Em *em, const Going *going, Py_ssize_t first, PyObject *held
         memcpy(em.found.n_k, trail.n_k, em.k * sizeof(double))
         em.passes += 1
         forget(trail)
-        trail.radius = max(jump.length / 4, SHORTEST)
+        trail.radius = max(jump.length / 4, NEAREST_JUMP)
         return 2
     if not fine or not find(em) or not is_held(em, maximised(em), going, first, held):
         swap(&em.now, &trail.ahead)
         memcpy(em.found.n_k, trail.n_k, em.k * sizeof(double))
         return -1
     if jump.cut and gain > 0.5 * jump.expected:
-        trail.radius = min(2 * trail.radius, LONGEST)
+        trail.radius = min(2 * trail.radius, FURTHEST_JUMP)
     elif gain < 0.1 * jump.expected:
-        trail.radius = max(trail.radius / 2, SHORTEST)
+        trail.radius = max(trail.radius / 2, NEAREST_JUMP)
     return followed(em, going)
 
 

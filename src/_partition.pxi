@@ -91,7 +91,7 @@ cdef struct Partition:
     Py_ssize_t *order           # (n,): the rows of each component together
     Py_ssize_t *ends            # (k,): where in the order they end
     double *seconds             # (k, seconds_of(moment, d)): Tiles of each component, or variances
-    char *memory                # aligned, of `threads` times share_bytes
+    char *memory                # aligned, of share_bytes for each thread; of labels and one thread, of partition_bytes
     int threads                 # that take components side by side
     Statistics found            # of each component about its mean; not the second moments yet
 

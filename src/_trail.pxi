@@ -27,6 +27,7 @@ cdef struct Point:
     double *factor
     double *log_weights    # (k,)
     double *log_factor     # (own,): of the diagonal of L
+    bint complete          # whether these are there
 
 
 cdef struct Trail:
@@ -68,7 +69,7 @@ cdef Point carve_point(const Shape *shape, Free *free) noexcept nogil:
     cdef Point point
     point.own = carve_parameters(free, k, shape.d, shape.size)
     point.factor, point.log_weights = carve(free, shape.size), carve(free, k)
-    point.log_factor = carve(free, shape.own)
+    point.log_factor, point.complete = carve(free, shape.own), False
     return point
 
 
@@ -86,12 +87,15 @@ cdef void carve_trail(const Shape *shape, Trail *trail, Free *free) noexcept nog
 
 
 cdef void complete(const Shape *shape, Point *point) noexcept nogil:
-    """OUT factor and logarithms. IN its own parameters."""
+    """OUT factor and logarithms, if they are not there. IN its own parameters."""
     cdef Py_ssize_t k = shape.k, d = shape.d, c, i, j
     cdef bint square = shape.family == VVV or shape.family == EEE
     cdef const double *S = point.own.covariances
     cdef const double *P = point.own.root
     cdef double *L = point.factor
+    if point.complete:
+        return
+    point.complete = True
     for c in range(k):
         point.log_weights[c] = log(max(point.own.weights[c], DBL_MIN))
     if not square:
@@ -281,6 +285,9 @@ cdef void look_back(const Shape *shape, Trail *trail) noexcept nogil:
     """OUT trail: scale, at, steps, moves, changes, curved. IN its points, one or more."""
     cdef Py_ssize_t p = shape.numbers, last = trail.count - 1, i, q
     cdef const Point *about = &trail.before[last]
+    for i in range(trail.count):
+        complete(shape, &trail.before[i])
+        complete(shape, &trail.after[i])
     scale_of(shape, about.own.weights, trail.scale)
     for i in range(trail.count):
         coordinates_of(shape, about, trail.scale, &trail.before[i], trail.at + i * p)
@@ -303,9 +310,9 @@ cdef double remaining(const Shape *shape, Trail *trail) noexcept nogil:
 
 
 cdef void copy_point(const Shape *shape, const Parameters *own, Point *to) noexcept nogil:
-    """OUT to: the point of these parameters."""
+    """OUT to: the point of these parameters, not complete: many are forgotten before there is a jump."""
     copy_mixture(own, &to.own, shape.k, shape.d, shape.size)
-    complete(shape, to)
+    to.complete = False
 
 
 cdef void follow(const Shape *shape, Trail *trail, const Parameters *before, const Parameters *after) noexcept nogil:
@@ -387,6 +394,7 @@ cdef class _Points:
 
     cdef int put(self, values, Point *to) except -1:
         copy_parameters(&to.own, tuple(np.ascontiguousarray(array, dtype=float) for array in values), True)
+        to.complete = False
         complete(&self.shape, to)
         return 0
 

@@ -1,5 +1,7 @@
 """Accelerated EM: jumps along its steps, in coordinates that are always a mixture's; and when a run has converged."""
 
+import itertools
+
 import dask.array as da
 import numpy as np
 import pytest
@@ -10,11 +12,19 @@ import parsimonious
 import reference
 from cgmm import GMM, Prior, fit_many, select
 from cgmm.em import loop
+from cgmm.em.ordinary import Leaps
 from cgmm.em.settings import Settings
+from cgmm.em.stage import Stage
 from cgmm.em.trail import RADIUS, Steps, Trail
 from cgmm.mixture.chart import Chart
+from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Fixed, Rules
+from cgmm.rows.data import Complete
+from cgmm.rows.floor import least_variances
+from cgmm.rows.part import Part
+from cgmm.rows.partition import of_partition
+from cgmm.rows.place import InMemory
 from gaps import cut, gappy
 from problems import FITTED, assert_same_bits, clusters, mixture, start_of
 from recipes import Rows
@@ -288,6 +298,38 @@ def test_compiled_iterations_are_pythons(weighted, stop, dtype, family):
         assert_same_bits(two, one, names=(*FITTED, "n_iter_", "converged_", "lower_bounds_"))
         assert two.diagnostics_.passes == one.diagnostics_.passes
         assert str(two.diagnostics_) == str(one.diagnostics_)
+
+
+@pytest.mark.parametrize("family", [*reference.FAMILIES, *parsimonious.OWN])
+@pytest.mark.parametrize("reg_covar", [0.0, 0.1])
+def test_compiled_iterations_go_on_from_any_stage(reg_covar, family):
+    """As where Python has made one that was not ordinary: the next stage is Python's, with all that a jump asks."""
+    data, stages = Complete(InMemory(Part(clusters(300, 2, 3, distance=2.0)))), []
+    settings = Settings(Rules(reg_covar, least=least_variances(data)), max_iter=40, accelerate=True)
+    start = np.arange(300) % 3
+    first = Parameters.estimated(FAMILIES[family], of_partition(data.place, start, 3, FAMILIES[family]), settings.rules)
+    loop.run(data, Stage.first(first[0]), settings, keep=stages.append)
+    assert len(stages) > 30
+    for stage, expected in itertools.pairwise(stages):
+        found, ordinary = Leaps.of(data, stage.parameters, settings).advance(stage, 1)
+        assert ordinary and found.lower_bounds.array().tolist() == expected.lower_bounds.array().tolist()
+        assert found.trail.radius == expected.trail.radius and len(found.trail.points) == len(expected.trail.points)
+        for ours, theirs in zip(found.parameters.values, expected.parameters.values, strict=True):
+            assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_that_float32_does_not_hold_are_widened_before_a_jump(seed):
+    """A component that becomes narrow: from its reach on, sums are those of float64, compiled or not."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((174, 2)) * [1.0, 30.0]
+    X[:58] = X[0] + 1e-3 * X[:58]
+    arguments = {"tol": 0, "max_iter": 80, "init_params": "random_from_data", "random_state": seed}
+    X = X.astype(np.float32)
+    one = accelerated("full", 3, **arguments, callback=lambda state: None).fit(X)
+    two = accelerated("full", 3, **arguments).fit(X)
+    assert_same_bits(two, one, names=(*FITTED, "n_iter_", "lower_bounds_"))
+    assert two.diagnostics_.passes == one.diagnostics_.passes
 
 
 def test_compiled_iterations_jump(monkeypatch):

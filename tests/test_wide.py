@@ -162,3 +162,35 @@ def test_restarts(in_features):
         [r.log_likelihood for r in expected.diagnostics_.restarts],
         rtol=1e-4,
     )
+
+
+@families
+@pytest.mark.parametrize("seed", range(8))
+def test_accelerated_rows_near_a_plane(seed, family, in_features):
+    """Where a jump ends a run by rounding, what its parameters were made of is not known: StopIteration was raised."""
+    X, arguments = near_a_plane(seed), {"reg_covar": 0.5, "tol": 1e-8, "max_iter": 200, "accelerate": True}
+    found = fit(X, 3, family, **arguments, init_params="random_from_data")
+    watched = fit(X, 3, family, **arguments, init_params="random_from_data", callback=lambda state: None)
+    np.testing.assert_array_equal(watched.means_, found.means_)
+    in_features()
+    expected = fit(X, 3, family, **arguments, init_params="random_from_data")
+    np.testing.assert_allclose(found.lower_bound_, expected.lower_bound_, atol=1e-3)  # after other jumps
+
+
+@families
+@pytest.mark.parametrize("max_iter", [7, 9, 12])
+def test_those_who_watch_accelerated_fits_see_what_iterations_made(max_iter, family):
+    """Also of one that began at a jump: they saw what would have been made of the parameters before."""
+    for seed in range(8):
+        arguments = {"reg_covar": 0.5, "max_iter": max_iter, "accelerate": True, "init_params": "random_from_data"}
+        seen = []
+        model = fit(
+            near_a_plane(seed), 3, family, **arguments, callback=lambda state, to=seen: to.append(state.parameters)
+        )
+        if model.n_iter_ == max_iter:  # otherwise it ends at the parameters before the last
+            np.testing.assert_allclose(seen[-1].means, model.means_, rtol=1e-9, atol=1e-9)
+
+
+def near_a_plane(seed):
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((30, 2)) @ rng.standard_normal((2, 70)) + 0.05 * rng.standard_normal((30, 70))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,22 +50,30 @@ def run(
         fit, observe = span.run(stage, observe, _to_its_end)
         if fit is not None:
             return fit
-    return Fit.of(_to_its_end(data, stage, settings, observe, keep))
+    watch = None
+    if observe is not None:
+        watch = partial(_observed, observe)
+    return Fit.of(_to_its_end(data, stage, settings, watch, keep))
+
+
+def _observed(observe: Observer, stage: Stage) -> bool:
+    return observe(stage.iterations, stage.lower_bound, stage.change, stage.parameters)
 
 
 def _to_its_end(
     data: Data,
     stage: Stage,
     settings: Settings,
-    observe: Observer | None,
+    watch: Callable[[Stage], bool] | None,
     keep: Callable[[Stage], None] | None = None,
 ) -> Stage:
-    """The last stage of a run in the features that the rows have."""
+    """The last stage of a run in the features that the rows have; `watch` sees the stage after each iteration, and
+    stops the run by returning True."""
     if stage.double and data.dtype == np.float32:
         data = data.widened()
     elif data.dtype == np.float64 and not stage.double:
         stage = stage._replace(double=True)
-    one_by_one = observe is not None or keep is not None
+    one_by_one = watch is not None or keep is not None
     settings = settings.for_rows(stage.double)
     leaps = None if one_by_one else Leaps.of(data, stage.parameters, settings)
     while not stage.ended and stage.iterations < settings.max_iter:
@@ -77,9 +86,8 @@ def _to_its_end(
             leaps = None if one_by_one else Leaps.of(data, stage.parameters, settings)
         done = stage.iterations
         stage = (accelerated if settings.accelerate else iterate)(stage, data, settings)
-        if observe is not None and stage.iterations > done:
-            stopped = observe(stage.iterations, stage.lower_bound, stage.change, stage.parameters)
-            stage = stage._replace(stopped=True) if stopped else stage
+        if watch is not None and stage.iterations > done and watch(stage):
+            stage = stage._replace(stopped=True)
         if keep is not None and not stage.ended:
             keep(stage)
     return stage

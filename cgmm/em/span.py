@@ -10,7 +10,6 @@ Those who watch a run see each iteration's parameters in the features, which tak
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
@@ -48,7 +47,8 @@ ITERATIONS = 4
 # The floor is so much less than reg_covar that it changes no more than a thousandth of it.
 FAR = 1 << 10
 
-Run: TypeAlias = "Callable[[Data, Stage, Settings, Observer | None], Stage]"  # of cgmm.em.loop, to its last stage
+# Of cgmm.em.loop: a run to its last stage, of which somebody may watch each.
+Run: TypeAlias = "Callable[[Data, Stage, Settings, Callable[[Stage], bool] | None], Stage]"
 
 
 class Span(NamedTuple):
@@ -83,24 +83,25 @@ class Span(NamedTuple):
         return cls(data, Complete(place), settings, float(offset))
 
     def run(self, stage: Stage, observe: Observer | None, run: Run) -> tuple[Fit | None, Observer | None]:
-        """EM from a stage before its first iteration to its end. There is no fit where a component starves, or where
-        the first iteration is the last: then EM is to be done in the features, and the observer of that is returned."""
+        """EM from a stage before its first iteration to its end. There is no fit where a component starves, where the
+        first iteration is the last, or where a jump is the end: then EM is to be done in the features, and the observer
+        of that is returned."""
         shares = self._shares(self.data, stage.parameters)
         first = self._first(stage, shares)
         if first is None:
             return None, observe
         steps = _Steps(self, first.parameters, shares, observe)
-        if steps.told(1, first.lower_bound, first.change, first.parameters):
+        if steps.told(first):
             first = first._replace(stopped=True)
         rules = self.settings.rules._replace(least=least_variances(self.inside))
         settings = self.settings._replace(rules=rules)
-        last = run(self.inside, first, settings, None if observe is None else steps.observe)
-        if not steps.knows(last):
-            last = run(self.inside, first, settings, steps.observe)
+        last = run(self.inside, first, settings, None if observe is None else steps.watch)
+        if observe is None and not steps.knows(last):
+            last = run(self.inside, first, settings, steps.watch)
         fit = Fit.of(last)
-        if fit.starved or any(repair.cause != SINGULAR for repair in fit.repairs):
+        if fit.starved or any(repair.cause != SINGULAR for repair in fit.repairs) or not steps.knows(last):
             return None, steps.rest()
-        parameters, held = steps.whole(last.parameters, last.iterations, last.before)
+        parameters, held = steps.whole(last)
         found = replace(
             fit,
             parameters=parameters,
@@ -157,19 +158,20 @@ class _Steps:
 
     def __init__(self, span: Span, first: Parameters, shares: Array, observe: Observer | None) -> None:
         self.span, self.first, self.shares, self.observer = span, first, shares, observe
-        self.last, self.iterations = [first], 0
+        self.last: list[Stage] = []
+        self.iterations = 0
 
-    def observe(self, iteration: int, lower_bound: float, change: float, parameters: Parameters) -> bool:
-        self.last = [*self.last[-2:], parameters]
-        return self.told(iteration, lower_bound, change, parameters)
+    def watch(self, stage: Stage) -> bool:
+        self.last = [*self.last[-1:], stage]
+        return self.told(stage)
 
-    def told(self, iteration: int, lower_bound: float, change: float, parameters: Parameters) -> bool:
+    def told(self, stage: Stage) -> bool:
         """Tell who watches of an iteration; whether the run is to stop."""
-        self.iterations = iteration
+        self.iterations = stage.iterations
         if self.observer is None:
             return False
-        whole, _ = self.whole(parameters, iteration, parameters)
-        return self.observer(iteration, lower_bound + self.span.offset, change, whole)
+        whole, _ = self.whole(stage)
+        return self.observer(stage.iterations, stage.lower_bound + self.span.offset, stage.change, whole)
 
     def rest(self) -> Observer | None:
         """Who watches, but is not to be told again of the iterations that were told of."""
@@ -179,18 +181,22 @@ class _Steps:
         return lambda iteration, *found: iteration > told and observer(iteration, *found)
 
     def knows(self, stage: Stage) -> bool:
-        """Whether it is known what the parameters of a run's last stage were made of: not if its last iteration lost
-        by rounding, for then they are those before, unless the steps were observed."""
-        return stage.before is not stage.parameters or any(stage.parameters is one for one in self.last)
+        """Whether it is known what the parameters of a stage were made of."""
+        return stage.parameters is self.first or self._made_of(stage) is not None
 
-    def whole(self, parameters: Parameters, iteration: int, before: Parameters) -> tuple[Parameters, list[Repair]]:
-        """In the features: parameters, and those that they were made of, or the same, if they are among the last."""
-        shares = self.shares
-        if parameters is not self.first:
-            if before is parameters:
-                before = next(one for one, two in pairwise(self.last) if two is parameters)
+    def _made_of(self, stage: Stage) -> Parameters | None:
+        """Those of which an M-step made the parameters of a stage. If its iteration lost by rounding, its parameters
+        are those before, and what they were made of is among the last; but not if a jump led there."""
+        if stage.before is not stage.parameters:
+            return stage.before
+        return next((one.before for one in self.last if one.parameters is stage.parameters), None)
+
+    def whole(self, stage: Stage) -> tuple[Parameters, list[Repair]]:
+        """The parameters of a stage in the features."""
+        shares, before = self.shares, self._made_of(stage)
+        if stage.parameters is not self.first and before is not None:
             shares = self.span._shares(self.span.inside, before)
-        return self.span.whole(shares, parameters, iteration)
+        return self.span.whole(shares, stage.parameters, stage.iterations)
 
 
 def _coordinates(part: Part, n_threads: int, rules: Rules) -> Array | None:

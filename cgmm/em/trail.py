@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 # Steps of EM that are remembered: from 4 to 20 were as good in the median of 31 problems, and 5 need the least memory.
 REMEMBERED = 5
-# A jump is at first no longer than this, in roots of the information of a row; FURTHEST is the longest ever. On 62
+# A jump is at first no longer than this, in roots of the information of a row; FURTHEST_JUMP is the longest ever. On 62
 # starts from random rows, jumps without a bound led away from EM's optimum twice as often.
 RADIUS = 0.3
-FURTHEST = 1.0
-NEAREST = 1e-3
+FURTHEST_JUMP = 1.0
+NEAREST_JUMP = 1e-3
 
 
 class Jump(NamedTuple):
@@ -108,11 +108,11 @@ class Trail(NamedTuple):
         """After a jump that gained so much: the radius grows if that is what was expected, and shrinks if it is far
         less."""
         if jump.cut and gain > 0.5 * jump.expected:
-            return self._replace(radius=min(2 * self.radius, FURTHEST))
+            return self._replace(radius=min(2 * self.radius, FURTHEST_JUMP))
         if gain < 0.1 * jump.expected:
-            return self._replace(radius=max(self.radius / 2, NEAREST))
+            return self._replace(radius=max(self.radius / 2, NEAREST_JUMP))
         return self
 
     def refused(self, jump: Jump) -> Self:
         """After a jump that would have lost: what led there is forgotten."""
-        return self._replace(points=self.points[-1:], radius=max(jump.length / 4, NEAREST))
+        return self._replace(points=self.points[-1:], radius=max(jump.length / 4, NEAREST_JUMP))
