@@ -35,6 +35,7 @@ def assert_same_parts(one, other, rtol=0.0):
 def test_candidates_are_fits_with_labels_and_count_what_is_known(covariance_type):
     X, labels = labelled()
     arguments = {"n_init": 2, "random_state": 0, "tol": 1e-6, "max_iter": 1000, "reg_covar": "relative"}
+    arguments["accelerate"] = True
     found = select(X, [3, 4], covariance_type, labels=labels, **arguments)
     for candidate in found.table:
         model = GMM(candidate.n_components, covariance_type=covariance_type, **arguments).fit(X, labels=labels)
