@@ -8,7 +8,6 @@
 
 
 cdef enum:
-    REMEMBERED = 5       # moves, as many as cgmm.em.trail remembers steps of EM
     MOST_TURNS = 500     # steps at most
     # Newton steps that make a small rotation orthogonal: see rotate.
     ORTHONORMAL = 3
@@ -38,13 +37,6 @@ cdef struct Turned:
     double *scatters    # Dᵀ S_c D (k,d,d)
     double *best        # (k,d): the variances of the covariances along the axes
     double value        # of the objective: Σ_c π_c log |Σ_c|
-
-
-cdef struct Move:
-    # A rotation that was made, how the gradient changed by it, and their product.
-    double *step        # (d,d)
-    double *change      # (d,d)
-    double product
 
 
 cdef struct Search:
@@ -169,22 +161,6 @@ cdef void set_gradient(Search *search) noexcept nogil:
                 0.0, 2.0 * (cross[i * d + j] + cross[j * d + i] - cross[i * d + i] - cross[j * d + j]))
 
 
-cdef double inner(Py_ssize_t count, const double *a, const double *b) noexcept nogil:
-    """Σ a b."""
-    cdef double total = 0.0
-    cdef Py_ssize_t q
-    for q in range(count):
-        total += a[q] * b[q]
-    return total
-
-
-cdef void add_times(Py_ssize_t count, double factor, const double *more, double *to) noexcept nogil:
-    """IN/OUT to += factor × more."""
-    cdef Py_ssize_t q
-    for q in range(count):
-        to[q] += factor * more[q]
-
-
 cdef void set_step(Search *search) noexcept nogil:
     """OUT step: a rotation, skew-symmetric, the quasi-Newton step of limited memory.
 
@@ -196,15 +172,11 @@ cdef void set_step(Search *search) noexcept nogil:
     cdef double shares[REMEMBERED]
     cdef double steepness, most = 0.0
     memcpy(step, search.gradient, size * sizeof(double))
-    for q in range(search.remembered - 1, -1, -1):
-        shares[q] = inner(size, search.moves[q].step, step) / search.moves[q].product
-        add_times(size, -shares[q], search.moves[q].change, step)
+    undo_changes(search.remembered, size, search.moves, step, shares)
     for q in range(size):
         steepness = fabs(search.gradient[q])
         step[q] *= 0.5 * atan2(2.0 * steepness, search.curvature[q]) / steepness if steepness > 0 else 0.0
-    for q in range(search.remembered):
-        add_times(size, shares[q] - inner(size, search.moves[q].change, step) / search.moves[q].product,
-                  search.moves[q].step, step)
+    follow_moves(search.remembered, size, search.moves, shares, step)
     for q in range(size):
         most = max(most, fabs(step[q]))
     most = max(1.0, most / FURTHEST)

@@ -135,7 +135,7 @@ cdef int jump_ahead(Em *em, const Going *going, Py_ssize_t first, PyObject *held
     cdef Jump jump
     cdef Led led
     cdef double objective, gain, added
-    cdef bint fine
+    cdef bint fine, loses
     if isfinite(em.limits.reach) and reach_now(em) > em.limits.reach:
         return -1    # rows are to be float64 from now on
     led = leap_from(em, &jump)
@@ -147,17 +147,17 @@ cdef int jump_ahead(Em *em, const Going *going, Py_ssize_t first, PyObject *held
     fine = look(em)
     objective = objective_of(em)
     gain = objective - em.lower_bound + added
-    if fine and (not gain >= 0 or may_be_rounding(em, objective)) and find(em):
+    fine = fine and find(em)
+    loses = fine and (not gain >= 0 or may_be_rounding(em, objective))
+    if loses or not fine or not is_held(em, maximised(em), going, first, held):
         swap(&em.now, &trail.ahead)
         memcpy(em.found.n_k, trail.n_k, em.k * sizeof(double))
+        if not loses:
+            return -1
         em.passes += 1
         forget(trail)
         trail.radius = max(jump.length / 4, NEAREST_JUMP)
         return 2
-    if not fine or not find(em) or not is_held(em, maximised(em), going, first, held):
-        swap(&em.now, &trail.ahead)
-        memcpy(em.found.n_k, trail.n_k, em.k * sizeof(double))
-        return -1
     if jump.cut and gain > 0.5 * jump.expected:
         trail.radius = min(2 * trail.radius, FURTHEST_JUMP)
     elif gain < 0.1 * jump.expected:

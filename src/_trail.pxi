@@ -5,7 +5,7 @@
 
 
 cdef enum:
-    TRAIL = 6    # points, one more than cgmm.em.trail.REMEMBERED
+    TRAIL = REMEMBERED + 1    # points: from each but the last a move leads to the next
 
 
 # Two steps tell of curvature if the cosine of the angle between the move and the change of the step is larger.
@@ -133,7 +133,7 @@ cdef void coordinates_of(const Shape *shape, const Point *about, const double *s
     """OUT x (numbers,): of a point, about another."""
     cdef Py_ssize_t k = shape.k, d = shape.d, each = shape.size // (1 if shape.family == EEE else k), c, i, j, own
     cdef bint square = shape.family == VVV or shape.family == EEE
-    cdef double unit = sqrt(2.0) if square else sqrt(2.0 * d) if shape.family == VII else sqrt(2.0), s
+    cdef double unit = sqrt(2.0 * d) if shape.family == VII else sqrt(2.0), s
     cdef const double *P
     cdef const double *mean
     cdef const double *middle
@@ -172,7 +172,7 @@ cdef bint mixture_at(const Shape *shape, const Point *about, const double *scale
     SCRATCH (2,d,d), of matrices."""
     cdef Py_ssize_t k = shape.k, d = shape.d, each = shape.size // (1 if shape.family == EEE else k), c, i, j, own
     cdef bint square = shape.family == VVV or shape.family == EEE
-    cdef double unit = sqrt(2.0) if square else sqrt(2.0 * d) if shape.family == VII else sqrt(2.0), s
+    cdef double unit = sqrt(2.0 * d) if shape.family == VII else sqrt(2.0), s
     cdef double most = -INFINITY, total
     cdef const double *L
     cdef double *relative = scratch
@@ -245,30 +245,24 @@ cdef Py_ssize_t keep_curved(Py_ssize_t m, Py_ssize_t p, double *moves, double *c
     return kept
 
 
-cdef void turn(Py_ssize_t m, Py_ssize_t p, const double *step, const double *moves, const double *changes,
+cdef void turn(Py_ssize_t m, Py_ssize_t p, const double *step, double *moves, double *changes,
                double *direction) noexcept nogil:
-    """OUT direction (p,): the quasi-Newton step that the moves and changes (m,p), one or more, make of a step, by the
-    two loops of L-BFGS. It begins with the step, times the root of how much longer the last should have been."""
-    cdef double products[TRAIL]
-    cdef double shares[TRAIL]
-    cdef double longer
-    cdef Py_ssize_t i, j, q
-    memset(products, 0, sizeof(products))
+    """OUT direction (p,): the quasi-Newton step that the moves and changes (m,p), one or more, make of a step. It
+    begins with the step, times the root of how much longer the last should have been."""
+    cdef Move own[REMEMBERED]
+    cdef double shares[REMEMBERED]
+    cdef double *last = changes + (m - 1) * p
+    cdef double product = 0.0, longer
+    cdef Py_ssize_t i, q
+    for i in range(m):
+        product = inner(p, moves + i * p, changes + i * p)
+        own[i] = Move(moves + i * p, changes + i * p, product)
     memcpy(direction, step, p * sizeof(double))
-    for j in range(m):
-        i = m - 1 - j
-        products[i] = inner(p, moves + i * p, changes + i * p)
-        shares[i] = inner(p, moves + i * p, direction) / products[i]
-        for q in range(p):
-            direction[q] -= shares[i] * changes[i * p + q]
-    i = m - 1
-    longer = sqrt(max(1.0, products[i] / inner(p, changes + i * p, changes + i * p)))
+    undo_changes(m, p, own, direction, shares)
+    longer = sqrt(max(1.0, product / inner(p, last, last)))
     for q in range(p):
         direction[q] *= longer
-    for i in range(m):
-        shares[i] -= inner(p, changes + i * p, direction) / products[i]
-        for q in range(p):
-            direction[q] += shares[i] * moves[i * p + q]
+    follow_moves(m, p, own, shares, direction)
 
 
 cdef double left_to_gain(Py_ssize_t m, Py_ssize_t p, const double *step, const double *moves,
@@ -426,7 +420,7 @@ def curved(double[:, ::1] moves, double[:, ::1] changes):
     return keep_curved(moves.shape[0], moves.shape[1], &moves[0, 0], &changes[0, 0]) if moves.shape[0] else 0
 
 
-def direction(const double[::1] step, const double[:, ::1] moves, const double[:, ::1] changes):
+def direction(const double[::1] step, double[:, ::1] moves, double[:, ::1] changes):
     """The quasi-Newton step (p,) of moves and changes (m,p), m from 1 to 5: see `turn`."""
     found = np.empty(step.shape[0])
     if not 0 < moves.shape[0] < TRAIL:

@@ -50,9 +50,7 @@ def run(
         fit, observe = span.run(stage, observe, _to_its_end)
         if fit is not None:
             return fit
-    watch = None
-    if observe is not None:
-        watch = partial(_observed, observe)
+    watch = None if observe is None else partial(_observed, observe)
     return Fit.of(_to_its_end(data, stage, settings, watch, keep))
 
 
