@@ -77,10 +77,15 @@ cdef double total_weight(const Work *work, const Rows *rows) noexcept nogil:
     return total
 
 
+cdef void pack_into(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *panel) noexcept nogil:
+    """OUT panel: the rows from start on, about the centre."""
+    work.kernels.pack(work.X + start * work.row_stride, work.row_stride, work.column_stride, NULL, rows, work.d,
+                      work.centre, panel)
+
+
 cdef void pack_rows(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory) noexcept nogil:
     """OUT memory: panel ← the rows from start on, about the centre."""
-    work.kernels.pack(work.X + start * work.row_stride, work.row_stride, work.column_stride, NULL, rows, work.d,
-                      work.centre, memory + work.scratch.panel)
+    pack_into(work, start, rows, memory + work.scratch.panel)
 
 
 cdef char *whitened(const Work *work, Py_ssize_t rows, char *memory) noexcept nogil:

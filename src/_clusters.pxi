@@ -13,6 +13,12 @@ cdef enum:
     # Of fewer centres, a pass that looks which are near takes longer than one that looks at all.
     LEAST_CENTRES = 32
 
+    # Seeds are looked for about the middle of so many rows.
+    MIDDLE_ROWS = 15
+
+    # Rows in which they are looked for are packed once, if that takes no more bytes.
+    PACKED_BYTES = 32 << 20
+
 
 # A pass that begins with guesses leaves far centres out. It is the faster one if it does less than this share of the
 # dense work: measured.
@@ -51,8 +57,9 @@ cdef struct Clusters:
     double *values          # (k or trials,)
     Py_ssize_t *drawn       # (trials,)
     double *closest         # (n,), and the following: those of the rows, which are needed for seeds only
-    double *distances       # (trials,n)
     double *chunk_sums      # (chunks,trials)
+    char *panel             # the rows, packed; NULL: there are too many
+    bint packed             # `panel` holds them
     bint watched            # the following two are wanted
     History inertia         # before each move of the centres and at the end
     History shares          # of the dense work, that each of these passes did
@@ -65,7 +72,7 @@ cdef Py_ssize_t trials_of(Py_ssize_t k) noexcept nogil:
 
 cdef Py_ssize_t carve_clusters(Clusters *of, double *memory) noexcept nogil:
     """OUT what `of` points to in its memory. Returns how many doubles that has."""
-    cdef Py_ssize_t d = of.work.d, most = max(of.k, of.trials)
+    cdef Py_ssize_t d = of.work.d, most = max(of.k, of.trials, <Py_ssize_t> MIDDLE_ROWS)
     cdef Free free = Free(memory, 0)
     of.parameters = <char *> carve(&free, parameters_size(&of.work) // sizeof(double))
     of.sums = carve(&free, of.work.sums.size)
@@ -90,7 +97,7 @@ cdef int open_clusters(Clusters *of, Py_ssize_t k, Py_ssize_t d, int n_threads) 
         with gil:
             raise MemoryError("no memory for the centres of clusters")
     carve_clusters(of, <double *> of.memory)
-    for q in range(max(k, of.trials)):
+    for q in range(of.work.k):
         of.ones[q], of.zeros[q] = 1.0, 0.0
     return 0
 
@@ -103,14 +110,23 @@ cdef void close_clusters(Clusters *of) noexcept nogil:
     free(of.shares.values)
 
 
+cdef Py_ssize_t packed_doubles(const Clusters *of, Py_ssize_t n) noexcept nogil:
+    """Doubles that n rows take which are packed once; 0: they are too many."""
+    cdef Py_ssize_t size = align(n) * cgmm_pad4(of.work.d)
+    return size + 64 // <Py_ssize_t> sizeof(double) if size * <Py_ssize_t> sizeof(double) <= PACKED_BYTES else 0
+
+
 cdef Py_ssize_t seeding_doubles(const Clusters *of, Py_ssize_t n) noexcept nogil:
     """Doubles that seeds of n rows take beside the memory of `of`."""
-    return n + of.trials * n + (n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS * of.trials
+    return n + (n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS * of.trials + packed_doubles(of, n)
 
 
 cdef void carve_seeding(Clusters *of, Py_ssize_t n, double *memory) noexcept nogil:
     """OUT what `of` points to of the rows. IN memory of seeding_doubles."""
-    of.closest, of.distances, of.chunk_sums = memory, memory + n, memory + n + of.trials * n
+    cdef Py_ssize_t packed = packed_doubles(of, n)
+    of.panel = <char *> align(<Py_ssize_t> memory) if packed else NULL
+    of.closest = memory + packed
+    of.chunk_sums = of.closest + n
 
 
 cdef Py_ssize_t put_below(double *values, Py_ssize_t first, Py_ssize_t last, double pivot, bint equal) noexcept nogil:

@@ -24,7 +24,8 @@ cdef void lay_out_k_means(Work *work) noexcept nogil:
 
 cdef void lay_out_closer(Work *work) noexcept nogil:
     """Lay out a CLOSER pass, whose caller knows its chunks. IN work.block; OUT work.sums, scratch, chunk, run_chunk."""
-    lay_out_distances(work)
+    lay_out_tiles(work)
+    work.scratch.panel = claim(&work.scratch, work.block * cgmm_pad4(work.d) * work.kernels.itemsize)
     work.chunk = CGMM_CHUNK_ROWS
     work.run_chunk = closer_chunk
 
@@ -101,11 +102,22 @@ cdef void k_means_chunk(const Work *work, Py_ssize_t chunk, char *memory, double
 
 
 cdef void closer_block(const Work *work, Py_ssize_t start, Py_ssize_t rows, char *memory, double *_) noexcept nogil:
-    """OUT work.closer.distances, and chunk_sums += them, of rows start … start + rows. SCRATCH memory."""
+    """OUT work.closer.distances, if they are asked for, and chunk_sums += them, of rows start … start + rows. SCRATCH
+    memory."""
     cdef const Closer *closer = &work.closer
-    take_distances(work, start, rows, memory)
-    work.kernels.closer(rows, work.k, memory + work.scratch.logd, closer.closest, work.row_weights, start, work.n,
-                        closer.distances, closer.chunk_sums + start // work.chunk * work.k)
+    cdef const double *weights = work.row_weights
+    cdef double *distances = closer.distances
+    cdef char *panel = memory + work.scratch.panel
+    if weights != NULL:
+        weights += start
+    if distances != NULL:
+        distances += start
+    if closer.panel != NULL:
+        panel = closer.panel + start * cgmm_pad4(work.d) * work.kernels.itemsize
+    if not closer.packed:
+        pack_into(work, start, rows, panel)
+    work.kernels.closer(panel, rows, work.d, work.k, work.means, closer.closest + start,
+                        weights, work.n, distances, closer.chunk_sums + start // work.chunk * work.k)
 
 
 cdef void closer_chunk(const Work *work, Py_ssize_t chunk, char *memory, double *sums) noexcept nogil:
@@ -310,16 +322,19 @@ def assign(X, density, row_weights=None, labels=None, int n_threads=1, double wo
             float(flat[SUM_OF_LOGS]), share)
 
 
-def closer(X, density, const double[::1] closest, double[:, ::1] distances, row_weights=None, int n_threads=1):
-    """One round of k-means++ with k candidates, density isotropic with unit scale and no norm: into distances
-    (k,n) each row's squared distance to the closest of what closest (n,) stands for and the candidate; returns
+def closer(X, density, const double[::1] closest, double[:, ::1] distances=None, row_weights=None, int n_threads=1):
+    """One round of k-means++ with k candidates, density isotropic with unit scale and no norm: each row's squared
+    distance to the closest of what closest (n,) stands for and the candidate, into distances (k,n) if given; returns
     their weighted sums over each CHUNK of rows, (chunks,k)."""
     cdef _Pass work = _Pass(X, density, row_weights, kind=CLOSER)
     cdef Py_ssize_t n = work.work.n, k = work.work.k
     sums = np.zeros(((n + CHUNK - 1) // CHUNK, k))
     cdef double[:, ::1] chunk_sums = sums
-    if closest.shape[0] != n or distances.shape[0] != k or distances.shape[1] != n:
+    cdef double *found = NULL
+    if closest.shape[0] != n or (distances is not None and (distances.shape[0] != k or distances.shape[1] != n)):
         raise ValueError("closest must be (n,), and distances (k,n)")
-    work.work.closer = Closer(&closest[0], &distances[0, 0], &chunk_sums[0, 0])
+    if distances is not None:
+        found = &distances[0, 0]
+    work.work.closer = Closer(&closest[0], found, &chunk_sums[0, 0], NULL, False)
     work.run(n_threads)
     return sums

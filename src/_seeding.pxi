@@ -6,9 +6,10 @@ cdef enum:
     # So many seeds are found by passes over all rows: a further one is near to a small part of them.
     DENSE_SEEDS = 16
 
-    # Fewer seeds are all found so, and those of rows of more features, of which boxes say little.
+    # All seeds are found so if they are fewer than this for each feature, or if rows have more features, of which boxes
+    # say little: measured (20,000 × 3 and 300 seeds 17 ms by passes, 19 otherwise; 30,000 × 3 and 1000 114 and 70).
     LEAST_SPARSE = 128
-    MOST_SPARSE_FEATURES = 8
+    MOST_SPARSE_FEATURES = 6
 
 
 # Two candidates whose gains differ by less than this share of the sum of all distances are compared by these sums: it
@@ -83,21 +84,21 @@ cdef Py_ssize_t row_above(const Clusters *of, const double *values, Py_ssize_t c
     return i
 
 
-cdef void draw(const Clusters *of, const double *values, const double *sums, Py_ssize_t step, Py_ssize_t count,
+cdef void draw(const Clusters *of, const double *values, const double *sums, Py_ssize_t count,
                const double *uniforms) noexcept nogil:
     """OUT of.drawn (count,): rows, each drawn in proportion to w · value by a uniform number. IN values as sum_of_part;
-    their sums over chunks, `step` apart; uniforms (count,)."""
+    their sums over chunks; uniforms (count,)."""
     cdef Py_ssize_t chunks = (of.work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS, q, chunk
     cdef double whole = 0.0, target, reach
     for chunk in range(chunks):
-        whole += sums[chunk * step]
+        whole += sums[chunk]
     for q in range(count):
         target = uniforms[q] * whole
         reach, chunk = sums[0], 0
         while chunk < chunks - 1 and not reach > target:
             chunk += 1
-            reach += sums[chunk * step]
-        of.drawn[q] = row_above(of, values, chunk, max(target - (reach - sums[chunk * step]), 0.0))
+            reach += sums[chunk]
+        of.drawn[q] = row_above(of, values, chunk, max(target - (reach - sums[chunk]), 0.0))
 
 
 cdef Py_ssize_t best_of(const Clusters *of, Py_ssize_t count) noexcept nogil:
@@ -113,22 +114,37 @@ cdef Py_ssize_t best_of(const Clusters *of, Py_ssize_t count) noexcept nogil:
     return best
 
 
+cdef void set_middle(Clusters *of) noexcept nogil:
+    """OUT of.middle: that of some rows, which does not change with the candidates: rows are packed once."""
+    cdef Py_ssize_t count = min(<Py_ssize_t> MIDDLE_ROWS, of.work.n), q
+    for q in range(count):
+        take_row(&of.work, (2 * q + 1) * of.work.n // (2 * count), of.scratch + q * of.work.d)
+    middle_of(count, of.work.d, of.scratch, of.values, of.middle)
+
+
 cdef int next_candidates(Clusters *of, Py_ssize_t count) except -1 nogil:
     """OUT of.candidates: the rows that were drawn; and a CLOSER pass over their distances. IN of.drawn (count,)."""
     cdef Py_ssize_t d = of.work.d, q
     for q in range(count):
         take_row(&of.work, of.drawn[q], of.candidates + q * d)
-    middle_of(count, d, of.candidates, of.values, of.middle)
     set_centres(of, CLOSER, count, of.candidates)
     return 0
 
 
-cdef Py_ssize_t best_by_pass(Clusters *of, Py_ssize_t count) except -1 nogil:
-    """Which of the candidates leaves the smallest sum of distances. OUT of.distances, chunk_sums."""
+cdef int add_up_closer(Clusters *of, Py_ssize_t count, double *distances) except -1 nogil:
+    """The CLOSER pass over `count` candidates that is laid out. OUT of.chunk_sums (chunks,count); distances
+    (count,n), or NULL."""
     cdef Py_ssize_t chunks = (of.work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS
     memset(of.chunk_sums, 0, chunks * count * sizeof(double))
-    of.work.closer = Closer(of.closest, of.distances, of.chunk_sums)
+    of.work.closer = Closer(of.closest, distances, of.chunk_sums, of.panel, of.packed)
     add_up(of)
+    of.packed = of.panel != NULL
+    return 0
+
+
+cdef Py_ssize_t best_by_pass(Clusters *of, Py_ssize_t count) except -1 nogil:
+    """Which of the candidates leaves the smallest sum of distances. OUT of.chunk_sums."""
+    add_up_closer(of, count, NULL)
     return best_of(of, count)
 
 
@@ -136,27 +152,31 @@ cdef int seed(Clusters *of, const double *uniforms) except -1 nogil:
     """OUT of.centres: greedy k-means++ seeds, each the best of a few rows drawn in proportion to w · distance². IN
     uniforms (1 + (k − 1) · trials,). SCRATCH closest, distances, chunk_sums."""
     cdef Py_ssize_t n = of.work.n, d = of.work.d, chunks = (n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS
-    cdef Py_ssize_t chosen = 0, count = 1, best, q, chunk
-    cdef bint sparse = of.k >= LEAST_SPARSE and d <= MOST_SPARSE_FEATURES
+    cdef Py_ssize_t chosen = 0, best = 0, q, chunk
+    cdef bint sparse = of.k >= LEAST_SPARSE * d and d <= MOST_SPARSE_FEATURES
     for q in range(n):
         of.closest[q] = INFINITY
     for chunk in range(chunks):
         of.chunk_sums[chunk] = sum_of_chunk(of, NULL, chunk)
-    draw(of, NULL, of.chunk_sums, 1, 1, uniforms)
+    draw(of, NULL, of.chunk_sums, 1, uniforms)
     uniforms += 1
+    set_middle(of)
+    of.packed = False
+    next_candidates(of, 1)
     while True:
-        next_candidates(of, count)
-        best = best_by_pass(of, count)
         memcpy(of.centres + chosen * d, of.candidates + best * d, d * sizeof(double))
         chosen += 1
         if chosen == of.k:
             return 0
-        memcpy(of.closest, of.distances + best * n, n * sizeof(double))
+        # Its distances are found a second time, for to write those of all candidates takes longer.
+        set_centres(of, CLOSER, 1, of.candidates + best * d)
+        add_up_closer(of, 1, of.closest)
         if sparse and chosen == DENSE_SEEDS:
-            return seed_nearby(of, chosen, of.chunk_sums + best, count, uniforms)
-        draw(of, of.closest, of.chunk_sums + best, count, of.trials, uniforms)
+            return seed_nearby(of, chosen, of.chunk_sums, uniforms)
+        draw(of, of.closest, of.chunk_sums, of.trials, uniforms)
         uniforms += of.trials
-        count = of.trials
+        next_candidates(of, of.trials)
+        best = best_by_pass(of, of.trials)
 
 
 # Seeds that are near to few rows
@@ -378,10 +398,9 @@ cdef void sum_again(Nearby *to, const Clusters *of) noexcept nogil:
                 weights += work.block
 
 
-cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *sums, Py_ssize_t step,
-                     const double *uniforms) except -1 nogil:
+cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *sums, const double *uniforms) except -1 nogil:
     """OUT the seeds from the chosen-th on, as `seed` finds them by passes: the same, to the bit. IN of.closest, and its
-    sums over chunks, `step` apart; the remaining uniforms. SCRATCH as seed.
+    sums over chunks; the remaining uniforms. SCRATCH as seed.
 
     A candidate can only be the closest of rows in blocks whose box is no farther than their limit (by the triangle
     inequality in every feature). Gains that are alike to rounding are compared as a pass would.
@@ -397,10 +416,10 @@ cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *sums, Py_ssi
     order_nearby(&to, of)
     place_rows(&to, of)
     for chunk in range(chunks):
-        to.sums[chunk], to.stale[chunk] = sums[chunk * step], False
+        to.sums[chunk], to.stale[chunk] = sums[chunk], False
     try:
         while True:
-            draw(of, of.closest, to.sums, 1, of.trials, uniforms)
+            draw(of, of.closest, to.sums, of.trials, uniforms)
             uniforms += of.trials
             next_candidates(of, of.trials)
             for q in range(of.trials):

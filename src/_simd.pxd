@@ -102,7 +102,7 @@ cdef extern from "simd/kernels.h" nogil:
         void (*regress_spread)(const void *, Py_ssize_t, const cgmm_regression *, const void *, const double *,
                                Py_ssize_t, void *, void *) noexcept nogil
         void (*argmax)(Py_ssize_t, Py_ssize_t, const void *, void *, Py_ssize_t *) noexcept nogil
-        void (*closer)(Py_ssize_t, Py_ssize_t, const void *, const double *, const double *, Py_ssize_t,
+        void (*closer)(const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, const void *, const double *, const double *,
                        Py_ssize_t, double *, double *) noexcept nogil
         double (*row_sum)(Py_ssize_t, const double *, const double *) noexcept nogil
         double (*nearer)(const double *, Py_ssize_t, const double *, const void *, const double *, const double *,

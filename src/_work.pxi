@@ -180,8 +180,10 @@ cdef struct Nearest:
 cdef struct Closer:
     # What a CLOSER pass is given.
     const double *closest    # (n,)
-    double *distances        # (k,n)
+    double *distances        # (k,n), or NULL: not wanted; `closest` itself, if there is one candidate
     double *chunk_sums       # (chunks,k)
+    char *panel              # (n,) rows, packed about the centre; NULL: they are packed in each pass
+    bint packed              # `panel` holds them
 
 
 cdef struct Groups:

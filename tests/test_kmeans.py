@@ -174,6 +174,7 @@ def test_one_round_of_seeding(target):
                 found, expected, rtol=1e-12 if dtype == np.float64 else 1e-5, atol=1e-6 * (dtype == np.float32)
             )
             weighted = found if weights is None else found * w
+            assert_array_equal(_kernels.closer(X, distances_to(candidates), closest, None, weights), sums)
             assert_allclose(sums, np.add.reduceat(weighted, np.arange(0, n, _kernels.CHUNK), axis=1).T, rtol=1e-12)
 
 

@@ -11,6 +11,8 @@ from cgmm.mixture.density import distances_to
 def seeds_by_passes(X, k, uniforms, weights=None):
     """Greedy k-means++ (Arthur and Vassilvitskii 2007), each round a pass over all rows: the slow, obvious form."""
     n, chunk = len(X), _kernels.CHUNK
+    some = X[(2 * np.arange(min(n, 15)) + 1) * n // (2 * min(n, 15))].astype(np.float64)
+    middle = np.sort(some, axis=0)[(len(some) - 1) // 2].copy()
     trials = (len(uniforms) - 1) // (k - 1)
     w = np.ones(n) if weights is None else weights
     uniforms = iter(uniforms)
@@ -28,7 +30,6 @@ def seeds_by_passes(X, k, uniforms, weights=None):
     rows, closest, seeds = [drawn(w, sums)], np.full(n, np.inf), []
     while True:
         candidates = X[rows].astype(np.float64)
-        middle = np.sort(candidates, axis=0)[(len(rows) - 1) // 2].copy()
         distances = np.empty((len(rows), n))
         sums = _kernels.closer(X, distances_to(candidates, middle), closest, distances, weights)
         best = int(np.argmin(np.add.accumulate(sums, axis=0)[-1]))
@@ -44,20 +45,22 @@ def seeds_by_passes(X, k, uniforms, weights=None):
 @pytest.mark.parametrize(
     ("n", "d", "k", "kind"),
     [
-        (3000, 2, 150, "clusters"),
-        (2500, 8, 140, "clusters"),
+        (3000, 2, 256, "clusters"),
+        (1800, 6, 768, "clusters"),
         (1027, 1, 128, "clusters"),
-        (2000, 3, 130, "lattice"),  # many rows are equal, and many candidates gain as much
-        (1500, 3, 129, "far"),  # from zero, where rounding is the largest
-        (900, 2, 130, "weighted"),
-        (700, 5, 127, "clusters"),  # too few seeds: passes only
+        (2000, 3, 384, "lattice"),  # many rows are equal, and many candidates gain as much
+        (1500, 3, 385, "far"),  # from zero, where rounding is the largest
+        (900, 2, 260, "weighted"),
+        (700, 5, 639, "clusters"),  # passes only: too few seeds
+        (2500, 9, 17, "weighted"),  # and too many features
+        (1_060_000, 1, 3, "clusters"),  # too many rows to be packed once
     ],
 )
 def test_seeds_are_those_of_passes(target, dtype, n, d, k, kind):
     rng = np.random.default_rng(n)
     X = (10 * rng.standard_normal((k, d)))[rng.integers(k, size=n)] + rng.standard_normal((n, d))
     if kind == "lattice":
-        X = np.round(X / 6)
+        X = np.round(X / 2)
     if kind == "far":
         X += 1e4
     X, weights = X.astype(dtype), rng.integers(0, 3, n) * 1.0 if kind == "weighted" else None
@@ -73,6 +76,15 @@ def test_rows_all_alike_and_rows_too_far_to_be_told_apart():
     X = np.random.default_rng(1).standard_normal((400, 2)) * 1e140
     seeds = _kernels.plus_plus(X, 200, uniforms)
     assert_array_equal(seeds, seeds_by_passes(X, 200, uniforms))
+
+
+def test_a_row_far_away_does_not_make_others_alike():
+    """float32 rows are packed about the middle of some rows, whatever is drawn."""
+    X = np.random.default_rng(0).standard_normal((2000, 2)).astype(np.float32)
+    X[1000] = 1e8
+    seeds = _kernels.plus_plus(X, 8, np.random.default_rng(1).random(_kernels.uniforms_of(8)))
+    assert len(np.unique(seeds, axis=0)) == 8
+    assert (np.abs(seeds) < 10).all(axis=1).sum() == 7
 
 
 def test_an_order_of_rows_depends_on_no_thread_and_brings_neighbours_together():

@@ -104,13 +104,11 @@ static void NAME(triangular)(const void *panel_, ptrdiff_t rows, const cgmm_mixt
     }
 }
 
-/* `tile` components at once share each load of x; the squared norm of s·x − m (diagonal: scale and means (k,d)), or
- * s² that of x − m (isotropic: scale (k,)). */
-static inline __attribute__((always_inline)) void NAME(axis_tile)(const REAL *x, ptrdiff_t d, const int tile,
-                                                                  const int isotropic, const REAL *mean,
-                                                                  const REAL *scale, const REAL *log_norm,
-                                                                  REAL *logd) {
-    V norm[4][NV];
+/* `tile` components at once share each load of x; the squared norm of s·x − m (diagonal: scale and means (k,d)), or of
+ * x − m (isotropic: scale is not used). */
+static inline __attribute__((always_inline)) void NAME(axis_norms)(const REAL *x, ptrdiff_t d, const int tile,
+                                                                   const int isotropic, const REAL *mean,
+                                                                   const REAL *scale, V norm[4][NV]) {
     for (int c = 0; c < tile; c++)
         for (int v = 0; v < NV; v++) norm[c][v] = ZERO;
     for (ptrdiff_t j = 0; j < d; j++, x += G)
@@ -123,6 +121,15 @@ static inline __attribute__((always_inline)) void NAME(axis_tile)(const REAL *x,
                 norm[c][v] += z * z;
             }
         }
+}
+
+/* Their log-densities; isotropic: scale (k,). */
+static inline __attribute__((always_inline)) void NAME(axis_tile)(const REAL *x, ptrdiff_t d, const int tile,
+                                                                  const int isotropic, const REAL *mean,
+                                                                  const REAL *scale, const REAL *log_norm,
+                                                                  REAL *logd) {
+    V norm[4][NV];
+    NAME(axis_norms)(x, d, tile, isotropic, mean, scale, norm);
     for (int c = 0; c < tile; c++)
         for (int v = 0; v < NV; v++) {
             const REAL s = isotropic ? scale[c] : 1;
@@ -303,48 +310,84 @@ static void NAME(argmax)(ptrdiff_t rows, ptrdiff_t k, const void *logd_, void *t
     }
 }
 
-static void NAME(closer)(ptrdiff_t rows, ptrdiff_t k, const void *logd_, const double *restrict closest,
-                         const double *restrict row_weights, ptrdiff_t start, ptrdiff_t n, double *restrict out,
-                         double *sums) {
-    const ptrdiff_t step = G < 8 ? G : 8; /* rows at a time, so that the compiler vectorises */
-    double weights[8] = {1, 1, 1, 1, 1, 1, 1, 1};
-    for (ptrdiff_t c = 0; c < k; c++, out += n) {
-        double total[8] = {0};
-        for (ptrdiff_t g = 0; g < rows; g += step) {
-            const REAL *logd = (const REAL *)logd_ + (g / G * cgmm_pad4(k) + c) * G + g % G;
-            const ptrdiff_t i = start + g, filled = rows - g < step ? rows - g : step;
-            double nearer[8];
-            for (ptrdiff_t l = 0; l < step; l++) nearer[l] = -2 * (double)logd[l];
-            if (row_weights) memcpy(weights, row_weights + i, sizeof(double) * (size_t)filled);
-            if (filled == step) {
-                for (ptrdiff_t l = 0; l < step; l++) {
-                    nearer[l] = nearer[l] < closest[i + l] ? nearer[l] : closest[i + l];
-                    total[l] += weights[l] * nearer[l];
-                    out[i + l] = nearer[l];
+/* Sums over rows are added up in so many lanes. */
+#define SUM_LANES (W > 8 ? W : 8)
+
+static inline double NAME(sum_lanes)(const double *total) {
+    double by_eight[8];
+    for (ptrdiff_t l = 0; l < 8; l++) by_eight[l] = SUM_LANES == 16 ? total[l] + total[l + SUM_LANES - 8] : total[l];
+    return ((by_eight[0] + by_eight[1]) + (by_eight[2] + by_eight[3])) +
+           ((by_eight[4] + by_eight[5]) + (by_eight[6] + by_eight[7]));
+}
+
+/* `closer` of `tile` candidates, up to four, which share each load of a row. */
+static inline __attribute__((always_inline)) void NAME(closer_tile)(const REAL *panel, ptrdiff_t rows, ptrdiff_t d,
+                                                                    const int tile, const REAL *means,
+                                                                    const double *closest, const double *row_weights,
+                                                                    ptrdiff_t n, double *out, double *sums) {
+    enum { PARTS = SUM_LANES / W };
+    WIDE total[4][PARTS];
+    for (int c = 0; c < tile; c++)
+        for (int p = 0; p < PARTS; p++) total[c][p] = (WIDE){0};
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++, panel += cgmm_pad4(d) * G) {
+        V norm[4][NV];
+        NAME(axis_norms)(panel, d, tile, 1, means, NULL, norm);
+        for (int v = 0; v < NV; v++) {
+            const ptrdiff_t i = g * G + v * W, filled = rows - i < W ? rows - i : W;
+            if (filled <= 0) break;
+            const double *known = closest + i, *weights = row_weights ? row_weights + i : NULL;
+            double last[2][W];
+            if (filled < W) { /* of the others neither counts */
+                for (ptrdiff_t l = 0; l < W; l++) {
+                    last[0][l] = l < filled ? known[l] : 0;
+                    last[1][l] = l < filled && weights ? weights[l] : l < filled;
                 }
-                continue;
+                known = last[0], weights = last[1];
             }
-            for (ptrdiff_t l = 0; l < filled; l++) {
-                out[i + l] = nearer[l] < closest[i + l] ? nearer[l] : closest[i + l];
-                total[l] += weights[l] * out[i + l];
+            WIDE far, counts = {0};
+            memcpy(&far, known, sizeof far);
+            if (weights) memcpy(&counts, weights, sizeof counts);
+            const V limit = VMIN(__builtin_convertvector(far, V), ZERO + BIG);
+            for (int c = 0; c < tile; c++) {
+                const WIDE nearer = __builtin_convertvector(VMIN(norm[c][v], limit), WIDE);
+                total[c][v % PARTS] += weights ? counts * nearer : nearer;
+                if (out && filled == W)
+                    memcpy(out + c * n + i, &nearer, sizeof nearer);
+                else if (out)
+                    memcpy(out + c * n + i, &nearer, sizeof(double) * (size_t)filled);
             }
         }
-        sums[c] += ((total[0] + total[1]) + (total[2] + total[3])) + ((total[4] + total[5]) + (total[6] + total[7]));
+    }
+    for (int c = 0; c < tile; c++) {
+        double lanes[SUM_LANES];
+        memcpy(lanes, total[c], sizeof lanes);
+        sums[c] += NAME(sum_lanes)(lanes);
+    }
+}
+
+static void NAME(closer)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means_,
+                         const double *closest, const double *row_weights, ptrdiff_t n, double *out, double *sums) {
+    const REAL *means = means_;
+    for (ptrdiff_t c = 0; c < k; c += 4) {
+#define CLOSER(count) \
+    NAME(closer_tile)(panel, rows, d, count, means + c * d, closest, row_weights, n, out ? out + c * n : NULL, sums + c)
+        UP_TO_FOUR(k - c, CLOSER)
+#undef CLOSER
     }
 }
 
 static double NAME(row_sum)(ptrdiff_t rows, const double *restrict values, const double *restrict row_weights) {
-    const ptrdiff_t step = G < 8 ? G : 8; /* as `closer` */
-    double weights[8] = {1, 1, 1, 1, 1, 1, 1, 1}, total[8] = {0};
-    for (ptrdiff_t i = 0; i < rows; i += step) {
-        const ptrdiff_t filled = rows - i < step ? rows - i : step;
+    double weights[SUM_LANES], total[SUM_LANES];
+    for (ptrdiff_t l = 0; l < SUM_LANES; l++) weights[l] = 1, total[l] = 0;
+    for (ptrdiff_t i = 0; i < rows; i += SUM_LANES) {
+        const ptrdiff_t filled = rows - i < SUM_LANES ? rows - i : SUM_LANES;
         if (row_weights) memcpy(weights, row_weights + i, sizeof(double) * (size_t)filled);
-        if (filled == step)
-            for (ptrdiff_t l = 0; l < step; l++) total[l] += weights[l] * values[i + l];
+        if (filled == SUM_LANES)
+            for (ptrdiff_t l = 0; l < SUM_LANES; l++) total[l] += weights[l] * values[i + l];
         else
             for (ptrdiff_t l = 0; l < filled; l++) total[l] += weights[l] * values[i + l];
     }
-    return ((total[0] + total[1]) + (total[2] + total[3])) + ((total[4] + total[5]) + (total[6] + total[7]));
+    return NAME(sum_lanes)(total);
 }
 
 static double NAME(nearer)(const double *restrict rows, ptrdiff_t d, const double *restrict middle, const void *mean_,

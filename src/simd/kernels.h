@@ -253,11 +253,11 @@ typedef struct cgmm_kernels {
     /* OUT label (rows,): the component of the largest logd, the lowest of equals; top REAL: its logd. */
     void (*argmax)(ptrdiff_t rows, ptrdiff_t k, const void *logd, void *top, ptrdiff_t *label);
 
-    /* What seeding by k-means++ asks of k candidates, of whose squared distances logd is −½, for rows from start on:
-     * OUT out double (k,n): min(closest_i, distance to c); sums (k,) += Σ_i row_weights_i out_ci.
-     * IN closest (n,), row_weights (n,) double, or NULL: ones. */
-    void (*closer)(ptrdiff_t rows, ptrdiff_t k, const void *logd, const double *closest, const double *row_weights,
-                   ptrdiff_t start, ptrdiff_t n, double *out, double *sums);
+    /* What seeding by k-means++ asks of k candidates, means REAL (k,d) about the panel's centre: OUT sums (k,) +=
+     * Σ_i row_weights_i min(closest_i, |x_i − mean_c|²), and these minima, out double (k,rows), n apart, unless NULL.
+     * IN closest (rows,), which may be `out` of a single candidate; row_weights (rows,) double, or NULL: ones. */
+    void (*closer)(const void *panel, ptrdiff_t rows, ptrdiff_t d, ptrdiff_t k, const void *means, const double *closest,
+                   const double *row_weights, ptrdiff_t n, double *out, double *sums);
 
     /* Returns Σ_i row_weights_i values_i, double (rows,); row_weights or NULL: ones. Of distances this is what `closer`
      * would add, to the bit. */

@@ -107,6 +107,7 @@ static const cgmm_kernels NAME(table) = {
 #undef WIDE
 #undef VI
 #undef GROUPS
+#undef SUM_LANES
 #undef LOAD
 #undef STORE
 #undef SELECT
