@@ -34,7 +34,7 @@ class Part(NamedTuple):
 
     def taken(self, which: Any) -> Part:
         """Some of the rows: a slice, indices or a mask; views where NumPy gives them."""
-        return self._each(lambda values: values[which])
+        return self._each(lambda values: _taken(values, which))
 
     def gathered(self, indices: Any) -> Part:
         """Those rows, of any array-like order, as new arrays in C order."""
@@ -77,6 +77,12 @@ class Part(NamedTuple):
     @property
     def total_weight(self) -> float:
         return float(len(self.rows) if self.weights is None else self.weights.sum())
+
+
+def _taken(values: Any, which: Any) -> Any:
+    """values[which]; `take` is three times as fast, but copies what does not lie in C order first."""
+    indices = isinstance(which, np.ndarray) and which.dtype == np.intp and which.ndim == 1
+    return np.asarray(values).take(which, axis=0) if indices and values.flags.c_contiguous else values[which]
 
 
 def joined(parts: Sequence[Part]) -> Part:

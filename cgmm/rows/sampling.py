@@ -60,7 +60,9 @@ def choose(count: int, size: int, rng: np.random.Generator) -> Labels:
     """`size` of `count` indices, in order; or all."""
     if count <= size:
         return np.arange(count)
-    return np.sort(rng.choice(count, size, replace=False, shuffle=False))
+    chosen = np.zeros(count, dtype=bool)
+    chosen[rng.choice(count, size, replace=False, shuffle=False)] = True
+    return np.flatnonzero(chosen)
 
 
 def descend(strata: Labels, level: int, n: int, key: int) -> Labels:
@@ -74,13 +76,17 @@ def descend(strata: Labels, level: int, n: int, key: int) -> Labels:
 def second_half(strata: Labels, level: int, key: int) -> Labels:
     """Whether a stratum's row is of its second half, 0 or 1: a bit of a hash (Steele, Lea and Flood, Fast splittable
     pseudorandom number generators, 2014)."""
-    with np.errstate(over="ignore"):
-        z = np.uint64(key) + np.uint64(0x9E3779B97F4A7C15) * (
-            strata.astype(np.uint64) * np.uint64(64) + np.uint64(level)
-        )
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((z ^ (z >> np.uint64(31))) & np.uint64(1)).astype(np.intp)
+    z = strata.astype(np.uint64)
+    z *= np.uint64(64)
+    z += np.uint64(level)
+    z *= np.uint64(0x9E3779B97F4A7C15)
+    z += np.uint64(key)
+    for bits, factor in (30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB):
+        z ^= z >> np.uint64(bits)
+        z *= np.uint64(factor)
+    z ^= z >> np.uint64(31)
+    z &= np.uint64(1)
+    return z.astype(np.intp)
 
 
 class Strided:
