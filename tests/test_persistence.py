@@ -240,3 +240,14 @@ def test_no_such_folder(tmp_path, model):
     with pytest.raises(IsADirectoryError):
         model.save(tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("weight", [1.0, 5e-324])
+def test_components_that_hardly_any_row_belongs_to(tmp_path, weight):
+    """Sums of responsibilities of 1e-166, times weights: their exponent is far below that of any double."""
+    given = {"weights_init": [1.0], "means_init": [[0.0]], "precisions_init": [[[1.0]]]}
+    model = GMM(
+        1, **given, fixed=("weights", "means", "covariances"), noise_component="uniform", on_degenerate="repair"
+    )
+    model.fit([[2.4e-151], [-1.1e-150]], sample_weight=[weight, weight]).save(tmp_path / "model")
+    assert GMM.load(tmp_path / "model").noise_weight_ == model.noise_weight_ > 0.9
