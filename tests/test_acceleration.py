@@ -440,6 +440,21 @@ def test_moves_beyond_all_numbers_are_not_followed():
     assert np.isfinite(model.lower_bounds_).all()
 
 
+@pytest.mark.filterwarnings(
+    "error::RuntimeWarning", "ignore::cgmm.DegenerateWarning", "ignore::cgmm.ConvergenceWarning"
+)
+def test_jumps_to_means_without_squares_are_refused_without_a_word():
+    """The prior's moments about them are no numbers."""
+    X = Rows(55, 3, ("nasty",), 100, 100, "float64", "C", 1).build()
+    labels, ones = np.random.default_rng(5).integers(0, 8, 55), np.ones((8, 3))
+    labels[:8] = np.arange(8)
+    prior = Prior(1.0, 0.01, np.zeros(3), 1e6, 1e6, "density")
+    fixed = {"covariances": np.arange(8) % 2 == 0}
+    model = GMM(8, covariance_type="diag", precisions_init=ones, fixed=fixed, prior=prior, reg_covar=0.0, tol=1e-3,
+                stop="distance", accelerate=True, random_state=0)  # fmt: skip
+    assert np.isfinite(model.fit(X, labels=labels).lower_bounds_).all()
+
+
 def test_steps_whose_squares_vanish_are_not_followed():
     """Beside a variance of 1e300 the rows' own moves are nothing: the square of their length is zero."""
     rows = np.full((6, 1), np.nan)

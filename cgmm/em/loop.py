@@ -139,7 +139,8 @@ def accelerated(stage: Stage, data: Data, settings: Settings) -> Stage:
     jump = stage.trail.jump(settings.rules) if stage.change < CRAWL and not stage.starving.now else None
     by_change = settings._replace(stop="change")
     if jump is not None:
-        found = iterate(stage._replace(parameters=jump.parameters), data, by_change)
+        with np.errstate(over="ignore", invalid="ignore"):  # it may lead where nothing is a number, and is refused then
+            found = iterate(stage._replace(parameters=jump.parameters), data, by_change)
         added = _added(stage, stage.before, settings) - _added(stage, jump.parameters, settings)
         gain = found.change + added
         if found.iterations > stage.iterations and gain >= 0 and not found.starving.now:
