@@ -27,6 +27,7 @@ cdef void lay_out_closer(Work *work) noexcept nogil:
     lay_out_tiles(work)
     work.scratch.panel = claim(&work.scratch, work.block * cgmm_pad4(work.d) * work.kernels.itemsize)
     work.chunk = CGMM_CHUNK_ROWS
+    work.beside = 1    # two threads took longer than one for 16,384 rows of one feature
     work.run_chunk = closer_chunk
 
 

@@ -32,7 +32,7 @@ cdef Py_ssize_t work_of_rows(const Work *work, Py_ssize_t rows) noexcept nogil:
     cdef Py_ssize_t each = work.d
     if work.mixture.form in (CGMM_TRIANGULAR, CGMM_COVARIANCES) or work.moment == FULL:
         each *= work.d
-    return rows * work.k * (each + 8)
+    return rows * work.k * (each + work.beside)
 
 
 cdef Py_ssize_t block_rows(const Work *work) noexcept nogil:
@@ -56,7 +56,7 @@ cdef Py_ssize_t few_rows_chunk(const Work *work) noexcept nogil:
 cdef void lay_out(Work *work, Kind kind) noexcept nogil:
     """Choose how the pass is done. IN what work says of the rows and of the density; OUT work.block, chunk, chunks,
     run_chunk, sums, scratch, and where the scratch of its kind begins."""
-    work.block = block_rows(work)
+    work.block, work.beside = block_rows(work), 8
     work.scratch.size = work.scratch.parts = 0
     if kind == DENSE:
         lay_out_dense(work)

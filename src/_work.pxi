@@ -252,6 +252,7 @@ cdef struct Work:
     Py_ssize_t block              # rows in a block
     Py_ssize_t chunk              # rows in a chunk
     Py_ssize_t chunks             # how many there are
+    Py_ssize_t beside              # multiply-adds of a row and a component beside those of its features, about
     RunChunk run_chunk             # sums (sums.size,) ← those of a chunk of this kind of pass; SCRATCH memory
     const char *X
     Py_ssize_t row_stride, column_stride
