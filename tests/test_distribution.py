@@ -288,6 +288,19 @@ def test_a_conditional_density_integrates_to_one():
     assert total == pytest.approx(1.0, abs=1e-8)
 
 
+def test_quantiles_never_fall():
+    """Where a deviation is less than the spacing of doubles each is exact to that: two of them fell."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        k, scale, variance = rng.integers(1, 4), 10.0 ** rng.integers(-3, 16), 10.0 ** rng.integers(-30, 3)
+        means = scale * rng.normal(size=(k, 1))
+        model = GMM.from_parameters(rng.dirichlet(np.ones(k)), means, np.full((k, 1, 1), variance))
+        p = rng.random(50)
+        assert (np.diff(model.ppf(p)[np.argsort(p)]) >= 0).all()
+        twice = GMM.from_parameters(model.weights_, np.hstack([means, means]), variance * np.array([np.eye(2)] * k))
+        assert (np.diff(twice.conditional(means, [0]).quantile(p)[:, np.argsort(p)]) >= 0).all()
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @pytest.mark.parametrize("distance", [1.0, 1e-3, 1e150])
 @pytest.mark.parametrize("share", [0.5, 0.25, 0.125, 1 / 3, 0.9, 1e-9])

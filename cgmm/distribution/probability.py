@@ -234,7 +234,8 @@ class Probability(Fitted):
         weights = np.broadcast_to(parameters.unit_weights, many)
         means = np.broadcast_to(parameters.means[:, 0], many)
         deviations = np.broadcast_to(np.sqrt(parameters.variances[:, 0]), many)
-        return univariate.quantiles(weights, means, deviations, levels.ravel()).reshape(levels.shape)[()]
+        found = univariate.quantiles(weights, means, deviations, levels.ravel())
+        return univariate.in_order(found, levels.ravel()).reshape(levels.shape)[()]
 
     def interval(self, p: float) -> tuple[float, float]:
         """The interval of a mixture of one feature that holds p of the mass and leaves as much below as above it.

@@ -61,6 +61,14 @@ def quantiles(weights: Array, means: Array, deviations: Array, p: Array) -> Arra
     return sign * x
 
 
+def in_order(x: Array, p: Array) -> Array:
+    """Quantiles (…,m) of one mixture at p (m,): none is below that of a smaller p, as rounding may have left it."""
+    order = np.argsort(p, kind="stable")
+    found = np.empty_like(x)
+    found[..., order] = np.maximum.accumulate(x[..., order], axis=-1)
+    return found
+
+
 def _standardised(x: Array, means: Array, deviations: Array) -> Array:
     """(x − μ_c) / σ_c, of x (…); where rounding has left nothing of σ_c, infinite: F_c is a step from 0 to 1 at μ_c."""
     with np.errstate(divide="ignore", invalid="ignore"):

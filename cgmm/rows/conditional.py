@@ -411,7 +411,7 @@ class Conditionals(Generic[T]):
             for at, level in enumerate(levels.ravel()):
                 levels_of_rows = np.full(len(means), level)
                 found[piece.rows, at] = univariate.quantiles(piece.shares, means, deviations, levels_of_rows)
-        return found[:, 0] if levels.ndim == 0 else found
+        return found[:, 0] if levels.ndim == 0 else univariate.in_order(found, levels.ravel())
 
     def sample(self, size: int | None = None, random_state: Seed = None) -> Array:
         """A draw for each row, (n,m); or `size` of them, (size,n,m).
