@@ -262,3 +262,12 @@ def test_no_scale_of_a_prior_is_negative(family, dtype):
         rows = data_of((1e15 * rng.uniform(-1, 1, (31, 2))).astype(dtype), 10.0 ** rng.uniform(-290, 0, 31))
         scale = Prior().conjugate(rows.moments(), least_variances(rows), model, 1).scale
         assert (model.variances(np.broadcast_to(scale, model.shape(1, 2)), 1, 2) >= 0).all()
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "ignore::cgmm.DegenerateWarning")
+def test_masses_without_counts_beside_huge_rows():
+    """The prior of VEV adds mass to each component, but no counts: its scatter over counts of 1e-39 is no number."""
+    X = np.array([[-9.0e149, -6.5e149], [-8.5e149, 2.1e149]])
+    given = {"weights_init": [1.0, 1e-40], "means_init": X[::-1], "fixed": ("weights", "means")}
+    model = GMM(2, covariance_type="VEV", prior="mclust", random_state=0, **given).fit(X)
+    assert np.isfinite(model.covariances_).all() and np.isfinite(model.score_samples(X)).all()

@@ -115,7 +115,8 @@ def _moments(
     if fixed is not None:
         means[fixed] = last.means[fixed]
         away = np.where(fixed[:, None], offsets - (means - shift), 0.0)
-        covariances += SECOND_MOMENTS[family.moment].scatter(totals.masses / np.ravel(totals.counts), away)
+        with np.errstate(over="ignore", invalid="ignore"):  # a prior may have masses where there are no counts
+            covariances += SECOND_MOMENTS[family.moment].scatter(totals.masses / np.ravel(totals.counts), away)
     return offsets, means, covariances
 
 
