@@ -150,7 +150,7 @@ cdef Py_ssize_t best_by_pass(Clusters *of, Py_ssize_t count) except -1 nogil:
 
 cdef int seed(Clusters *of, const double *uniforms) except -1 nogil:
     """OUT of.centres: greedy k-means++ seeds, each the best of a few rows drawn in proportion to w · distance². IN
-    uniforms (1 + (k − 1) · trials,). SCRATCH closest, distances, chunk_sums."""
+    uniforms (1 + (k − 1) · trials,). SCRATCH closest, chunk_sums, panel."""
     cdef Py_ssize_t n = of.work.n, d = of.work.d, chunks = (n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS
     cdef Py_ssize_t chosen = 0, best = 0, q, chunk
     cdef bint sparse = of.k >= LEAST_SPARSE * d and d <= MOST_SPARSE_FEATURES
@@ -168,11 +168,11 @@ cdef int seed(Clusters *of, const double *uniforms) except -1 nogil:
         chosen += 1
         if chosen == of.k:
             return 0
-        # Its distances are found a second time, for to write those of all candidates takes longer.
+        # Its distances are found a second time: to write those of all candidates would take longer.
         set_centres(of, CLOSER, 1, of.candidates + best * d)
         add_up_closer(of, 1, of.closest)
         if sparse and chosen == DENSE_SEEDS:
-            return seed_nearby(of, chosen, of.chunk_sums, uniforms)
+            return seed_nearby(of, chosen, uniforms)
         draw(of, of.closest, of.chunk_sums, of.trials, uniforms)
         uniforms += of.trials
         next_candidates(of, of.trials)
@@ -398,9 +398,9 @@ cdef void sum_again(Nearby *to, const Clusters *of) noexcept nogil:
                 weights += work.block
 
 
-cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *sums, const double *uniforms) except -1 nogil:
-    """OUT the seeds from the chosen-th on, as `seed` finds them by passes: the same, to the bit. IN of.closest, and its
-    sums over chunks; the remaining uniforms. SCRATCH as seed.
+cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *uniforms) except -1 nogil:
+    """OUT the seeds from the chosen-th on, as `seed` finds them by passes: the same, to the bit. IN of.closest, and
+    of.chunk_sums, its sums over chunks; the remaining uniforms. SCRATCH as seed.
 
     A candidate can only be the closest of rows in blocks whose box is no farther than their limit (by the triangle
     inequality in every feature). Gains that are alike to rounding are compared as a pass would.
@@ -416,7 +416,7 @@ cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *sums, const 
     order_nearby(&to, of)
     place_rows(&to, of)
     for chunk in range(chunks):
-        to.sums[chunk], to.stale[chunk] = sums[chunk], False
+        to.sums[chunk], to.stale[chunk] = of.chunk_sums[chunk], False
     try:
         while True:
             draw(of, of.closest, to.sums, of.trials, uniforms)
