@@ -116,6 +116,7 @@ def test_a_component_that_no_row_needs_stays_empty():
     model, told = repaired(model_of(case, "full"), case.X)
     assert np.count_nonzero(model.weights_ == 0) == 2
     assert "each of components 3, 4 (from iteration" in told and told.count("no row belongs to it") == 1
+    assert model.diagnostics_.passes <= model.n_iter_ + 6, "looking ahead ends where nothing moves"
 
 
 @families

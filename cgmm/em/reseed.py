@@ -42,14 +42,15 @@ def begin_again(
     rows, indices, before = data.worst(parameters, len(starved), settings.n_threads)
     moved, left = starved[: len(rows)], starved[len(rows) :]
     begun = at_rows(rows, parameters, list(moved), settings.rules.floor(data.d))
-    enough = before + LEAST_GAIN * max(1.0, abs(before))
+    gain = LEAST_GAIN * max(1.0, abs(before))
     ahead = run(
         data,
         Stage.first(begun),
-        settings._replace(max_iter=LOOK_AHEAD, tol=0.0, reseed=False),
-        lambda _, lower_bound, *rest: lower_bound > enough,
+        # Iterations that gain less than their share will not do it: often the component lost its row at once.
+        settings._replace(max_iter=LOOK_AHEAD, tol=gain / LOOK_AHEAD, stop="change", reseed=False),
+        lambda _, lower_bound, *rest: lower_bound > before + gain,
     )
-    if not ahead.lower_bound > enough:
+    if not ahead.lower_bound > before + gain:
         return parameters, [Repair(iteration, c, EMPTIED) for c in starved]
     cause = "no row belonged to it, and it began again at row {}"
     repairs = [Repair(iteration, c, cause.format(row), int(row)) for c, row in zip(moved, indices, strict=True)]
