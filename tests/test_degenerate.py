@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 import degenerate
 import reference
 from cgmm import GMM, DegenerateError
+from cgmm.mixture.families import FAMILIES
 from survival import assert_survives, model_of, repaired
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning")
@@ -117,6 +118,21 @@ def test_a_component_that_no_row_needs_stays_empty():
     assert np.count_nonzero(model.weights_ == 0) == 2
     assert "each of components 3, 4 (from iteration" in told and told.count("no row belongs to it") == 1
     assert model.diagnostics_.passes <= model.n_iter_ + 6, "looking ahead ends where nothing moves"
+
+
+@pytest.mark.parametrize("family", [name for name, family in FAMILIES.items() if not family.one_feature])
+def test_an_empty_component_keeps_its_covariance(family):
+    """It grew by reg_covar in each iteration."""
+    rng = np.random.default_rng(0)
+    X = rng.normal([[0, 0]] * 200 + [[1, 2]] * 200)
+    start = {"means_init": [[0, 0], [1, 0], [1e7, 5]], "fixed": {"means": [True, False, False]}}  # none begins again
+    start |= {"reg_covar": 0.1, "tol": 0, "random_state": 0, "on_degenerate": "repair"}
+    before, after = (GMM(3, covariance_type=family, max_iter=most, **start).fit(X) for most in (2, 60))
+    assert after.weights_[2] == 0 and after.n_iter_ == 60
+    if not FAMILIES[family].shared:
+        assert_array_equal(after.covariances_[2], before.covariances_[2])
+    variances = [FAMILIES[family].variances(model.covariances_, 3, 2)[2].sum() for model in (before, after)]
+    assert variances[1] < 1.5 * variances[0]
 
 
 @families

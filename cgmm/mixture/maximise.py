@@ -66,7 +66,8 @@ def maximise(
         return Values(weights, means, last.covariances, last.root), repairs
     bare = totals.empty if rules.prior is None else _uncounted(totals)
     central = Central(covariances, totals.counts, bare, rules.floor_of(offsets, means))
-    found = _but_fixed(family.estimate(central, rules, last), fixed, last)
+    kept = fixed if family.shared else _and_bare(fixed, bare, len(means))
+    found = _but_kept(family.estimate(central, rules, last), kept, last)
     repairs += [Repair(iteration, c, SINGULAR) for c in found.held]
     return Values(weights, means, found.covariances, found.root), repairs
 
@@ -120,13 +121,22 @@ def _moments(
     return offsets, means, covariances
 
 
-def _but_fixed(found: Estimate, fixed: Mask | None, last: Values | None) -> Estimate:
-    """The estimate, with the last covariances of the components that are fixed."""
-    if fixed is None or last is None:
+def _and_bare(fixed: Mask | None, bare: Labels, k: int) -> Mask | None:
+    """The components that are fixed, or of which nothing is known."""
+    if not len(bare):
+        return fixed
+    kept = np.zeros(k, dtype=bool) if fixed is None else fixed.copy()
+    kept[bare] = True
+    return kept
+
+
+def _but_kept(found: Estimate, kept: Mask | None, last: Values | None) -> Estimate:
+    """The estimate, with the last covariances of the components that keep theirs."""
+    if kept is None or last is None:
         return found
-    found.covariances[fixed] = last.covariances[fixed]
-    found.root[fixed] = last.root[fixed]
-    return found._replace(held=[c for c in found.held if not fixed[c]])
+    found.covariances[kept] = last.covariances[kept]
+    found.root[kept] = last.root[kept]
+    return found._replace(held=[c for c in found.held if not kept[c]])
 
 
 def _shares(n_k: Array, last: Array | None, fixed: Mask | None) -> Array:
@@ -150,7 +160,7 @@ def restored(values: Values, last: Values, fixed: Fixed) -> Values:
         return Values(weights, means, values.covariances, values.root)
     if fixed.covariances.all():
         return Values(weights, means, last.covariances, last.root)
-    found = _but_fixed(Estimate(values.covariances, values.root, []), fixed.covariances, last)
+    found = _but_kept(Estimate(values.covariances, values.root, []), fixed.covariances, last)
     return Values(weights, means, found.covariances, found.root)
 
 

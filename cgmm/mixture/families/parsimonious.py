@@ -96,9 +96,11 @@ class Parsimonious(Family):
     def estimate(self, central: Central, rules: Obeyed, last: Values | None) -> Estimate:
         scatters = central.covariances
         if len(central.empty):
-            scatters = self.keep(scatters, central.empty, last and last.covariances)
+            before = last and self.without(last.covariances, rules.reg_covar)
+            scatters = self.keep(scatters, central.empty, before)
         masses, n_threads = np.ravel(central.counts), threads(rules.n_threads)
-        return self.hold(scatters, central.least, rules.reg_covar, n_threads, masses, last)
+        found = self.hold(scatters, central.least, rules.reg_covar, n_threads, masses, last)
+        return found._replace(held=[c for c in found.held if c not in central.empty])
 
     def hold(
         self,
