@@ -126,6 +126,39 @@ def test_equal_rows_and_an_emptying_component(in_features):
     assert_same_fit(found, fit(X, 4, "full"))
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("seed", range(12))
+def test_components_that_lose_their_rows(seed, weighted, in_features):
+    """From the start or later, to begin again or not, watched or not; some rows are equal. Fits took every step in the
+    features then: 96 × 384, k = 8 took 560 ms in place of 90."""
+    rng = np.random.default_rng([seed, 4])
+    n, k, family = rng.integers(8, 40), rng.integers(2, 8), ["full", "tied"][seed % 2]
+    d = rng.integers(max(65, 2 * n + 1), 150)
+    X = rows(n, d, k)[rng.integers(rng.integers(1, n + 1), size=n)]
+    away = rng.choice([0, 30, 1e4], size=(k, 1)) * rng.standard_normal((k, d))
+    w = rng.uniform(0.5, 2, size=n) if weighted else None
+    arguments = {"means_init": X[rng.integers(n, size=k)] + away, "max_iter": 4 + seed % 5}
+    seen = {"inside": [], "in features": []}
+    found = fit(X, k, family, w, **arguments)
+    watched = fit(X, k, family, w, **arguments, callback=seen["inside"].append)
+    in_features()
+    assert_same_fit(found, fit(X, k, family, w, **arguments, callback=seen["in features"].append))
+    np.testing.assert_array_equal(watched.covariances_, found.covariances_)
+    for inside, expected in zip(*seen.values(), strict=True):
+        np.testing.assert_allclose(inside.parameters.means, expected.parameters.means, rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(inside.parameters.covariances, expected.parameters.covariances, atol=1e-6)
+
+
+def test_a_component_left_without_rows_counts_for_none_that_begins_again(in_features):
+    """Four start far away, and there are three rows for them."""
+    X, away = np.repeat(rows(3, 80, 1), 5, axis=0), np.full((1, 80), 1e4)
+    arguments = {"means_init": np.concatenate([X[:1], away, 2 * away, 3 * away, 4 * away]), "max_iter": 8}
+    found = fit(X, 5, "full", **arguments)
+    assert sum(repair.row is not None for repair in found.diagnostics_.repairs) == 3
+    in_features()
+    assert_same_fit(found, fit(X, 5, "full", **arguments))
+
+
 def test_an_offset_far_from_the_origin(in_features):
     X = rows(30, 90, 2)
     near, far = fit(X, 2, "full"), fit(X + 1e6, 2, "full")
@@ -166,15 +199,14 @@ def test_restarts(in_features):
 
 @families
 @pytest.mark.parametrize("seed", range(8))
-def test_accelerated_rows_near_a_plane(seed, family, in_features):
-    """Where a jump ends a run by rounding, what its parameters were made of is not known: StopIteration was raised."""
+def test_accelerated_rows_near_a_plane(seed, family):
+    """Where a jump ends a run by rounding, it was no M-step that made the parameters: StopIteration was raised."""
     X, arguments = near_a_plane(seed), {"reg_covar": 0.5, "tol": 1e-8, "max_iter": 200, "accelerate": True}
     found = fit(X, 3, family, **arguments, init_params="random_from_data")
     watched = fit(X, 3, family, **arguments, init_params="random_from_data", callback=lambda state: None)
     np.testing.assert_array_equal(watched.means_, found.means_)
-    in_features()
-    expected = fit(X, 3, family, **arguments, init_params="random_from_data")
-    np.testing.assert_allclose(found.lower_bound_, expected.lower_bound_, atol=1e-3)  # after other jumps
+    assert found.converged_
+    np.testing.assert_allclose(found.score(X), found.lower_bound_, rtol=1e-9)
 
 
 @families

@@ -47,7 +47,7 @@ def run(
     """
     span = None if keep is not None else Span.of(data, stage, settings)
     if span is not None:
-        fit, observe = span.run(stage, observe, _to_its_end)
+        fit = span.run(stage, observe, _to_its_end)
         if fit is not None:
             return fit
     watch = None if observe is None else partial(_observed, observe)
@@ -110,7 +110,7 @@ def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
     lower_bounds = stage.lower_bounds.and_then(objective)
     begun: list[Repair] = []
     if starving.due:
-        parameters, begun = reseed.begin_again(data, parameters, starving.due, settings, iteration, run)
+        parameters, begun = reseed.begin_again(data, parameters, starving.due, settings, iteration, _to_its_end)
     return Stage(
         parameters=parameters,
         before=stage.parameters,

@@ -5,7 +5,6 @@ docs/degenerate.md has the rules.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from cgmm.em.stage import Stage
@@ -14,7 +13,7 @@ from cgmm.mixture.rules import EMPTIED, Repair
 
 if TYPE_CHECKING:
     from cgmm.em.settings import Settings
-    from cgmm.em.stage import Fit, Observer
+    from cgmm.em.stage import Run
     from cgmm.rows.data import Data
     from cgmm.types import Array, Rows
 
@@ -30,7 +29,7 @@ def begin_again(
     starved: tuple[int, ...],
     settings: Settings,
     iteration: int,
-    run: Callable[[Data, Stage, Settings, Observer], Fit],
+    run: Run,
 ) -> tuple[Parameters, list[Repair]]:
     """Parameters with the starved components begun again at the rows that are explained worst; and Repairs.
 
@@ -41,14 +40,14 @@ def begin_again(
         return parameters, [Repair(iteration, c, EMPTIED) for c in starved]
     rows, indices, before = data.worst(parameters, len(starved), settings.n_threads)
     moved, left = starved[: len(rows)], starved[len(rows) :]
-    begun = at_rows(rows, parameters, list(moved), settings.rules.floor(data.d))
+    begun = at_rows(rows, parameters, list(starved), settings.rules.floor(data.d))
     gain = LEAST_GAIN * max(1.0, abs(before))
     ahead = run(
         data,
         Stage.first(begun),
         # Iterations that gain less than their share will not do it: often the component lost its row at once.
         settings._replace(max_iter=LOOK_AHEAD, tol=gain / LOOK_AHEAD, stop="change", reseed=False),
-        lambda _, lower_bound, *rest: lower_bound > before + gain,
+        lambda stage: stage.lower_bound > before + gain,
     )
     if not ahead.lower_bound > before + gain:
         return parameters, [Repair(iteration, c, EMPTIED) for c in starved]
@@ -57,10 +56,12 @@ def begin_again(
     return ahead.parameters, repairs + [Repair(iteration, c, EMPTIED) for c in left]
 
 
-def at_rows(rows: Rows, parameters: Parameters, components: list[int], least: Array) -> Parameters:
-    """Parameters with the components at those rows (m,d), of the mean weight and covariance of the others."""
-    family, k = parameters.family, parameters.k
-    means, covariances = parameters.means.copy(), family.keep(parameters.covariances.copy(), components, None)
-    weights = parameters.weights * (1 - len(components) / k)
-    weights[components], means[components] = 1 / k, rows
+def at_rows(rows: Rows, parameters: Parameters, starved: list[int], least: Array) -> Parameters:
+    """Parameters with the starved components at those rows (m,d), of the mean weight and covariance of those that are
+    not; if there are fewer rows, the last ones stay as they are."""
+    family, k, moved = parameters.family, parameters.k, starved[: len(rows)]
+    means, covariances = parameters.means.copy(), family.keep(parameters.covariances.copy(), starved, None)
+    covariances = family.keep(covariances, starved[len(rows) :], parameters.covariances)
+    weights = parameters.weights * (1 - len(moved) / k)
+    weights[moved], means[moved] = 1 / k, rows
     return Parameters.held(family, weights / weights.sum(), means, covariances, least).beside(parameters.noise)

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from typing import Self
 
+    from cgmm.em.settings import Settings
     from cgmm.mixture.statistics import SufficientStatistics
+    from cgmm.rows.data import Data
     from cgmm.types import Array, Labels
 
 # A component that has a smaller weight, in rows of the mean weight, explains nothing: it starves.
@@ -60,6 +62,8 @@ class IterationState(NamedTuple):
 
 Callback: TypeAlias = Callable[[IterationState], bool | None]  # of a user; True: stop
 Observer: TypeAlias = Callable[[int, float, float, Parameters], bool]  # of a run; the same, without the restart
+# Of cgmm.em.loop: a run from a stage to its last one; who watches sees each, and stops the run by returning True.
+Run: TypeAlias = "Callable[[Data, Stage, Settings, Callable[[Stage], bool] | None], Stage]"
 
 
 class Starving(NamedTuple):

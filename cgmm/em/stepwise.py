@@ -148,8 +148,8 @@ def _begin_again(
 ) -> tuple[Memory, Parameters, list[Repair]]:
     """The starved components as one row each, those of the batch that are explained worst; and Repairs."""
     rows, indices, _ = batch.worst(parameters, len(starved), settings.n_threads)
-    starved, n_k = starved[: len(rows)], memory.statistics.n_k.copy()
     begun = reseed.at_rows(rows, parameters, starved, memory.least)
+    starved, n_k = starved[: len(rows)], memory.statistics.n_k.copy()
     n_k[starved] = memory.row / len(n_k)
     begun = replace(begun, weights=n_k / n_k.sum())
     statistics = begun.statistics(n_k, settings.rules, memory.statistics.exponent)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -163,15 +164,15 @@ def upright(triangles: Array) -> Array:
 
 
 def product(A: Array, B: Array) -> Array:
-    """A B (…,d,d), by blocks so small that a BLAS takes no threads for one: its bits might depend on them."""
-    if A.shape[-1] <= BLAS_BLOCK:
+    """A B of matrices (…,p,q) and (…,q,r), by blocks so small that a BLAS takes no threads for one: its bits might
+    depend on them."""
+    p, q, r = A.shape[-2], A.shape[-1], B.shape[-1]
+    if max(p, q, r) <= BLAS_BLOCK:
         return A @ B
-    whole = np.zeros((*np.broadcast_shapes(A.shape[:-2], B.shape[:-2]), A.shape[-2], B.shape[-1]))
-    cuts = [slice(start, start + BLAS_BLOCK) for start in range(0, A.shape[-1], BLAS_BLOCK)]
-    for rows in cuts:
-        for columns in cuts:
-            for part in cuts:
-                whole[..., rows, columns] += A[..., rows, part] @ B[..., part, columns]
+    whole = np.zeros((*np.broadcast_shapes(A.shape[:-2], B.shape[:-2]), p, r))
+    cuts = ([slice(start, start + BLAS_BLOCK) for start in range(0, size, BLAS_BLOCK)] for size in (p, r, q))
+    for rows, columns, part in itertools.product(*cuts):
+        whole[..., rows, columns] += A[..., rows, part] @ B[..., part, columns]
     return whole
 
 
