@@ -28,7 +28,7 @@ HEADINGS = ("problems", "k", "iterations", "fit_many, µs a fit", "loop over GMM
 class Case(NamedTuple):
     """m problems of n rows and d features, k components whose means are so many standard deviations apart.
 
-    of_gmm, of_scikit_learn : how many of them the loops fit
+    of_gmm, of_scikit_learn : how many of them the loops fit;  zeros : the share of the values that are zero
     """
 
     m: int
@@ -38,12 +38,14 @@ class Case(NamedTuple):
     distance: float
     of_gmm: int
     of_scikit_learn: int
+    zeros: float = 0.0
 
 
 CASES = {
     "columns": Case(20_000, 1000, 1, 2, 4.0, 1000, 40),
     "groups": Case(5000, 300, 5, 3, 4.0, 1000, 40),
     "long": Case(20, 100_000, 1, 10, 3.0, 20, 2),
+    "zeros": Case(2000, 1000, 1, 3, 4.0, 1000, 100, 0.6),
 }
 
 
@@ -54,6 +56,8 @@ def problems_of(case):
     labels = rng.integers(case.k, size=(case.m, case.n))
     X = rng.standard_normal((case.m, case.n, case.d))
     X += means[labels]
+    if case.zeros:
+        X[rng.random(X.shape) < case.zeros] = 0.0
     return X
 
 
@@ -92,7 +96,7 @@ def measure(case, rounds, n_threads, clock=time.perf_counter):
             times[way].append(1e6 * seconds_of(way, clock) / count)
     each, of_gmm, of_scikit_learn = (median(found) for found in times.values())
     row = (
-        f"{case.m} of {case.n} × {case.d}", case.k, f"{fits[0].n_iter.mean():.1f}", f"{each:.1f}", f"{of_gmm:.0f}",
+        f"{case.m} of {case.n} × {case.d}{', many zeros' * (case.zeros > 0)}", case.k, f"{fits[0].n_iter.mean():.1f}", f"{each:.1f}", f"{of_gmm:.0f}",
         f"× {of_gmm / each:.1f}", f"{of_scikit_learn:.0f}", f"× {of_scikit_learn / each:.0f}",
     )  # fmt: skip
     print("| " + " | ".join(map(str, row)) + " |", flush=True)

@@ -83,7 +83,8 @@ cdef int begin(Worker *worker, const Group *group, Py_ssize_t run) except -1 nog
     else:
         make_partition(worker, group)
         em.limits.floor.moved = group.moved
-        fine = start_at_labels(em, &em.work, &worker.partition, group.labels + run * group.rows.n, group.empty)
+        fine = start_at_labels(em, &em.work, &worker.partition, group.labels + run * group.rows.n, group.empty,
+                               &group.going, group.held[run])
         em.limits.floor.moved = group.limits.floor.moved
     begin_at(em, -INFINITY, INFINITY, True)
     return fine

@@ -11,17 +11,23 @@ cdef void copy_mixture(const Parameters *source, const Parameters *target, Py_ss
     memcpy(target.root, source.root, size * sizeof(double))
 
 
-cdef bint start_at_labels(Em *em, const Work *rows, Partition *of, const Py_ssize_t *labels,
-                          double empty) noexcept nogil:
+cdef bint start_at_labels(Em *em, const Work *rows, Partition *of, const Py_ssize_t *labels, double empty,
+                          const Going *going, PyObject *held) except -1 nogil:
     """OUT em.now: what an M-step makes of rows that each belong to the component of their label, of (n,). False where
-    that is not ordinary: a component has less weight than `empty`, or a covariance is held. SCRATCH of."""
+    that is not ordinary: a component has less weight than `empty`, or covariances that share a part are to be held by
+    Python. SCRATCH of; held as of go_on, whose iteration is −1."""
     cdef Work work = rows[0]
     of.labels, of.k, of.moment, of.least, of.found = labels, em.k, em.work.moment, empty, em.found
     work.block = cgmm_block_rows(em.d, 1, work.kernels.itemsize)
     add_moments_of_labels(&work, of)
     put_seconds(of, em.d)
-    if any_below(em, empty) or not make_parameters(em, NULL):
+    if any_below(em, empty):
         return False
+    if not make_parameters(em, NULL):
+        if going.lifting == NULL or shares_suspects(em):
+            return False
+        with gil:
+            lift_all(em, -1, going, <list> held)
     move_on(em)
     return True
 

@@ -63,12 +63,65 @@ cdef bint scale_weights(Solver *solver, const Problem *rows, bint some) noexcept
     return True
 
 
+cdef void add_column(const Work *rows, Py_ssize_t j, double about, double *sums) noexcept nogil:
+    """sums (3,) += of the values that there are of a column, in rows of positive weight: Σ (x − about), Σ (x − about)²,
+    and their number."""
+    cdef const char *at = rows.X + j * rows.column_stride
+    cdef bint single = rows.kernels.itemsize == sizeof(float)
+    cdef Py_ssize_t i
+    cdef double value
+    for i in range(rows.n):
+        value = (<double> (<const float *> at)[0] if single else (<const double *> at)[0]) - about
+        at += rows.row_stride
+        if value == value and (rows.row_weights == NULL or rows.row_weights[i] > 0):
+            sums[0] += value
+            sums[1] += value * value
+            sums[2] += 1.0
+
+
+cdef double deviation_of(const double *sums) noexcept nogil:
+    """The standard deviation of values of which add_column has found the sums."""
+    cdef double mean = sums[0] / sums[2]
+    return sqrt(max(sums[1] / sums[2] - mean * mean, 0.0))
+
+
+def column_sums(X, const Py_ssize_t[::1] columns, const double[::1] about, row_weights=None):
+    """What add_column finds of some columns of rows X (n,d), about these values: (columns,3)."""
+    cdef Work work
+    cdef Py_ssize_t q
+    memset(&work, 0, sizeof(Work))
+    bind(&work, X)
+    weights = checked_weights(row_weights, work.n)
+    work.row_weights = start_of(weights)
+    if columns.shape[0] != about.shape[0]:
+        raise ValueError(f"{about.shape[0]} values for {columns.shape[0]} columns")
+    sums = np.zeros((columns.shape[0], 3))
+    cdef double *own = <double *> address(sums)
+    for q in range(columns.shape[0]):
+        if not 0 <= columns[q] < work.d:
+            raise ValueError(f"no column {columns[q]} in rows of {work.d}")
+        add_column(&work, columns[q], about[q], own + 3 * q)
+    return sums
+
+
+def deviations(const double[:, ::1] sums):
+    """The standard deviations (m,) of values of which column_sums has found the sums (m,3)."""
+    if sums.shape[1] != 3:
+        raise ValueError(f"sums must be (m, 3), not (m, {sums.shape[1]})")
+    return np.array([deviation_of(&sums[q, 0]) for q in range(sums.shape[0])], dtype=float)
+
+
 cdef bint find_floor(Solver *solver, const Problem *rows, const Task *task) noexcept nogil:
-    """OUT solver.least: as cgmm.rows.floor.least_variances has them. False where a feature is flat."""
+    """OUT solver.least: as cgmm.rows.floor.least_variances has them. False where nothing varies in a feature, or so
+    little that its floor is another one."""
     cdef Py_ssize_t step = stride_of(rows.n, task.floor_rows, task.spread_rows), m = (rows.n + step - 1) // step, i, j
     cdef double *values = solver.values
     cdef double eps = FLT_EPSILON if rows.kernels.itemsize == sizeof(float) else DBL_EPSILON
     cdef double low, middle, high, scale, exact
+    cdef double sums[3]
+    cdef Work *whole = &solver.whole
+    set_rows(whole, rows, rows.row_weights)
+    solver.floored = False
     for j in range(task.d):
         for i in range(m):
             values[i] = value_at(rows, i * step, j)
@@ -76,8 +129,12 @@ cdef bint find_floor(Solver *solver, const Problem *rows, const Task *task) noex
         low = ranked(values, 0, m // 2, m // 4)
         high = ranked(values, m // 2, m - 1, m - 1 - m // 4)
         scale, exact = (high - low) / task.quartiles, 4 * eps * fabs(middle)
+        if not scale > 0:
+            memset(sums, 0, sizeof(sums))
+            add_column(whole, j, middle, sums)
+            scale, solver.floored = deviation_of(sums), True
         solver.least[j] = max(task.floor * (scale * scale), exact * exact)
-        if not (scale > 0 and solver.least[j] >= task.smallest):
+        if not solver.least[j] >= task.smallest:
             return False
     return True
 

@@ -61,6 +61,7 @@ cdef struct Em:
     double lower_bound      # of the last iteration, and what it has gained; before the first, −∞ and ∞
     double change
     bint singular           # whether the last M-step held a covariance, or may have
+    bint holds              # whether any M-step has held one, which is written down
     History bounds          # the lower bounds of all iterations
     Py_ssize_t passes       # over the rows, of all iterations
     bint accelerated        # whether iterations begin where jumps lead, see _jumps.pxi

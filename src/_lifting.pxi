@@ -38,26 +38,36 @@ cdef int estimate_again(Em *em, Py_ssize_t iteration, estimating, list held) exc
     return 0
 
 
+cdef bint shares_suspects(const Em *em) noexcept nogil:
+    """Whether Python has to look at a new covariance of which components share a part: then at all of them."""
+    if em.sharing == NOTHING:
+        return False
+    return em.held[0] == SUSPECT if em.sharing == COVARIANCE else not all_known(em)
+
+
 cdef int lift_all(Em *em, Py_ssize_t iteration, const Going *going, list held) except -1:
     """Hold the new covariances that are BELOW, and write down those that were."""
     cdef Py_ssize_t c
     em.singular = False
-    if em.sharing != NOTHING and not (all_known(em) if em.sharing != COVARIANCE else em.held[0] != SUSPECT):
+    if shares_suspects(em):
         estimate_again(em, iteration, <object> going.estimating, held)
-        return 0
-    lifting = <object> going.lifting
-    for c in range(1 if em.sharing == COVARIANCE else covariances_of(em)):
-        if em.held[c] == ADDED or (em.held[c] == SUSPECT and lift(em, c, lifting)):
-            held.append((iteration, c))
-            em.singular = True
+    else:
+        lifting = <object> going.lifting
+        for c in range(1 if em.sharing == COVARIANCE else covariances_of(em)):
+            if em.held[c] == ADDED or (em.held[c] == SUSPECT and lift(em, c, lifting)):
+                held.append((iteration, c))
+                em.singular = True
+    em.holds = em.holds or em.singular
     return 0
 
 
 cdef bint is_held(Em *em, int found, const Going *going, Py_ssize_t first, PyObject *held) except -1 nogil:
     """Whether an iteration that has been found to be so may be finished, once what is BELOW is held."""
-    if found == UNDECIDED or (found == BELOW and going.lifting == NULL):
+    if found == UNDECIDED:
         return False
     if found == BELOW:
+        if going.lifting == NULL or (going.estimating == NULL and shares_suspects(em)):
+            return False
         with gil:
             lift_all(em, em.bounds.count - first, going, <list> held)
     return True

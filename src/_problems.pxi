@@ -8,18 +8,20 @@
 # A problem
 
 
-cdef int start_em(Solver *solver, const Task *task, const double *uniforms) except -1 nogil:
+cdef int start_em(Solver *solver, const Task *task, const double *uniforms, const Going *going) except -1 nogil:
     """OUT solver.em.now: what an M-step makes of clusters of the rows. 0 where that is not ordinary."""
     cdef Clusters *clusters = &solver.clusters
     seed(clusters, uniforms)
     lloyd_from(clusters, task.moves, task.move_tol, NULL)
-    return start_at_labels(&solver.em, &clusters.work, &solver.partition, clusters.work.labels, task.empty)
+    return start_at_labels(&solver.em, &clusters.work, &solver.partition, clusters.work.labels, task.empty, going,
+                           solver.held)
 
 
 cdef bint set_floor(Solver *solver, const Problem *rows, const Given *given, const Task *task) noexcept nogil:
     """OUT solver.least: given, or that of the rows. False where a feature is flat."""
     if given.start.weights == NULL:
         return find_floor(solver, rows, task)
+    solver.floored = False
     memcpy(solver.least, given.least, task.d * sizeof(double))
     return True
 
@@ -75,7 +77,7 @@ cdef int put_sums(Solver *solver, double *log_likelihood, double *total_weight) 
 
 
 cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, const Given *given, const Task *task,
-               Py_ssize_t i, const Solutions *out) except -1 nogil:
+               PyObject *lifting, Py_ssize_t i, const Solutions *out) except -1 nogil:
     """Fit the i-th problem. OUT what its Status is."""
     cdef bint starts = given.start.weights != NULL
     cdef Em *em = &solver.em
@@ -98,6 +100,9 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
         return FLAT
     single = rows.kernels.itemsize == sizeof(float)
     eps = FLT_EPSILON if single else DBL_EPSILON
+    until.noise *= eps
+    going = Going(until, task.most, lifting, NULL, solver.failures)
+    forget_held(solver)
     set_rows(&em.work, rows, NULL if rows.row_weights == NULL else solver.weights)
     set_rows(&solver.clusters.work, rows, em.work.row_weights)
     lay_out_em(em)
@@ -109,12 +114,10 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
         copy_mixture(&given.start, &em.now, em.k, em.d, em.size)
     elif task.relative:
         em.limits.floor.added = relative_added(solver, rows, task)
-    if not starts and not start_em(solver, task, uniforms):
+    if not starts and not start_em(solver, task, uniforms, &going):
         return UNUSUAL_START
     em.limits.floor.moved = task.moved * eps
-    until.noise *= eps
-    going = Going(until, task.most, NULL, NULL, solver.failures)
-    ended = go_on(em, &going, NULL)
+    ended = go_on(em, &going, solver.held)
     if ended < 0:
         return UNUSUAL
     if task.criteria:
@@ -123,7 +126,18 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
         put_sums(solver, out.log_likelihood + i, out.total_weight + i)
     put_solution(solver, i, out)
     out.converged[i] = ended
+    if em.holds:
+        with gil:
+            (<object> out.held)[i] = tuple(<list> solver.held)
     return FITTED
+
+
+cdef void forget_held(Solver *solver) noexcept nogil:
+    """Nothing has been held yet of a problem."""
+    if solver.em.holds:
+        with gil:
+            (<list> solver.held).clear()
+        solver.em.holds = False
 
 
 cdef void put_solution(const Solver *solver, Py_ssize_t i, const Solutions *out) noexcept nogil:
@@ -141,7 +155,7 @@ cdef void put_solution(const Solver *solver, Py_ssize_t i, const Solutions *out)
         memcpy(out.history + i * out.places, em.bounds.values, em.bounds.count * sizeof(double))
     out.exponent[i], out.n_iter[i], out.lower_bound[i] = solver.exponent, em.bounds.count, em.lower_bound
     out.passes[i] = em.passes
-    out.reg_covar[i] = em.limits.floor.added
+    out.reg_covar[i], out.floored[i] = em.limits.floor.added, solver.floored
 
 
 # Many problems
@@ -194,10 +208,12 @@ cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
                               ("passes", 1, np.intp),
                               ("history", places, float),
                               ("converged", 1, bool), ("log_likelihood", 1, float), ("total_weight", 1, float),
-                              ("least", d, float), ("reg_covar", 1, float)):
+                              ("least", d, float), ("reg_covar", 1, float), ("floored", 1, bool)):
         array = getattr(out, name)
         if array.size != m * each or array.dtype != dtype or not array.flags.carray:
             raise ValueError(f"{name} must be a writeable array of {m} × {each} numbers of type {np.dtype(dtype)}")
+    if out.held.shape != (m,) or out.held.dtype != object:
+        raise ValueError(f"held must be an array of {m} objects")
     return Solutions(
         status=<unsigned char *> address(out.status),
         parameters=Parameters(<double *> address(out.weights), <double *> address(out.means),
@@ -207,7 +223,8 @@ cdef Solutions solutions_of(out, Py_ssize_t m, const Task *task) except *:
         n_iter=<Py_ssize_t *> address(out.n_iter), passes=<Py_ssize_t *> address(out.passes),
         converged=<unsigned char *> address(out.converged), log_likelihood=<double *> address(out.log_likelihood),
         total_weight=<double *> address(out.total_weight), least=<double *> address(out.least),
-        reg_covar=<double *> address(out.reg_covar))
+        reg_covar=<double *> address(out.reg_covar), floored=<unsigned char *> address(out.floored),
+        held=<PyObject *> out.held)
 
 
 cdef struct Batch:
@@ -217,6 +234,7 @@ cdef struct Batch:
     Py_ssize_t step             # from those of a problem to those of the next
     const Given *given
     const Task *task
+    PyObject *lifting           # as of Going
     const Solutions *out
     Py_ssize_t count
     PyObject *failures          # a list of exceptions, after which no more is done
@@ -227,7 +245,7 @@ cdef int solve_some(Solver *solver, const Batch *batch, Py_ssize_t first, Py_ssi
     cdef Py_ssize_t i
     for i in range(first, last):
         batch.out.status[i] = solve(solver, batch.problems + i, batch.uniforms + i * batch.step, batch.given,
-                                    batch.task, i, batch.out)
+                                    batch.task, batch.lifting, i, batch.out)
     return 0
 
 
@@ -272,13 +290,14 @@ cdef Given given_of(start, const Task *task) except *:
     return given
 
 
-def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, int n_threads=1, start=None):
+def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, lifting, int n_threads=1, start=None):
     """Fits of m problems, bit for bit those of cgmm.GMM where they are ordinary.
 
     rows : a sequence of m arrays (n_i,d);  row_weights : of arrays (n_i,), or None, or None for all
     uniforms : (m,·), or (1,·) for all: as many as uniforms_of says;  asked : cgmm.em.problems.Task
     out : cgmm.em.problems.Solutions, into which the results are written: its `status` says which problems are fitted;
     of the others, which are left to Python, there is nothing
+    lifting : cgmm.mixture.matrices.lift
     start : cgmm.em.problems.Start, where all of them start, or None: at clusters of the rows
     Returns the lower bounds of the iterations of a single problem.
     """
@@ -291,20 +310,21 @@ def fit_problems(rows, row_weights, const double[:, ::1] uniforms, asked, out, i
         raise ValueError(f"uniforms must be (1 or {m}, {uniforms_of(task.k)})")
     if task.k >= LEAST_CENTRES or task.d > MOST_WHOLE:
         raise ValueError(f"problems have fewer than {LEAST_CENTRES} components and at most {MOST_WHOLE} features")
-    failures = []
+    failures, helds = [], [[] for thread in range(threads)]
     problems = np.empty(max(1, m) * sizeof(Problem), dtype=np.uint8)
     solvers = np.zeros(threads * sizeof(Solver), dtype=np.uint8)
     cdef Problem *each = <Problem *> address(problems)
     cdef Solver *solver = <Solver *> address(solvers)
     cdef Batch batch = Batch(each, &uniforms[0, 0], 0 if uniforms.shape[0] == 1 else uniforms.shape[1], &given, &task,
-                             &found, m, <PyObject *> failures)
+                             <PyObject *> lifting, &found, m, <PyObject *> failures)
+    for thread in range(threads):
+        solver[thread].failures, solver[thread].held = batch.failures, <PyObject *> helds[thread]
     for i in range(m):
         set_problem(each + i, rows[i], None if row_weights is None else row_weights[i], &task)
     try:
         with nogil:
             for thread in range(threads):
                 open_solver(solver + thread, &task, own)
-                solver[thread].failures = batch.failures
             solve_all(solver, threads, &batch)
         bounds = array_of(&solver.em.bounds) if m == 1 else None
     finally:

@@ -6,8 +6,8 @@ cdef enum Status:
     UNFIT_ROWS       # of another type or shape, not finite, or so large or small that Python looks at them first
     UNFIT_SIZE       # fewer than there are components, or so many that a pass may leave something out
     UNFIT_WEIGHTS    # not all positive numbers, of which none vanishes beside the others
-    FLAT             # a feature whose quartiles are equal, or so small that its floor is another one
-    UNUSUAL_START    # a cluster without rows, or a covariance that is to be held
+    FLAT             # a feature in which nothing varies, or so little that its floor is another one
+    UNUSUAL_START    # a cluster without rows, or covariances that share a part and that Python is to hold
     UNUSUAL          # an iteration in which something had to be decided
 
 
@@ -68,6 +68,8 @@ cdef struct Solutions:
     double *total_weight
     double *least
     double *reg_covar
+    unsigned char *floored
+    PyObject *held              # an array of (m,) objects
 
 
 cdef struct Solver:
@@ -76,6 +78,7 @@ cdef struct Solver:
     Clusters clusters
     Work whole              # a pass that gives the moments of all rows
     double *least           # (d,)
+    bint floored            # whether it took a pass over the rows
     char *whole_parameters  # and the other memory of `whole`
     double *whole_sums
     double *middle          # (d,)
@@ -89,6 +92,7 @@ cdef struct Solver:
     char *seeding
     Partition partition
     PyObject *failures      # of all threads, see Batch
+    PyObject *held          # a list, see go_on
 
 
 cdef int open_solver(Solver *solver, const Task *task, int n_threads) except -1 nogil:

@@ -70,7 +70,7 @@ PASSES = {
     "closer": lambda: _kernels.closer(ROWS, DISTANCES, np.empty(len(ROWS)), np.empty((K, len(ROWS)))),
     "plus_plus": lambda: _kernels.plus_plus(ROWS, K, np.full(_kernels.uniforms_of(K), 0.5)),
     "lloyd": lambda: _kernels.lloyd(ROWS, ROWS[:K].copy(), 5, 0.0),
-    "fit_problems": lambda: _kernels.fit_problems([ROWS[:5000]], None, UNIFORMS, TASK, SOLUTIONS),
+    "fit_problems": lambda: _kernels.fit_problems([ROWS[:5000]], None, UNIFORMS, TASK, SOLUTIONS, matrices.lift),
     "order_of_rows": lambda: _kernels.order_of_rows(ROWS, np.ones(D)),
     "truth": lambda: _kernels.truth(ROWS, MEASURED, np.ones(ROWS.shape), False),
     "eigenvectors": lambda: _kernels.eigenvectors(MATRICES.copy()),
@@ -95,10 +95,12 @@ PASSES = {
 OTHERS = {
     "Expectation",  # of which expectation is one part
     "advance_all",  # of Runs
+    "column_sums",  # and deviations of these
     "condition_numbers",
     "coordinates",  # of mixtures, and jumps from there
     "at_coordinates",
     "curved",
+    "deviations",
     "direction",
     "remaining_of",
     "inner_product",

@@ -281,7 +281,7 @@ def _fit(wanted: Wanted, runs: _kernels.Runs, at: int, bounds: Array) -> Fit:
         converged=bool(runs.ended[at]),
         n_k=runs.n_k[at],
         repairs=ordinary.with_held(repairs, held, 0) if held else repairs,
-        singular=tuple(c for when, c in held if when == len(bounds) - 1),
+        singular=ordinary.held_at_the_end(held, len(bounds)),
         exponent=wanted.data.exponent,
     )
 

@@ -133,8 +133,16 @@ def part_of(data: Data, k: int, compiled: bool, settings: Settings) -> Part | No
 
 
 def with_held(repairs: tuple[Repair, ...], held: Sequence[tuple[int, int]], iterations: int) -> tuple[Repair, ...]:
-    """Repairs, and those of covariances that were held after so many iterations."""
+    """Repairs, and those of covariances that were held after so many iterations.
+
+    held : pairs of an iteration after these, from 0, and a component; −1 stands for the start
+    """
     return and_then(repairs, [Repair(iterations + at + 1, c, SINGULAR) for at, c in held])
+
+
+def held_at_the_end(held: Sequence[tuple[int, int]], count: int) -> tuple[int, ...]:
+    """The components whose covariances were held in the last of so many iterations."""
+    return tuple(c for at, c in held if at == count - 1)
 
 
 def after(
@@ -164,7 +172,7 @@ def after(
         lower_bounds=stage.lower_bounds.and_then(*bounds),
         n_k=n_k,
         exponent=exponent,
-        singular=tuple(c for at, c in held if at == count - 1),
+        singular=held_at_the_end(held, count),
         converged=converged,
     )
 

@@ -130,6 +130,8 @@ class Solutions(NamedTuple):
     if there is room for those of max_iter
     log_likelihood, total_weight : (m,) sums over the rows at the end, 2^−exponent times what they are, if asked for
     least, reg_covar : (m,d), (m,) the floor under variances, and what was added to them
+    floored : (m,) whether the floor took a pass over the rows
+    held : (m,) pairs of an iteration, from 0, and a component whose covariance was held in it, −1 at the start; or None
     """
 
     status: Array
@@ -148,6 +150,8 @@ class Solutions(NamedTuple):
     total_weight: Array
     least: Array
     reg_covar: Array
+    floored: Mask
+    held: Array
 
     @classmethod
     def empty(cls, m: int, family: Family, k: int, d: int, iterations: int = 0) -> Solutions:
@@ -173,6 +177,8 @@ class Solutions(NamedTuple):
             total_weight=np.full(m, np.nan),
             least=np.full((m, d), np.nan),
             reg_covar=np.full(m, np.nan),
+            floored=np.zeros(m, dtype=bool),
+            held=np.full(m, None),
         )
 
     def part(self, which: slice) -> Solutions:
@@ -205,4 +211,5 @@ def solve(
     rows : (n_i,d) each;  row_weights : (n_i,) each, the user's, or None;  uniforms : (·,) for all, or (m,·)
     Returns the lower bounds of the iterations of a single problem; of several, which are as many arrays, None.
     """
-    return _kernels.fit_problems(rows, row_weights, np.atleast_2d(uniforms), task, out, n_threads, start)
+    one_of_all = np.atleast_2d(uniforms)
+    return _kernels.fit_problems(rows, row_weights, one_of_all, task, out, matrices.lift, n_threads, start)

@@ -123,6 +123,7 @@ class Solved:
         family, k, m = asked.family, asked.k, len(batch.indices)
         self.fitted: Mask = out.status == 0
         self.ledger = ledger = Ledger(m, k, family, [asked])
+        ledger.held = {at: out.held[at] for at in np.flatnonzero(out.held != None).tolist()}  # noqa: E711, of each
         ledger.adopt(
             weights=out.weights,
             n_k=out.n_k,
@@ -136,7 +137,8 @@ class Solved:
             n_iter=out.n_iter,
         )
         ledger.n_components[self.fitted] = k
-        ledger.passes[:] = out.passes + asked.settings.rules.relative  # which takes a pass, for the variances
+        # What is relative takes a pass, for the variances.
+        ledger.passes[:] = out.passes + out.floored + asked.settings.rules.relative
         ledger.eps[:] = [EPS[problem.rows.dtype] for problem in batch.problems]
         ledger.names = [problem.names for problem in batch.problems]
         ledger.history = _cut(out.history, out.n_iter)
@@ -148,6 +150,7 @@ class Solved:
 
         masses = np.ldexp(out.n_k, out.exponent[:, np.newaxis])
         self.doubtful: Mask = doubts.suspects(family, out.means, ledger.variances(), out.roots, masses, out.reg_covar)
+        self.doubtful[list(ledger.held)] = True
         if asked.on_degenerate == "raise":
             self.fitted &= ~self.doubtful
 
@@ -157,7 +160,7 @@ class Solved:
 
     def rank(self, at: int, criterion: str) -> tuple[bool, int, float]:
         """As of Outcome."""
-        return False, int(self.leans(at)), float(getattr(self.ledger, criterion)[at])
+        return False, self.ledger.holds(at) + self.leans(at), float(getattr(self.ledger, criterion)[at])
 
 
 def _cut(history: Array, n_iter: Labels) -> list[Array]:
@@ -175,6 +178,6 @@ def best_of(solved: Sequence[Solved], criterion: str) -> Labels:
     known = np.all([one.fitted for one in solved], axis=0)
     best = np.where(known, np.where(known[:, np.newaxis], values, 0.0).argmin(axis=1), -1)
     for at in np.flatnonzero(known).tolist():
-        if solved[best[at]].leans(at):
+        if solved[best[at]].leans(at) or solved[best[at]].ledger.holds(at):
             best[at] = -1
     return best

@@ -77,7 +77,7 @@ def blurred(fit: Fit, rules: Rules) -> Blurred | None:
     """
     parameters, added, masses = fit.parameters, rules.reg_covar, fit.masses
     family, d = parameters.family, parameters.d
-    if not added or masses is None or not family.correlated or (fit.singular and not family.per_component):
+    if d == 1 or not added or masses is None or not family.correlated or (fit.singular and not family.per_component):
         return None
     if masses.sum() < OWN_ROWS * (d + 1) or not added > TENTH * (family.least_left(parameters.root) / d - added):
         return None  # no variance along an axis is less than a d-th of what is left of a feature, given all others

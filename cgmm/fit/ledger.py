@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from cgmm.em import ordinary
 from cgmm.em.stage import Fit
 from cgmm.em.stepwise import Memory
 from cgmm.fit.restarts import Restart, each_leans, leans
@@ -56,13 +57,14 @@ class Ledger:
     """The fits of m problems, of up to k components each, entered as they end.
 
     A fit is a row of the arrays, of which its State is made when somebody asks for it. What the arrays have no place
-    for (further starts, repairs, a prior) is kept as it is.
+    for (further starts, a prior, repairs that are not `held`) is kept as it is.
 
     family : of all;  n_iter, converged, … (m,): see cgmm.fits.Fits
     weights, n_k : (m,k);  means : (m,k,d);  covariances, root : (m, …) as the family has them
     least : (m,d) and reg_covar (m,): what the M-steps obeyed;  exponent, passes, eps : (m,) as of Fit and State
     history : the mean log-likelihoods of each fit's iterations;  names : of each problem's features, or None
     errors, told : of a problem's index: why it has no fit, and what GMM.fit would have warned of
+    held : of the index of one that is no State's: see cgmm.em.problems.Solutions
     """
 
     arrays: ClassVar[tuple[str, ...]] = (*OF_COMPONENTS, *NUMBERS, *COUNTS, "least", "converged")  # all but the history
@@ -95,6 +97,7 @@ class Ledger:
         self.names: list[Names | None] = [None] * m
         self.errors: dict[int, str] = {}
         self.told: dict[int, tuple[str, ...]] = {}
+        self.held: dict[int, tuple[tuple[int, int], ...]] = {}
         self._kept: dict[int, State] = {}
         self.make_room(0)
 
@@ -158,6 +161,8 @@ class Ledger:
             getattr(self, name)[places] = getattr(other, name)[rows]
         for i, row in zip(places.tolist(), rows.tolist(), strict=True):
             self.history[i], self.names[i] = other.history[row], other.names[row]
+            if row in other.held:
+                self.held[i] = other.held[row]
 
     def state(self, i: int) -> State:
         """The State of the i-th problem, which has a fit."""
@@ -168,7 +173,16 @@ class Ledger:
         if not self._settings:
             return State(Fit(parameters, history, converged), self.names[i], memory=self._memory(i, parameters, n_k))
         settings = self._settings[k]
-        fit = Fit(parameters, history, converged, n_k if len(history) else None, exponent=int(self.exponent[i]))
+        held = self.held.get(i, ())
+        fit = Fit(
+            parameters=parameters,
+            lower_bounds=history,
+            converged=converged,
+            n_k=n_k if len(history) else None,
+            repairs=ordinary.with_held((), held, 0),
+            singular=ordinary.held_at_the_end(held, len(history)),
+            exponent=int(self.exponent[i]),
+        )
         return State(
             fit=fit,
             names=self.names[i],
@@ -177,6 +191,10 @@ class Ledger:
             settings=self._settled(i, settings),
             eps=float(self.eps[i]),
         )
+
+    def holds(self, i: int) -> bool:
+        """Whether a covariance of the i-th problem is held from below at the end; only of one that is no State's."""
+        return bool(ordinary.held_at_the_end(self.held.get(i, ()), int(self.n_iter[i])))
 
     def parameters(self, i: int) -> Parameters:
         """Those of the i-th problem, which has a fit."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cgmm.em import problems
+from cgmm.em import ordinary, problems
 from cgmm.em.problems import Solutions, Task
 from cgmm.em.stage import Fit
 from cgmm.mixture.parameters import Parameters
@@ -38,10 +38,13 @@ def plain_fit(asked: Request, data: Data, settings: Settings, rng: np.random.Gen
         rng.bit_generator.state = before
         return None
     data.count_passes(int(out.passes[0]))
+    held = out.held[0] or ()
     return Fit(
         parameters=Parameters(family, out.weights[0], out.means[0], out.covariances[0], out.roots[0]),
         lower_bounds=bounds,
         converged=bool(out.converged[0]),
         n_k=out.n_k[0],
+        repairs=ordinary.with_held((), held, 0),
+        singular=ordinary.held_at_the_end(held, len(bounds)),
         exponent=data.exponent,
     )

@@ -178,8 +178,7 @@ class Data(ABC):
 
     def deviations(self, columns: Labels, about: Array) -> Array:
         """The standard deviations of some columns of the rows of positive weight, from sums about those values."""
-        sums, squares, count = self.place.sum_of_pieces(partial(_sums_of_columns, columns, about))
-        return np.sqrt(np.maximum(squares / count - (sums / count) ** 2, 0.0))
+        return _kernels.deviations(self.place.sum_of_pieces(partial(_sums_of_columns, columns, about)))
 
 
 class Complete(Data):
@@ -289,13 +288,6 @@ def _moments_of_piece(density: Density, piece: InMemory, first_row: int) -> Suff
 
 
 def _sums_of_columns(columns: Labels, about: Array, piece: InMemory, first_row: int) -> Array:
-    """Σ (x_j − about_j) and Σ (x_j − about_j)² over the rows of positive weight, and their number: (3, columns).
-
-    A value that is missing is not counted.
-    """
-    part = piece.part
-    rows = part.rows[:, columns] - about
-    if part.weights is not None:
-        rows = rows[part.weights > 0]
-    counts = np.count_nonzero(~np.isnan(rows), axis=0)
-    return np.stack([np.nansum(rows, axis=0), np.nansum(rows**2, axis=0), counts])
+    """Of the values that there are in rows of positive weight, Σ (x_j − about_j), Σ (x_j − about_j)² and their number:
+    (columns,3)."""
+    return _kernels.column_sums(piece.part.rows, columns, about, piece.part.weights)
