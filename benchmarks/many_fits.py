@@ -95,8 +95,9 @@ def measure(case, rounds, n_threads, clock=time.perf_counter):
             time.sleep(report.REST)
             times[way].append(1e6 * seconds_of(way, clock) / count)
     each, of_gmm, of_scikit_learn = (median(found) for found in times.values())
+    shape = f"{case.m} of {case.n} × {case.d}{', many zeros' * (case.zeros > 0)}"
     row = (
-        f"{case.m} of {case.n} × {case.d}{', many zeros' * (case.zeros > 0)}", case.k, f"{fits[0].n_iter.mean():.1f}", f"{each:.1f}", f"{of_gmm:.0f}",
+        shape, case.k, f"{fits[0].n_iter.mean():.1f}", f"{each:.1f}", f"{of_gmm:.0f}",
         f"× {of_gmm / each:.1f}", f"{of_scikit_learn:.0f}", f"× {of_scikit_learn / each:.0f}",
     )  # fmt: skip
     print("| " + " | ".join(map(str, row)) + " |", flush=True)
