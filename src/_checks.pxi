@@ -112,8 +112,8 @@ def deviations(const double[:, ::1] sums):
 
 
 cdef bint find_floor(Solver *solver, const Problem *rows, const Task *task) noexcept nogil:
-    """OUT solver.least: as cgmm.rows.floor.least_variances has them. False where nothing varies in a feature, or so
-    little that its floor is another one."""
+    """OUT solver.least: as cgmm.rows.floor.least_variances has them. False where a feature is zeros, or so small that
+    its floor is another one."""
     cdef Py_ssize_t step = stride_of(rows.n, task.floor_rows, task.spread_rows), m = (rows.n + step - 1) // step, i, j
     cdef double *values = solver.values
     cdef double eps = FLT_EPSILON if rows.kernels.itemsize == sizeof(float) else DBL_EPSILON

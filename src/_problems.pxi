@@ -18,7 +18,7 @@ cdef int start_em(Solver *solver, const Task *task, const double *uniforms, cons
 
 
 cdef bint set_floor(Solver *solver, const Problem *rows, const Given *given, const Task *task) noexcept nogil:
-    """OUT solver.least: given, or that of the rows. False where a feature is flat."""
+    """OUT solver.least: given, or that of the rows. False as of find_floor."""
     if given.start.weights == NULL:
         return find_floor(solver, rows, task)
     solver.floored = False
@@ -128,8 +128,16 @@ cdef int solve(Solver *solver, const Problem *rows, const double *uniforms, cons
     out.converged[i] = ended
     if em.holds:
         with gil:
-            (<object> out.held)[i] = tuple(<list> solver.held)
+            (<object> out.held)[i] = told_of(<list> solver.held, em.bounds.count - 1)
     return FITTED
+
+
+cdef tuple told_of(list held, Py_ssize_t last):
+    """Of pairs of an iteration and a component: the first of each component, and those of the last iteration."""
+    first = {}
+    for pair in held:
+        first.setdefault(pair[1], pair)
+    return tuple([pair for pair in held if pair[0] == last or first[pair[1]] is pair])
 
 
 cdef void forget_held(Solver *solver) noexcept nogil:

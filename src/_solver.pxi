@@ -6,7 +6,7 @@ cdef enum Status:
     UNFIT_ROWS       # of another type or shape, not finite, or so large or small that Python looks at them first
     UNFIT_SIZE       # fewer than there are components, or so many that a pass may leave something out
     UNFIT_WEIGHTS    # not all positive numbers, of which none vanishes beside the others
-    FLAT             # a feature in which nothing varies, or so little that its floor is another one
+    FLAT             # a feature of zeros, or so small that its floor is another one
     UNUSUAL_START    # a cluster without rows, or covariances that share a part and that Python is to hold
     UNUSUAL          # an iteration in which something had to be decided
 

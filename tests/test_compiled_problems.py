@@ -200,6 +200,7 @@ def test_covariances_that_are_held_have_the_bits_of_a_fit(d, dtype, family):
                 assert_solution(out, 0, alone, X, w)
                 assert with_held((), out.held[0] or (), 0) == alone._state.fit.repairs
                 assert held_at_the_end(out.held[0] or (), out.n_iter[0]) == alone._state.fit.singular
+                assert len(out.held[0] or ()) <= 2 * k  # not one for each iteration
                 held += bool(out.held[0])
             fitted += not out.status[0]
     # float32 rows of components that shrink go on in float64.

@@ -131,6 +131,16 @@ def test_rows_with_gaps_are_fitted_by_the_same_formulas(toy):
     assert not np.allclose(found.covariances_, fit(resembled, X, init_params=same_means).covariances_, rtol=0.02)
 
 
+def test_an_empty_component_has_what_all_share_or_keeps_its_own(toy):
+    X = rows()
+    means = np.concatenate([X[:2], np.full((1, 4), 1e7)])
+    start = {"means_init": means, "fixed": {"means": [True, False, False]}, "reg_covar": 0.1}  # none begins again
+    before, after = fit(toy, X, max_iter=3, **start), fit(toy, X, **start)
+    assert after.weights_[2] == 0
+    expected = after.covariances_[0] if toy == "equal" else before.covariances_[2]
+    np.testing.assert_array_equal(after.covariances_[2], expected)
+
+
 def test_each_toy_is_fitted_by_its_formula(toy):
     """The M-step's own equation, at the responsibilities of the parameters before."""
     X = rows()

@@ -131,7 +131,8 @@ class Solutions(NamedTuple):
     log_likelihood, total_weight : (m,) sums over the rows at the end, 2^−exponent times what they are, if asked for
     least, reg_covar : (m,d), (m,) the floor under variances, and what was added to them
     floored : (m,) whether the floor took a pass over the rows
-    held : (m,) pairs of an iteration, from 0, and a component whose covariance was held in it, −1 at the start; or None
+    held : (m,) pairs of an iteration, from 0, −1 for the start, and a component whose covariance was held in it: the
+    first of each component, and those of the last iteration; or None
     """
 
     status: Array

@@ -156,7 +156,8 @@ class Span(NamedTuple):
         axes, family, k = matrices.solve(self.factor, away.T), parameters.family, parameters.k
         means = mean + np.einsum("ci,ji->cj", parameters.means[:, :n], axes)
         inner = parameters.covariances[..., :n, :n] - rules.reg_covar * np.eye(n)
-        scatters = matrices.product(matrices.product(axes, inner), axes.T).reshape(family.shape(k, d))
+        scatters = matrices.product(matrices.product(axes, inner), axes.T)
+        scatters = 0.5 * (scatters + np.swapaxes(scatters, -1, -2)).reshape(family.shape(k, d))
         found = family.hold(scatters, rules.floor(d), rules.reg_covar, self.data.threads(rules.n_threads))
         whole = Parameters(family, parameters.weights, means, found.covariances, found.root)
         return whole, [Repair(0, c, SINGULAR) for c in found.held]

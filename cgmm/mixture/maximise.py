@@ -66,7 +66,7 @@ def maximise(
         return Values(weights, means, last.covariances, last.root), repairs
     bare = totals.empty if rules.prior is None else _uncounted(totals)
     central = Central(covariances, totals.counts, bare, rules.floor_of(offsets, means))
-    kept = fixed if family.shared else _and_bare(fixed, bare, len(means))
+    kept = _and_bare(fixed, bare, len(means)) if family.per_component and not family.shared else fixed
     found = _but_kept(family.estimate(central, rules, last), kept, last)
     repairs += [Repair(iteration, c, SINGULAR) for c in found.held]
     return Values(weights, means, found.covariances, found.root), repairs

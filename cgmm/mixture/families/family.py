@@ -124,7 +124,7 @@ class Family(ABC):
     per_component = True  # Whether each component has a covariance of its own.
     mclust_prior = True  # Whether mclust has a prior for the family.
     one_feature = False  # Whether it is of rows of a single feature only.
-    shared: str = ""  # What of their covariances components share, in an error's words.
+    shared: str = ""  # What of their covariances components share, in an error's words; empty if nothing.
     correlated: bool  # Whether the features of a component are.
     definite: str  # What covariances must be, in an error's words.
     freed: CovarianceType  # The least of the four families that hold any such covariances, each component its own.
