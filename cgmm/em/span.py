@@ -242,6 +242,9 @@ def _factor(away: Array, n_threads: int, rules: Rules) -> Array | None:
 def _coordinates(rows: Rows, factor: Array) -> Array:
     """Coordinates of rows (n,d), whose inner products are those of the rows about their mean: those of equal rows are
     equal, too, and there are more of them than of features with which an iteration is cheap."""
-    _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
     n = len(factor)
-    return np.pad(factor[first[which.ravel()]], ((0, 0), (0, max(0, FEATURES + 1 - n))))
+    sums = np.sort(rows.sum(axis=1))
+    if (sums[1:] == sums[:-1]).any():  # or else no rows are equal, of which to be told takes far longer
+        _, first, which = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        factor = factor[first[which.ravel()]]
+    return np.pad(factor, ((0, 0), (0, max(0, FEATURES + 1 - n))))

@@ -110,6 +110,8 @@ def start(
         rest = own["weights"][unknown]
         rest = rest if rest.sum() > 0 else np.ones(len(rest))
         own["weights"][unknown] = (1 - own["weights"][~unknown].sum()) * rest / rest.sum()
+    if "covariances" not in given:
+        return Parameters(family, **own, root=family.take(found.root, order)).beside(noise), repairs
     if "covariances" in complete:
         repairs = [repair for repair in repairs if repair.cause != SINGULAR]
     return Parameters.build(family, **own).beside(noise), repairs
