@@ -47,7 +47,7 @@ def run(
     """
     span = None if keep is not None else Span.of(data, stage, settings)
     if span is not None:
-        fit = span.run(stage, observe, _to_its_end)
+        fit, observe = span.run(stage, observe, _to_its_end)
         if fit is not None:
             return fit
     watch = None if observe is None else partial(_observed, observe)

@@ -212,5 +212,5 @@ def solve(
     rows : (n_i,d) each;  row_weights : (n_i,) each, the user's, or None;  uniforms : (·,) for all, or (m,·)
     Returns the lower bounds of the iterations of a single problem; of several, which are as many arrays, None.
     """
-    one_of_all = np.atleast_2d(uniforms)
-    return _kernels.fit_problems(rows, row_weights, one_of_all, task, out, matrices.lift, n_threads, start)
+    drawn = np.atleast_2d(uniforms)
+    return _kernels.fit_problems(rows, row_weights, drawn, task, out, matrices.lift, n_threads, start)

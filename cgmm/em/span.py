@@ -81,27 +81,30 @@ class Span(NamedTuple):
         offset = -0.5 * (data.d - place.d) * np.log(2 * np.pi * rules.reg_covar)
         return cls(data, Complete(place), factor, settings, float(offset))
 
-    def run(self, stage: Stage, observe: Observer | None, run: Run) -> Fit | None:
-        """EM from a stage before its first iteration to its end; None where the first iteration is the last: then it is
-        to be made in the features."""
+    def run(self, stage: Stage, observe: Observer | None, run: Run) -> tuple[Fit | None, Observer | None]:
+        """EM from a stage before its first iteration to its end. There is no fit where the first iteration is the last,
+        or rounding ends jumps: then EM is to be done in the features, and the observer of that is returned."""
         rules = self.settings.rules._replace(least=least_variances(self.inside))
         settings, shares = self.settings._replace(rules=rules), self.shares(self.data, stage.parameters)
         first = self._first(stage, shares, settings, run)
         if first is None:
-            return None
+            return None, observe
         steps = _Steps(self, stage.parameters, first, shares, observe)
         if steps.told(first):
             first = first._replace(stopped=True)
         last = run(self.inside, first, settings, None if observe is None else steps.told)
+        if settings.accelerate and last.before is last.parameters is not first.parameters:
+            return None, steps.rest()
         fit, (parameters, singular) = Fit.of(last), steps.whole(last)
         lost = [repair for repair in fit.repairs if repair.cause != SINGULAR]
-        return replace(
+        found = replace(
             fit,
             parameters=parameters,
             lower_bounds=fit.lower_bounds + self.offset,
             repairs=and_then(stage.repairs_and(lost), singular),
             singular=tuple(repair.component for repair in singular),
         )
+        return found, None
 
     def _first(self, stage: Stage, shares: Array, settings: Settings, run: Run) -> Stage | None:
         """The stage, in coordinates, after the first iteration. Where a component without rows is does not matter."""
@@ -174,15 +177,24 @@ class _Steps:
         self.span, self.start, self.first, self.observer = span, start, first.parameters, observer
         begun = {repair.component for repair in first.repairs if repair.row is not None}
         self.shares = None if begun else shares
+        self.iterations = 0  # that were told of
         # These never had rows, and are where they started.
         self.unmoved = sorted({repair.component for repair in first.repairs if repair.cause == EMPTIED} - begun)
 
     def told(self, stage: Stage) -> bool:
         """Tell who watches of an iteration; whether the run is to stop."""
+        self.iterations = stage.iterations
         if self.observer is None:
             return False
         whole, _ = self.whole(stage)
         return self.observer(stage.iterations, stage.lower_bound + self.span.offset, stage.change, whole)
+
+    def rest(self) -> Observer | None:
+        """Who watches, but is not to be told again of the iterations that were told of."""
+        observer, told = self.observer, self.iterations
+        if observer is None:
+            return None
+        return lambda iteration, *found: iteration > told and observer(iteration, *found)
 
     def whole(self, stage: Stage) -> tuple[Parameters, list[Repair]]:
         """The parameters of a stage in the features; and which covariances are singular."""

@@ -123,7 +123,7 @@ class Solved:
         family, k, m = asked.family, asked.k, len(batch.indices)
         self.fitted: Mask = out.status == 0
         self.ledger = ledger = Ledger(m, k, family, [asked])
-        ledger.held = {at: out.held[at] for at in np.flatnonzero(out.held != None).tolist()}  # noqa: E711, of each
+        ledger.held = {at: held for at, held in enumerate(out.held) if held is not None}
         ledger.adopt(
             weights=out.weights,
             n_k=out.n_k,
