@@ -17,7 +17,7 @@ cdef void lay_out_measured(Work *work) noexcept nogil:
         measured.rows = claim(scratch, work.block * d * real)
     measured.packed = claim(scratch, work.block * (cgmm_pad4(d) if measured.diagonal else triangle) * real)
     if work.output == TRUTH:
-        vectors += triangle + d + d * d
+        vectors += triangle + d + 2 * d * d
         measured.truth = claim(scratch, work.block * (d + triangle) * real)
     measured.vectors = claim(scratch, vectors * work.kernels.lanes * real)
     work.chunk = few_rows_chunk(work)

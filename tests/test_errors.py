@@ -195,7 +195,7 @@ def test_errors_that_are_nearly_singular_and_large():
 def test_small_errors_keep_their_digits(size, gaps, kind):
     """What is observed of a true value has the covariance S − S T⁻¹ S, of exact rows zero; no variance is negative.
 
-    To 1e-12 of S, for T has condition numbers below 1e3 here, and to the square of rounding beside Σ.
+    To 1e-12 of S, for T has condition numbers below 1e3 here.
     """
     rng = np.random.default_rng(0)
     model, S = GMM.from_parameters([1.0], np.zeros((1, 3)), [np.eye(3) + 0.9]), size * errors_of(kind, 20, 3, rng)
@@ -209,7 +209,45 @@ def test_small_errors_keep_their_digits(size, gaps, kind):
     assert (found.diagonal(axis1=1, axis2=2) >= 0).all()
     for own, errors in zip(found[:, seen][:, :, seen], S[:, seen][:, :, seen], strict=True):
         T = model.covariances_[0][np.ix_(seen, seen)] + errors
-        assert_allclose(own, errors - errors @ np.linalg.solve(T, errors), rtol=0, atol=1e-12 * errors.max() + 1e-30)
+        assert_allclose(own, errors - errors @ np.linalg.solve(T, errors), rtol=0, atol=1e-12 * errors.max())
+
+
+@kinds
+@pytest.mark.parametrize("far", [1.0, 1e8, 1e150])
+@pytest.mark.parametrize("scale", [1.0, 1e-40, 1e120])
+def test_what_is_exact_of_a_row_stays_as_it_is(scale, far, kind):
+    """However far away the row is and however its errors, its gaps and its features' scales differ."""
+    scales = np.array([scale, 1.0, 1.0, 1.0])
+    spread = (np.eye(4) + 0.5) * np.outer(scales, scales)
+    turned = spread * np.outer([1, -1, 1, 1], [1, -1, 1, 1])
+    model = GMM.from_parameters([0.4, 0.6], [scales, -scales], [spread, turned])
+    model.set_params(missing="marginal")
+    X = np.random.default_rng(0).standard_normal((9, 4)) * scales
+    X[:, 3] *= far
+    X[::2, 1] = np.nan
+    S = np.zeros((9, 4)) if kind == "variances" else np.zeros((9, 4, 4))
+    (S if kind == "variances" else np.einsum("iaa->ia", S))[3:, 2] = [1e-9, 1e-3, 0.1, 1.0, 10.0, 1e9]
+    means, covariances = model.denoise(X, S, return_cov=True)
+    exact = np.isfinite(X)
+    exact[3:, 2] = False
+    assert_array_equal(means[exact], X[exact])
+    assert (covariances[exact] == 0).all()
+    assert (covariances.swapaxes(1, 2)[exact] == 0).all()
+    assert np.isfinite(means).all()
+    assert np.isfinite(covariances).all()
+    assert (covariances.diagonal(axis1=1, axis2=2)[~exact] > 0).all()
+
+
+@kinds
+def test_true_values_of_far_rows_keep_their_digits(kind):
+    """Small errors beside covariances: x less S u, whose rounding is that of S, not of Σ."""
+    rng, values = np.random.default_rng(0), 1e9 * np.array([[1.0, 1.0, 1.0], [1.0, -3.0, 2.0]])
+    model = GMM.from_parameters([1.0], np.zeros((1, 3)), [np.eye(3) + 0.9])
+    S = deconvolution.covariances_of_errors(1e-12 * errors_of(kind, 2, 3, rng), 2, 3)
+    found = model.denoise(values, S)
+    for x, own, errors in zip(values, found, S, strict=True):
+        moved = errors @ np.linalg.solve(model.covariances_[0] + errors, x)
+        assert_allclose(own, x - moved, rtol=0, atol=2e-16 * np.abs(x).max())
 
 
 def test_published_iterates():

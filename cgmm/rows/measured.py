@@ -73,10 +73,18 @@ class Measured(Data):
         return _kernels.evaluate(self.part.rows, density, what, n_threads, errors=self.part.errors)
 
     def truth(self, parameters: Parameters, covariances: bool, n_threads: int) -> tuple[Array, Array | None]:
-        """Of rows that are no noise."""
+        """Of rows that are no noise. What has no error is returned as it is."""
         density, part = density_of(parameters, 3, gapped=False)._replace(noise=None), self.part
-        assert part.errors is not None
-        return _kernels.truth(part.rows, density, part.errors, covariances, n_threads)
+        errors = part.errors
+        assert errors is not None
+        means, spreads = _kernels.truth(part.rows, density, errors, covariances, n_threads)
+        known = (errors if errors.ndim == 2 else np.diagonal(errors, axis1=1, axis2=2)) == 0
+        known &= ~np.isnan(part.rows)
+        means[known] = part.rows[known]
+        if spreads is not None:
+            spreads[known] = 0.0
+            spreads.swapaxes(1, 2)[known] = 0.0
+        return means, spreads
 
     def explained(self, parameters: Parameters, n_threads: int) -> tuple[Array, Part]:
         return self.evaluate(parameters, "log_likelihood", n_threads), self.filled(parameters, n_threads)

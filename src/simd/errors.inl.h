@@ -430,36 +430,39 @@ static void NAME(errors_moments)(const void *panel, const void *errors, int diag
 #undef UP_TO_EIGHT
 #undef OF_GAPS
 
-/* OUT b (d,): μ + Σ u, and, if spread is not NULL, its lower triangle: Σ − Σ T⁻¹ Σ as (I − K) Σ (I − K)ᵀ + K S Kᵀ with
- * K = Σ T⁻¹, in which small errors keep their digits, and no variance is negative. IN at as errors_invert left it; S (lower
- * triangle), zero where a feature is missing. SCRATCH gain (d,d), kept and noise (d,). */
-static void NAME(errors_true)(ptrdiff_t d, const REAL *mean, const REAL *covariance, const V *S, const NAME(errors_at) at,
-                              V *gain, V *kept, V *noise, V *b, V *spread) {
+/* OUT b (d,): μ + Σ u = x − S u, and, if spread is not NULL, its lower triangle: Σ − Σ T⁻¹ Σ as R Σ Rᵀ + K S Kᵀ with
+ * K = Σ T⁻¹ and R = S T⁻¹ = I − K, in which no variance is negative. A feature whose error is no larger than its variance is
+ * computed of S u and R, which then keep their digits, another of Σ u and K. IN at as errors_invert left it; x: vectors G apart;
+ * S (lower triangle), zero where a feature is missing; seen (d,). SCRATCH gain and rest (d,d), kept and noise (d,). */
+static void NAME(errors_true)(ptrdiff_t d, const REAL *x, const REAL *mean, const REAL *covariance, const V *S, const V *seen,
+                              const NAME(errors_at) at, V *gain, V *rest, V *kept, V *noise, V *b, V *spread) {
 #define OF(M, i, j) ((i) >= (j) ? (M)[LOWER(i, j)] : (M)[LOWER(j, i)])
-#define REST(i, j) ((REAL)((i) == (j)) - gain[(i) * d + (j)]) /* of I − K */
     for (ptrdiff_t i = 0; i < d; i++) {
-        b[i] = ZERO + mean[i];
-        for (ptrdiff_t j = 0; j < d; j++) b[i] += OF(covariance, i, j) * at.u[j];
+        const VI small = (seen[i] > 0) & (S[LOWER(i, i)] <= ZERO + covariance[LOWER(i, i)]);
+        b[i] = SELECT(small, LOAD(x + i * G), ZERO + mean[i]);
+        for (ptrdiff_t j = 0; j < d; j++) b[i] += SELECT(small, -OF(S, i, j), ZERO + OF(covariance, i, j)) * at.u[j];
         for (ptrdiff_t j = 0; j < d && spread; j++) {
-            gain[i * d + j] = ZERO;
-            for (ptrdiff_t m = 0; m < d; m++) gain[i * d + j] += OF(covariance, i, m) * OF(at.inverse, m, j);
+            V t = ZERO;
+            for (ptrdiff_t m = 0; m < d; m++) t += SELECT(small, OF(S, i, m), ZERO + OF(covariance, i, m)) * OF(at.inverse, m, j);
+            const V other = (REAL)(i == j) - t;
+            gain[i * d + j] = SELECT(small, other, t);
+            rest[i * d + j] = SELECT(small, t, other);
         }
     }
     for (ptrdiff_t i = 0; i < d && spread; i++) {
-        for (ptrdiff_t j = 0; j < d; j++) { /* row i of (I − K) Σ and of K S */
+        for (ptrdiff_t j = 0; j < d; j++) { /* row i of R Σ and of K S */
             kept[j] = noise[j] = ZERO;
             for (ptrdiff_t m = 0; m < d; m++) {
-                kept[j] += REST(i, m) * OF(covariance, m, j);
+                kept[j] += rest[i * d + m] * OF(covariance, m, j);
                 noise[j] += gain[i * d + m] * OF(S, m, j);
             }
         }
         for (ptrdiff_t j = 0; j <= i; j++) {
             V t = ZERO;
-            for (ptrdiff_t m = 0; m < d; m++) t += kept[m] * REST(j, m) + noise[m] * gain[j * d + m];
+            for (ptrdiff_t m = 0; m < d; m++) t += kept[m] * rest[j * d + m] + noise[m] * gain[j * d + m];
             spread[LOWER(i, j)] = i == j ? VMAX(t, ZERO) : t;
         }
     }
-#undef REST
 #undef OF
 }
 
@@ -480,7 +483,7 @@ static void NAME(errors_posterior)(const void *panel_, const void *errors_, int 
     V *const seen = scratch;
     NAME(errors_at) at = {seen + d, seen + d + size, seen + d + 2 * size, seen + 2 * d + 2 * size, NULL};
     V *const b = at.u + d, *const kept = b + d, *const noise = kept + d, *const spread = noise + d;
-    V *const own = spread + size, *const gain = own + size;
+    V *const own = spread + size, *const gain = own + size, *const rest = gain + d * d;
     for (ptrdiff_t g = 0; g < GROUPS(rows); g++)
         for (int v = 0; v < NV; v++) {
             const REAL *x = panel + g * x_step + v * W, *S = errors + g * s_step + v * W;
@@ -499,7 +502,7 @@ static void NAME(errors_posterior)(const void *panel_, const void *errors_, int 
                     else
                         NAME(errors_factor)((int)d, 0, x, S, means + c * d, covariance, at, &unused);
                     NAME(errors_invert)((int)d, at);
-                    NAME(errors_true)(d, means + c * d, covariance, own, at, gain, kept, noise, b,
+                    NAME(errors_true)(d, x, means + c * d, covariance, own, seen, at, gain, rest, kept, noise, b,
                                       of_means ? NULL : spread);
                     const VI some = share > 0; /* elsewhere what is far away may be no number */
                     for (ptrdiff_t i = 0; i < d && of_means; i++)

@@ -179,5 +179,8 @@ def check_measured(model, X, errors):
     known = np.nan_to_num(errors)
     if known.shape == (len(total), len(model.means_[0])):  # without NaN, variances of d rows may look like a matrix
         known = known[:, :, np.newaxis] * np.eye(known.shape[1])
+    values = np.asarray(X, dtype=float)
+    exact = ~np.isnan(values) & ((known if known.ndim == 1 else np.einsum("...ii->...i", known)) == 0)
+    assert (means[exact] == values[exact]).all() and (covariances[exact] == 0).all()
     drawn, _ = attempt(lambda: model.sample(len(total), error_covariances=known))
     assert np.isfinite(drawn).all()
