@@ -349,7 +349,8 @@ cdef enum Stepped:
 
 
 cdef bint may_be_rounding(Em *em, double objective) noexcept nogil:
-    """Whether the log-likelihood has fallen, and rounding may have made it fall: see cgmm.em.loop."""
+    """Whether the log-likelihood has fallen, and rounding or what is added to covariances may have made it fall: which
+    of them, cgmm.em.loop decides."""
     if not em.bounds.count or objective - em.lower_bound >= -em.limits.fall * max(1.0, fabs(objective)):
         return False
     return em.singular or reach_now(em) > em.limits.exact

@@ -134,7 +134,7 @@ cdef int jump_ahead(Em *em, const Going *going, Py_ssize_t first, PyObject *held
     cdef Trail *trail = &em.trail
     cdef Jump jump
     cdef Led led
-    cdef double objective, gain, added
+    cdef double gain, added
     cdef bint fine, loses
     if isfinite(em.limits.reach) and reach_now(em) > em.limits.reach:
         return -1    # rows are to be float64 from now on
@@ -145,10 +145,9 @@ cdef int jump_ahead(Em *em, const Going *going, Py_ssize_t first, PyObject *held
     added = added_now(em, &em.before) - added_now(em, &trail.ahead)
     swap(&em.now, &trail.ahead)
     fine = look(em)
-    objective = objective_of(em)
-    gain = objective - em.lower_bound + added
+    gain = objective_of(em) - em.lower_bound + added
     fine = fine and find(em)
-    loses = fine and (not gain >= 0 or may_be_rounding(em, objective))
+    loses = fine and not gain >= 0
     if loses or not fine or not is_held(em, maximised(em), going, first, held):
         swap(&em.now, &trail.ahead)
         memcpy(em.found.n_k, trail.n_k, em.k * sizeof(double))

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # Jumps begin when the mean log-likelihood changes by less in an iteration: before, they may lead to another optimum.
 CRAWL = 1e-2
+SINGLE = float(np.finfo(np.float32).eps)
 LOOK_BACK = 6  # One in so many iterations, the last ones, are asked what they have gained together.
 
 
@@ -91,17 +92,18 @@ def _to_its_end(
     return stage
 
 
-def iterate(stage: Stage, data: Data, settings: Settings) -> Stage:
+def iterate(stage: Stage, data: Data, settings: Settings, jumped: bool = False) -> Stage:
     """One iteration: the stage after an E-step, an M-step, and what had to be decided.
 
-    Where only rounding is left to gain, it is the iteration before that counts, and the run has converged.
+    Where only rounding is left to gain, it is the iteration before that counts, and the run has converged; not if a
+    jump led to the stage's parameters, of which `accelerated` decides.
     """
     statistics, pruning = data.pruned_statistics(stage.parameters, settings.n_threads, settings.prune, stage.pruning)
     iteration = stage.iterations + 1
     parameters, held = stage.parameters.maximise(statistics, settings.rules, iteration)
     objective = stage.parameters.objective(statistics, settings.rules, parameters)
     change = objective - stage.lower_bound
-    if change < -ROUNDING * max(1.0, abs(objective)) and _is_rounding(stage, data):
+    if not jumped and _is_rounding(stage, data, settings, objective):
         last = stage.iterations - 1  # of the parameters that count
         held_before = tuple(one.component for one in stage.repairs if one.cause == SINGULAR and one.iteration == last)
         singular = stage.singular or held_before
@@ -140,16 +142,20 @@ def accelerated(stage: Stage, data: Data, settings: Settings) -> Stage:
     by_change = settings._replace(stop="change")
     if jump is not None:
         with np.errstate(over="ignore", invalid="ignore"):  # it may lead where nothing is a number, and is refused then
-            found = iterate(stage._replace(parameters=jump.parameters), data, by_change)
-        added = _added(stage, stage.before, settings) - _added(stage, jump.parameters, settings)
-        gain = found.change + added
-        if found.iterations > stage.iterations and gain >= 0 and not found.starving.now:
+            found = iterate(stage._replace(parameters=jump.parameters), data, by_change, jumped=True)
+        gain = found.change + _less_added(stage, jump.parameters, settings)
+        if gain >= 0 and not found.starving.now:
             return _followed(found, stage.trail.kept(jump, gain), settings)
         stage = stage._replace(trail=stage.trail.refused(jump))
     found = iterate(stage, data, by_change)
     if found.starving.due:
         return found._replace(trail=Trail())
     return _followed(found, stage.trail, settings) if found.iterations > stage.iterations else found
+
+
+def _less_added(stage: Stage, parameters: Parameters, settings: Settings) -> float:
+    """How much less adding to covariances takes from the objective of these parameters than of those before."""
+    return _added(stage, stage.before, settings) - _added(stage, parameters, settings)
 
 
 def _added(stage: Stage, parameters: Parameters, settings: Settings) -> float:
@@ -190,10 +196,17 @@ def _gains_nothing(lower_bounds: History, d: int, noise: float) -> bool:
     return bool(abs(last - lower_bounds[count - 1 - looked]) < noise * (d + abs(last)))
 
 
-def _is_rounding(stage: Stage, data: Data) -> bool:
-    """Whether rounding may have made the likelihood fall: a covariance is held at the floor, log-densities have lost
-    their digits, or moments have, which for rows with errors are products with T⁻¹ and with Σ twice."""
-    if not stage.iterations:
+def _is_rounding(stage: Stage, data: Data, settings: Settings, objective: float) -> bool:
+    """Whether the likelihood has fallen, and rounding may have made it fall: a covariance is held at the floor,
+    log-densities have lost their digits, or moments have, which for rows with errors are products with T⁻¹ and with Σ
+    twice. It did not where an M-step that adds to covariances explains a fall that is too large for rounding, of
+    float32 rows as well."""
+    change, least = objective - stage.lower_bound, -ROUNDING * max(1.0, abs(objective))
+    if not change < least or not stage.iterations:
         return False
-    lost = stage.parameters.reach > MOST_EXACT or (data.measured and stage.before.reach > MOST_MEASURED)
-    return lost or bool(stage.singular)
+    reach = stage.parameters.reach
+    lost = reach > MOST_EXACT or (data.measured and stage.before.reach > MOST_MEASURED)
+    if not lost and not stage.singular:
+        return False
+    small = change >= -SINGLE * data.d * reach
+    return small or change + _less_added(stage, stage.parameters, settings) < least
