@@ -385,3 +385,25 @@ def test_what_a_file_holds_does_not_reach_the_terminal_as_it_is(tmp_path, run):
         assert errors[:-1].isprintable() and len(errors) < 2000
     (tmp_path / "x\x1b[31my").write_text("")
     assert run("fit", tmp_path / "x\x1b[31my", "-k", 1)[2].endswith("x\\x1b[31my is empty\n")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fit", FAITHFUL, "-k", 2],
+        ["select", FAITHFUL, "-k", "1-2"],
+        ["select", FAITHFUL, "-k", "1-2", "--csv"],
+        ["select", FAITHFUL, "-k", "1-2", "--json"],
+        ["fit-many", FAITHFUL, "-k", 1, "--each-column"],
+    ],
+    ids=lambda arguments: f"{arguments[0]} {arguments[-1]}",
+)
+def test_a_reader_who_leaves_loses_no_model(tmp_path, arguments):
+    """`cgmm select … -o best.npz | head` printed first, and the model was lost with the pipe."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    path = tmp_path / "model.npz"
+    with open(writing, "w") as nobody:
+        code, _, told = finished(*arguments, "--quiet", "-o", path, stdout=nobody)
+    assert code == 141, told
+    assert path.exists()

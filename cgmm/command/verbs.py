@@ -36,7 +36,7 @@ OF_BELIEFS = (
     "mean_precision_prior",
     "degrees_of_freedom_prior",
 )
-OF_POINTS = ("stop", "accelerate", "prior", "criterion")
+OF_POINTS = ("stop", "accelerate", "prior", "criterion", "noise_component")
 
 
 def fit(args: Namespace) -> None:
@@ -52,7 +52,9 @@ def fit(args: Namespace) -> None:
         model.set_params(callback=callback)
         model.fit(X, **companions)
     seconds = perf_counter() - start
-    _conclude(args, model.set_params(verbose=0, callback=None, checkpoint=None), X, companions, seconds)
+    model.set_params(verbose=0, callback=None, checkpoint=None)
+    _save(args, model)
+    _tell(args, model, X, companions, seconds)
 
 
 def select(args: Namespace) -> None:
@@ -72,13 +74,13 @@ def select(args: Namespace) -> None:
     for note in notes if args.csv or args.sort else ():  # what is printed else ends with them
         warn(note, SelectionWarning)
     seconds = perf_counter() - start
+    _save(args, found.best)  # before anything is printed: who reads it may go
     if args.json or args.csv:
-        _save(args, found.best)
         show(found.to_json(sort=args.sort) if args.json else found.to_csv(sort=args.sort).rstrip("\n"))
         return
     text = found.to_text(sort=True) if args.sort else repr(found)
     show(f"{text}\n")
-    _conclude(args, found.best, X, companions, seconds)
+    _tell(args, found.best, X, companions, seconds)
 
 
 def classify(args: Namespace) -> None:
@@ -225,6 +227,7 @@ def _settings(args: Namespace) -> dict[str, Any]:
         "reg_covar": args.reg_covar,
         "init_params": args.init,
         "prior": args.prior,
+        "noise_component": vars(args).get("noise_component"),
         "missing": args.missing,
         "random_state": args.seed,
         "n_threads": args.threads,
@@ -238,9 +241,8 @@ def _settings(args: Namespace) -> dict[str, Any]:
     return {name: value for name, value in names.items() if value is not None}
 
 
-def _conclude(args: Namespace, model: Model, X: Any, companions: Mapping[str, Any], seconds: float) -> None:
-    """Save what was fitted, and tell what it is."""
-    _save(args, model)
+def _tell(args: Namespace, model: Model, X: Any, companions: Mapping[str, Any], seconds: float) -> None:
+    """Print what was fitted."""
     errors = companions.get("error_covariances")
     told = summary.of_fit(model, X, companions.get("sample_weight"), errors, seconds)
     summary.show_model(args, told, model)
