@@ -7,7 +7,7 @@ import operator
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, overload
 
 import numpy as np
 
@@ -56,8 +56,12 @@ class ManyFits(Generic[M]):
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: int) -> M:
-        """The fitted model of a problem: what ``fit`` of one with its seed gives, bit for bit.
+    @overload
+    def __getitem__(self, index: int) -> M: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[M]: ...
+    def __getitem__(self, index: int | slice) -> M | list[M]:
+        """The fitted model of a problem: what ``fit`` of one with its seed gives, bit for bit; of a slice a list.
 
         Raises
         ------
@@ -66,6 +70,8 @@ class ManyFits(Generic[M]):
         ValueError
             It could not be fitted; the message says why.
         """
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
         i = operator.index(index)
         if not -len(self) <= i < len(self):
             raise IndexError(f"there are {len(self)} problems, and none of index {i}")
@@ -369,7 +375,9 @@ class Fits(ManyFits[GMM]):
     covariances : ndarray
         (m, k, d, d) full, (m, d, d) tied, (m, k, d) diag, (m, k) spherical.
     log_likelihood : ndarray (m,)
-        Of all rows of the problem (nats), under the fitted parameters.
+        Of all rows of the problem (nats), under the fitted parameters; with ``labels`` a row counts as in the fit, by
+        the component to which it is known to belong. So do aic and bic, and ``select``'s criteria, whereas ``bic`` of a
+        model does not use labels.
     aic, bic : ndarray (m,)
         Smaller is better.
     converged : ndarray (m,) of bool

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from cgmm.bootstrapped import DRAWS, check_at_hand, check_level, prepared_of, replica
+from cgmm.errors import InvalidParameterError
 from cgmm.fit import fitting
 from cgmm.fit.batches import VALUES
 from cgmm.fit.many import Run, Task
@@ -203,6 +205,11 @@ def likelihood_ratio_test(
     first = check_count("n_components", n_components)
     last = check_count("max_components", max_components, least=first + 1)
     m, level = check_count("n_replicates", n_replicates), check_level(level)
+    if 1 / (m + 1) > level:
+        raise InvalidParameterError(
+            f"n_replicates={m} can reject nothing at level={level:g}: the least p-value of so many is "
+            f"{1 / (m + 1):.3g}. Take at least {math.ceil(1 / level) - 1}."
+        )
     starts, rng = check_count("n_init", n_init), check_random_state(random_state)
     model = GMM(
         covariance_type=covariance_type, reg_covar=reg_covar, missing=missing, n_threads=n_threads, accelerate=True

@@ -10,9 +10,9 @@ from cgmm import errors, protocol, summary
 from cgmm.config import threads
 from cgmm.fit.report import listed
 from cgmm.protocol import Estimator
-from cgmm.rows.checks import check_features, check_observed, check_weights
+from cgmm.rows.checks import check_features, check_observed, check_weights, harmless, harmless_errors
 from cgmm.rows.conditional import Conditionals
-from cgmm.rows.row_errors import check_errors
+from cgmm.rows.row_errors import check_errors, of_rows
 from cgmm.rows.targets import r_squared
 from cgmm.suggestions import explained
 from cgmm.validation import check_array, check_count, check_missing, check_real, check_threads
@@ -118,9 +118,13 @@ class Regressed(Estimator):
         >>> model.predictive([[2.0]]).mean().round(1).tolist()
         [[7.0]]
         """
+        return self._predictive(X, error_covariances)
+
+    def _predictive(self, X: Any, errors: Any, weights: Array | None = None) -> Conditionals[GMM]:
+        """weights : of the rows, or None; those of weight zero may hold anything"""
         learned, n_threads = self._learned_or_error(), check_threads(self.n_threads)
         parameters = learned.mixture._mixture
-        rows, _ = check_observed(X, None, threads(n_threads), check_missing(self.missing))
+        rows, _ = check_observed(X, None, threads(n_threads), check_missing(self.missing), weights=weights)
         self._check_features(X, rows.shape[1], learned)
         names, make = learned.mixture._fitted().names, learned.mixture._made
         return Conditionals(
@@ -132,7 +136,7 @@ class Regressed(Estimator):
             n_threads=n_threads,
             make=make,
             random_state=self.random_state,
-            errors=check_errors(error_covariances, rows, gaps=True),
+            errors=check_errors(of_rows(harmless_errors(errors, weights, *rows.shape)), rows, gaps=True),
         )
 
     def predict_quantiles(
@@ -289,12 +293,14 @@ class Regressed(Estimator):
         >>> round(model.score(X, y), 3)
         1.0
         """
-        predicted = self.predict(X, error_covariances=error_covariances)
         y = np.asarray(check_array("y", y), dtype=np.float64)
+        weights = check_weights(sample_weight, len(y)) if y.ndim else None
+        predicted = self._predictive(X, error_covariances, weights).mean()
+        predicted = predicted[:, 0] if self._learned_or_error().flat else predicted
         if y.shape != predicted.shape:
             raise ValueError(f"y should have the shape of {predicted.shape}, but got {y.shape}")
-        weights = check_weights(sample_weight, len(y))
-        return r_squared(y, predicted, np.ones(len(y)) if weights is None else weights)
+        seen = np.asarray(harmless(y, weights, gaps=False), dtype=np.float64)
+        return r_squared(seen, predicted, np.ones(len(y)) if weights is None else weights)
 
     def _check_features(self, X: Any, p: int, learned: Learned) -> None:
         """That rows of p columns have the features of the fit."""

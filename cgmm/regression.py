@@ -14,7 +14,6 @@ from cgmm.gmm import GMM
 from cgmm.mixture.features import columns_of, others_than
 from cgmm.persistence import REGRESSOR, Regression
 from cgmm.regressed import Learned, Regressed
-from cgmm.rows.checks import check_weights
 from cgmm.rows.targets import joined
 from cgmm.selection import select
 from cgmm.stored import Stored
@@ -234,9 +233,8 @@ class GMMRegressor(Stored, Regressed):
         >>> model.predict([[2.0]]).round(2).tolist()
         [7.0]
         """
-        given = self._joined(X, y, error_covariances)
-        weights = check_weights(sample_weight, len(given.part.rows))
-        mixture = self._fitted_mixture(given.part._replace(weights=weights), given.p)
+        given = self._joined(X, y, sample_weight, error_covariances)
+        mixture = self._fitted_mixture(given.part, given.p)
         self._learned = _learned(mixture, given)
         return self
 
@@ -273,7 +271,7 @@ class GMMRegressor(Stored, Regressed):
         >>> model.predict([[2.0]]).round(1).tolist()
         [7.0]
         """
-        given = self._joined(X, y, error_covariances)
+        given = self._joined(X, y, sample_weight, error_covariances)
         last = vars(self).get("_learned")
         if last is None and isinstance(self.n_components, str):
             return self.fit(X, y, sample_weight, error_covariances)
@@ -284,15 +282,15 @@ class GMMRegressor(Stored, Regressed):
         if given.d != len(last.features) + len(last.targets):
             raise ValueError(f"y has {given.d - given.p} targets, and the fit has {len(last.targets)}")
         part = given.ordered(np.append(last.features, last.targets))
-        last.mixture.partial_fit(part.rows, sample_weight=sample_weight, error_covariances=part.errors)
+        last.mixture.partial_fit(part.rows, sample_weight=part.weights, error_covariances=part.errors)
         self._learned = last
         return self
 
-    def _joined(self, X: Any, y: Any, errors: Any) -> Joined:
+    def _joined(self, X: Any, y: Any, sample_weight: Any, errors: Any) -> Joined:
         gaps, n_threads = check_missing(self.missing), threads(check_threads(self.n_threads))
         if y is None:
             raise ValueError("This GMMRegressor estimator requires y to be passed, but the target y is None.")
-        return joined(X, y, errors, gaps, n_threads)
+        return joined(X, y, sample_weight, errors, gaps, n_threads)
 
     def _mixture(self, k: int, **changed: Any) -> GMM:
         return GMM(k, **{name: getattr(self, name) for name in (*HANDED_ON, *OF_STREAMS)} | changed)

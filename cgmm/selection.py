@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cgmm.em.abreast import Asking
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
+    from cgmm.mixture.families import Family
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.prior import Prior
     from cgmm.rows.data import Data
@@ -248,9 +249,9 @@ def selected(
     assert best is not None and won is not None  # a plan has at least one candidate
     best._with(State.of(won, prepared.names))
     report.warn(won.best, won.settings, prepared.names, on_degenerate="warn")
-    edge = _at_the_edge(table, winner, prepared.data.counted)
-    found = Selection(tuple(table), criterion, winner, best, tuple(edge + plan.refused + plan.spared))
-    return found, plan.refused + edge
+    notes = _set_aside(table, winner, criterion) or _at_the_edge(table, winner, prepared.data.counted)
+    found = Selection(tuple(table), criterion, winner, best, tuple(notes + plan.refused + plan.spared))
+    return found, plan.refused + notes
 
 
 def _planned(sizes: list[int], families: list[CovarianceType], prepared: fitting.Prepared, prior: Prior | None) -> Plan:
@@ -285,6 +286,19 @@ def _is_borne(family: CovarianceType, k: int, n: int, d: int) -> bool:
     """Whether n rows hold enough values for the parameters of a mixture: its means, weights and covariances."""
     parameters = k * d + k - 1 + FAMILIES[family].n_parameters(k, d)
     return VALUES_A_PARAMETER * parameters <= n * d
+
+
+def _set_aside(table: list[Candidate], winner: int, criterion: str) -> list[str]:
+    """That most candidates are doubtful, and why the best of them is, in a sentence, if it would have won otherwise:
+    what is wrong with the rows decides, then, and not how many components they have."""
+    doubtful = [row for row in table if row.warnings]
+    best = min(doubtful, key=lambda row: getattr(row, criterion), default=table[winner])
+    if 2 * len(doubtful) <= len(table) or getattr(best, criterion) >= getattr(table[winner], criterion):
+        return []
+    return [
+        f"{len(doubtful)} of {len(table)} candidates are doubtful and stand last, among them that of the lowest "
+        f"{criterion.upper()}, {best.covariance_type} with k = {best.n_components}: {best.warnings[0]}"
+    ]
 
 
 def _at_the_edge(table: list[Candidate], winner: int, n: int) -> list[str]:
@@ -417,9 +431,9 @@ class _Shared:
 
 def check_families(argument: str, given: Any) -> list[Any]:
     """Names of different families, of one or of several; ValueError names the argument that has none, or another."""
-    names = [given] if isinstance(given, str) else list(given)
-    for name in names:
-        check_choice(argument, name, FAMILIES)
-    if not names:
+    distinct: dict[Family, Any] = {}  # VVV is full, say: the first name of each
+    for name in [given] if isinstance(given, str) else given:
+        distinct.setdefault(check_choice(argument, name, FAMILIES), name)
+    if not distinct:
         raise InvalidParameterError(f"{argument} must name at least one of {list(FAMILIES)}")
-    return list(dict.fromkeys(names))
+    return list(distinct.values())

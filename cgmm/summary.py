@@ -267,7 +267,8 @@ def _notes(state: State) -> tuple[str, ...]:
     if settings is None:
         return ()
     text = report.doubtful(fit, settings, state.names, fit.degenerate, "It was repaired, and the fit went on.")
-    return (f"{text[0].upper()}{text[1:]}",) if text else ()
+    starts = text if text.startswith("reg_covar") else f"{text[:1].upper()}{text[1:]}"  # an argument keeps its name
+    return (starts,) if text else ()
 
 
 def _streamed(state: State) -> bool:

@@ -244,7 +244,7 @@ def test_a_narrow_component_of_many_rows_is_no_needle_to_the_test():
     line = rng.normal(size=(100, 1)) + 1e-3 * rng.normal(size=(100, 2))
     centres = 6 * np.array([[1, 0], [0, 1], [1, 1], [2, 0], [2, 1]])
     X = np.concatenate([line, *(centre + rng.normal(size=(100, 2)) for centre in centres)])
-    arguments = {"max_components": 5, "n_replicates": 1, "reg_covar": 1e-5, "random_state": 9}
+    arguments = {"max_components": 5, "n_replicates": 1, "level": 0.5, "reg_covar": 1e-5, "random_state": 9}
     assert likelihood_ratio_test(X, 4, **arguments).tests[0].statistic > 1000
 
 
@@ -278,8 +278,8 @@ def test_the_test_has_the_same_bits_for_any_number_of_threads(arguments):
 
 def test_counts_are_rows_to_the_test():
     X = clusters(60, 1, 2)
-    own = likelihood_ratio_test(X, sample_weight=np.full(60, 2.0), n_replicates=9, max_components=2, random_state=0)
-    other = likelihood_ratio_test(np.repeat(X, 2, axis=0), n_replicates=9, max_components=2, random_state=0)
+    own = likelihood_ratio_test(X, sample_weight=np.full(60, 2.0), n_replicates=19, max_components=2, random_state=0)
+    other = likelihood_ratio_test(np.repeat(X, 2, axis=0), n_replicates=19, max_components=2, random_state=0)
     assert own.tests[0].statistic == pytest.approx(other.tests[0].statistic, abs=0.02)
 
 
@@ -290,6 +290,7 @@ def test_counts_are_rows_to_the_test():
         (FAITHFUL[:3], {"n_components": 3, "max_components": 4}, ValueError, "components"),
         (FAITHFUL, {"max_components": 1}, ValueError, "max_components"),
         (FAITHFUL, {"level": 0}, ValueError, "level"),
+        (FAITHFUL, {"n_replicates": 9}, ValueError, r"n_replicates=9 can reject nothing at level=0.05: .* at least 19"),
         (FAITHFUL, {"covariance_type": "round"}, ValueError, "covariance_type"),
     ],
 )

@@ -467,3 +467,17 @@ def test_nothing_is_warned_of():
         model = marginal(2, n_init=5, prior="default").fit(X)
         for verb in VERBS:
             getattr(model, verb)(X)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("blocks", [False, True])
+def test_what_is_expected_beyond_all_numbers_is_refused(blocks):
+    """A fixed mean far from all values, and a column of 1e150: what is missing there is expected 1e9 times as far out.
+    Its square overflowed, and the fit went on with what was left of the covariance."""
+    X = np.array([[7.1, 5.3e149, 1e9, 7.1], [np.nan, np.nan, 1e9 + 1, np.nan], [7.1, 3.9e149, np.nan, np.nan]])
+    X = np.vstack([X, [np.nan, -5.4e149, 1e9, np.nan]]) * (1e-3 if blocks else 1)  # of which blocks allow less
+    model = GMM(1, missing="marginal", fixed=("means",), means_init=np.nan_to_num(X[[2]]), random_state=0)
+    with pytest.raises(
+        ValueError, match=r"a value too large beside the covariance .* is missing in its row: .*precisions_init"
+    ):
+        model.fit((lambda: [X[:2], X[2:]]) if blocks else X)

@@ -30,6 +30,26 @@ def test_the_table_has_a_row_for_each_candidate(selection):
     assert found == [(family, k) for family in FAMILIES for k in range(1, 5)]
 
 
+@pytest.mark.parametrize(
+    "more, told", [(np.ones(150), "Feature 4 is constant"), ("sum", "Features 0, 1, 2, 3, 4 determine one another")]
+)
+def test_why_most_candidates_stand_last_is_told(more, told):
+    """A constant column left spherical mixtures alone, of which more and more components were advised."""
+    iris = table("iris")
+    rows = np.column_stack([iris, iris.sum(axis=1) if isinstance(more, str) else more])
+    with pytest.warns(
+        SelectionWarning, match=rf"of 18 candidates are doubtful and stand last, .* BIC, .* {told}"
+    ) as all_of:
+        found = select(rows, range(1, 4), ["EII", "full", "VEE", "tied", "diag", "VVE"], random_state=0)
+    assert "largest tried" not in "".join(str(one.message) for one in all_of)
+    assert told in repr(found)
+
+
+def test_two_names_of_a_family_are_one():
+    found = select(X, 2, ["VVV", "tied", "full", "VVI", "diag"], n_init=1, random_state=0)
+    assert [row.covariance_type for row in found.table] == ["VVV", "tied", "VVI"]
+
+
 def test_criteria_are_those_of_the_model(selection):
     row, best = selection.table[selection.winner], selection.best
     assert (best.n_components, best.covariance_type) == (row.n_components, row.covariance_type)

@@ -3,10 +3,12 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import reference
-from cgmm import GMM, DegenerateError, select
+from cgmm import GMM, DegenerateError, GMMClassifier, GMMRegressor, kmeans, select
+from cgmm.selection import COMPARED
 from survival import text_of
 
 families = pytest.mark.parametrize("family", reference.FAMILIES)
@@ -149,6 +151,52 @@ def test_constant_columns_are_named(family):
     assert "component 3" not in text
 
 
+@pytest.mark.parametrize("reg_covar", [1e-6, 0, "relative"])
+@pytest.mark.parametrize("family", [name for name in COMPARED if name not in ("EII", "spherical")])
+def test_constant_columns_are_named_whatever_components_share(family, reg_covar):
+    """What is shared moves their variances off the floor: reg_covar was blamed, or their components were."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 4)) + rng.choice([-3, 3], size=(500, 1))
+    X[:, [1, 3]] = [5.0, 0.0]
+    _, text = text_of(lambda: GMM(2, covariance_type=family, random_state=0, reg_covar=reg_covar).fit(X))
+    assert text.startswith("Features 1, 3 are constant, and covariances singular: drop them. It was repaired")
+    assert "reg_covar" not in text
+
+
+def test_a_row_alone_has_no_constant_columns():
+    X = np.random.default_rng(0).normal(size=(1, 4))
+    for reg_covar in (1e-6, "relative"):
+        assert (
+            "constant"
+            not in text_of(lambda reg=reg_covar: GMM(1, covariance_type="spherical", reg_covar=reg).fit(X))[1]
+        )
+
+
+@pytest.mark.parametrize("reg_covar", [1e-6, 0])
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("family", ["full", "tied", "VEE", "VVE", "EEV"])
+def test_features_that_determine_one_another_are_named(family, k, reg_covar):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(500, 4)) + rng.choice([-3, 3], size=(500, 1))
+    usual = {"covariance_type": family, "random_state": 0, "reg_covar": reg_covar, "max_iter": 300}
+    for more, told in ((X[:, 0] - 2 * X[:, 2], "0, 2, 4"), (X[:, 1], "1, 4")):
+        rows = np.column_stack([X, more])
+        _, text = text_of(lambda rows=rows: GMM(k, **usual).fit(rows))
+        assert text.startswith(f"Features {told} determine one another, and covariances singular: drop one.")
+    frame = pd.DataFrame(np.column_stack([X, X[:, 1]]), columns=["a", "b", "c", "d", "e"])
+    assert text_of(lambda: GMM(k, **usual).fit(frame))[1].startswith("Features b, e determine one another")
+
+
+def test_components_that_are_flat_by_themselves_are_not_told_of_so():
+    """Two lines that cross: in each the features determine one another, but each feature says something."""
+    line = np.linspace(-5, 5, 50)
+    X = np.vstack([np.column_stack([line, line]), np.column_stack([line, -line])])
+    start = {"means_init": np.zeros((2, 2)), "precisions_init": [[[9, -8], [-8, 9]], [[9, 8], [8, 9]]]}
+    _, text = text_of(lambda: GMM(2, weights_init=[0.5, 0.5], **start, reg_covar=0).fit(X))
+    assert "each of components 0, 1" in text
+    assert "determine" not in text
+
+
 def test_many_faults_make_one_short_warning():
     X = np.repeat(np.random.default_rng(0).normal(size=(12, 3)), 5, axis=0)
     _, text = text_of(lambda: GMM(24, random_state=0).fit(X))
@@ -174,6 +222,43 @@ def test_what_weighs_nothing_may_be_anything(bad, dtype):
     GMM(2, random_state=0).partial_fit(X, sample_weight=w)
     with pytest.raises(ValueError, match="X contains"):
         model.fit(X)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_weighs_nothing_may_be_anything_to_whatever_learns(bad, dtype):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 2)).astype(dtype)
+    w, y, t = rng.integers(0, 3, 300).astype(float), rng.integers(0, 2, 300), rng.normal(size=300)
+    X[y == 1] += 2
+    clean, some = X.copy(), w > 0
+    X[w == 0, 1] = bad
+    for n_components in (1, 2):
+        usual = {"n_components": n_components, "random_state": 0}
+        model = GMMClassifier(**usual).fit(X, y, sample_weight=w)
+        other = GMMClassifier(**usual).fit(clean[some], y[some], sample_weight=w[some])
+        np.testing.assert_array_equal(model.mixture_.means_, other.mixture_.means_)
+        assert model.score(X, y, sample_weight=w) == other.score(clean[some], y[some], sample_weight=w[some])
+        with pytest.raises(ValueError, match="X contains"):
+            model.score(X, y)
+    GMMClassifier().partial_fit(X, y, classes=[0, 1], sample_weight=w)
+    targets = np.where(w == 0, bad, t)
+    model = GMMRegressor(1).fit(X, targets, sample_weight=w)
+    other = GMMRegressor(1).fit(clean[some], t[some], sample_weight=w[some])
+    np.testing.assert_allclose(model.mixture_.means_, other.mixture_.means_, rtol=1e-6)
+    expected = other.score(clean[some], t[some], sample_weight=w[some])
+    np.testing.assert_allclose(model.score(X, targets, sample_weight=w), expected, rtol=1e-5)
+    errors = np.where(np.arange(2) == 1, np.where(w == 0, np.nan, 0.1)[:, np.newaxis], 0.1)
+    GMMRegressor(1).fit(X, targets, sample_weight=w, error_covariances=errors).score(X, targets, w, errors)
+    GMMRegressor(1).partial_fit(X, targets, sample_weight=w)
+    with pytest.raises(ValueError, match="X contains"):
+        model.fit(X, t)
+    found, expected = (
+        kmeans(rows, 2, init=clean[:2], sample_weight=own) for rows, own in ((X, w), (clean[some], w[some]))
+    )
+    np.testing.assert_allclose(found.centers, expected.centers, rtol=1e-5)
+    with pytest.raises(ValueError, match="X contains"):
+        kmeans(X, 2)
 
 
 def test_a_gap_in_a_row_of_weight_zero_stays_a_gap():

@@ -103,10 +103,10 @@ class Classified:
 
     # What it says of rows, wherever they are
 
-    def labels(self, X: Any) -> NDArray[Any]:
-        """The label (n,) of the most probable class of each row."""
+    def labels(self, X: Any, sample_weight: Any = None) -> NDArray[Any]:
+        """The label (n,) of the most probable class of each row; one of weight zero may hold anything."""
         of = partial(_labels, self.classes, self._firsts)
-        return self._evaluations(X).values(of, self.classes[:0])
+        return self._evaluations(X, sample_weight).values(of, self.classes[:0])
 
     def probabilities(self, X: Any) -> Array:
         """(n,C) the probability of each class given each row."""
@@ -134,10 +134,10 @@ class Classified:
         sums = model._evaluations(some.rows, some.weights).sums()
         return float(np.ldexp(sums.log_likelihood, sums.exponent))
 
-    def _evaluations(self, X: Any) -> Evaluations:
+    def _evaluations(self, X: Any, sample_weight: Any = None) -> Evaluations:
         """Rows beside the mixture, under the name by which a user knows it."""
         asked = self.mixture._asked(self.mixture._fitted())._replace(name=CLASSIFIER)
-        return open_rows(X, None, asked.gaps).evaluations(asked)
+        return open_rows(X, sample_weight, asked.gaps).evaluations(asked)
 
     @property
     def _firsts(self) -> Labels | None:

@@ -16,6 +16,7 @@ from cgmm.classes.known import check_classes
 from cgmm.classes.open import batches_of
 from cgmm.framing import Framing
 from cgmm.rows.checks import check_weights
+from cgmm.rows.sources import source_of
 from cgmm.suggestions import explained
 from cgmm.tables import Frame
 from cgmm.validation import check_missing
@@ -186,7 +187,8 @@ class Learned(Framing):
         >>> model.score(X, y)
         1.0
         """
-        predicted = self.predict(X)
+        weights_of_rows = None if sample_weight is None or source_of(X) is not None else sample_weight
+        predicted = self._classified().labels(X, weights_of_rows)
         right = predicted == check_classes(y, len(predicted))
         weights = check_weights(sample_weight, len(predicted))
         return float(np.average(right, weights=weights))

@@ -12,7 +12,7 @@ from cgmm.classes.blocks import ClassBlocks, is_column, without_column
 from cgmm.classes.given import AtHand, InBlocks, InChunks
 from cgmm.classes.known import check_classes, known_classes
 from cgmm.config import threads
-from cgmm.rows.checks import check_observed, check_part, check_weights
+from cgmm.rows.checks import check_part
 from cgmm.rows.part import Part
 from cgmm.rows.sources import BRING_WEIGHTS, Iterated, check_lasting, is_dask, source_of
 from cgmm.validation import check_threads
@@ -93,8 +93,8 @@ def _at_hand(X: Any, y: Any, sample_weight: Any, unlabelled: Any, gaps: bool, n_
     if is_column(y):
         X, y = without_column(X, y)
     names = protocol.feature_names(X)
-    rows, _ = check_observed(X, None, n_threads, gaps)
-    weights = check_weights(sample_weight, len(rows))
+    part, _ = check_part(Part(X, sample_weight), None, n_threads, gaps)
+    rows, weights = part.rows, part.weights
     known = known_classes(y, len(rows), weights, unlabelled)
     given = AtHand(rows, weights, known, None, names)
     return given if weights is None or weights.all() else given.some(weights > 0)

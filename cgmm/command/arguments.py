@@ -87,7 +87,7 @@ def parser() -> ArgumentParser:
     fit.add_argument("--covariance", type=kinds.family, choices=FAMILIES, metavar="FAMILY", default="full", help=FAMILY)
     options.add_errors(options.add_learning(fit))
     options.add_beliefs(fit)
-    options.add_labels(fit)
+    options.add_known(fit)
     fit.add_argument(
         "--checkpoint",
         type=kinds.file,
@@ -131,7 +131,7 @@ def parser() -> ArgumentParser:
         select, "print all candidates as JSON, and nothing else", "print all candidates as CSV, and nothing else"
     )
     options.add_errors(options.add_learning(select))
-    options.add_labels(select)
+    options.add_known(select)
 
     classify = command(
         verbs.classify,

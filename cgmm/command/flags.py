@@ -16,6 +16,7 @@ OPTIONS = {
     "reg_covar": "--reg-covar",
     "max_iter": "--max-iter",
     "n_init": "--n-init",
+    "noise_component": "--noise-component",
     "tol": "--tol",
 }
 # Words that mean the argument only where a value follows: they are ordinary words.

@@ -7,7 +7,7 @@ from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterable
 
 from cgmm.command.output import ENDINGS, STANDARD_OUTPUT, ending_of
-from cgmm.fit.request import RELATIVE
+from cgmm.fit.request import RELATIVE, UNIFORM
 from cgmm.mixture.families import FAMILIES
 from cgmm.suggestions import suggested
 
@@ -51,6 +51,14 @@ def number_or_relative(text: str) -> float | str:
         return float(text)
     except ValueError:
         raise ArgumentTypeError(f"{text!r} is neither a number nor 'relative'") from None
+
+
+def noise(text: str) -> float | str:
+    """A density, or "uniform"."""
+    try:
+        return text if text == UNIFORM else float(text)
+    except ValueError:
+        raise ArgumentTypeError(f"{text!r} is neither a density nor {UNIFORM!r}") from None
 
 
 def starts(text: str) -> int | str:

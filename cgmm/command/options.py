@@ -31,7 +31,7 @@ def add_learning(command: ArgumentParser, saved: str = "file of the model, .npz"
     learning.add_argument(
         "--accelerate",
         action=BooleanOptionalAction,
-        help="jump ahead along EM's steps where it crawls (default: only by select)",
+        help="jump ahead along EM's steps where it crawls (default: only by select, where features are few)",
     )
     learning.add_argument("--max-iter", type=kinds.count(0), metavar="N", help="EM iterations at most")
     learning.add_argument(
@@ -153,7 +153,14 @@ def add_errors(reading: ArgumentGroup) -> None:
     )
 
 
-def add_labels(command: ArgumentParser) -> None:
+def add_known(command: ArgumentParser) -> None:
+    """What may be known of rows: that some belong to no component, and to which others belong."""
+    command.add_argument(
+        "--noise-component",
+        type=kinds.noise,
+        metavar="DENSITY",
+        help='a component of constant density for rows that belong to no other: "uniform", or that density',
+    )
     command.add_argument(
         "--labels",
         metavar="COLUMN",

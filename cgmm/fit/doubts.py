@@ -13,6 +13,8 @@ from cgmm.mixture import matrices
 from cgmm.mixture.floor import EPS, SMALLEST, moments_of, rounding_of_means
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cgmm.em.stage import Fit
     from cgmm.mixture.families import Family
     from cgmm.mixture.parameters import Parameters
@@ -27,8 +29,14 @@ NARROW = 1e-4
 # A component of fewer rows for each feature and one more is narrow by chance: of ten, the least variance of correlated
 # features comes out as half of what it is.
 OWN_ROWS = 10
+# A component of so many rows for each feature and one more is not singular by chance, nor are several in one direction.
+ENOUGH_ROWS = 2
+# The cosine of the angle between directions that are one.
+PARALLEL = 0.999
 # Means and covariances that agree to this, relative to the components' spread, are equal.
 SAME = 1e-7
+# Means that differ by no more units of rounding may be the mean of one value.
+ALIKE = 8
 # A share of all rows that is less is none: of a million rows it is a thousandth of one.
 NOTHING = 1e-9
 
@@ -53,8 +61,11 @@ class Blurred(NamedTuple):
     times: float
 
 
-def overwhelmed(parameters: Parameters, rules: Rules) -> Overwhelmed | None:
-    """Where reg_covar is largest beside a variance, if it is more than a tenth because the units are small."""
+def overwhelmed(parameters: Parameters, rules: Rules, but: Sequence[int] = ()) -> Overwhelmed | None:
+    """Where reg_covar is largest beside a variance, if it is more than a tenth because the units are small.
+
+    but : features that are left out
+    """
     added = rules.reg_covar
     if not added or not added > TENTH * (parameters.variances.min() - added):
         return None
@@ -63,6 +74,7 @@ def overwhelmed(parameters: Parameters, rules: Rules) -> Overwhelmed | None:
     _, whole = moments_of(parameters.weights, parameters.means, own)
     doubtful = (added > TENTH * own) & (own >= NARROW * (whole - least)) & (own > 4 * least)
     doubtful &= _estimated(parameters, rules)[:, np.newaxis]
+    doubtful[:, list(but)] = False
     if not doubtful.any():
         return None
     c, j = np.unravel_index(np.where(doubtful, own, np.inf).argmin(), own.shape)
@@ -98,6 +110,23 @@ def blurred(fit: Fit, rules: Rules) -> Blurred | None:
     return Blurred(np.flatnonzero(shared[at]).tolist(), component, float(added / own[at]))
 
 
+def dependent(fit: Fit, rules: Rules) -> list[int]:
+    """The features that determine one another, in every component in the same way, so that all are singular though they
+    have rows enough; none if there are no such."""
+    parameters, masses = fit.parameters, fit.masses
+    family, d = parameters.family, parameters.d
+    if d == 1 or masses is None or not family.correlated or not fit.singular:
+        return []
+    all_of = np.flatnonzero(_estimated(parameters, rules)) if family.per_component else np.array([0])
+    rows = masses[all_of] if family.per_component else masses.sum(keepdims=True)
+    if not set(all_of) <= set(fit.singular) or not (rows >= ENOUGH_ROWS * (d + 1)).all():
+        return []
+    directions, variances = matrices.narrowest(parameters.root.reshape(-1, d, d)[all_of])
+    shared = directions**2 * parameters.variances[all_of] > variances[:, np.newaxis]
+    same = (shared == shared[0]).all() and (np.abs(directions @ directions[0]) > PARALLEL).all()
+    return np.flatnonzero(shared[0]).tolist() if same and shared[0].sum() > 1 else []
+
+
 def suspects(family: Family, means: Array, variances: Array, roots: Array, masses: Array, reg_covar: Array) -> Mask:
     """Of m mixtures (m, …), those (m,) that may be overwhelmed or blurred, or have components that are equal: few are.
 
@@ -115,10 +144,20 @@ def suspects(family: Family, means: Array, variances: Array, roots: Array, masse
 
 
 def constant(parameters: Parameters, rules: Rules) -> list[int]:
-    """The features that do not vary, of which only the floor and reg_covar make a variance; none where all are such."""
-    least, added = _least(parameters, rules), rules.reg_covar
-    _, whole = moments_of(parameters.weights, parameters.means, parameters.variances)
+    """The features that do not vary, of which only the floor and reg_covar make a variance; none where all are such,
+    nor where all features have one variance.
+
+    Where components share a part of their covariances, a feature's variance is more or less than that; one that varies
+    has means that differ, then.
+    """
+    least, added, means = _least(parameters, rules), rules.reg_covar, parameters.means
+    if parameters.covariances.ndim == 1:
+        return []
+    _, whole = moments_of(parameters.weights, means, parameters.variances)
     flat = (whole - added <= 4 * least + 4 * EPS * added) & (least > 4 * SMALLEST)
+    if parameters.k > 1:
+        alike = np.ptp(means, axis=0) <= ALIKE * EPS * np.abs(means).max(axis=0)
+        flat |= alike & (whole - added <= added + ALIKE * np.maximum(least, EPS * whole.max()))
     return [] if flat.all() else np.flatnonzero(flat).tolist()
 
 
@@ -151,7 +190,8 @@ def noise(parameters: Parameters) -> str:
     if weight < NOTHING:
         return f"No row belongs to the noise component (noise_weight_={weight:.2g}): the fit is one without it."
     if parameters.noise.rest < NOTHING:
-        return f"All rows belong to the noise component (noise_weight_={weight:.6g}): start apart, or ask for less."
+        told = f"All rows belong to the noise component (noise_weight_={weight:.6g})"
+        return f"{told}: give a lower density, or start the components apart."
     return ""
 
 

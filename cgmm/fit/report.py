@@ -172,12 +172,16 @@ def doubtful(fit: Fit, settings: Settings, names: Names | None, repairs: Sequenc
         sentences.append(
             f"{_features(flat, names)} constant, and covariances singular: drop {'it' if len(flat) == 1 else 'them'}."
         )
+    tangled = [] if flat or not still else doubts.dependent(fit, rules)
+    if tangled:
+        sentences.append(f"{_all_of(tangled, names)} determine one another, and covariances singular: drop one.")
+    if flat or tangled:
         still = [repair for repair in still if repair.cause != SINGULAR]
     if still:
         sentences.append(f"{told(still)}.")
     if sentences:
         sentences.append(went_on)
-    small = doubts.overwhelmed(parameters, rules)
+    small = doubts.overwhelmed(parameters, rules, flat)
     if small is not None:
         sentences.append(
             f"reg_covar={rules.reg_covar:g} is {small.times:,.3g} times the variance of "

@@ -26,6 +26,7 @@ from cgmm.validation import (
     check_flag,
     check_missing,
     check_path,
+    check_positive,
     check_random_state,
     check_real,
     check_threads,
@@ -264,9 +265,10 @@ def _noise(noise_component: Any) -> str | float | None:
         return noise_component
     if isinstance(noise_component, str):
         raise InvalidParameterError(f"noise_component must be None, {UNIFORM!r} or a density, not {noise_component!r}")
-    density = check_real("noise_component", noise_component)
+    density = check_positive("noise_component", noise_component)
     if density < SMALLEST_DENSITY:
-        raise InvalidParameterError(f"noise_component must be a positive density, not {noise_component}")
+        least = f"{SMALLEST_DENSITY:g}"
+        raise InvalidParameterError(f"noise_component must be a density of at least {least}, not {density:g}")
     return density
 
 

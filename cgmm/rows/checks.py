@@ -41,10 +41,13 @@ def check_rows(X: Any, n_features: int | None = None, n_threads: int = 1, of: in
 
 
 def check_observed(
-    X: Any, n_features: int | None, n_threads: int, gaps: bool, of: int | None = None
+    X: Any, n_features: int | None, n_threads: int, gaps: bool, of: int | None = None, weights: Array | None = None
 ) -> tuple[Rows, bool]:
-    """The same; if `gaps`, NaN is a missing value, and X then float64. And whether there is none."""
-    return _check_values(_check_table(X, n_features, gaps), n_threads, of, gaps, X)
+    """The same; if `gaps`, NaN is a missing value, and X then float64. And whether there is none.
+
+    weights : of the rows, or None; one of weight zero may hold anything
+    """
+    return _check_values(harmless(_check_table(X, n_features, gaps), weights, gaps), n_threads, of, gaps, X)
 
 
 def check_part(
@@ -79,7 +82,7 @@ def part_again(rows: Rows, given: Part, gaps: bool) -> Part:
 def harmless(X: Rows, weights: Array | None, gaps: bool) -> Rows:
     """The rows, but in the place of those of weight zero that hold what no sum can, NaN say (if it is no gap), one
     that holds numbers."""
-    if weights is None:
+    if weights is None or len(weights) != len(X):
         return X
     nothing = np.flatnonzero(weights == 0)
     if not len(nothing):
@@ -100,7 +103,7 @@ def harmless(X: Rows, weights: Array | None, gaps: bool) -> Rows:
 def harmless_errors(errors: Any, weights: Array | None, n: int, d: int) -> RowErrors | None:
     """Errors of rows (n,d) in their shapes: of those of weight zero that hold what is no number there are none."""
     found = shaped(errors, n, d)
-    if found is None or weights is None or found.strides[0] == 0:
+    if found is None or weights is None or len(weights) != n or found.strides[0] == 0:
         return found
     nothing = np.flatnonzero(weights == 0)
     harmful = nothing[~np.isfinite(found[nothing]).all(axis=tuple(range(1, found.ndim)))]
@@ -179,9 +182,10 @@ def check_columns(part: Part, rows: int = 65536) -> None:
         empty &= np.isnan(some.rows).all(axis=0)
         if not empty.any():
             return
-    told = ", ".join(f"X[:, {j}]" for j in np.flatnonzero(empty))
+    told, alone = ", ".join(f"X[:, {j}]" for j in np.flatnonzero(empty)), empty.sum() == 1
+    told, it = f"{told} {'is' if alone else 'are'}", "it" if alone else "them"
     weight = "" if part.weights is None else " of positive weight"
-    raise ValueError(f"{told} is missing in every row{weight}: nothing can be learnt of it. Drop it.")
+    raise ValueError(f"{told} missing in every row{weight}: nothing can be learnt of {it}. Drop {it}.")
 
 
 def check_features(d: int, expected: int, name: str = "GMM", n: int | None = None) -> None:
@@ -242,7 +246,7 @@ def check_labels(labels: object, n: int) -> Labels | None:
         i = int(wrong[0])
         raise ValueError(
             f"labels must be whole numbers from 0, or -1 where the component of a row is not known, but labels[{i}] is "
-            f"{array[i]}"
+            f"{array[i]:.15g}"
         )
     return np.ascontiguousarray(found)
 

@@ -287,6 +287,18 @@ def _moments_of_piece(density: Density, piece: InMemory, first_row: int) -> Suff
     return piece.widened().expectation(density, "full", 1)[0]
 
 
+def check_moments(found: SufficientStatistics, beside: str) -> None:
+    """ValueError of statistics that are no numbers, though the rows are.
+
+    beside : what made them so, "…: what is no number"
+    """
+    if not (np.isfinite(found.first).all() and np.isfinite(found.second).all()):
+        raise ValueError(
+            f"X holds a value too large beside the covariance of a component and {beside} is no number. Begin from "
+            "larger covariances (precisions_init), or scale the columns"
+        )
+
+
 def _sums_of_columns(columns: Labels, about: Array, piece: InMemory, first_row: int) -> Array:
     """Of the values that there are in rows of positive weight, Σ (x_j − about_j), Σ (x_j − about_j)² and their number:
     (columns,3)."""

@@ -14,7 +14,7 @@ from cgmm.mixture.rules import Rules
 from cgmm.once import once
 from cgmm.rows import sampling
 from cgmm.rows.checks import check_columns, largest_of
-from cgmm.rows.data import Data
+from cgmm.rows.data import Data, check_moments
 from cgmm.rows.floor import least_variances
 from cgmm.rows.impute import impute
 from cgmm.rows.patterns import Patterns
@@ -102,7 +102,9 @@ class Gapped(Data):
 
     def statistics(self, parameters: Parameters, n_threads: int | None = None) -> SufficientStatistics:
         """Of what is observed; every component counts."""
-        return self._statistics(parameters, n_threads, self.labelled)
+        found = self._statistics(parameters, n_threads, self.labelled)
+        check_moments(found, "what is missing in its row: the square of what is expected there")
+        return found
 
     def _statistics(self, parameters: Parameters, n_threads: int | None, known: bool) -> SufficientStatistics:
         """known : a row whose component is known belongs to that one alone"""
@@ -206,8 +208,8 @@ class Gapped(Data):
         return self.part._replace(rows=rows)
 
 
-def _statistics(parameters: Parameters, n_threads: int, block: Data) -> SufficientStatistics:
-    return block.statistics(parameters, n_threads)
+def _statistics(parameters: Parameters, n_threads: int, block: Gapped) -> SufficientStatistics:
+    return block._statistics(parameters, n_threads, block.labelled)
 
 
 def _weight(block: Data) -> float:

@@ -14,7 +14,7 @@ import numpy as np
 from cgmm import _kernels
 from cgmm.mixture.density import Density, weighted_median
 from cgmm.rows import sampling
-from cgmm.rows.data import Complete, Data
+from cgmm.rows.data import Complete, Data, check_moments
 from cgmm.rows.floor import QUARTILES
 from cgmm.rows.gapped import Gapped
 
@@ -27,11 +27,6 @@ if TYPE_CHECKING:
     from cgmm.rows.place import InMemory, Place
     from cgmm.rows.unlikely import Worst
     from cgmm.types import Array, Output, Rows
-
-TOO_NARROW = (
-    "X holds a value too large beside the covariance of a component and the errors of measurement: the square of "
-    "(x − mean) / variance is no number. Begin from larger covariances (precisions_init), or scale the columns"
-)
 
 
 class Measured(Data):
@@ -64,8 +59,7 @@ class Measured(Data):
         """Of the true values."""
         density = density_of(parameters, self.place.error_axes, self.gapped)
         found, _ = self.place.expectation(density, "deblurred", n_threads, known=self.labelled, measured=True)
-        if not (np.isfinite(found.first).all() and np.isfinite(found.second).all()):
-            raise ValueError(TOO_NARROW)
+        check_moments(found, "the errors of measurement: the square of (x − mean) / variance")
         return replace(found, second=_of_moment(found, parameters), moment=parameters.moment)
 
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:

@@ -224,7 +224,7 @@ def _members(groups: Any, n: int) -> tuple[Any, Labels]:
     if labels.dtype == object:
         missing = missing | np.array([label is None for label in labels])
     if missing.any():
-        raise ValueError(f"groups[{int(np.argmax(missing))}] is {labels[np.argmax(missing)]!r}: each row needs a group")
+        raise ValueError(f"groups[{int(np.argmax(missing))}] is {labels[np.argmax(missing)]}: each row needs a group")
     try:
         distinct, member = np.unique(labels, return_inverse=True)
     except TypeError as error:

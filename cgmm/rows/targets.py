@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cgmm import protocol
-from cgmm.rows.checks import check_observed
+from cgmm.rows.checks import check_observed, check_part, harmless_errors
 from cgmm.rows.part import Part
-from cgmm.rows.row_errors import among, check_errors
+from cgmm.rows.row_errors import among, check_errors, of_rows
 from cgmm.validation import check_array
 
 if TYPE_CHECKING:
@@ -38,10 +38,12 @@ class Joined(NamedTuple):
         return self.part._replace(rows=rows, errors=None if found is None else among(found, columns, self.d))
 
 
-def joined(X: Any, y: Any, errors: Any, gaps: bool, n_threads: int) -> Joined:
-    """Features X (n,p) and targets y, (n,) or (n,t), checked; errors are those of the features, or of both."""
+def joined(X: Any, y: Any, sample_weight: Any, errors: Any, gaps: bool, n_threads: int) -> Joined:
+    """Features X (n,p) and targets y, (n,) or (n,t), checked, with their weights; errors are those of the features, or
+    of both."""
     names = protocol.feature_names(X)
-    X, _ = check_observed(X, None, n_threads, gaps)
+    part, _ = check_part(Part(X, sample_weight), None, n_threads, gaps)
+    X, weights = part.rows, part.weights
     y = np.asarray(check_array("y", y))
     flat = y.ndim == 1
     y = y[:, None] if flat else y
@@ -50,17 +52,18 @@ def joined(X: Any, y: Any, errors: Any, gaps: bool, n_threads: int) -> Joined:
     if len(y) != len(X):
         raise ValueError(f"X and y must have as many rows, but have {len(X)} and {len(y)}")
     try:
-        y, _ = check_observed(y, None, n_threads, gaps)
+        y, _ = check_observed(y, None, n_threads, gaps, weights=weights)
     except ValueError as error:
         raise ValueError(str(error).replace("Input X", "Input y").replace("X[", "y[")) from None
     rows, p = np.column_stack([X, y]), X.shape[1]
-    return Joined(Part(rows, errors=_errors_of(errors, rows, p, gaps)), p, names, flat)
+    return Joined(Part(rows, weights, errors=_errors_of(errors, rows, weights, p, gaps)), p, names, flat)
 
 
-def _errors_of(errors: Any, rows: Rows, p: int, gaps: bool) -> RowErrors | None:
+def _errors_of(errors: Any, rows: Rows, weights: Array | None, p: int, gaps: bool) -> RowErrors | None:
     d = rows.shape[1]
     of_all = errors is not None and np.shape(errors)[-1:] == (d,)
-    found = check_errors(errors, rows if of_all else rows[:, :p], gaps)
+    some = rows if of_all else rows[:, :p]
+    found = check_errors(of_rows(harmless_errors(errors, weights, *some.shape)), some, gaps)
     return found if found is None or of_all else among(found, np.arange(p), d)
 
 

@@ -49,11 +49,12 @@ def assert_survives(model, X, told, falls=False):
 
 
 def assert_told(told, repairs):
-    """Each cause is told of once, with its components; those of constant features are told of by these."""
+    """Each cause is told of once, with its components; those of features that are constant or determine one
+    another are told of by these."""
     assert len(told) <= MOST_CHARACTERS and (told or not repairs)
     causes = {}
     for repair in sorted(repairs, key=lambda repair: (repair.component, repair.iteration)):
-        if not (repair.cause == SINGULAR and "constant, and covariances singular" in told):
+        if not (repair.cause == SINGULAR and ", and covariances singular" in told):
             causes.setdefault(repair.cause, {})[repair.component] = None
     for cause, components in list(causes.items())[:MOST_CAUSES]:
         named = (
