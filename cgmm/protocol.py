@@ -305,6 +305,7 @@ def names_of_features(names: Iterable[object]) -> Names:
 
 def feature_names(X: object) -> Names | None:
     """The names of a data frame's columns, (d,) of str objects; None if it is not a frame or they are not names."""
+    X = without_index(X)
     columns = getattr(X, "column_names", getattr(X, "columns", None))  # Arrow's tables hold values in columns
     if columns is None or not hasattr(X, "shape"):
         return None
@@ -320,6 +321,15 @@ def feature_names(X: object) -> Names | None:
             "you can remove feature / column names from your input data, or convert them all to a non-string data type."
         )
     return names
+
+
+def without_index(X: Any) -> Any:
+    """A table of Arrow's without the columns that were a data frame's index, which names rows; others as they are."""
+    if not hasattr(X, "column_names"):
+        return X
+    index = (getattr(getattr(X, "schema", None), "pandas_metadata", None) or {}).get("index_columns", [])
+    names = [name for name in index if name in X.column_names]
+    return X.drop_columns(names) if names else X
 
 
 def check_names_of_block(names: Names | None, others: Names | None) -> None:

@@ -12,12 +12,12 @@ from cgmm.em.stage import Fit
 from cgmm.fit.request import settings_of
 from cgmm.fit.state import State
 from cgmm.fitted import check_mixture
+from cgmm.gmm import GMM
 from cgmm.mixture.rules import SINGULAR
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.rows.evaluation import Evaluation
 
 if TYPE_CHECKING:
-    from cgmm.gmm import GMM
     from cgmm.types import ArrayLike
 
 
@@ -98,6 +98,8 @@ def maximisation(model: GMM, statistics: SufficientStatistics) -> GMM:
     True
     """
     state = check_mixture("model", model)._fitted()
+    if not isinstance(model, GMM):
+        raise TypeError(f"model must be a GMM, not {type(model).__name__}, whose M-step needs the rows' own scale")
     if not isinstance(statistics, SufficientStatistics):
         raise TypeError(f"statistics must be those of `expectation`, or a sum of such, not {type(statistics).__name__}")
     fit, last = state.fit, state.fit.parameters

@@ -5,6 +5,7 @@ What must be checked against a mixture is in cgmm.mixture.checks; what against r
 
 from __future__ import annotations
 
+import mmap
 import numbers
 import os
 import sys
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from cgmm.errors import InvalidParameterError
+from cgmm.errors import BlockError, InvalidParameterError
 from cgmm.suggestions import suggested
 
 if TYPE_CHECKING:
@@ -161,6 +162,8 @@ def check_seed(random_state: Any) -> int:
 
 def check_array(name: str, value: Any) -> Rows:
     """An array of float32 or float64 in native order, aligned; copied only if it is something else."""
+    if isinstance(value, np.ndarray) and (value.base is not None or type(value) is np.memmap):
+        _check_mapped(name, value)
     if type(value) is np.ndarray and _is_ready(value):
         return value
     if np.ma.isMaskedArray(value) and value.mask.any():
@@ -170,6 +173,10 @@ def check_array(name: str, value: Any) -> Rows:
         array = np.asarray(value)
     except ValueError as error:
         raise ValueError(f"{name} is not a rectangular array: {error}") from None
+    except Exception as error:
+        if not hasattr(value, "__dask_graph__"):
+            raise
+        raise BlockError(f"a chunk of {name} could not be computed: {type(error).__name__}: {error}") from error
     if array.dtype.kind not in "biufc":
         _check_columns(name, value)
     if _is_ready(array):
@@ -185,6 +192,24 @@ def check_array(name: str, value: Any) -> Rows:
         raise ValueError(f"{name} must be numeric: {error}") from None
     except (TypeError, ValueError) as error:
         raise type(error)(f"{name} must be numeric: {error}") from None
+
+
+def _check_mapped(name: str, value: Any) -> None:
+    """That the file of a map, of which these values are all or some, is as long as the map: whoever reads a page beyond
+    its end is killed (SIGBUS)."""
+    while isinstance(value, np.ndarray):
+        own: Any = value
+        pages = vars(own).get("_mmap") if isinstance(own, np.memmap) else None
+        if pages is not None:
+            end = own.offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY + len(pages)
+            if pages.size() < end:
+                path = os.fspath(own.filename or "its file")
+                raise BlockError(
+                    f"{path} was shortened while it was read: it has {pages.size()} bytes, and {name}, a map of it, "
+                    f"ends at {end}"
+                )
+            return
+        value = own.base
 
 
 def _check_columns(name: str, value: Any) -> None:

@@ -222,3 +222,31 @@ def test_a_shortened_map(tmp_path, parts, kind):
         GMM(3, random_state=0, tol=0, max_iter=3, callback=shorten).fit(X)
     with pytest.raises(ValueError, match=r"x\.npy"):
         GMM(1).fit(rows[:100]).predict(X)
+
+
+MAPS = {
+    "as it is": lambda X: X,
+    "from its end": lambda X: X[::-1],
+    "columns": lambda X: X[:, :2],
+    "an array": np.asarray,
+}
+
+
+@pytest.mark.parametrize("view", MAPS)
+def test_a_map_that_is_no_longer_whole(tmp_path, view):
+    """Whatever takes it, as rows or as weights: it is no source of parts, and Python was killed."""
+    path, rows = tmp_path / "x.npy", np.random.default_rng(0).normal(size=(40_000, 3))
+    np.save(path, rows)
+    X = MAPS[view](np.load(path, mmap_mode="r"))
+    model = GMM(1).fit(np.asarray(rows)[:100, : X.shape[1]])
+    os.truncate(path, 200_000)
+    y = np.arange(40_000) % 2
+    for ask in (
+        lambda: model.score(X),
+        lambda: cgmm.kmeans(X, 2),
+        lambda: cgmm.GMMClassifier().fit(X, y),
+        lambda: cgmm.GMMRegressor(1).fit(X, y),
+        lambda: model.score(rows[:, : X.shape[1]], sample_weight=X[:, 0]),
+    ):
+        with pytest.raises(BlockError, match=r"x\.npy was shortened while it was read: it has 200000 bytes"):
+            ask()

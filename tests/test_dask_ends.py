@@ -8,6 +8,7 @@ import pytest
 import cgmm
 import programs
 from cgmm import GMM, expectation
+from cgmm.errors import BlockError
 from problems import clusters
 
 X = clusters(300, 2, 3)
@@ -146,3 +147,20 @@ def test_a_worker_without_cgmm(where, verb, outcome):
     """The error says what is missing, and where; nothing waits for ever."""
     printed = outcome(WITHOUT, where, verb)
     assert "cgmm" in printed and "worker" in printed, printed
+
+
+def test_those_who_gather_chunks_say_that_one_failed():
+    """partial_fit, regressors and kmeans take them into memory; the bare KeyError of a chunk came through."""
+    dask, da = pytest.importorskip("dask"), pytest.importorskip("dask.array")
+
+    def part(number):
+        return {0: np.zeros((9, 2))}[number]
+
+    X = da.concatenate([da.from_delayed(dask.delayed(part)(at), (9, 2), float) for at in range(2)])
+    for ask in (
+        lambda: GMM(1).partial_fit(X),
+        lambda: cgmm.GMMRegressor(1).fit(X, np.zeros(18)),
+        lambda: cgmm.kmeans(X, 2),
+    ):
+        with pytest.raises(BlockError, match=r"a chunk of X could not be computed: KeyError: 1"):
+            ask()

@@ -225,3 +225,25 @@ def test_what_is_no_mixture(ask):
 def test_what_are_no_statistics():
     with pytest.raises(TypeError, match="statistics must be those of `expectation`, or a sum of such, not ndarray"):
         cgmm.maximisation(GMM.from_parameters([1.0], [[0.0]], [[[1.0]]]), np.ones(3))
+
+
+def test_a_posterior_has_no_m_step_by_hand():
+    X = np.random.default_rng(0).normal(size=(30, 1))
+    model = cgmm.BayesianGMM(1).fit(X)
+    with pytest.raises(TypeError, match="model must be a GMM, not BayesianGMM"):
+        cgmm.maximisation(model, cgmm.expectation(model, X))
+
+
+def test_an_index_of_a_table_in_memory_is_no_feature():
+    """As in a file: pandas' index becomes a column of Arrow's tables."""
+    pa = pytest.importorskip("pyarrow")
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 3)), columns=list("abc"))
+    for given, left in ((frame[frame.a > 0], "abc"), (frame.set_index("c"), "ab"), (frame, "abc")):
+        table = pa.Table.from_pandas(given)
+        expected = GMM(1).fit(given[list(left)])
+        for rows in (table, [table]):
+            found = GMM(1).fit(rows)
+            assert "".join(found.feature_names_in_) == left
+            np.testing.assert_allclose(found.means_, expected.means_, rtol=1e-12, atol=1e-12)
+        assert found.score(table) == pytest.approx(found.score(given[list(left)]), rel=1e-12)
+        assert cgmm.GMMRegressor(1).fit(table, np.arange(len(given))).n_features_in_ == len(left)

@@ -12,7 +12,7 @@ import numpy as np
 from cgmm import _kernels
 from cgmm.errors import counted
 from cgmm.mixture.parameters import LARGEST_SINGLE
-from cgmm.protocol import feature_names
+from cgmm.protocol import feature_names, without_index
 from cgmm.rows import sampling
 from cgmm.rows.part import Part
 from cgmm.rows.row_errors import check_errors, of_rows, shaped
@@ -125,6 +125,7 @@ def _check_table(X: Any, n_features: int | None, gaps: bool = False, name: str =
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
     if X is None:
         raise ValueError("X is None: it must be an array of rows, of shape (rows, features)")
+    X = without_index(X)
     given, X = X, check_array("X", filled(X) if gaps else X)
     if X.shape == (0,):
         raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required: no rows.")

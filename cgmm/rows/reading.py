@@ -39,7 +39,8 @@ def read(source: Source) -> Iterator[Part]:
             raise
         except Exception as error:
             raise BlockError(f"{block_of(source, at)} could not be read: {type(error).__name__}: {error}") from error
-        part = Part(*block)
+        rows, *companions = block
+        part = Part(protocol.without_index(rows), *companions)
         yield part._replace(errors=of_rows(part.errors)) if isinstance(block, Block) else part
 
 
