@@ -38,7 +38,11 @@ def arguments(argv=None):
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     report.common(found)
     found.add_argument("--seeds", type=int, default=5, help="of each problem (default: 5)")
-    found.add_argument("--ways", default="1,10,40,auto,sklearn", help="n_init, or sklearn for its ten (default: all)")
+    found.add_argument(
+        "--ways",
+        default="1,10,40,auto,sklearn",
+        help="n_init, ward: one start from hierarchical clusters, or sklearn for its ten",
+    )
     found.add_argument("--part", default="0/1", help="i/m: each m-th problem from the i-th on (default: 0/1, all)")
     found.add_argument("--search", type=int, default=0, help="instead, look for better optima with so many seeds")
     found.add_argument("--independent", action="store_true", help="instead, make the best of independent starts")
@@ -101,6 +105,15 @@ def fit(way, X, family, k, seed, threads):
 
         model, seconds = report.timed(GaussianMixture(k, n_init=10, **settings).fit, X)
         return model.score(X), seconds, 10
+    if way == "ward":
+        from scipy.cluster.hierarchy import fcluster, linkage
+
+        def hierarchical(X):
+            labels = fcluster(linkage(X, "ward"), k, "maxclust") - 1
+            return GMM(k, responsibilities_init=labels, n_threads=threads, **settings).fit(X)
+
+        model, seconds = report.timed(hierarchical, X)
+        return model.score(X), seconds, 1
     n_init = way if way == "auto" else int(way)
     model, seconds = report.timed(GMM(k, n_init=n_init, n_threads=threads, **settings).fit, X)
     return model.score(X), seconds, len(model.diagnostics_.restarts)
