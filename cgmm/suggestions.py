@@ -42,6 +42,8 @@ ARGUMENTS = {
     "eps": "tol",
     "weights": "sample_weight",
 }
+# Arguments of some functions that others do not have, though a name of theirs looks like it.
+ELSEWHERE = {"noise_component": ": GMM and select take it, and this does not"}
 # What other programs have in a module.
 PUBLIC = {
     "load": "GMM.load",
@@ -98,7 +100,8 @@ def explained(function: Callable[P, T]) -> Callable[P, T]:
             if error.__traceback__ is None or error.__traceback__.tb_next is not None:  # it was raised in the function
                 raise
             known = inspect.signature(function).parameters
-            hints = [suggested(name, known, ARGUMENTS) for name in kwargs if name not in known]
+            others = [name for name in kwargs if name not in known]
+            hints = [ELSEWHERE.get(name) or suggested(name, known, ARGUMENTS) for name in others]
             owner = f"{type(args[0]).__name__}." if "self" in known and args else ""
             told = str(error).replace(function.__qualname__, f"{owner}{function.__name__}", 1)
         raise TypeError(f"{told}{hints[0] if hints else ''}")

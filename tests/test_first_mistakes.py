@@ -118,6 +118,10 @@ REGRESSOR = GMMRegressor(1).fit(FRAME.to_numpy(), [1.0, 2.0, 3.0, 4.0])
         ),
         (lambda: cgmm.select(FRAME, covariance_type="full"), "'covariance_type': did you mean 'covariance_types'?"),
         (lambda: cgmm.fit_many([FRAME], k=3), "'k': did you mean 'n_components'?"),
+        (
+            lambda: cgmm.fit_many([FRAME], 3, noise_component=1),
+            "'noise_component': GMM and select take it, and this does not",
+        ),
         (lambda: cgmm.kmeans(FRAME, 2, seed=3), "kmeans() got an unexpected keyword argument 'seed': did you mean"),
         (
             lambda: GMM(2).fit(FRAME, weights=1),
