@@ -9,6 +9,7 @@ import json
 import lzma
 import zipfile
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -203,14 +204,30 @@ def test_parquet_of_no_rows_and_endings_that_are_unknown(done, run, model, tmp_p
 # What is read
 
 
-@pytest.mark.parametrize(
-    "pack", [gzip.compress, bz2.compress, lzma.compress, lambda data: pa.compress(data, "zstd", asbytes=True)]
-)
-def test_packed_files(pack, done, tmp_path):
-    (tmp_path / "rows.packed").write_bytes(pack(FAITHFUL.read_bytes()))
+@pytest.fixture(params=[gzip.compress, bz2.compress, lzma.compress, "zstd"])
+def pack(request):
+    return partial(pa.compress, codec="zstd", asbytes=True) if request.param == "zstd" else request.param
+
+
+@pytest.mark.parametrize("members", [1, 2])
+def test_packed_files(pack, done, tmp_path, members):
+    content = FAITHFUL.read_bytes()
+    parts = [content] if members == 1 else [content[:100], content[100:]]
+    padding = b"\0" * 4 if pack is lzma.compress else b""
+    (tmp_path / "rows.packed").write_bytes(padding.join(map(pack, parts)))
     asked = ["-k", 2, "--json"]
     expected, found = (json.loads(done("fit", path, *asked)) for path in (FAITHFUL, tmp_path / "rows.packed"))
     assert found["means"] == expected["means"]
+
+
+@pytest.mark.parametrize("fault", ["damaged", "cut off", "garbage"])
+def test_packed_files_whose_end_is_wrong(pack, run, tmp_path, fault):
+    """No row of what comes before is taken for all."""
+    first, second = pack(b"1\n2\n3\n4\n"), pack(b"5\n6\n7\n8\n")
+    more = {"damaged": bytes([second[0] ^ 1]) + second[1:], "cut off": second[:-3], "garbage": b"more"}[fault]
+    (tmp_path / "rows.packed").write_bytes(first + more)
+    code, printed, errors = run("fit", tmp_path / "rows.packed", "-k", 1)
+    assert (code, printed) == (1, "") and "rows.packed cannot be read" in errors
 
 
 @pytest.mark.parametrize("source", ["mixed.csv", "mixed.parquet"])

@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Any, BinaryIO, Generic, TypeVar, cast
 
 from cgmm.errors import BlockError
@@ -138,6 +139,40 @@ class Unpacked(io.RawIOBase):
         return len(found)
 
 
+class Members(io.RawIOBase):
+    """What is packed in a file, one member after the other, unpacked: what else follows the first is an error.
+
+    Python's own readers of bzip2 and xz end without a word where a further member is damaged.
+    """
+
+    def __init__(self, file: Any, begin: Callable[[], Any], padding: bytes = b"") -> None:
+        """begin() : what unpacks a member;  padding : bytes that may stand between two"""
+        self._file, self._begin, self._padding, self._member = file, begin, padding, begin()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = b""
+        while not found:
+            more = b""
+            if self._member.eof:
+                rest = self._member.unused_data.lstrip(self._padding)
+                while not rest:
+                    rest = self._file.read1(BUFFER)
+                    if not rest:
+                        return 0
+                    rest = rest.lstrip(self._padding)
+                self._member, more = self._begin(), rest
+            elif self._member.needs_input:
+                more = self._file.read1(BUFFER)
+                if not more:
+                    raise EOFError("it ends before what is packed in it does")
+            found = self._member.decompress(more, len(buffer))
+        buffer[: len(found)] = found
+        return len(found)
+
+
 def is_special(path: str | bytes) -> bool:
     """Whether there is something at path which is no regular file: a pipe, or a device."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
@@ -184,21 +219,19 @@ def _unpacked(first: bytes, file: Any) -> Any:
     if first.startswith(GZIP):
         return gzip.GzipFile(fileobj=file)
     if first.startswith(BZIP2):
-        return bz2.BZ2File(file)
+        return io.BufferedReader(Members(file, bz2.BZ2Decompressor), BUFFER)
     if first.startswith(XZ):
-        return lzma.LZMAFile(file)
+        return io.BufferedReader(Members(file, partial(lzma.LZMADecompressor, lzma.FORMAT_XZ), b"\0"), BUFFER)
     return _of_zstd(file) if first.startswith(ZSTD) else None
 
 
 def _of_zstd(file: Any) -> Any:
-    """Python's own reader from 3.14 on, or that of zstandard or pyarrow."""
+    """Python's own reader from 3.14 on, or pyarrow's; zstandard's takes a file that was cut off for a whole one."""
     with contextlib.suppress(ImportError):
         return importlib.import_module("compression.zstd").ZstdFile(file)
     with contextlib.suppress(ImportError):
-        return io.BufferedReader(importlib.import_module("zstandard").ZstdDecompressor().stream_reader(file))
-    with contextlib.suppress(ImportError):
         return io.BufferedReader(Unpacked(importlib.import_module("pyarrow").CompressedInputStream(file, "zstd")))
-    raise ImportError("zstd has packed this file: pip install zstandard, or unpack it first")
+    raise ImportError("zstd has packed this file: pip install pyarrow, or unpack it first")
 
 
 def _bytes_of(path: str) -> BinaryIO:
