@@ -1,5 +1,6 @@
 """Rows that come in blocks: the same bits as in memory, for every source and cut; clear errors; little memory."""
 
+import os
 import re
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import cgmm
-from cgmm import GMM, select
+from cgmm import GMM, BayesianGMM, select
 from cgmm.errors import BlockError
 from cgmm.rows import sources, streams
 from cgmm.rows.part import Part
@@ -411,6 +412,46 @@ def test_weights_that_change(later, message):
 
     with pytest.raises(BlockError, match=message):
         GMM(2, random_state=0, tol=0).fit(blocks)
+
+
+@pytest.mark.parametrize(
+    "name, source",
+    [
+        ("rows.csv", os.fspath),
+        ("rows.csv", lambda path: cgmm.table(path, ["b", "a"])),
+        ("rows.parquet", os.fspath),
+        ("rows.npy", cgmm.table),
+        ("parts/1.parquet", lambda path: pytest.importorskip("pyarrow.dataset").dataset(path.parent)),
+        ("rows.csv", lambda path: pytest.importorskip("pyarrow.dataset").dataset(path, format="csv")),
+    ],
+)
+@pytest.mark.parametrize("kind", [GMM, BayesianGMM])
+def test_a_file_that_is_replaced_during_a_fit_is_refused(files, kind, name, source):
+    """By one of as many rows: with other columns, the same in another order, or whose names are others."""
+    path, new = files / name, files / "new"
+
+    def replace(state):
+        if name.endswith(".csv"):
+            new.write_text(path.read_text().replace("a,b,c,w", "z,b,c,w"))
+        elif name.endswith(".npy"):
+            np.save(files / "new.npy", np.load(path)[:, ::-1])
+            os.rename(files / "new.npy", new)
+        else:
+            pq = pytest.importorskip("pyarrow.parquet")
+            pq.write_table(pq.read_table(path).select(["c", "b", "w"]), new)
+        os.replace(new, path)
+
+    told = rf"{path.name} was replaced or changed while it was being read: .*; begin anew"
+    with pytest.raises(BlockError, match=told):
+        kind(3, random_state=0, callback=replace).fit(source(path))
+
+
+def test_a_file_that_is_as_it_was_is_read_again(files):
+    """Also if it was renamed meanwhile."""
+    table = cgmm.table(files / "rows.csv")
+    os.rename(files / "rows.csv", files / "old.csv")
+    os.symlink(files / "old.csv", files / "rows.csv")
+    assert_same_fit(GMM(2, random_state=0).fit(table), GMM(2, random_state=0).fit(files / "old.csv"))
 
 
 def test_an_iterator_is_refused():

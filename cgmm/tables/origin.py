@@ -29,15 +29,37 @@ class TableError(BlockError):
     """A table cannot be read; the message says where and why."""
 
 
+class Marks:
+    """What tells files from others that take their places, by the names of the files."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[Any, ...]] = {}
+
+    def check(self, name: str, *mark: Any) -> None:
+        """That the file of that name has the mark that it had at first; TableError if it is another now."""
+        if self._known.setdefault(name, mark) != mark:
+            raise TableError(
+                f"{name} was replaced or changed while it was being read: each pass needs the same rows and columns; "
+                "begin anew, and leave the file as it is meanwhile"
+            )
+
+    def check_status(self, name: str, found: os.stat_result) -> None:
+        """The same, of what the system knows of a file; what is no regular file may change."""
+        if stat.S_ISREG(found.st_mode):
+            self.check(name, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
 class Origin:
     """A file by its path, or standard input.
+
+    Each time that it is opened it must be the file that it was at first.
 
     name : as messages call it;  magic : its first bytes, unpacked if gzip, bzip2, xz or zstd has packed them
     once : whether it is no regular file: a pipe, a device or standard input give their bytes once only
     """
 
     def __init__(self, path: str) -> None:
-        self.path, self.once = path, path == STANDARD_INPUT or is_special(path)
+        self.path, self.once, self.marks = path, path == STANDARD_INPUT or is_special(path), Marks()
         self.name = "standard input" if path == STANDARD_INPUT else path
         with naming_input(self.name), contextlib.ExitStack() as stack:
             file = self._open(stack)
@@ -71,7 +93,11 @@ class Origin:
         return file
 
     def _open(self, stack: contextlib.ExitStack) -> Any:
-        file = _standard_input() if self.path == STANDARD_INPUT else stack.enter_context(_bytes_of(self.path))
+        if self.path == STANDARD_INPUT:
+            file: Any = _standard_input()
+        else:
+            file = stack.enter_context(_bytes_of(self.path))
+            self.marks.check_status(self.name, os.fstat(file.fileno()))
         first, file = looked_at(file, MAGIC_BYTES, self.once)
         unpacked = _unpacked(first, file)
         return file if unpacked is None else stack.enter_context(unpacked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import re
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 import numpy as np
 
 from cgmm.tables import npy
-from cgmm.tables.origin import Origin, Passes, TableError, naming_input, size_of_rest
+from cgmm.tables.origin import Marks, Origin, Passes, TableError, naming_input, size_of_rest
 from cgmm.validation import check_array
 
 if TYPE_CHECKING:
@@ -154,10 +155,12 @@ class ParquetReader(Reader):
 
     binary = True
 
-    def __init__(self, path: str) -> None:
-        with _parquet_file(path) as file:
+    def __init__(self, origin: Origin) -> None:
+        self._marks = origin.marks
+        super().__init__(origin.path, 0)
+        with self._opened() as file:
             self._schema = file.schema_arrow
-        super().__init__(path, len(self._schema.names), self._schema.names)
+        self.width, self.names = len(self._schema.names), self._schema.names
 
     @property
     def labels(self) -> Sequence[int]:
@@ -212,8 +215,14 @@ class ParquetReader(Reader):
         same = {name: [at for at, other in enumerate(held) if other == name] for name in held}
         return [same[names[j]][names[:j].count(names[j])] for j in columns]
 
-    def _batches(self, names: list[str]) -> Iterator[Any]:
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[Any]:
         with _parquet_file(self.path) as file:
+            self._marks.check_status(self.path, os.stat(self.path))  # of what was opened, or of what came after it
+            yield file
+
+    def _batches(self, names: list[str]) -> Iterator[Any]:
+        with self._opened() as file:
             yield from file.iter_batches(_rows_of_block(8 * len(names)), columns=names)
 
 
@@ -221,16 +230,31 @@ class DatasetReader(ParquetReader):
     """A pyarrow.dataset.Dataset: its files one after the other."""
 
     def __init__(self, dataset: Any) -> None:
-        self._dataset, self._schema = dataset, dataset.schema
+        self._dataset, self._schema, self._marks = dataset, dataset.schema, Marks()
         Reader.__init__(self, "the dataset", len(self._schema.names), self._schema.names)
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """That each file is the one that it was at first: inode numbers are known of those on this machine only."""
+        from pyarrow.fs import LocalFileSystem
+
+        for fragment in self._dataset.get_fragments():
+            system = getattr(fragment, "filesystem", None)  # none of what is in memory
+            if isinstance(system, LocalFileSystem):
+                self._marks.check_status(fragment.path, os.stat(fragment.path))
+            elif system is not None:
+                found = system.get_file_info(fragment.path)
+                self._marks.check(fragment.path, found.size, found.mtime_ns)
 
     def _batches(self, names: list[str]) -> Iterator[Any]:
         from pyarrow.dataset import ParquetFileFormat, ParquetFragmentScanOptions
 
+        self._check_files()
         few: dict[str, Any] = {"batch_readahead": 2, "fragment_readahead": 1, "use_threads": False}
         if isinstance(getattr(self._dataset, "format", None), ParquetFileFormat):
             few["fragment_scan_options"] = ParquetFragmentScanOptions(pre_buffer=False)
-        return self._dataset.to_batches(columns=names, batch_size=_rows_of_block(8 * len(names)), **few)
+        yield from self._dataset.to_batches(columns=names, batch_size=_rows_of_block(8 * len(names)), **few)
+        self._check_files()  # each was opened after those before it
 
 
 def is_number(cell: str) -> bool:

@@ -348,7 +348,7 @@ def open_reader(
         return NpzReader(path, array)
     if origin.magic.startswith(b"PAR1"):
         origin.check_lasting("a Parquet file")
-        return ParquetReader(path)
+        return ParquetReader(origin)
     return TextReader(origin, header, delimiter, decimal)
 
 
