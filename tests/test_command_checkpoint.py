@@ -30,6 +30,8 @@ def test_a_fit_goes_on_from_its_checkpoint(tmp_path, run, monkeypatch, kind, ver
         patch.setattr(verbs.progress, "iterations", lambda *_: contextlib.nullcontext(broken))
         assert run(*again) == (130, "", "")
     assert sorted(os.listdir(tmp_path)) == ["fit.ckpt", "whole.npz"]
+    code, _, errors = run(*again, "--seed", 1)
+    assert code == 2 and errors.startswith("cgmm: error: the checkpoint ") and "goes on" not in errors
     code, _, errors = run(*again, *["--verbose"] * verbose)
     said = "Continues from {} (finished starts: 0)\n" if verbose else "cgmm: the fit goes on from {}\n"
     assert code == 0 and errors.startswith(said.format(tmp_path / "fit.ckpt")) and errors.count("fit.ckpt") == 1
@@ -48,4 +50,8 @@ def test_a_checkpoint_that_is_another_file(tmp_path, run, model):
         code, printed, errors = run("fit", data, "-k", 1, "--checkpoint", checkpoint, "-o", tmp_path / "out.npz")
         assert (code, printed) == (2, "") and told in errors
     code, _, errors = run("fit", data, "-k", 1, "--checkpoint", tmp_path / "model.npz")
-    assert code == 1 and "model.npz is no checkpoint that can be read" in errors and (tmp_path / "model.npz").exists()
+    assert code == 2 and errors == (
+        f"cgmm: error: {tmp_path / 'model.npz'} is no checkpoint that can be read (it holds something else): name "
+        "another file for the checkpoint\n"
+    )
+    assert (tmp_path / "model.npz").exists()

@@ -35,15 +35,22 @@ def watched_pieces(
 
 
 @contextlib.contextmanager
-def iterations(visible: bool = True) -> Iterator[Callback | None]:
-    """A callback of GMM that shows a fit's iterations, or None."""
+def iterations(visible: bool = True, told: str = "") -> Iterator[Callback | None]:
+    """A callback of GMM that shows a fit's iterations, or None; the first is after a line of standard error."""
     with _bar(" iterations", visible) as bar:
 
         def show(state: IterationState) -> None:
-            bar.set_postfix_str(f"start {state.restart}, log-likelihood {state.log_likelihood:.6g}", refresh=False)
-            bar.update()
+            nonlocal told
+            if told:
+                if bar is not None:
+                    bar.clear()
+                print(told, file=sys.stderr)
+                told = ""
+            if bar is not None:
+                bar.set_postfix_str(f"start {state.restart}, log-likelihood {state.log_likelihood:.6g}", refresh=False)
+                bar.update()
 
-        yield None if bar is None else show
+        yield None if bar is None and not told else show
 
 
 @contextlib.contextmanager

@@ -45,10 +45,10 @@ def fit(args: Namespace) -> None:
     kind = BayesianGMM if args.bayesian else GMM
     kept = {"verbose": 2 * args.verbose, "checkpoint": args.checkpoint}
     model = kind(args.components, covariance_type=args.covariance, **kept, **_settings(args))
-    if args.checkpoint is not None and os.path.exists(args.checkpoint) and not (args.quiet or args.verbose):
-        print(f"cgmm: the fit goes on from {args.checkpoint}", file=sys.stderr)
+    goes_on = args.checkpoint is not None and os.path.exists(args.checkpoint) and not (args.quiet or args.verbose)
+    told = f"cgmm: the fit goes on from {args.checkpoint}" if goes_on else ""
     start = perf_counter()
-    with progress.iterations(not args.quiet) as callback, contextlib.redirect_stdout(sys.stderr):
+    with progress.iterations(not args.quiet, told) as callback, contextlib.redirect_stdout(sys.stderr):
         model.set_params(callback=callback)
         model.fit(X, **companions)
     seconds = perf_counter() - start

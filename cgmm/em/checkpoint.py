@@ -14,6 +14,7 @@ import numpy as np
 
 from cgmm.em.stage import Fit, History, Stage, Starving
 from cgmm.em.trail import Trail
+from cgmm.errors import InvalidParameterError
 from cgmm.files import check_writable, write_whole
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.noise import Box, Noise
@@ -36,7 +37,7 @@ NO_BIT = ("n_threads", "verbose", "verbose_interval", "callback", "checkpoint", 
 class Checkpoint:
     """The finished runs of EM of one fit, and how far the last has come; in the file at path, if it was killed before.
 
-    ValueError says that the file is damaged, or which argument of another fit it is from.
+    InvalidParameterError says that the file is damaged or none, or which argument of another fit it is from.
     """
 
     def __init__(self, path: str | os.PathLike[str], interval: int, rng: np.random.Generator) -> None:
@@ -56,11 +57,12 @@ class Checkpoint:
         """That of the generator when the fit began."""
         state, kind = (self.found or {})["generator"], rng.bit_generator.state["bit_generator"]
         if state["bit_generator"] != kind:
-            raise ValueError(f"the checkpoint {os.fspath(self.path)} is of another generator than {kind}")
+            raise InvalidParameterError(f"the checkpoint {os.fspath(self.path)} is of another generator than {kind}")
         return state
 
     def belongs_to(self, arguments: Mapping[str, Any], data: Data, last: Parameters | None) -> None:
-        """Say what the fit is of, and from which parameters it goes on; ValueError if the file is of another one."""
+        """Say what the fit is of, and from which parameters it goes on; InvalidParameterError if the file is of another
+        one."""
         self.about = _about(arguments, data, last)
         if self.found is None:
             return
@@ -68,7 +70,7 @@ class Checkpoint:
         for name in [*self.about, *(found.keys() - self.about.keys())]:
             ours, theirs = (told.get(name, "absent") for told in (self.about, found))
             if theirs != ours:
-                raise ValueError(
+                raise InvalidParameterError(
                     f"the checkpoint {os.fspath(self.path)} is of another fit, whose {name} was {theirs}, not {ours}: "
                     "name another file, or delete this one"
                 )
@@ -200,6 +202,8 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     with open(path, "rb") as file:
         try:
             with Archive(file) as archive:
+                if "arr_0" not in archive:
+                    raise ValueError("it holds something else")
                 header = json.loads(archive["arr_0"].item())
                 if (header["format"], header["version"]) != (FORMAT, VERSION):
                     raise ValueError(f"it is {header['format']!r} of version {header['version']}")
@@ -207,8 +211,8 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
                     header[name] = _unpacked(header[name], archive)
                 return header
         except Exception as error:  # whatever zipfile, NumPy and json make of a damaged file
-            raise ValueError(
-                f"{os.fspath(path)} is no checkpoint that can be read ({error}): delete it to begin anew"
+            raise InvalidParameterError(
+                f"{os.fspath(path)} is no checkpoint that can be read ({error}): name another file for the checkpoint"
             ) from error
 
 
