@@ -24,6 +24,7 @@ from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.protocol import names_of_features
 from cgmm.tables.npy import Archive
+from cgmm.tables.origin import is_special
 from cgmm.validation import (
     check_choice,
     check_component_names,
@@ -258,6 +259,10 @@ def _naming(name: str, kind: str) -> Iterator[None]:
 def _opened(path: str | os.PathLike[str] | BinaryIO) -> contextlib.AbstractContextManager[BinaryIO]:
     """The file at path; or what is left of an open one, which stays open."""
     if isinstance(path, str | os.PathLike):
+        if is_special(os.fspath(path)):
+            raise ValueError(
+                f"{os.fspath(path)} is a pipe or a device, and a model must be in a regular file: write it to one first"
+            )
         return open(path, "rb")
     if not hasattr(path, "read"):
         raise InvalidParameterError(f"path must be a path or a file that is open for reading, not {path!r}")
@@ -350,7 +355,7 @@ def check_header(header: Any, format: str, newest: int) -> None:
 def format_of(path: str | os.PathLike[str]) -> str | None:
     """The format that a file says it is of; None if nothing of cgmm's can be read there, which loading it tells."""
     try:
-        with open(path, "rb") as file, Archive(file) as archive:
+        with _opened(path) as file, Archive(file) as archive:
             header = json.loads(archive["header"].item())
             return str(header["format"])
     except MemoryError:

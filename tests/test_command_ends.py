@@ -66,6 +66,13 @@ def test_errors(tmp_path, run, model, monkeypatch, arguments, told):
     assert errors.startswith("cgmm: error: ") and told in errors and errors.count("\n") == 1
 
 
+def test_a_model_that_is_no_file(tmp_path, run):
+    os.mkfifo(tmp_path / "pipe")
+    for path, exit_code in (("-", 2), (tmp_path / "pipe", 1)):
+        code, _, errors = run("predict", path, "-")
+        assert code == exit_code and "a model must be in a regular file" in errors and errors.count("\n") == 1
+
+
 def test_debug(run):
     with pytest.raises(FileNotFoundError):
         run("fit", "none.csv", "-k", "2", "--debug")

@@ -98,6 +98,13 @@ def test_formats_that_must_be_files(pipe, content):
         cgmm.table(pipe(content))
 
 
+@pytest.mark.parametrize("load", [GMM.load, cgmm.GMMClassifier.load, cgmm.Fits.load])
+def test_a_model_must_be_a_file(tmp_path, load):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is a pipe or a device, and a model must be in a regular file"):
+        load(tmp_path / "pipe")
+
+
 def test_the_command_line_reads_pipes_by_path(tmp_path):
     given = b"".join(b"%d\n" % i for i in range(300_000))
     model = tmp_path / "model.npz"

@@ -97,6 +97,8 @@ def errors_of(block: Block, some: slice = slice(None)) -> tuple[OfRows, ...]:
 
 def load(path: str) -> Model | GMMClassifier:
     """The model of a file, of whatever kind."""
+    if path == STANDARD_INPUT:
+        raise InvalidParameterError("a model must be in a regular file, not on standard input: name that file")
     if persistence.format_of(path) == persistence.CLASSES:
         return GMMClassifier.load(path)
     loaded = persistence.load(path, *MODELS)
