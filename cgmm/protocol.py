@@ -332,12 +332,6 @@ def without_index(X: Any) -> Any:
     return X.drop_columns(names) if names else X
 
 
-def check_names_of_block(names: Names | None, others: Names | None) -> None:
-    """That a block has the features of the others, in their order, if both know their names; ValueError if not."""
-    if names is not None and others is not None:
-        check_feature_names(names, others)
-
-
 def seen_names(names: Names | None) -> Names:
     """The feature_names_in_ of a fitted estimator; AttributeError if its fit has seen none."""
     if names is None:

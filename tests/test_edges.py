@@ -62,6 +62,44 @@ def test_columns_in_another_order_in_a_later_pass(later, verb, frame):
             SEVERAL_PASSES[verb](passes(*[[first, second]] * later, other))
 
 
+@pytest.mark.parametrize("verb", [verb for verb in SEVERAL_PASSES if verb != "gaps"])
+def test_names_that_only_a_later_pass_brings_are_compared(verb, frame):
+    """A block without names is taken by position; the error is one sentence."""
+    X, swapped = frame.to_numpy(), frame[["c", "a", "b"]]
+    told = r"^block 1 of pass 2: column 0 is 'c', and was 'a' before: give the same columns in the same order$"
+    with pytest.raises(cgmm.errors.BlockError, match=told):
+        SEVERAL_PASSES[verb](passes([X[:90], X[90:]], [frame[:90], swapped[90:]]))
+    SEVERAL_PASSES[verb](passes([X[:90], X[90:]], [frame[:90], X[90:]]))
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("verb", [GMM.score, GMM.predict, expectation])
+def test_columns_in_another_order_in_a_block_beside_a_model(verb, named, frame):
+    """With names of its own or without."""
+    model, when = GMM(1).fit(frame if named else frame.to_numpy()), "in the fit" if named else "before"
+    verb(model, [frame[:90], frame.to_numpy()[90:]])
+    with pytest.raises(cgmm.errors.BlockError, match=f"block 1: column 0 is 'c', and was 'a' {when}"):
+        verb(model, [frame[:90], frame[["c", "a", "b"]][90:]])
+    with pytest.raises(cgmm.errors.BlockError, match=f"block 1: column 2 is missing, and was 'c' {when}"):
+        verb(model, [frame[:90], frame[["a", "b"]][90:]])
+
+
+@pytest.mark.parametrize("learning_rows", [10, 1000])
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
+def test_the_first_names_of_a_stream_are_those_of_its_batches(learning_rows, frame):
+    X, swapped = frame.to_numpy(), frame[["c", "a", "b"]]
+    model = GMM(1, learning_rows=learning_rows).partial_fit(X[:100])
+    model.partial_fit(frame[100:150])
+    assert model.feature_names_in_.tolist() == ["a", "b", "c"]
+    with pytest.raises(ValueError, match="same order"):
+        model.partial_fit(swapped)
+    for blocks in ([X, swapped], iter([X, swapped])):
+        with pytest.raises(cgmm.errors.BlockError, match="block 1: column 0 is 'c', and was 'a'"):
+            model.partial_fit(blocks)
+    with pytest.raises(cgmm.errors.BlockError, match="block 2: column 0 is 'c', and was 'a'"):
+        GMM(1, learning_rows=learning_rows).partial_fit([X, frame, swapped])
+
+
 @pytest.mark.parametrize("before", ["nothing", "a batch", "a fit"])
 @pytest.mark.parametrize("how", ["list", "iterator"])
 def test_columns_in_another_order_in_a_later_block_of_a_stream(how, before, frame):

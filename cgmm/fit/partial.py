@@ -54,12 +54,13 @@ def partial_fit(
             f"noise_component is {asked.noise!r}, and the mixture that partial_fit goes on from has {has} noise "
             "component: one begins with the first rows, so start anew"
         )
-    learner, known = Learner(asked), last
+    learner, known, names = Learner(asked), last, None if last is None else last.names
     opened = open_stream(X, sample_weight, asked.gaps, labels, errors)
-    for names, batch in opened.batches(_features(last), asked.n_threads or 1):
+    for own, batch in opened.batches(_features(last), asked.n_threads or 1, names):
         if known is last and last is not None:
-            check_names(names, last.names)
-        known = learner.learn(known, batch, names if last is None else last.names)
+            check_names(own, names)
+        names = own if names is None else names
+        known = learner.learn(known, batch, names)._replace(names=names)
     if known is None or known is last:
         raise ValueError("X has no rows of positive weight: nothing can be learnt")
     return known

@@ -360,6 +360,8 @@ class Collection:
         check_names(chunks.names, asked.names, asked.name)
         return Lazy(chunks, asked)
 
-    def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
+    def batches(
+        self, d: int | None, n_threads: int, names: Names | None = None
+    ) -> Iterator[tuple[Names | None, Batch]]:
         """All rows in memory, as one batch."""
-        return AtHand(self.X, self.sample_weight, self.gaps, self.labels, self.errors).batches(d, n_threads)
+        return AtHand(self.X, self.sample_weight, self.gaps, self.labels, self.errors).batches(d, n_threads, names)

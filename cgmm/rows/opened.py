@@ -19,7 +19,7 @@ from cgmm.rows.gapped import Gapped
 from cgmm.rows.measured import GappedMeasured, Measured
 from cgmm.rows.part import Part, joined
 from cgmm.rows.place import InMemory, by_label, of_labels
-from cgmm.rows.reading import agreed, block_of, count_of, names_of, naming_block, read
+from cgmm.rows.reading import Seen, count_of, names_of, naming_block
 from cgmm.rows.row_errors import alike
 from cgmm.rows.streams import Streamed
 
@@ -89,8 +89,13 @@ class Opened(Protocol):
         """The rows beside a mixture; `some` of their weights are to be positive."""
         ...
 
-    def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
-        """Names of features and rows, checked, once; d : the features that they must have."""
+    def batches(
+        self, d: int | None, n_threads: int, names: Names | None = None
+    ) -> Iterator[tuple[Names | None, Batch]]:
+        """The names that rows have of their features, and the rows, checked, once.
+
+        d, names : the features that they must have, if they are known; blocks are told that theirs are others
+        """
         ...
 
 
@@ -114,7 +119,9 @@ class AtHand:
         check_names(self.names, asked.names, asked.name)
         return Evaluations([evaluation(self.part, asked, some)])
 
-    def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
+    def batches(
+        self, d: int | None, n_threads: int, names: Names | None = None
+    ) -> Iterator[tuple[Names | None, Batch]]:
         yield self.names, _batch(self.part, self.gaps, d, n_threads)
 
 
@@ -126,34 +133,37 @@ class InBlocks:
 
     def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         stream = Streamed(self.source, first_pass.key(), first_pass.size, threads(n_threads), self.gaps)
-        return data_at(stream, stream.complete), stream.names
+        return data_at(stream, stream.complete), stream.seen.names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
         return Evaluations(_BlockByBlock(self.source, asked))
 
-    def batches(self, d: int | None, n_threads: int) -> Iterator[tuple[Names | None, Batch]]:
-        names = None
-        for at, block in enumerate(read(self.source)):
-            with naming_block(block_of(self.source, at)):
-                names = agreed(names, names_of(self.source, block.rows))
+    def batches(
+        self, d: int | None, n_threads: int, names: Names | None = None
+    ) -> Iterator[tuple[Names | None, Batch]]:
+        seen = Seen(self.source, names)
+        for at, block in enumerate(seen.read()):
+            with naming_block(seen.block(at)):
+                own = names_of(self.source, block.rows)
+                seen.check_names(own)
                 if not count_of(block):
                     continue
                 batch = _batch(block, self.gaps, d, n_threads, some=False)
             d = batch.part.rows.shape[1]
             if len(batch.part.rows):
-                yield names, batch
+                yield own, batch
 
 
 class _BlockByBlock:
     """The Evaluations of a source's blocks: each time anew, each checked."""
 
     def __init__(self, source: Source, asked: Asked) -> None:
-        self.source, self.asked = source, asked
+        self.source, self.asked, self.seen = source, asked, Seen(source, asked.names)
 
     def __iter__(self) -> Iterator[Evaluation]:
-        for at, block in enumerate(read(self.source)):
-            with naming_block(block_of(self.source, at)):
-                protocol.check_names_of_block(names_of(self.source, block.rows), self.asked.names)
+        for at, block in enumerate(self.seen.read()):
+            with naming_block(self.seen.block(at)):
+                self.seen.check_names(names_of(self.source, block.rows))
                 if not count_of(block):
                     continue
                 checked = evaluation(block, self.asked, some=False)

@@ -1,4 +1,4 @@
-"""Blocks of rows on their way: read, named where they fail, cut anew, read ahead."""
+"""Blocks of rows on their way: read, named where they fail or differ, cut anew, read ahead."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import queue
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from itertools import count, cycle
-from typing import TYPE_CHECKING, Any
+from itertools import count, cycle, zip_longest
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from cgmm import protocol
 from cgmm.errors import BlockError, counted
 from cgmm.rows.part import Part
-from cgmm.rows.row_errors import of_rows
+from cgmm.rows.row_errors import axes_of, of_rows, told_of
 from cgmm.tables import Block
 
 if TYPE_CHECKING:
@@ -58,10 +58,94 @@ def names_of(source: Source, block: Any) -> Names | None:
     return protocol.feature_names(block) if source.names is None else protocol.names_of_features(source.names)
 
 
-def agreed(known: Names | None, names: Names | None) -> Names | None:
-    """The names of features after a block that has those: the first that are known; ValueError if it has others."""
-    protocol.check_names_of_block(names, known)
-    return names if known is None else known
+class Look(NamedTuple):
+    """What is seen of a block at once: its rows, the shape of each, their dtype as given or None, and what goes with
+    them."""
+
+    n: int
+    shape: tuple[int, ...]
+    dtype: object
+    weights: bool
+    labels: bool
+    error_axes: int
+
+    @classmethod
+    def at(cls, given: Part, part: Part) -> Look:
+        """Of a block as the source gives it, and as it is taken."""
+        dtype, companions = getattr(given.rows, "dtype", None), (part.weights is not None, part.labels is not None)
+        return cls(count_of(part), np.shape(part.rows)[1:], dtype, *companions, axes_of(part))
+
+    def unlike(self, other: Look) -> str:
+        """What it has, or has not, unlike another block; or nothing."""
+        if self.weights != other.weights:
+            return f"{'no ' * other.weights}weights"
+        if self.labels != other.labels:
+            return f"{'no ' * other.labels}labels"
+        return told_of(self.error_axes) if self.error_axes != other.error_axes else ""
+
+
+class Seen:
+    """What the blocks of a source have been so far: all are to be alike, and each pass is to give the same.
+
+    names : of the features: those of a model, or else of the first block that has any;  passes : that were begun
+    """
+
+    def __init__(self, source: Source, names: Names | None = None) -> None:
+        self.source, self.names, self.passes = source, names, 0
+        self.when = "before" if names is None else "in the fit"
+        self.looks: list[Look] = []  # of the first pass
+        self.last: Look | None = None  # that has rows
+
+    def read(self) -> Iterator[Part]:
+        self.passes += 1
+        return read(self.source)
+
+    def block(self, at: int) -> str:
+        """What errors call a block."""
+        return block_of(self.source, at) + f" of pass {self.passes}" * (self.passes > 1)
+
+    def check_names(self, names: Names | None) -> None:
+        """ValueError if a block has other features than are known, or has them in another order."""
+        if names is None:
+            return
+        self.names = names if self.names is None else self.names
+        for j, (name, known) in enumerate(zip_longest(names, self.names)):
+            if name != known:
+                now, before = ("missing" if one is None else repr(one) for one in (name, known))
+                raise ValueError(
+                    f"column {j} is {now}, and was {before} {self.when}: give the same columns in the same order"
+                )
+
+    def check(self, at: int, given: Part, part: Part) -> None:
+        """BlockError: a block is unlike those before it, or is not what it was in the first pass."""
+        name, now = block_of(self.source, at), Look.at(given, part)
+        if self.passes == 1:
+            self.looks.append(now)
+            if not now.n:
+                return
+            before, self.last = self.last or now, now
+            if now.shape != before.shape:
+                raise BlockError(
+                    f"{name} has shape {(now.n, *now.shape)}, and one before it {(before.n, *before.shape)}"
+                )
+            if told := now.unlike(before):
+                raise BlockError(f"{name} has {told}, unlike those before it")
+            return
+        before = self.looks[at] if at < len(self.looks) else now._replace(n=0)
+        if now.n != before.n or (now.n and now.shape != before.shape):
+            raise BlockError(
+                f"{name} has shape {(now.n, *now.shape)}, and had {(before.n, *before.shape)} in the first pass: each "
+                "pass needs the same rows"
+            )
+        if now.n and (told := now.unlike(before)):
+            raise BlockError(f"{name} has {told}, unlike in the first pass")
+        if now.n and now.dtype != before.dtype:
+            raise BlockError(f"{name} is of type {now.dtype}, and was of type {before.dtype} in the first pass")
+
+    def check_number(self, number: int) -> None:
+        """BlockError: a pass that has ended had fewer blocks than the first."""
+        if number < len(self.looks):
+            raise BlockError(f"there were {number} blocks, and {len(self.looks)} in the first pass")
 
 
 def nothing_counts(n: int, name: str = "X") -> ValueError:
@@ -82,6 +166,8 @@ def naming_block(block: str, first_row: int | None = None) -> Iterator[None]:
     """Errors of a block that cannot be used name it, and the row that is its first."""
     try:
         yield
+    except BlockError:  # which says more
+        raise
     except (ValueError, TypeError) as error:
         where = "" if first_row is None else f", which begins at row {first_row}"
         raise BlockError(f"{block}{where}: {error}") from error

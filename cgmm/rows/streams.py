@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cgmm import protocol
-from cgmm.errors import BlockError
 from cgmm.rows import sampling
 from cgmm.rows.checks import (
     MOST_ROWS,
@@ -25,7 +23,7 @@ from cgmm.rows.part import Part
 from cgmm.rows.place import CUT, InMemory, Local, Passes, by_label, kept, of_labels
 from cgmm.rows.reading import (
     AHEAD,
-    agreed,
+    Seen,
     block_of,
     count_of,
     names_of,
@@ -35,7 +33,7 @@ from cgmm.rows.reading import (
     read_ahead,
     recut,
 )
-from cgmm.rows.row_errors import axes_of, told_of
+from cgmm.rows.row_errors import axes_of
 from cgmm.validation import check_array
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.pruning import AnyGuide
     from cgmm.rows.sources import Source
-    from cgmm.types import Moment, Names
+    from cgmm.types import Moment
 
 # Bytes of rows that are handed on at once, at least: their pass takes longer than what is done for each part.
 PART_BYTES = 1 << 23
@@ -60,14 +58,12 @@ class Streamed(Local):
         If `gaps`, NaN is a missing value, and `complete` says whether there was none.
         """
         self.source, self.size, self.n_threads, self.gaps, self.complete = source, size, n_threads, gaps, True
+        self.seen = Seen(source)
         self.n = self.d = 0
         self.dtype, self.passes = np.dtype(np.float32), Passes()
-        self.lengths: list[int] = []
-        self.types: list[object] = []
         self.heaviest: float | None = None
         self.weighty: Counter[int] = Counter()
         self.by_label: Counter[tuple[int, int]] | None = None
-        self.names: Names | None = None
         self._scan(key)
         self.exponent = int(np.frexp(self.heaviest or 0.0)[1])
         self.labelled = max(self.known(), default=-1) >= 0
@@ -87,22 +83,14 @@ class Streamed(Local):
         self._strided, self._reservoir = found
 
     def _first_blocks(self) -> Iterator[Part]:
-        """The blocks, checked; leaves n, d, dtype, lengths, names and heaviest."""
+        """The blocks, checked; leaves n, d, dtype, heaviest and what was seen of them."""
         total = 0.0
-        for at, block in enumerate(read(self.source)):
-            name = block_of(self.source, at)
-            with naming_block(name, self.n):
-                self.names = agreed(self.names, names_of(self.source, block.rows))
+        for at, block in enumerate(self.seen.read()):
+            with naming_block(self.seen.block(at), self.n):
+                self.seen.check_names(names_of(self.source, block.rows))
             part = self._checked(at, block, self.n)
+            self.seen.check(at, block, part)
             row_weights = part.weights
-            if self.n and (row_weights is None) != (self.heaviest is None):
-                raise BlockError(f"{name} has {'no ' * (row_weights is None)}weights, unlike those before it")
-            if self.n and (part.labels is None) != (self.by_label is None):
-                raise BlockError(f"{name} has {'no ' * (part.labels is None)}labels, unlike those before it")
-            if self.n and len(part.rows) and axes_of(part) != self.error_axes:
-                raise BlockError(f"{name} has {told_of(axes_of(part))}, unlike those before it")
-            self.lengths.append(len(part.rows))
-            self.types.append(block_type(block))
             if not len(part.rows):
                 continue
             if row_weights is not None:
@@ -131,35 +119,15 @@ class Streamed(Local):
     def _blocks(self) -> Iterator[Part]:
         """The blocks again, in the type of the pass."""
         at = -1
-        for at, block in enumerate(read(self.source)):
-            expected = self.lengths[at] if at < len(self.lengths) else 0
-            with naming_block(block_of(self.source, at)):
-                protocol.check_names_of_block(names_of(self.source, block.rows), self.names)
+        for at, block in enumerate(self.seen.read()):
+            with naming_block(self.seen.block(at)):
+                self.seen.check_names(names_of(self.source, block.rows))
                 rows = check_array("X", filled(block.rows) if self.gaps else block.rows)
                 part = part_again(rows, block, self.gaps)
-            self._check_as_before(at, block, part, expected)
-            if expected:
+            self.seen.check(at, block, part)
+            if len(part.rows):
                 yield self._as_known(part.of_type(self.dtype).times_power_of_two(-self.exponent))
-        if at + 1 < len(self.lengths):
-            raise BlockError(f"there were {at + 1} blocks, and {len(self.lengths)} in the first pass")
-
-    def _check_as_before(self, at: int, given: Part, part: Part, expected: int) -> None:
-        """BlockError: a block is not what it was in the first pass, when it had so many rows."""
-        rows, name = part.rows, block_of(self.source, at)
-        if len(rows) != expected or (expected and rows.shape[1:] != (self.d,)):
-            raise BlockError(
-                f"{name} has shape {rows.shape}, and had {(expected, self.d)} in the first pass: each pass needs "
-                "the same rows"
-            )
-        if expected and (part.weights is None) != (self.heaviest is None):
-            raise BlockError(f"{name} has {'no ' * (part.weights is None)}weights, unlike in the first pass")
-        if expected and (part.labels is None) != (self.by_label is None):
-            raise BlockError(f"{name} has {'no ' * (part.labels is None)}labels, unlike in the first pass")
-        if expected and axes_of(part) != self.error_axes:
-            raise BlockError(f"{name} has {told_of(axes_of(part))}, unlike in the first pass")
-        now, before = block_type(given), self.types[at] if expected else None
-        if expected and now != before:
-            raise BlockError(f"{name} is of type {now}, and was of type {before} in the first pass")
+        self.seen.check_number(at + 1)
 
     def parts(self) -> Iterator[Part]:
         self.passes.begun += 1
@@ -227,8 +195,3 @@ class Streamed(Local):
     def _as_known(self, part: Part) -> Part:
         """A part, without labels if no component is known."""
         return part if self.labelled else part._replace(labels=None)
-
-
-def block_type(block: Part) -> object:
-    """The dtype of a block's rows as the source gives them; None where they have not one."""
-    return getattr(block.rows, "dtype", None)
