@@ -316,7 +316,8 @@ class GMMClassifier(Learned):
             return self.fit(X, y, sample_weight)
         if known is None and found is not None:
             known = stream.after(wanted, found, check_priors(self.priors, found.classified.classes))
-        batches = batches_of(X, y, sample_weight, self.unlabelled, check_missing(self.missing), self.n_threads)
+        gaps, names = check_missing(self.missing), None if known is None else known.names
+        batches = batches_of(X, y, sample_weight, self.unlabelled, gaps, self.n_threads, names)
         known = stream.learnt(known, batches, classes, wanted, self.priors, self.unlabelled)
         self._stream, self._found = known, known.found(wanted, found)
         return self

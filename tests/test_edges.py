@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose
 
 import cgmm
 import reference
-from cgmm import GMM, expectation, maximisation
+from cgmm import GMM, GMMClassifier, expectation, maximisation
 from problems import FITTED, assert_same_bits, clusters, start_of
 
 pytestmark = [
@@ -42,6 +42,9 @@ SEVERAL_PASSES = {
     "fit": lambda X: GMM(2, random_state=0).fit(X),
     "gaps": lambda X: GMM(2, random_state=0, missing="marginal").fit(X),
     "select": lambda X: cgmm.select(X, [1, 2], n_init=1),
+    "classes": lambda X: GMMClassifier().fit(X, np.arange(200) % 2),
+    "subclasses": lambda X: GMMClassifier(2, random_state=0).fit(X, np.arange(200) % 2),
+    "chosen subclasses": lambda X: GMMClassifier([1, 2], n_init=1, random_state=0).fit(X, np.arange(200) % 2),
 }
 
 
@@ -100,6 +103,19 @@ def test_the_first_names_of_a_stream_are_those_of_its_batches(learning_rows, fra
         GMM(1, learning_rows=learning_rows).partial_fit([X, frame, swapped])
 
 
+@pytest.mark.filterwarnings("ignore:X (has|does not have valid) feature names")
+def test_names_of_blocks_of_classes_are_those_of_the_stream(frame):
+    X, swapped, y = frame.to_numpy(), frame[["c", "a", "b"]], np.arange(400) % 2
+    for use in (GMMClassifier().fit, GMMClassifier().partial_fit, GMMClassifier().fit(X, y[:200]).summary):
+        with pytest.raises(cgmm.errors.BlockError, match="block 1: column 0 is 'c', and was 'a' before"):
+            use([frame, swapped], y)
+    model = GMMClassifier().partial_fit(frame, y[:200])
+    for again in (model.partial_fit, model.summary):
+        with pytest.raises(cgmm.errors.BlockError, match="block 1: column 0 is 'c', and was 'a' in the fit"):
+            again([X, swapped], y)
+        again([(X, np.ones(200)), X], y)  # weights need not go with all blocks of a stream
+
+
 @pytest.mark.parametrize("before", ["nothing", "a batch", "a fit"])
 @pytest.mark.parametrize("how", ["list", "iterator"])
 def test_columns_in_another_order_in_a_later_block_of_a_stream(how, before, frame):
@@ -114,6 +130,7 @@ def test_columns_in_another_order_in_a_later_block_of_a_stream(how, before, fram
     assert known is None or np.array_equal(model.means_, known)
 
 
+@pytest.mark.parametrize("fit", [GMM(2, random_state=0).fit, lambda X: GMMClassifier().fit(X, np.arange(200) % 2)])
 @pytest.mark.parametrize("change, message", [
     (lambda rows, w: (rows[:, :1], w), "shape"),
     (lambda rows, w: (rows[:50], w[:50]), "shape"),
@@ -121,10 +138,22 @@ def test_columns_in_another_order_in_a_later_block_of_a_stream(how, before, fram
     (lambda rows, w: (rows.astype(np.float32), w), "float32|type"),
     (lambda rows, w: (np.where(np.arange(200)[:, np.newaxis] == 7, np.nan, rows), w), "NaN"),
 ])  # fmt: skip
-def test_blocks_that_differ_in_a_later_pass(change, message):
+def test_blocks_that_differ_in_a_later_pass(change, message, fit):
     rows, w = X[:200], 1.0 + np.arange(200) % 2
     with pytest.raises(ValueError, match=f"block 0.*({message})"):
-        GMM(2, random_state=0).fit(passes([(rows, w)], [change(rows, w)]))
+        fit(passes([(rows, w)], [change(rows, w)]))
+
+
+@pytest.mark.parametrize("n_components", [1, 2])
+@pytest.mark.parametrize("blocks, message", [
+    (lambda X, w: [X[:200], X[200:, :1]], r"block 1 has shape \(100, 1\), and one before it \(200, 2\)"),
+    (lambda X, w: [X[:200], (X[200:], w[200:])], "block 1 has weights, unlike those before it"),
+    (lambda X, w: [(X[:200], w[:200]), X[200:]], "block 1 has no weights, unlike those before it"),
+])  # fmt: skip
+def test_blocks_of_classes_that_differ_are_named(blocks, message, n_components):
+    """Also where no class has rows in both."""
+    with pytest.raises(cgmm.errors.BlockError, match=message):
+        GMMClassifier(n_components).fit(blocks(X, np.ones(300)), np.arange(300) >= 200)
 
 
 # By hand: rows and weights of any size

@@ -13,7 +13,7 @@ from cgmm import protocol
 from cgmm.classes.known import UNKNOWN, Known, Tally, check_classes, indices_of
 from cgmm.rows.checks import check_part
 from cgmm.rows.part import Part
-from cgmm.rows.reading import block_of, naming_block, read
+from cgmm.rows.reading import Seen, naming_block
 from cgmm.tables import Table
 
 if TYPE_CHECKING:
@@ -67,19 +67,23 @@ class ClassBlocks:
     """The blocks of a source, with labels.
 
     y : labels of all rows (n,), or the index or name of their column, or None: the blocks bring them
-    unlabelled : as of a classifier;  gaps : NaN is a missing value
+    unlabelled : as of a classifier;  gaps : NaN is a missing value;  seen : what the blocks have been so far
     """
 
     source: Source
     y: Any
     unlabelled: Any
     gaps: bool
+    seen: Seen
 
     @classmethod
-    def of(cls, source: Source, y: Any, unlabelled: Any, gaps: bool) -> ClassBlocks:
+    def of(cls, source: Source, y: Any, unlabelled: Any, gaps: bool, names: Names | None = None) -> ClassBlocks:
+        """names : of the features of a model beside which the rows are put, if it has any"""
         if isinstance(source, Table) and is_column(y):
-            return cls(source.labelled_by(str(y)), y, unlabelled, gaps)
-        return cls(source, y if y is None or is_column(y) else check_classes(y, len(y)), unlabelled, gaps)
+            source = source.labelled_by(str(y))
+        elif y is not None and not is_column(y):
+            y = check_classes(y, len(y))
+        return cls(source, y, unlabelled, gaps, Seen(source, names))
 
     @property
     def names(self) -> Names | None:
@@ -96,19 +100,25 @@ class ClassBlocks:
         """The source if it is a table, whose last column has codes of labels."""
         return self.source if isinstance(self.source, Table) and is_column(self.y) else None
 
-    def parts(self, coded: bool = False) -> Iterator[tuple[Part, NDArray[Any]]]:
+    def parts(self, coded: bool = False, alike: bool = True) -> Iterator[tuple[Part, NDArray[Any]]]:
         """The blocks that have rows as they come, without the column of labels, and their labels, checked; if `coded`,
-        those of a table as its codes: whether texts are numbers is known once all were read."""
-        start = 0
-        for at, block in enumerate(read(self.source)):
-            with naming_block(block_of(self.source, at)):
+        those of a table as its codes: whether texts are numbers is known once all were read. Unless they are `alike`,
+        as those of a stream need not be, no more than names of features is compared."""
+        start, names, at = 0, self.names, -1
+        for at, block in enumerate(self.seen.read()):
+            with naming_block(self.seen.block(at)):
                 rows, labels = self._split(block, start)
+                self.seen.check_names(protocol.feature_names(rows) if names is None else names)
+                part = block._replace(rows=rows, labels=None)
+                if alike:
+                    self.seen.check(at, part, part)
                 if self._table is not None and not coded:
                     labels = self._table.labels(labels)
-                found = block._replace(rows=rows, labels=None), check_classes(labels, len(rows))
+                labels = check_classes(labels, len(rows))
             start += len(rows)
             if len(rows):
-                yield found
+                yield part, labels
+        self.seen.check_number(at + 1)
         if isinstance(self.y, np.ndarray) and start != len(self.y):
             raise ValueError(f"X and y must have as many rows, but have {start} and {len(self.y)}")
 
@@ -126,9 +136,8 @@ class ClassBlocks:
     def tally(self) -> tuple[Tally, Names | None]:
         """What a pass finds of the labels, and the names of the features."""
         found: Tally | None = None
-        names, table = self.names, self._table
+        table = self._table
         for part, labels in self.parts(coded=True):
-            names = protocol.feature_names(part.rows) if names is None else names
             weights = None if part.weights is None else np.asarray(part.weights, dtype=np.float64)
             own = Tally.of(labels, weights, self.unlabelled if table is None else None)
             found = own if found is None else found + own
@@ -136,12 +145,12 @@ class ClassBlocks:
             raise ValueError("X has no blocks: nothing can be fitted")
         if table is not None:
             found = found.decoded(table.labels(found.classes), self.unlabelled)
-        return found.checked(), names
+        return found.checked(), self.seen.names
 
     def known(self, classes: NDArray[Any]) -> Iterator[tuple[Rows, Array | None, Known]]:
         """Rows of positive weight, checked, with their weights and classes, block by block."""
         for at, (part, labels) in enumerate(self.parts()):
-            with naming_block(block_of(self.source, at)):
+            with naming_block(self.seen.block(at)):
                 part = part._replace(labels=indices_of(labels, classes, self.unlabelled))
                 checked = check_part(part, None, 1, self.gaps, some=False)[0].positive()
             assert checked.labels is not None

@@ -251,7 +251,8 @@ class Learned(Framing):
         found, name = self._found_or_error(), type(self).__name__
         if X is None:
             return told.summary_of(name, found)
-        batches = batches_of(X, y, sample_weight, None, check_missing(self.missing), self.n_threads)
+        gaps, names = check_missing(self.missing), found.classified.names
+        batches = batches_of(X, y, sample_weight, None, gaps, self.n_threads, names)
         each = map(self._predicted, batches)
         first = next(each, None)
         if first is None:

@@ -56,9 +56,18 @@ class Batch(NamedTuple):
 
 
 def batches_of(
-    X: Any, y: Any, sample_weight: Any, unlabelled: Any, gaps: bool, n_threads: int | None
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    unlabelled: Any,
+    gaps: bool,
+    n_threads: int | None,
+    known: Names | None,
 ) -> Iterator[Batch]:
-    """The rows as a stream brings them: an array at once, the others block by block, which need be read only once."""
+    """The rows as a stream brings them: an array at once, the others block by block, which need be read only once.
+
+    known : names that the features must have, or None; blocks are told that theirs are others
+    """
     n_threads = threads(check_threads(n_threads))
     if is_dask(X):
         from cgmm.classes.chunks import chunk_by_chunk  # which imports Dask
@@ -67,8 +76,8 @@ def batches_of(
     elif (source := _source_of_stream(X, gaps)) is not None:
         if sample_weight is not None:
             raise TypeError(BRING_WEIGHTS)
-        blocks = ClassBlocks.of(source, y, unlabelled, gaps)
-        names, parts = blocks.names, ((part, labels) for part, labels in blocks.parts())
+        blocks = ClassBlocks.of(source, y, unlabelled, gaps, known)
+        names, parts = blocks.names, blocks.parts(alike=False)
     else:
         X, y = without_column(X, y) if is_column(y) else (X, y)
         names, parts = None, iter([(Part(X, sample_weight), y)])
