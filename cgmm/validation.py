@@ -19,6 +19,7 @@ from cgmm.suggestions import suggested
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeGuard
 
     from cgmm.types import Array, Rows
 
@@ -30,7 +31,7 @@ MOST_THREADS = 2**31 - 1  # OpenMP counts threads in a C int, and this is the la
 
 
 def check_count(name: str, value: Any, least: int = 1, most: int = sys.maxsize) -> int:
-    if type(value) is not int and not _is_integer(value):
+    if type(value) is not int and not is_integer(value):
         raise InvalidParameterError(f"{name} must be an integer, not {value!r}")
     number = int(value)
     if number < least:
@@ -40,7 +41,7 @@ def check_count(name: str, value: Any, least: int = 1, most: int = sys.maxsize) 
     return number
 
 
-def _is_integer(value: object) -> bool:
+def is_integer(value: object) -> TypeGuard[int]:
     return isinstance(value, numbers.Integral) and not isinstance(value, bool | np.bool_)
 
 
@@ -138,7 +139,7 @@ def check_random_state(random_state: Any) -> np.random.Generator:
         random_state = np.random.mtrand._rand
     if isinstance(random_state, np.random.RandomState):
         return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint64))
-    if _is_integer(random_state):
+    if is_integer(random_state):
         if random_state < 0:
             raise InvalidParameterError(f"random_state must not be negative, got {random_state}")
         return np.random.default_rng(int(random_state))

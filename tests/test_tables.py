@@ -213,13 +213,39 @@ def test_weights(file, block, weights, columns):
         ("b", "1", r"column 'b' is chosen twice"),
         (None, "0-1", r"one column of weights is needed"),
         (None, None, r"a column without a name may hold row labels"),
-        ("0,3", None, r"two columns are named 'a'"),
+        ([4], None, r"has no column 4; it has 'a', 'b', '', 'a' \(numbers count from 0\)"),
+        ([-1], None, r"has no column -1"),
+        ([0, 1], 1, r"column 'b' is chosen twice"),
     ],
 )
 def test_columns_that_cannot_be_chosen(file, columns, weights, error):
     with pytest.raises(TableError, match=error):
         Table(open_reader(file(["a,b,,a", "1,2,3,4"])), columns, weights)
     assert_array_equal(read(file(["a,b,,a", "1,2,3,4"]), "1-2").rows, [[2, 3]])
+
+
+@pytest.mark.parametrize("kind", [int, np.int64, np.uint8])
+def test_columns_by_integers(file, kind):
+    """Of which a name may be another's number."""
+    path = file(["1,0,2", "5,6,7"])
+    found = cgmm.table(path, [kind(0), kind(2)], weights=kind(1), header=True)
+    assert found.names == ("1", "2") and found.d == 2
+    (block,) = found.blocks()
+    assert_array_equal(block.rows, [[5, 7]])
+    assert_array_equal(block.weights, [6])
+    assert cgmm.table(path, kind(2), header=True).names == ("2",)
+    assert cgmm.table(path, (0, "2"), header=True).names == ("1", "2")
+
+
+@pytest.mark.parametrize("wrong", [True, np.True_, 1.0, None, slice(2), b"a", ["a"]])
+def test_columns_are_chosen_by_names_and_numbers_only(file, wrong):
+    path = file(["a,b", "1,2"])
+    wrongs = [{"columns": [wrong]}, {"columns": "a", "error_columns": [wrong]}]
+    wrongs += [{"weights": wrong}] if wrong is not None else []
+    wrongs += [{"columns": wrong}] if wrong not in (None, ["a"]) else []
+    for arguments in wrongs:
+        with pytest.raises(TypeError, match=r"data\.csv: a column is chosen by its name or its number, not by "):
+            cgmm.table(path, **arguments)
 
 
 def test_only_weights(file):

@@ -80,7 +80,7 @@ class ClassBlocks:
     def of(cls, source: Source, y: Any, unlabelled: Any, gaps: bool, names: Names | None = None) -> ClassBlocks:
         """names : of the features of a model beside which the rows are put, if it has any"""
         if isinstance(source, Table) and is_column(y):
-            source = source.labelled_by(str(y))
+            source = source.labelled_by(y)
         elif y is not None and not is_column(y):
             y = check_classes(y, len(y))
         return cls(source, y, unlabelled, gaps, Seen(source, names))

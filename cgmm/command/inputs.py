@@ -132,7 +132,7 @@ def applied_to(args: Namespace) -> tuple[Model | GMMClassifier, Table]:
     weights = getattr(args, "weights", None)
     table = Table(reader, columns, weights, model.missing, errors=errors, keep=kept, numeric=args.numeric)
     tell_left_out(args, table)
-    if features is not None:
+    if features is not None and table.names is not None:
         return model, table.in_order(features)
     if table.d != model.n_features_in_:
         raise ValueError(

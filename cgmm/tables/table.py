@@ -10,23 +10,26 @@ import csv
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from cgmm import _kernels
-from cgmm.errors import counted
+from cgmm.errors import InvalidParameterError, counted
 from cgmm.tables.npy import MAGIC
 from cgmm.tables.origin import STANDARD_INPUT, Origin, TableError
 from cgmm.tables.readers import COLUMNS, MEND, DatasetReader, NpyReader, NpzReader, ParquetReader, Reader, listed
 from cgmm.tables.text import TextReader
-from cgmm.validation import check_flag, check_missing
+from cgmm.validation import check_flag, check_missing, is_integer
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from cgmm.types import Array, Missing, Rows
 
+    Columns: TypeAlias = str | int | Sequence[str | int]
 
 T = TypeVar("T")
 
@@ -61,18 +64,18 @@ class Table:
     Parameters
     ----------
     reader : cgmm.tables.readers.Reader
-    columns : str or sequence of str, optional
+    columns : str, int or sequence of str or int, optional
         Names, or numbers from 0 and ranges of them ("0,2-4"). Default: all but that of the weights.
-    weights : str, optional
+    weights : str or int, optional
         The column of row weights, by name or number.
     missing : {"error", "marginal"}, default="error"
         As of GMM: "marginal" lets gaps through, as NaN.
-    by : str, optional
+    by : str or int, optional
         A column of labels, by name or number: it is the last of the chosen columns, and `labels` tells what its values
         mean.
-    errors : str or sequence of str, optional
+    errors : str, int or sequence of str or int, optional
         Columns of the standard deviations of errors of measurement, one for each chosen column, in their order.
-    keep : str, sequence of str or range of numbers, optional
+    keep : str, int, sequence of str or int, or range of numbers, optional
         Columns of which blocks have the cells as they are, too; as `columns`.
     numeric : bool, default=False
         Where columns are not chosen, those that hold no numbers are left out: see `left_out`.
@@ -80,7 +83,7 @@ class Table:
     Attributes
     ----------
     names : tuple of str, or None
-        Of the chosen columns; None if the file has none.
+        Of the chosen columns; None if the file has none, or the names of columns that are chosen by number repeat.
     d : int
         Their number.
     kept_names : tuple of str
@@ -113,12 +116,12 @@ class Table:
     def __init__(
         self,
         reader: Reader,
-        columns: str | Sequence[str] | None = None,
-        weights: str | None = None,
+        columns: Columns | None = None,
+        weights: str | int | None = None,
         missing: Missing = "error",
-        by: str | None = None,
-        errors: str | Sequence[str] | None = None,
-        keep: str | Sequence[str] | range | None = None,
+        by: str | int | None = None,
+        errors: Columns | None = None,
+        keep: Columns | range | None = None,
         numeric: bool = False,
     ) -> None:
         self._reader, self._gaps = reader, check_missing(missing)
@@ -156,7 +159,7 @@ class Table:
         self.names = None if names is None else tuple(names[j] for j in self._columns)
         self.d = len(self._columns)
 
-    def labelled_by(self, column: str) -> Table:
+    def labelled_by(self, column: str | int) -> Table:
         """The same table with that column, by name or number, as its labels, the last of the chosen columns."""
         other = copy.copy(self)
         other._reader = copy.copy(self._reader)
@@ -243,16 +246,16 @@ class Table:
         """What values (n,) of the column of labels mean: numbers, or texts if that is what the file has."""
         return self._reader.decoded(self._by[0], values)
 
-    def _find_one(self, what: str, column: str | None) -> list[int]:
+    def _find_one(self, what: str, column: str | int | None) -> list[int]:
         """The column of weights or of labels; none, if none is asked for."""
         found = [] if column is None else self._find(column)
         if len(found) > 1:
             raise TableError(f"{self.path}: one column of {what} is needed, not {column!r}")
         return found
 
-    def _items(self, columns: str | Sequence[str]) -> Sequence[str]:
+    def _items(self, columns: Columns) -> Sequence[str | int]:
         """The names, numbers and ranges of which a list of columns consists."""
-        items: Sequence[str] = columns
+        items: Sequence[Any]
         if isinstance(columns, str):
             try:
                 (items,) = csv.reader([columns], skipinitialspace=True, strict=True)
@@ -261,13 +264,23 @@ class Table:
                     f"{self.path}: {columns!r} is no list of columns: put double quotes about a name that holds a "
                     "comma, a quote (which is doubled) or a line break"
                 ) from None
+        else:
+            items = list(columns) if isinstance(columns, Iterable) and not isinstance(columns, bytes) else [columns]
         if not items:
             raise TableError(f"{self.path}: no column is chosen; it has {self._all_columns()}")
         return items
 
-    def _find(self, item: str) -> list[int]:
+    def _find(self, item: str | int) -> list[int]:
         """The columns that one name, number or range means."""
         names, width = self._reader.names or (), self._reader.width
+        if is_integer(item):
+            if not 0 <= item < width:
+                raise TableError(
+                    f"{self.path} has no column {item}; it has {self._all_columns()} (numbers count from 0)"
+                )
+            return [int(item)]
+        if not isinstance(item, str):
+            raise InvalidParameterError(f"{self.path}: a column is chosen by its name or its number, not by {item!r}")
         found = [j for j, name in enumerate(names) if name == item]
         if len(found) > 1:
             raise TableError(f"{self._reader.path} has {len(found)} columns named {item!r}: choose one by its number")
@@ -302,6 +315,9 @@ class Table:
         if "" in self.names and not chosen:
             raise TableError(f"{path}: a column without a name may hold row labels: choose columns with {COLUMNS}")
         for name in _repeated(self.names):
+            if chosen:  # by number: no name tells one from the other
+                self.names = None
+                return
             raise TableError(f"{path}: two columns are named {name!r}: choose columns by number, with {COLUMNS}")
 
     def _check_finite(self, values: Rows, place: Any) -> None:
@@ -354,14 +370,14 @@ def open_reader(
 
 def table(
     source: Any,
-    columns: str | Sequence[str] | None = None,
-    weights: str | None = None,
+    columns: Columns | None = None,
+    weights: str | int | None = None,
     *,
     header: bool | None = None,
     delimiter: str | None = None,
     array: str | None = None,
     missing: Missing = "error",
-    error_columns: str | Sequence[str] | None = None,
+    error_columns: Columns | None = None,
     numeric: bool = False,
     decimal: str = ".",
 ) -> Table:
@@ -371,10 +387,10 @@ def table(
     ----------
     source : str, path, or pyarrow.dataset.Dataset
         Text (CSV, TSV and their like), npy, npz or Parquet; gzip, bzip2, xz or zstd may have packed it.
-    columns : str or sequence of str, optional
+    columns : str, int or sequence of str or int, optional
         Names, ranges of names ("length:width", both included), or numbers from 0 and ranges of them ("0,2-4"). Default:
-        all but that of the weights.
-    weights : str, optional
+        all but that of the weights. Columns of the same name can be chosen by number; the features then have no names.
+    weights : str or int, optional
         The column of row weights, by name or number.
     header : bool, optional
         Whether the first row of text holds names. Default: it does if none of its cells is a number.
@@ -385,7 +401,7 @@ def table(
     missing : {"error", "marginal"}, default="error"
         As of GMM: "marginal" lets gaps through, which are NaN, null in Parquet, and in text a cell that is empty or
         holds NA, N/A, NaN, null, None or a question mark.
-    error_columns : str or sequence of str, optional
+    error_columns : str, int or sequence of str or int, optional
         Columns that hold the standard deviations of errors of measurement, one for each chosen column and in their
         order; by default they are none of the columns. See docs/measurement-errors.md.
     numeric : bool, default=False
