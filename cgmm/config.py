@@ -85,3 +85,7 @@ def show_config() -> dict[str, Any]:
 
 if os.environ.get("CGMM_ISA"):
     select_target(os.environ["CGMM_ISA"])
+if os.environ.get("CGMM_PRUNE", "") not in ("", "0", "1"):
+    raise ValueError(
+        f"CGMM_PRUNE={os.environ['CGMM_PRUNE']!r} is neither 0, with which no pass skips components, nor 1, the default"
+    )

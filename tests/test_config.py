@@ -73,6 +73,23 @@ def test_an_unknown_target_is_an_error(tmp_path, unknown):
     assert last.endswith("possible: " + ", ".join(TARGETS))
 
 
+def test_an_unknown_word_on_pruning_is_an_error(tmp_path):
+    result = fresh("import cgmm", tmp_path, check=False, CGMM_PRUNE="off")
+    assert result.returncode == 1
+    last = result.stderr.splitlines()[-1]
+    assert last == "ValueError: CGMM_PRUNE='off' is neither 0, with which no pass skips components, nor 1, the default"
+    for known in ("", "0", "1"):
+        fresh("import cgmm", tmp_path, CGMM_PRUNE=known)
+
+
+@pytest.mark.parametrize("name", ["CGMM_ISA", "CGMM_PRUNE"])
+def test_an_unknown_word_is_a_line_on_the_command_line(tmp_path, name):
+    command = [sys.executable, "-P", "-m", "cgmm", "--version"]
+    done = subprocess.run(command, env=os.environ | {name: "zzz"}, cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"cgmm: error: {name}='zzz' is ") and done.stderr.count("\n") == 1
+
+
 def test_threads_respect_the_environment(tmp_path):
     assert facts(tmp_path, OMP_NUM_THREADS="1")["threads"] == 1
 

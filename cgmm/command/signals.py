@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 
 ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 PROGRAMS = ("cgmm", "cgmm.exe", "cgmm-script.py")  # Names that installers give the command line.
@@ -39,11 +39,21 @@ def _default_for_interrupts(new: object) -> bool:
     return True
 
 
+def _on_a_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What cgmm cannot be imported with, as a word in the environment, is an error like any other."""
+    if not issubclass(kind, ValueError):
+        sys.__excepthook__(kind, error, trace)
+    elif sys.stderr is not None:
+        print(f"cgmm: error: {error}", file=sys.stderr)
+
+
 QUIET = (
     is_command_line()
     and threading.current_thread() is threading.main_thread()
     and _default_for_interrupts(signal.SIG_DFL)
 )
+if QUIET:
+    sys.excepthook = _on_a_line  # until it has begun
 
 
 @contextmanager
@@ -64,6 +74,7 @@ def heard() -> Iterator[None]:
             if handler == signal.SIG_DFL:
                 signal.signal(number, end)
         if QUIET:
+            sys.excepthook = sys.__excepthook__
             _default_for_interrupts(signal.default_int_handler)
         yield
     finally:
