@@ -310,6 +310,9 @@ def test_no_rows(tmp_path, done, run, model):
     assert done("predict", tmp_path / "model.npz", tmp_path / "empty.csv") == "label\n"
     code, printed, errors = run("score", tmp_path / "model.npz", tmp_path / "empty.csv", "--mean")
     assert (code, printed) == (1, "") and "empty.csv has no rows" in errors
+    assert run("score", tmp_path / "model.npz", tmp_path / "empty.csv") == (0, "log_likelihood\n", "")
+    assert run("score", tmp_path / "model.npz", tmp_path / "empty.csv", "-o", tmp_path / "o.csv") == (0, "", "")
+    assert (tmp_path / "o.csv").read_text() == "log_likelihood\n"
 
 
 # sample, info

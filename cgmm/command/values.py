@@ -65,11 +65,11 @@ def score(args: Namespace) -> None:
     else:
         _write(args, model, table, [told], values, weighted=True)
     total, weight = map(math.fsum, zip(*sums, strict=True)) if sums else (0.0, 0.0)
-    if not weight:
-        raise ValueError(f"{table.path} has no rows" + (" of positive weight" if sums else ""))
     if args.mean:
+        if not weight:
+            raise ValueError(f"{table.path} has no rows" + (" of positive weight" if sums else ""))
         show(as_json({f"mean_{told}": total / weight}) if args.json else f"{total / weight}")
-    elif not args.quiet:
+    elif weight and not args.quiet:
         name = "log-likelihood" if told == "log_likelihood" else "predictive log-density"
         print(f"mean {name} of a row: {total / weight:.10g}", file=sys.stderr)
 
