@@ -86,7 +86,10 @@ def test_a_column_of_nothing(tmp_path, parquet, run):
         read(path)
     assert np.isnan(read(path, missing="marginal")[:, 1]).all()
     code, _, errors = run("fit", path, "-k", 1, "--missing", "marginal")
-    assert code == 1 and errors.startswith(f"cgmm: error: {path}: ") and "is missing in every row" in errors
+    assert code == 1 and errors.startswith(f"cgmm: error: {path}: column 'b' is missing in every row")
+    np.save(tmp_path / "x.npy", [[1.0, np.nan]] * 50)
+    code, _, errors = run("fit", tmp_path / "x.npy", "-k", 1, "--missing", "marginal")
+    assert code == 1 and errors.startswith(f"cgmm: error: {tmp_path}/x.npy: feature 1 is missing in every row")
 
 
 @pytest.mark.parametrize(

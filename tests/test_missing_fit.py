@@ -354,6 +354,19 @@ def test_a_column_without_values():
     X[:, 2] = np.nan
     with pytest.raises(ValueError, match=r"X\[:, 2\] is missing in every row: nothing can be learnt of it"):
         marginal(2).fit(X)
+    told, frame = (
+        "column 'c' is missing in every row: nothing can be learnt of it",
+        pd.DataFrame(X, columns=list("abcd")),
+    )
+    for fit in (
+        marginal(2).fit,
+        lambda X: marginal(2).fit(lambda: iter([X])),
+        lambda X: cgmm.select(X, 2, missing="marginal"),
+        lambda X: cgmm.fit_many(X, 2, groups=np.arange(100) % 2, missing="marginal"),
+        lambda X: cgmm.fit_many(X, 2, columns=True, missing="marginal"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            fit(frame)
     X[50, 2] = 1.0
     w = np.ones(100)
     w[50] = 0

@@ -29,6 +29,7 @@ NO_VALUES = {"True": "", "[...]": "", '"..."': ""}  # Of arguments of cgmm.table
 WORDS = {
     r"n_samples=\d+ should be >= (\w+=\d+): X has only ": r"too few rows for \1: ",
     r"\bX has ": "the data have ",
+    r"\bX\[:, (\d+)\]": r"feature \1",
 }
 ARGUMENT = re.compile(
     rf"{NOT_BEFORE}(?:({'|'.join(OPTIONS | ONLY_WITH_VALUES)}){VALUE}|({'|'.join(OPTIONS)})(?![\w='\"]))"

@@ -20,6 +20,7 @@ from cgmm.fit.posteriors import Posteriors
 from cgmm.fit.state import State
 from cgmm.mixture.posterior import Belief
 from cgmm.rows.evaluation import criteria_of
+from cgmm.tables import Frame
 
 if TYPE_CHECKING:
     from cgmm.fit.batches import Batch, Solved
@@ -193,7 +194,9 @@ def _fitted(problems: Problems, i: int, task: Task, asked: Request, d: int | Non
     try:
         part = problems.part(i)
         asked = asked._replace(seed=task.seeds[i])
-        search, names = fitting.found(asked, part.rows, part.weights, labels=part.labels, errors=part.errors)
+        known = problems.names_of(i, None)
+        rows = part.rows if known is None else Frame(part.rows, list(known))
+        search, names = fitting.found(asked, rows, part.weights, labels=part.labels, errors=part.errors)
         if d is not None and search.problem.data.d != d:
             raise ValueError(f"X has {counted(search.problem.data.d, 'feature')}, and the problems before it have {d}")
     except (ValueError, TypeError) as error:

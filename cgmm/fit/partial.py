@@ -142,7 +142,7 @@ class Learner:
 
     def _start(self, batch: Batch, names: Names | None) -> State:
         data = batch.data()
-        data.check_columns()
+        data.check_columns(names)
         asked = self.asked
         prepared = Prepared(data, names, least_variances(data), fitting.noise_of(asked, data))
         found = answered(fitting.search(asked, prepared, asked.generator()))

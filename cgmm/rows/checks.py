@@ -19,7 +19,7 @@ from cgmm.rows.row_errors import check_errors, of_rows, shaped
 from cgmm.validation import check_array, first_not_within
 
 if TYPE_CHECKING:
-    from cgmm.types import Array, Labels, Partition, RowErrors, Rows
+    from cgmm.types import Array, Labels, Names, Partition, RowErrors, Rows
 
 # Where a float32 column holds nothing larger, the squares of its values underflow: such rows are computed in float64.
 SMALLEST_SINGLE = 1e-15
@@ -175,15 +175,20 @@ def _check_values(
     return X, False
 
 
-def check_columns(part: Part, rows: int = 65536) -> None:
-    """That each column has a value that is not missing in a row of positive weight."""
+def told_columns(columns: Labels, names: Names | None) -> str:
+    """Some columns in an error's words."""
+    return ", ".join(f"X[:, {j}]" if names is None else f"column {names[j]!r}" for j in columns)
+
+
+def check_columns(part: Part, names: Names | None = None, rows: int = 65536) -> None:
+    """That each column has a value that is not missing in a row of positive weight; names : of the columns, or None"""
     empty = np.ones(part.rows.shape[1], dtype=bool)
     for start in range(0, len(part.rows), rows):
         some = part.taken(slice(start, start + rows)).positive()
         empty &= np.isnan(some.rows).all(axis=0)
         if not empty.any():
             return
-    told, alone = ", ".join(f"X[:, {j}]" for j in np.flatnonzero(empty)), empty.sum() == 1
+    told, alone = told_columns(np.flatnonzero(empty), names), empty.sum() == 1
     told, it = f"{told} {'is' if alone else 'are'}", "it" if alone else "them"
     weight = "" if part.weights is None else " of positive weight"
     raise ValueError(f"{told} missing in every row{weight}: nothing can be learnt of {it}. Drop {it}.")

@@ -353,7 +353,7 @@ class Collection:
     def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         chunks = self._chunks()
         place = Chunked(chunks, first_pass.key(), first_pass.size, n_threads, self.gaps)
-        return data_at(place, place.complete), chunks.names
+        return data_at(place, place.complete, chunks.names), chunks.names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
         chunks = self._chunks()

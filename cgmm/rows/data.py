@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.statistics import SufficientStatistics
     from cgmm.rows.part import Part
     from cgmm.rows.place import InMemory, Place
-    from cgmm.types import Array, Labels, Output, Rows
+    from cgmm.types import Array, Labels, Names, Output, Rows
 
 T = TypeVar("T")  # What adds up.
 
@@ -107,8 +107,8 @@ class Data(ABC):
     measured: ClassVar = False  # Whether there are errors of measurement, which count.
 
     @abstractmethod
-    def check_columns(self) -> None:
-        """ValueError: there is a feature of which nothing is known, or too little to begin."""
+    def check_columns(self, names: Names | None = None) -> None:
+        """ValueError: there is a feature, of these names, of which nothing is known, or too little to begin."""
 
     @abstractmethod
     def at_hand(self) -> Part | None:
@@ -184,7 +184,7 @@ class Data(ABC):
 class Complete(Data):
     """Rows that lack nothing."""
 
-    def check_columns(self) -> None:
+    def check_columns(self, names: Names | None = None) -> None:
         pass
 
     def at_hand(self) -> Part | None:

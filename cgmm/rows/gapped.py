@@ -13,7 +13,7 @@ from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules
 from cgmm.once import once
 from cgmm.rows import sampling
-from cgmm.rows.checks import check_columns, largest_of
+from cgmm.rows.checks import check_columns, largest_of, told_columns
 from cgmm.rows.data import Data, check_moments
 from cgmm.rows.floor import least_variances
 from cgmm.rows.impute import impute
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cgmm.rows.part import Part
     from cgmm.rows.place import Place
     from cgmm.rows.unlikely import Worst
-    from cgmm.types import Array, Output, Rows
+    from cgmm.types import Array, Names, Output, Rows
 
 # Up to so many features, the gaps of a start's rows are filled by regression on what is observed: each pattern costs
 # O(d³). Beyond, they are filled feature by feature.
@@ -69,19 +69,18 @@ class Gapped(Data):
 
     gapped = True
 
-    def check_columns(self) -> None:
+    def check_columns(self, names: Names | None = None) -> None:
         shown = self.shown.part
         if self.shown is self:
-            check_columns(shown)
+            check_columns(shown, names)
             return
         if len(shown.rows) == self.counted:
-            check_columns(shown._replace(weights=None))
+            check_columns(shown._replace(weights=None), names)
         unseen = np.flatnonzero(np.isnan(shown.rows).all(axis=0))
         if len(unseen):
-            told = ", ".join(f"X[:, {j}]" for j in unseen)
             raise ValueError(
-                f"{told} is missing in each of {len(shown.rows)} rows that are evenly spread among all: too little is "
-                "known of it to begin. Drop it, or give all rows as one array"
+                f"{told_columns(unseen, names)} is missing in each of {len(shown.rows)} rows that are evenly spread "
+                "among all: too little is known of it to begin. Drop it, or give all rows as one array"
             )
 
     def widened(self) -> Self:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cgmm.rows.part import Part
     from cgmm.rows.place import InMemory, Place
     from cgmm.rows.unlikely import Worst
-    from cgmm.types import Array, Output, Rows
+    from cgmm.types import Array, Names, Output, Rows
 
 
 class Measured(Data):
@@ -99,8 +99,8 @@ class Measured(Data):
 
     # What starts and priors need
 
-    def check_columns(self) -> None:
-        self.plain.check_columns()
+    def check_columns(self, names: Names | None = None) -> None:
+        self.plain.check_columns(names)
 
     def moments(self) -> tuple[float, Array, Array]:
         return self.plain.moments()

@@ -112,7 +112,7 @@ class AtHand:
     def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         names = self.names
         data = _checked(self.part, self.gaps, None, threads(n_threads))
-        data.check_columns()
+        data.check_columns(names)
         return data, names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
@@ -133,7 +133,7 @@ class InBlocks:
 
     def data(self, first_pass: FirstPass, n_threads: int | None) -> tuple[Data, Names | None]:
         stream = Streamed(self.source, first_pass.key(), first_pass.size, threads(n_threads), self.gaps)
-        return data_at(stream, stream.complete), stream.seen.names
+        return data_at(stream, stream.complete, stream.seen.names), stream.seen.names
 
     def evaluations(self, asked: Asked, some: bool = True) -> Evaluations:
         return Evaluations(_BlockByBlock(self.source, asked))
@@ -199,10 +199,10 @@ def data_of(part: Part, complete: bool) -> Data:
     return kind(InMemory(part, exponent))
 
 
-def data_at(place: Place, complete: bool) -> Data:
-    """Rows somewhere, as data; ValueError where gaps leave too little of a feature."""
+def data_at(place: Place, complete: bool, names: Names | None) -> Data:
+    """Rows somewhere, as data; ValueError where gaps leave too little of a feature, of these names."""
     data = _kind(complete, place.error_axes > 0)(place)
-    data.check_columns()
+    data.check_columns(names)
     return data
 
 
