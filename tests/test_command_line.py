@@ -318,10 +318,15 @@ def test_no_rows(tmp_path, done, run, model):
 # sample, info
 
 
-def test_sample(tmp_path, done, model):
+def test_sample(tmp_path, done, run, model):
     expected, _ = model.set_params(random_state=7).sample(1000)
     assert_array_equal(numbers(done("sample", tmp_path / "model.npz", "-n", 1000, "--seed", 7)), expected)
     assert len(done("sample", tmp_path / "model.npz").splitlines()) == 1
+    for many in (2**60, 2**63 - 1):
+        code, _, errors = run("sample", tmp_path / "model.npz", "-n", many)
+        assert (
+            code == 2 and f"error: -n {many}: so many rows of 2 features do not fit into memory: draw fewer" in errors
+        )
     several = {done("sample", tmp_path / "model.npz") for _ in range(3)}
     assert len(several) == 3
     done("sample", tmp_path / "model.npz", "-n", 1000, "--seed", 7, "-o", tmp_path / "x.npy")

@@ -14,7 +14,7 @@ from cgmm.command import classes, inputs, summary
 from cgmm.command.formats import columns_of
 from cgmm.command.output import has_types, needs_names, show, write_rows
 from cgmm.command.summary import as_json
-from cgmm.errors import InvalidParameterError
+from cgmm.errors import InvalidParameterError, counted
 from cgmm.rows.evaluation import NO_PREDICTIVE
 
 if TYPE_CHECKING:
@@ -78,10 +78,19 @@ def sample(args: Namespace) -> None:
     """Write rows drawn from the mixture, ordered by component."""
     inputs.check_output(args)
     model = inputs.mixture_of(inputs.load(args.model))
-    rows, _ = model.set_params(random_state=args.seed).sample(args.rows)
+    d = model.n_features_in_
+    try:
+        if args.rows > sys.maxsize // (8 * d):  # bytes that an array can count
+            raise MemoryError
+        rows, _ = model.set_params(random_state=args.seed).sample(args.rows)
+    except MemoryError:
+        raise InvalidParameterError(
+            f"-n {args.rows}: so many rows of {counted(d, 'feature')} do not fit into memory: draw fewer at a time, "
+            "each time with another --seed"
+        ) from None
     names = summary.feature_names(model)
     if names is None and _has_names(args):
-        names = [f"feature_{j}" for j in range(model.n_features_in_)]
+        names = [f"feature_{j}" for j in range(d)]
     write_rows(args.output, names, [rows], args.json)
 
 
