@@ -9,7 +9,7 @@ import io
 import math
 import zipfile
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -28,6 +28,7 @@ HEADERS = {
     (1, 0): (2, np.lib.format.read_array_header_1_0),
     (2, 0): (4, np.lib.format.read_array_header_2_0),
 }  # by format version: the bytes that hold its length, and who understands it
+ENCRYPTED = 1  # The bit that says so of a member of an archive.
 SHORT = "it ends before its last row"
 
 
@@ -149,7 +150,9 @@ class Archive(Mapping[str, Any]):
         part = self._parts[name]
         if not self.holds_array(name):
             raise ValueError(f"its {name} is not an array")
-        with self.zip.open(part) as file:
+        if part.flag_bits & ENCRYPTED:
+            raise ValueError(f"its array {name} is encrypted: unpack it with its password, and read what comes out")
+        with self._opened(part) as file:
             found: Any = file
             try:
                 header = read_header(found)
@@ -161,3 +164,12 @@ class Archive(Mapping[str, Any]):
             except ValueError as error:
                 raise ValueError(f"its array {name}: {error}") from error
         return array
+
+    def _opened(self, part: zipfile.ZipInfo) -> IO[bytes]:
+        try:
+            return self.zip.open(part)
+        except NotImplementedError as error:
+            raise ValueError(
+                f"{part.filename} is packed in a way that Python does not know ({error}): unpack it with the program "
+                "that packed it, and read what comes out"
+            ) from error

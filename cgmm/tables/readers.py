@@ -133,7 +133,9 @@ class NpzReader(Reader):
             if not names:
                 if OFFICE in list(archive):
                     raise TableError(f"{path} is a workbook, or another document of an office suite: save it as CSV")
-                held = listed(list(archive)) or "nothing"
+                held = listed([name for name in archive if not name.endswith("/")])  # which folders do
+                if not held:
+                    raise TableError(f"{path} is a zip archive that holds no file, and so no rows: choose another")
                 raise TableError(f"{path} is a zip archive that holds no array, but {held}: unpack it first")
             if name is None and len(names) != 1:
                 raise TableError(f"{path} holds {len(names)} arrays ({listed(names)}): choose one with {ARRAY}")
