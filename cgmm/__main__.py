@@ -89,7 +89,7 @@ def _tell_warnings(args: Namespace) -> None:
 def _told(error: BaseException, args: Namespace) -> str:
     """What is wrong, and with which file."""
     if isinstance(error, OSError) and error.filename is not None:
-        return f"{error.filename}: {error.strerror}"
+        return f"{error.filename}: {error.strerror}" if error.filename else "the name of a file is empty: give one"
     text = f"not enough memory: {error}" if isinstance(error, MemoryError) else str(error)
     files = [name for name in (vars(args).get("data"), vars(args).get("model"), vars(args).get("output")) if name]
     is_of_rows = isinstance(error, ValueError | MemoryError) and not isinstance(error, InvalidParameterError)

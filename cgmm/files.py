@@ -51,7 +51,8 @@ def naming_output(path: str | os.PathLike[str]) -> Iterator[None]:
             raise
         if error.errno is None:
             raise OSError(f"{named}: {error}") from error
-        raise OSError(error.errno, error.strerror, named) from error
+        is_no_place = isinstance(error, FileNotFoundError) and error.filename is not None  # as /proc is none
+        raise OSError(error.errno, "No file can be made there" if is_no_place else error.strerror, named) from error
 
 
 def _replace(path: str, write: Callable[[BinaryIO], object]) -> None:

@@ -56,6 +56,9 @@ def test_usage(run, arguments):
         (["predict", FAITHFUL, FAITHFUL], "faithful.csv cannot be loaded as a cgmm model: it is not an npz file"),
         (["predict", "model.npz", "none.csv"], "none.csv: No such file or directory"),
         (["info", "bad.csv"], "cannot be loaded as a cgmm model"),
+        (["fit", "", "-k", "2"], "the name of a file is empty: give one"),
+        (["info", ""], "the name of a file is empty: give one"),
+        (["fit", FAITHFUL, "-k", "2", "-o", "/proc/x"], "/proc: No file can be made there"),
     ],
 )
 def test_errors(tmp_path, run, model, monkeypatch, arguments, told):
