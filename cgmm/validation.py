@@ -179,6 +179,7 @@ def check_array(name: str, value: Any) -> Rows:
             raise
         raise BlockError(f"a chunk of {name} could not be computed: {type(error).__name__}: {error}") from error
     if array.dtype.kind not in "biufc":
+        _check_in_memory(name, value)
         _check_columns(name, value)
     if _is_ready(array):
         return np.asarray(array)
@@ -211,6 +212,17 @@ def _check_mapped(name: str, value: Any) -> None:
                 )
             return
         value = own.base
+
+
+def _check_in_memory(name: str, value: Any) -> None:
+    """That X is no file; TypeError says what to give in its place."""
+    is_path = isinstance(value, str | os.PathLike)
+    if name == "X" and (is_path or hasattr(value, "blocks")):
+        told = f"a path, {os.fspath(value)!r}," if is_path else f"a {type(value).__name__},"
+        raise TypeError(
+            f"{name} is {told} and no file is read here: give its rows as an array or a data frame, such as numpy.load "
+            "and pandas.read_csv return"
+        )
 
 
 def _check_columns(name: str, value: Any) -> None:

@@ -313,6 +313,8 @@ def test_no_rows(tmp_path, done, run, model):
     assert run("score", tmp_path / "model.npz", tmp_path / "empty.csv") == (0, "log_likelihood\n", "")
     assert run("score", tmp_path / "model.npz", tmp_path / "empty.csv", "-o", tmp_path / "o.csv") == (0, "", "")
     assert (tmp_path / "o.csv").read_text() == "log_likelihood\n"
+    code, printed, errors = run("plot", tmp_path / "model.npz", tmp_path / "empty.csv", "-o", tmp_path / "o.png")
+    assert (code, printed) == (1, "") and errors == f"cgmm: error: {tmp_path}/empty.csv has no rows\n"
 
 
 # sample, info

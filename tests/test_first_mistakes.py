@@ -1,6 +1,7 @@
 """Mistakes of one's first hour, and what is said of each."""
 
 import inspect
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -251,3 +252,12 @@ def test_an_index_of_a_table_in_memory_is_no_feature():
             np.testing.assert_allclose(found.means_, expected.means_, rtol=1e-12, atol=1e-12)
         assert found.score(table) == pytest.approx(found.score(given[list(left)]), rel=1e-12)
         assert cgmm.GMMRegressor(1).fit(table, np.arange(len(given))).n_features_in_ == len(left)
+
+
+@pytest.mark.parametrize("path", ["x.csv", pathlib.Path("x.csv"), "table"])
+@pytest.mark.parametrize("fit", [lambda X: cgmm.kmeans(X, 2), lambda X: GMMRegressor().fit(X, [1.0, 2.0])])
+def test_files_where_none_is_read(tmp_path, path, fit):
+    FRAME.to_csv(tmp_path / "x.csv", index=False)
+    X, told = (cgmm.table(tmp_path / "x.csv"), "a Table") if path == "table" else (path, "a path, 'x.csv'")
+    with pytest.raises(TypeError, match=f"X is {told}, and no file is read here: give its rows as an array"):
+        fit(X)

@@ -19,7 +19,7 @@ from cgmm.errors import InvalidParameterError, counted
 from cgmm.files import check_writable
 from cgmm.gmm import GMM
 from cgmm.rows.row_errors import OfRows
-from cgmm.tables import Block, Frame, Table, gather, open_reader
+from cgmm.tables import Block, Frame, Table, TableError, gather, open_reader
 from cgmm.tables.origin import STANDARD_INPUT
 from cgmm.tables.readers import listed
 
@@ -163,7 +163,7 @@ def under_names(model: Model | GMMClassifier, rows: Rows) -> Any:
 
 def some_rows(args: Namespace, table: Table, rng: np.random.Generator) -> tuple[Rows, int]:
     """All rows, or MOST_DRAWN of them in their order: those to which the smallest of random keys fall; and how many
-    there are."""
+    there are; TableError if there is none."""
     rows, keys, n = np.empty((0, table.d)), np.empty(0), 0
     for block in progress.watched(table.blocks(), not args.quiet):
         n += len(block.rows)
@@ -172,6 +172,8 @@ def some_rows(args: Namespace, table: Table, rng: np.random.Generator) -> tuple[
         if len(keys) > MOST_DRAWN:
             kept = np.sort(np.argpartition(keys, MOST_DRAWN)[:MOST_DRAWN])
             rows, keys = rows[kept], keys[kept]
+    if not n:
+        raise TableError(f"{table.path} has no rows")
     return rows, n
 
 

@@ -127,14 +127,14 @@ def _check_table(X: Any, n_features: int | None, gaps: bool = False, name: str =
         raise ValueError("X is None: it must be an array of rows, of shape (rows, features)")
     X = without_index(X)
     given, X = X, check_array("X", filled(X) if gaps else X)
-    if X.shape == (0,):
-        raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required: no rows.")
+    if X.ndim in (1, 2) and not len(X):
+        raise ValueError(
+            f"X has no rows: Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required."
+        )
     if X.ndim != 2:
         remedy = f"Its shape is {X.shape}." if X.ndim > 2 else _remedy(given)
         raise ValueError(f"Expected 2D array, got {X.ndim}D array instead: X must be (rows, features). {remedy}")
     n, d = X.shape
-    if n == 0:
-        raise ValueError(f"Found array with 0 sample(s) (shape={X.shape}) while a minimum of 1 is required.")
     if d == 0:
         raise ValueError(f"Found array with 0 feature(s) (shape={X.shape}) while a minimum of 1 is required.")
     if n_features is not None:
