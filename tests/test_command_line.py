@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 
 import numpy as np
@@ -411,6 +412,13 @@ def test_plot_without_matplotlib(tmp_path, run, model, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     code, _, errors = run("plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "picture.png")
     assert (code, errors) == (1, "cgmm: error: pictures need matplotlib: pip install 'compiled-gmm[plot]'\n")
+
+
+def test_plot_with_a_backend_that_matplotlib_has_not(tmp_path, model):
+    command = [sys.executable, "-m", "cgmm", "plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "picture.png"]
+    done = subprocess.run(command, env=os.environ | {"MPLBACKEND": "zzz"}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("cgmm: error: matplotlib cannot be imported, as its settings or MPLBACKEND are wrong")
 
 
 def test_an_accelerated_fit_and_where_it_stops(tmp_path, done):

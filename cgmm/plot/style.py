@@ -33,6 +33,8 @@ def pyplot() -> Any:
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError("pictures need matplotlib: pip install 'compiled-gmm[plot]'") from error
+    except ValueError as error:
+        raise ImportError(f"matplotlib cannot be imported, as its settings or MPLBACKEND are wrong: {error}") from error
     return pyplot
 
 
