@@ -261,3 +261,14 @@ def test_files_where_none_is_read(tmp_path, path, fit):
     X, told = (cgmm.table(tmp_path / "x.csv"), "a Table") if path == "table" else (path, "a path, 'x.csv'")
     with pytest.raises(TypeError, match=f"X is {told}, and no file is read here: give its rows as an array"):
         fit(X)
+
+
+@pytest.mark.parametrize("companions", [([1.0] * 4,), ([1.0] * 4, [0] * 4), (None, [0] * 4)])
+def test_companions_of_many_problems(companions):
+    rows = FRAME.to_numpy()
+    given = (rows, *(None if one is None else np.array(one) for one in companions))
+    with pytest.raises(
+        TypeError, match=r"problem 1 is a tuple, .* as sample_weight=\[\.\.\.\] and the labels as labels="
+    ):
+        cgmm.fit_many([rows, given], 1)
+    assert len(cgmm.fit_many([rows, (rows, rows)], 1, reg_covar=0.1).labels) == 2  # in blocks

@@ -191,7 +191,18 @@ def problems_of(
         raise TypeError(f"{IN_MEMORY}, not {type(X).__name__}")
     if not len(X):
         raise ValueError("X is an empty list: there is no problem to fit")
+    for i, rows in enumerate(X):
+        if type(rows) is tuple and rows and any(map(_is_companion, rows[1:])) and getattr(rows[0], "ndim", 0) == 2:
+            raise TypeError(
+                f"problem {i} is a tuple, and its items would be blocks of rows: give rows alone, and of all problems "
+                "the weights as sample_weight=[...] and the labels as labels=[...], one item for each problem"
+            )
     return Listed(X, sample_weight, labels, errors)
+
+
+def _is_companion(values: Any) -> bool:
+    """Whether they are none of rows, but may go with them."""
+    return values is None or getattr(values, "ndim", 0) == 1
 
 
 def _stacked(X: Any, sample_weight: Any, labels: Any, errors: Any) -> Problems:
