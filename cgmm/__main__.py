@@ -32,18 +32,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             if sys.stderr is None:  # it is closed; without it print would write to standard output
                 nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
                 stack.enter_context(contextlib.redirect_stderr(nowhere))
-            return _ended(parsed(parser(), sys.argv[1:] if argv is None else argv))
+            return _ended(sys.argv[1:] if argv is None else argv)
     except KeyboardInterrupt:
         return INTERRUPTED
     except signals.Ended as end:
         return ENDED + end.number
 
 
-def _ended(args: Namespace) -> int:
+def _ended(argv: Sequence[str]) -> int:
     """Run a command; its exit code."""
+    args = Namespace(debug=False)  # until they are known: help may be what cannot be written
     try:
         if sys.stdout is None:
             raise OSError(f"{STANDARD_OUTPUT_NAME} is closed: send it to a file, or to {os.devnull}")
+        args = parsed(parser(), argv)
         with warnings.catch_warnings():
             _tell_warnings(args)
             args.run(args)

@@ -236,10 +236,17 @@ def test_files_that_become_too_large(tmp_path, out):
     assert os.listdir(tmp_path) == ["m"]
 
 
-@pytest.mark.parametrize("command", ["predict", "sample", "info", "fit"])
+@pytest.mark.parametrize("command", ["predict", "sample", "info", "fit", "-V", "--help", "help"])
 def test_a_full_disk_under_standard_output(tmp_path, command):
     GMM(2, random_state=0).fit(X).save(tmp_path / "m")
-    arguments = {"fit": [FAITHFUL, "-k", 1], "predict": [tmp_path / "m", FAITHFUL]}.get(command, [tmp_path / "m"])
+    needed = {
+        "fit": [FAITHFUL, "-k", 1],
+        "predict": [tmp_path / "m", FAITHFUL],
+        "-V": [],
+        "--help": [],
+        "help": ["fit"],
+    }
+    arguments = needed.get(command, [tmp_path / "m"])
     with open("/dev/full", "wb") as full:
         code, _, errors = finished(command, *arguments, stdout=full)
     assert (code, errors) == (1, "cgmm: error: standard output: No space left on device\n")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from cgmm.command.flags import OPTIONS
-from cgmm.command.output import shown
+from cgmm.command.output import show, shown
 from cgmm.suggestions import ARGUMENTS, VALUES, suggested
 
 CHOICE = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)", re.S)
@@ -34,6 +34,10 @@ class Parser(ArgumentParser):
         text = f"{self.prog}: error: {' '.join(message.split())}\nRun '{self.prog} --help' to see all options."
         print(shown(text, sys.stderr), file=sys.stderr)
         sys.exit(USAGE)
+
+    def _print_message(self, message: str, file: object = None) -> None:
+        """Help or the version, on standard output; OSError where it cannot be written, which argparse passes over."""
+        show(message.rstrip("\n"))
 
     def options(self) -> list[str]:
         """All words that begin with a dash and mean something to it."""
