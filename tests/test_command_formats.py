@@ -412,3 +412,10 @@ def test_plot_says_what_it_drew(done, tmp_path, columns, told):
     printed = done("plot", tmp_path / "m.npz", tmp_path / "x.csv", "-o", tmp_path / "x.png", "--dpi", 20)
     assert all(text in printed for text in ("60 rows and 2 components", told, "missing values of 1 row were filled"))
     assert done("plot", tmp_path / "m.npz", tmp_path / "x.csv", "-o", tmp_path / "x.png", "--dpi", 20, "-q") == ""
+
+
+def test_a_label_that_is_no_whole_number_is_told_by_its_row(run, tmp_path):
+    (tmp_path / "x.csv").write_text("x,y\n1,0\n2,0.5\n3,1\n")
+    code, _, errors = run("fit", tmp_path / "x.csv", "-k", 2, "--labels", "y")
+    assert code == 1 and f"{tmp_path}/x.csv: labels must be whole numbers from 0, " in errors
+    assert "but that of row 1 (counted from 0) is 0.5" in errors

@@ -30,6 +30,7 @@ WORDS = {
     r"n_samples=\d+ should be >= (\w+=\d+): X has only ": r"too few rows for \1: ",
     r"\bX has ": "the data have ",
     r"\bX\[:, (\d+)\]": r"feature \1",
+    r"\blabels\[(\d+)\] is": r"that of row \1 (counted from 0) is",
 }
 ARGUMENT = re.compile(
     rf"{NOT_BEFORE}(?:({'|'.join(OPTIONS | ONLY_WITH_VALUES)}){VALUE}|({'|'.join(OPTIONS)})(?![\w='\"]))"
