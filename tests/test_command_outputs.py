@@ -239,13 +239,8 @@ def test_files_that_become_too_large(tmp_path, out):
 @pytest.mark.parametrize("command", ["predict", "sample", "info", "fit", "-V", "--help", "help"])
 def test_a_full_disk_under_standard_output(tmp_path, command):
     GMM(2, random_state=0).fit(X).save(tmp_path / "m")
-    needed = {
-        "fit": [FAITHFUL, "-k", 1],
-        "predict": [tmp_path / "m", FAITHFUL],
-        "-V": [],
-        "--help": [],
-        "help": ["fit"],
-    }
+    needed = {"-V": [], "--help": [], "help": ["fit"], "fit": [FAITHFUL, "-k", 1]}
+    needed["predict"] = [tmp_path / "m", FAITHFUL]
     arguments = needed.get(command, [tmp_path / "m"])
     with open("/dev/full", "wb") as full:
         code, _, errors = finished(command, *arguments, stdout=full)
