@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from cgmm.config import threads
-from cgmm.rows.checks import check_enough_rows, check_part, of_order_one
+from cgmm.rows.checks import check_enough_rows, check_rows, check_weights, of_order_one
 from cgmm.rows.k_means import SEEDS, KMeansResult, lloyd, moderate
-from cgmm.rows.part import Part
 from cgmm.suggestions import explained
 from cgmm.validation import (
     check_choice,
@@ -58,7 +57,7 @@ def kmeans(
         Stop when the centers' summed squared movement is at most tol times the mean variance of the features.
         With 0, stop when they no longer move.
     sample_weight : array-like of shape (n,), optional
-        Non-negative row weights.
+        Non-negative row weights. A row of weight zero has a label, too, and must be finite.
     random_state : None, int, RandomState or Generator
     n_threads : int, optional
         Default: all that the process may use. It does not change the result.
@@ -85,11 +84,8 @@ def kmeans(
     restarts = check_count("n_init", n_init)
     moves = check_count("max_iter", max_iter, least=0)
     tol = check_real("tol", tol)
-    rows: Any = X
-    weights: Any = sample_weight
-    given, _ = check_part(Part(rows, weights), None, n_threads, gaps=False)
-    X = given.rows
-    row_weights, exponent = of_order_one(given.weights)
+    X = check_rows(X, n_threads=n_threads)
+    row_weights, exponent = of_order_one(check_weights(sample_weight, len(X)))
     counted = len(X) if row_weights is None else int(np.count_nonzero(row_weights))
     check_enough_rows(len(X), counted, k, "n_clusters", X.shape[1])
     rng = check_random_state(random_state)

@@ -32,9 +32,10 @@ TOLD_OTHERWISE = {  # words that stand for a name in an error
 }
 
 
-def check_names(name, error):
+def check_names(name, error, *others):
+    """That an error names an argument, or one of the others that it holds."""
     assert isinstance(error, ValueError | TypeError)
-    assert any(word in str(error) for word in TOLD_OTHERWISE.get(name, (name,))), error
+    assert any(word in str(error) for own in (name, *others) for word in TOLD_OTHERWISE.get(own, (own,))), error
 
 
 def check_argument(name, value):
@@ -237,4 +238,4 @@ def test_files_of_other_headers(saved, name, value):
     assert_array_equal(found.weights_, model.weights_)
     fitted = attempt(lambda: found.set_params(n_threads=1).fit(ROWS))
     if fitted is not found:
-        check_names(name, fitted)
+        check_names(name, fitted, *(value if isinstance(value, dict) else ()))

@@ -108,7 +108,7 @@ def refused(error):
     parts = (
         "of positive weight",
         "a value too large",
-        "is missing in every row",
+        "missing in every row",
         "a box of some volume",
         "has a label, and none has",
         "it counts rows",
