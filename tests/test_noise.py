@@ -495,3 +495,18 @@ def test_a_box_knows_its_volume():
     assert_allclose(box.log_volume, np.log(12))
     inside = (box.drawn(1000, np.random.default_rng(0)) - box.centre) @ axes.T
     assert (inside >= box.low).all() and (inside <= box.high).all()
+
+
+@pytest.mark.parametrize("scale", [1e-100, 1e-30, 1.0, 1e30])
+def test_probabilities_add_up_however_large_log_densities_are(scale):
+    """Of many features in small units they are thousands, and their rounding was that of the probability."""
+    rng = np.random.default_rng(0)
+    X = scale * np.vstack([rng.normal(size=(200, 20)), rng.uniform(-6, 6, size=(60, 20))])
+    model = GMM(2, covariance_type="diag", noise_component="uniform", reg_covar=0, random_state=0).fit(X)
+    noise = model.noise_probability(X)
+    assert_allclose(model.predict_proba(X).sum(axis=1) + noise, 1, rtol=0, atol=1e-15)
+    assert (noise >= 0).all()
+    assert (noise > 0.5).sum() > 20
+    few = noise[noise < 1e-5]
+    logs = model.score_samples(X)[noise < 1e-5]
+    assert_allclose(np.log(few), np.log(model.noise_weight_) + model._parameters.noise.log_density - logs, atol=1e-9)

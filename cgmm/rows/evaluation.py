@@ -31,6 +31,7 @@ NO_PREDICTIVE = (
 )
 NO_ROWS = "X has no rows: there was no block with one"
 LARGEST_FLOAT32 = np.finfo(np.float32).max
+LITTLE = 1e-3  # A probability of which a difference from one leaves fewer than 13 digits.
 ROWS_AT_A_TIME = 65536  # Rows whose responsibilities are held at once, where not each of them is wanted.
 
 
@@ -87,10 +88,18 @@ class Evaluation:
 
     def _noise(self) -> Array:
         """The probability (n,) of the noise."""
+        if self.parameters.noise is None:
+            return np.zeros(len(self.data.part.rows))
+        return joined([part._noise_of_few() for part in self.parts()])
+
+    def _noise_of_few(self) -> Array:
+        """The same of so few rows that the responsibilities fit into memory: what these leave. Where that is little it
+        keeps more digits as a share of the density, of which large log-densities leave few."""
         noise, rows = self.parameters.noise, self.data.part.rows
-        if noise is None:
-            return np.zeros(len(rows))
-        return np.exp(np.minimum(noise.log_densities(rows) - self.evaluate("log_likelihood"), 0.0))
+        assert noise is not None  # it is asked for where there is some
+        left = 1.0 - self.evaluate("responsibilities").sum(axis=1)
+        share = np.exp(np.minimum(noise.log_densities(rows) - self.evaluate("log_likelihood"), 0.0))
+        return np.where(left > LITTLE, left, share)
 
     def parts(self) -> Iterator[Evaluation]:
         """Of so few rows at a time that the values of all components fit into memory."""

@@ -280,7 +280,7 @@ class Fit(NamedTuple):
             **dict(self.arguments),
         }
         if self.family in ("EVE", "VVE") and d > 16:  # an M-step takes half a second if components have fewer rows
-            found.setdefault("max_iter", 10)
+            found |= {"max_iter": min(10, found.get("max_iter", 10)), "n_init": 1}
         if self.noise:
             found["noise_component"] = "uniform"
         if self.weights is not None:
