@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+from dataclasses import replace
 
 import dask.array as da
 import numpy as np
@@ -17,7 +18,9 @@ from cgmm.mixture import density
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.posterior import Posterior
+from cgmm.mixture.rules import Rules
 from cgmm.rows import data
+from cgmm.rows.part import Part
 from cgmm.rows.place import InMemory
 from datasets import compact
 from gaps import gappy
@@ -443,3 +446,13 @@ def test_expected_log_densities_and_log_weights_add_up(kind):
     if kind == "dirichlet_distribution":
         concentration = model.weight_concentration_
         assert_allclose(model._estimate_log_weights(), digamma(concentration) - digamma(concentration.sum()))
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_a_bound_that_is_no_number_is_refused():
+    """Weights may sum to 1e290, but times a row's own bound that may be too much: it was infinite."""
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    parameters = BayesianGMM(2, random_state=0).fit(X)._parameters
+    large = replace(data.Complete(InMemory(Part(X))).statistics(parameters), exponent=1100)
+    with pytest.raises(ValueError, match=r"sample_weight is so large .* it counts rows, so divide it"):
+        parameters.objective(large, Rules(), parameters)

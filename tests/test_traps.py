@@ -288,3 +288,11 @@ def test_blocks_whose_shape_changes_are_named_whatever_they_weigh():
 
     with pytest.raises(ValueError, match=r"block 0 has shape \(40,\), and had \(40, 2\) in the first pass"):
         GMM(2, random_state=0).fit(blocks)
+
+
+def test_fixed_covariances_determine_no_features():
+    """The only component with rows has a covariance that was given: nothing is left to look at, and an IndexError."""
+    start = {"precisions_init": np.tile(np.eye(2), (2, 1, 1)), "fixed": {"covariances": [True, False]}}
+    _, text = text_of(lambda: GMM(2, prior="mclust", random_state=0, **start).fit(np.full((2, 2), 7.1)))
+    assert "singular" in text
+    assert "determine" not in text

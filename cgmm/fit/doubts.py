@@ -119,7 +119,7 @@ def dependent(fit: Fit, rules: Rules) -> list[int]:
         return []
     all_of = np.flatnonzero(_estimated(parameters, rules)) if family.per_component else np.array([0])
     rows = masses[all_of] if family.per_component else masses.sum(keepdims=True)
-    if not set(all_of) <= set(fit.singular) or not (rows >= ENOUGH_ROWS * (d + 1)).all():
+    if not len(all_of) or not set(all_of) <= set(fit.singular) or not (rows >= ENOUGH_ROWS * (d + 1)).all():
         return []
     directions, variances = matrices.narrowest(parameters.root.reshape(-1, d, d)[all_of])
     shared = directions**2 * parameters.variances[all_of] > variances[:, np.newaxis]

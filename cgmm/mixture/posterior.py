@@ -254,9 +254,14 @@ class Posterior(Expected):
     def objective(self, statistics: SufficientStatistics, rules: Rules, after: Parameters) -> float:
         """The evidence lower bound of all rows: H(r) + ln Z(after) − ln Z(prior) − n d/2 ln 2π."""
         assert isinstance(after, Posterior)
-        told = np.ldexp(
-            self.entropy(statistics) - 0.5 * statistics.total_weight * self.d * LOG_2PI, statistics.exponent
-        )
+        with np.errstate(over="ignore"):
+            told = np.ldexp(
+                self.entropy(statistics) - 0.5 * statistics.total_weight * self.d * LOG_2PI, statistics.exponent
+            )
+        if not np.isfinite(told):
+            raise ValueError(
+                "sample_weight is so large that the lower bound of all rows is no number: it counts rows, so divide it"
+            )
         return float(told + (after.log_partition - self.belief.log_partition))
 
     def maximise(
