@@ -19,6 +19,7 @@ from cgmm import GMM, BayesianGMM
 from cgmm.command import inputs
 from datasets import DATA, table
 from problems import same_model
+from programs import FOLDER
 
 FAITHFUL = str(DATA / "faithful.csv")
 X = table("faithful")
@@ -415,8 +416,10 @@ def test_plot_without_matplotlib(tmp_path, run, model, monkeypatch):
 
 
 def test_plot_with_a_backend_that_matplotlib_has_not(tmp_path, model):
-    command = [sys.executable, "-m", "cgmm", "plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "picture.png"]
-    done = subprocess.run(command, env=os.environ | {"MPLBACKEND": "zzz"}, capture_output=True, text=True)
+    command = [sys.executable, "-P", "-m", "cgmm", "plot", tmp_path / "model.npz", FAITHFUL, "-o", tmp_path / "p.png"]
+    path = os.pathsep.join(filter(None, (FOLDER, os.environ.get("PYTHONPATH"))))
+    environment = os.environ | {"MPLBACKEND": "zzz", "PYTHONPATH": path}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr.startswith("cgmm: error: matplotlib cannot be imported, as its settings or MPLBACKEND are wrong")
 
