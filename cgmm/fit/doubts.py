@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.families import Family
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Rules
-    from cgmm.types import Array, Mask
+    from cgmm.types import Array, Labels, Mask
 
 # A variance of which reg_covar is more than this share is reg_covar's choice as much as the data's.
 TENTH = 0.1
@@ -98,9 +98,8 @@ def blurred(fit: Fit, rules: Rules) -> Blurred | None:
     which = np.flatnonzero(_many_rows(family, np.where(sound, masses, 0.0), d))
     if not len(which):
         return None
-    directions, variances = matrices.narrowest(parameters.root.reshape(-1, d, d)[which])
-    parts = directions**2 * parameters.variances[which]  # of the combination's variance, if none were correlated
-    shared, own = parts > variances[:, np.newaxis], variances - added
+    directions, variances, shared = _narrowest(parameters, which)
+    own = variances - added
     least = directions**2 @ _least(parameters, rules)
     doubtful = (added > TENTH * own) & (own > 4 * least) & (shared.sum(axis=1) > 1)
     if not doubtful.any():
@@ -121,10 +120,17 @@ def dependent(fit: Fit, rules: Rules) -> list[int]:
     rows = masses[all_of] if family.per_component else masses.sum(keepdims=True)
     if not len(all_of) or not set(all_of) <= set(fit.singular) or not (rows >= ENOUGH_ROWS * (d + 1)).all():
         return []
-    directions, variances = matrices.narrowest(parameters.root.reshape(-1, d, d)[all_of])
-    shared = directions**2 * parameters.variances[all_of] > variances[:, np.newaxis]
+    directions, _, shared = _narrowest(parameters, all_of)
     same = (shared == shared[0]).all() and (np.abs(directions @ directions[0]) > PARALLEL).all()
     return np.flatnonzero(shared[0]).tolist() if same and shared[0].sum() > 1 else []
+
+
+def _narrowest(parameters: Parameters, which: Labels) -> tuple[Array, Array, Mask]:
+    """The directions (m,d) along which some covariances vary least, the variances (m,) there, and the features (m,d)
+    that have a part in each: theirs alone, if none were correlated, would be more than the combination's variance."""
+    d = parameters.d
+    directions, variances = matrices.narrowest(parameters.root.reshape(-1, d, d)[which])
+    return directions, variances, directions**2 * parameters.variances[which] > variances[:, np.newaxis]
 
 
 def suspects(family: Family, means: Array, variances: Array, roots: Array, masses: Array, reg_covar: Array) -> Mask:
