@@ -18,7 +18,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object
     there, and says why it cannot be written.
     """
     with naming_output(path):
-        if _is_special(path):
+        if is_special(path):
             with open(path, "wb") as file:
                 write(file)
             return
@@ -29,7 +29,7 @@ def write_whole(path: str | os.PathLike[str], write: Callable[[BinaryIO], object
 
 def check_writable(path: str | os.PathLike[str]) -> None:
     """That a file may be made at path, before the work whose result it shall hold; OSError says why not."""
-    if _is_special(path):
+    if is_special(path):
         return
     with naming_output(path):
         _check_name(path)
@@ -53,6 +53,11 @@ def naming_output(path: str | os.PathLike[str]) -> Iterator[None]:
             raise OSError(f"{named}: {error}") from error
         is_no_place = isinstance(error, FileNotFoundError) and error.filename is not None  # as /proc is none
         raise OSError(error.errno, "No file can be made there" if is_no_place else error.strerror, named) from error
+
+
+def is_special(path: str | bytes | os.PathLike[str]) -> bool:
+    """Whether there is something at path which is no regular file and no folder: a pipe, or a device."""
+    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _replace(path: str, write: Callable[[BinaryIO], object]) -> None:
@@ -99,10 +104,6 @@ def _check_folder(path: str | os.PathLike[str]) -> None:
     if os.path.exists(folder):
         raise OSError(errno.ENOTDIR, "Not a folder", folder)
     raise OSError(errno.ENOENT, "No such folder", folder)
-
-
-def _is_special(path: str | os.PathLike[str]) -> bool:
-    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _mode(path: str) -> int | None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from cgmm.em.stepwise import FLOAT32, Memory
 from cgmm.errors import InvalidParameterError
-from cgmm.files import write_whole
+from cgmm.files import is_special, write_whole
 from cgmm.mixture.checks import check_matrices, check_mixture_weights, check_scale
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.laws import PRECISION_LAWS
@@ -24,7 +24,6 @@ from cgmm.mixture.second import SECOND_MOMENTS
 from cgmm.mixture.statistics import SufficientStatistics
 from cgmm.protocol import names_of_features
 from cgmm.tables.npy import Archive
-from cgmm.tables.origin import is_special
 from cgmm.validation import (
     check_choice,
     check_component_names,

@@ -204,6 +204,12 @@ def test_an_empty_path_is_no_checkpoint():
         GMM(2, checkpoint="").fit(np.eye(5))
 
 
+def test_a_device_is_no_checkpoint():
+    """Some can be read without end."""
+    with pytest.raises(ValueError, match=f"the checkpoint {os.devnull} is a pipe or a device"):
+        GMM(2, checkpoint=os.devnull).fit(np.eye(5))
+
+
 def test_it_says_once_that_it_goes_on(tmp_path, capsys):
     path = tmp_path / "fit"
     broken_off(X, path, 4, restart=1, n_init=3)

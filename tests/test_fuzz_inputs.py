@@ -34,6 +34,9 @@ TOLD_OTHERWISE = {  # words that stand for a name in an error
 
 def check_names(name, error, *others):
     """That an error names an argument, or one of the others that it holds."""
+    if name == "checkpoint" and isinstance(error, OSError):  # there can be no such file, which it names
+        assert error.filename
+        return
     assert isinstance(error, ValueError | TypeError)
     assert any(word in str(error) for own in (name, *others) for word in TOLD_OTHERWISE.get(own, (own,))), error
 
@@ -221,6 +224,7 @@ JSON = st.recursive(
 @fuzzed(
     66, name=st.sampled_from([*ARGUMENTS, "format", "version", "covariance_type", "converged", "settings"]), value=JSON
 )
+@example(name="checkpoint", value="/")
 def test_files_of_other_headers(saved, name, value):
     """Refused by the file's name, or a model that can be used; its settings are checked where they are used."""
     path, whole, model = saved

@@ -15,7 +15,7 @@ import numpy as np
 from cgmm.em.stage import Fit, History, Stage, Starving
 from cgmm.em.trail import Trail
 from cgmm.errors import InvalidParameterError
-from cgmm.files import check_writable, write_whole
+from cgmm.files import check_writable, is_special, write_whole
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.noise import Box, Noise
 from cgmm.mixture.parameters import Parameters
@@ -45,6 +45,10 @@ class Checkpoint:
         self.about: dict[str, Any] = {}
         self.fits: list[Fit] = []
         self.stage: Stage | None = None
+        if is_special(path):
+            raise InvalidParameterError(
+                f"the checkpoint {os.fspath(path)} is a pipe or a device, and must be a regular file: name another"
+            )
         check_writable(path)
         self.found = _read(path) if os.path.exists(path) else None
         if self.found is not None:

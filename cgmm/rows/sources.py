@@ -13,12 +13,13 @@ import numpy as np
 
 from cgmm import _kernels, tables
 from cgmm.errors import BlockError
+from cgmm.files import is_special
 from cgmm.rows.checks import check_labels, check_weights
 from cgmm.rows.part import Part
 from cgmm.rows.place import CUT
 from cgmm.rows.row_errors import of_rows, shaped
 from cgmm.tables import npy
-from cgmm.tables.origin import is_special, naming_input
+from cgmm.tables.origin import naming_input
 
 if TYPE_CHECKING:
     pass

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, BinaryIO, Generic, TypeVar, cast
 
 from cgmm.errors import BlockError
+from cgmm.files import is_special
 
 T = TypeVar("T")
 
@@ -197,11 +198,6 @@ class Members(io.RawIOBase):
             found = self._member.decompress(more, len(buffer))
         buffer[: len(found)] = found
         return len(found)
-
-
-def is_special(path: str | bytes) -> bool:
-    """Whether there is something at path which is no regular file: a pipe, or a device."""
-    return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def looked_at(file: Any, count: int, once: bool) -> tuple[bytes, Any]:
