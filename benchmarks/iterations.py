@@ -1,6 +1,7 @@
 """Iterations near convergence, and what the default start costs beside them, from few components to ten thousand.
 
     python benchmarks/iterations.py
+    python benchmarks/iterations.py --growing       more and more components, of which each overlaps as many others
 
 Both as a user pays for them, by whole fits: an iteration is the difference of fits of six and of one iteration from
 the same parameters, those after ten iterations from the default start; the start, in iterations of its own, is a fit of
@@ -28,6 +29,11 @@ CASES = (  # n, d, k, family, spread of the centers
     (100_000, 16, 256, "full", 5.0),
     (20_000, 16, 2000, "diag", 3.0),
 )
+GROWING = tuple(  # of components that are as far apart as 1000 are at spread 3, and at spread 10
+    (300_000, 3, k, "full", spread * (k / 1000) ** (1 / 3))
+    for spread in (3, 10)
+    for k in (100, 300, 1000, 3000, 10_000)
+)
 FEW, MANY, EARLIER = 1, 6, 10
 
 
@@ -35,6 +41,7 @@ def arguments(argv=None):
     found = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     common(found)
     found.add_argument("--rounds", type=int, default=5, help="timings of each fit; default 5")
+    found.add_argument("--growing", action="store_true", help="more and more components of equal overlap instead")
     found.add_argument("--given", type=Path, metavar="FILE", help="parameters (.npz), read if there, else written")
     return parse(found, argv, rounds=1)
 
@@ -59,8 +66,8 @@ def iteration(fit, rounds):
 def main(argv=None):
     options = arguments(argv)
     known = dict(np.load(options.given)) if options.given and options.given.exists() else {}
-    print_headings("rows", "components", "iteration, ms", "an early one, ms", "start, iterations")
-    for n, d, k, family, spread in CASES:
+    print_headings("rows", "components", "iteration, ms", "ns a row", "an early one, ms", "start, iterations")
+    for n, d, k, family, spread in GROWING if options.growing else CASES:
         if options.quick:
             n, k = n // 100, max(2, k // 100)
         X, name = rows_of(n, d, k, spread), f"{n} {d} {k} {family} {spread:g}"
@@ -73,9 +80,10 @@ def main(argv=None):
         early, first = iteration(lambda count: GMM(k, max_iter=count, **fixed).fit(X), options.rounds)  # noqa: B023
         print_row(
             [
-                f"{n:,} × {d}, spread {spread:g}, {family}",
+                f"{n:,} × {d}, spread {spread:.3g}, {family}",
                 f"{k:,}",
                 f"{1e3 * near:.2f}",
+                f"{1e9 * near / n:.0f}",
                 f"{1e3 * early:.2f}",
                 f"{(first - early) / early:.1f}",
             ]
