@@ -122,6 +122,8 @@ def check_path(name: str, path: Any) -> str | os.PathLike[str] | None:
         raise InvalidParameterError(f"{name} must be a path or None, not {path!r}")
     if path is not None and not os.fspath(path):
         raise InvalidParameterError(f"{name} is an empty path: name a file, or give None")
+    if path is not None and "\0" in os.fsdecode(path):
+        raise InvalidParameterError(f"{name} must be a path, and {path!r} has a null character")
     return path
 
 

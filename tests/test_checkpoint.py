@@ -199,9 +199,10 @@ def test_a_fit_that_is_not_broken_off_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_empty_path_is_no_checkpoint():
-    with pytest.raises(ValueError, match="checkpoint is an empty path"):
-        GMM(2, checkpoint="").fit(np.eye(5))
+@pytest.mark.parametrize(("path", "told"), [("", "is an empty path"), ("a\0b", "has a null character")])
+def test_what_is_no_path_is_no_checkpoint(path, told):
+    with pytest.raises(ValueError, match=f"checkpoint .*{told}"):
+        GMM(2, checkpoint=path).fit(np.eye(5))
 
 
 def test_a_device_is_no_checkpoint():

@@ -225,6 +225,7 @@ JSON = st.recursive(
     66, name=st.sampled_from([*ARGUMENTS, "format", "version", "covariance_type", "converged", "settings"]), value=JSON
 )
 @example(name="checkpoint", value="/")
+@example(name="checkpoint", value="\0")
 def test_files_of_other_headers(saved, name, value):
     """Refused by the file's name, or a model that can be used; its settings are checked where they are used."""
     path, whole, model = saved
