@@ -257,6 +257,20 @@ def test_what_weighs_nothing_may_be_anything_to_whatever_learns(bad, dtype):
         kmeans(X, 2, sample_weight=w)
 
 
+@pytest.mark.parametrize("column", range(3))
+def test_what_weighs_nothing_is_the_same_to_a_regression_and_to_its_mixture(column):
+    """To the bit: a row is replaced as a whole, whether a feature or a target cannot be summed."""
+    rows = np.random.default_rng(0).normal(size=(60, 3)) * [1, 1, 10] + [1e9, 0, 5]
+    w = np.arange(60) % 3.0
+    rows[w == 0] += 1e6
+    rows[w == 0, column] = 1e150
+    model = GMMRegressor(4, init_params=lambda X, k, random_state: np.arange(len(X)) % k, random_state=0)
+    found = model.fit(rows[:, :2], rows[:, 2], sample_weight=w).mixture_
+    expected = GMM(**found.get_params()).fit(rows, sample_weight=w)
+    np.testing.assert_array_equal(found.means_, expected.means_)
+    np.testing.assert_array_equal(found.covariances_, expected.covariances_)
+
+
 def test_a_gap_in_a_row_of_weight_zero_stays_a_gap():
     """Whatever the blocks: another row in its place would depend on their cut."""
     rng = np.random.default_rng(0)

@@ -36,7 +36,7 @@ def check_rows(X: Any, n_features: int | None = None, n_threads: int = 1, of: in
     float32 whose squares float32 cannot hold becomes float64. TypeError or ValueError says what is wrong, and where
     the first bad value stands.
     """
-    X = _check_table(X, n_features)
+    X = check_table(X, n_features)
     return _check_values(X, n_threads, of)[0]
 
 
@@ -47,7 +47,7 @@ def check_observed(
 
     weights : of the rows, or None; one of weight zero may hold anything
     """
-    return _check_values(harmless(_check_table(X, n_features, gaps), weights, gaps), n_threads, of, gaps, X)
+    return _check_values(harmless(check_table(X, n_features, gaps), weights, gaps), n_threads, of, gaps, X)
 
 
 def check_part(
@@ -63,7 +63,7 @@ def check_part(
 
     name : of the class of the estimator that expects n_features
     """
-    X = _check_table(given.rows, n_features, gaps, name)
+    X = check_table(given.rows, n_features, gaps, name)
     weights = check_weights(given.weights, len(X), some)
     X, complete = _check_values(harmless(X, weights, gaps), n_threads, of, gaps, given.rows)
     errors = check_errors(of_rows(harmless_errors(given.errors, weights, *X.shape)), X, gaps)
@@ -80,24 +80,26 @@ def part_again(rows: Rows, given: Part, gaps: bool) -> Part:
 
 
 def harmless(X: Rows, weights: Array | None, gaps: bool) -> Rows:
-    """The rows, but in the place of those of weight zero that hold what no sum can, NaN say (if it is no gap), one
-    that holds numbers."""
-    if weights is None or len(weights) != len(X):
+    """The rows, but in the place of those that are harmful one that holds numbers."""
+    found = harmful(X, weights, gaps)
+    if weights is None or not len(found):
         return X
-    nothing = np.flatnonzero(weights == 0)
+    counted = np.flatnonzero(weights)
+    X = np.array(X)
+    X[found] = X[counted[0]] if len(counted) else 0.0
+    return X
+
+
+def harmful(X: Rows, weights: Array | None, gaps: bool) -> Labels:
+    """The numbers of the rows of weight zero that hold what no sum can, NaN say (if it is no gap)."""
+    nothing = np.flatnonzero(weights == 0) if weights is not None and len(weights) == len(X) else np.arange(0)
     if not len(nothing):
-        return X
+        return nothing
     most = min(LARGEST_HARMLESS, float(np.finfo(X.dtype).max))
     held = np.abs(X[nothing]) < most
     if gaps:
         held |= np.isnan(X[nothing])
-    harmful = nothing[~held.reshape(len(nothing), -1).all(axis=1)]  # of any shape: that is checked where it may change
-    if not len(harmful):
-        return X
-    counted = np.flatnonzero(weights)
-    X = np.array(X)
-    X[harmful] = X[counted[0]] if len(counted) else 0.0
-    return X
+    return nothing[~held.reshape(len(nothing), -1).all(axis=1)]  # of any shape: that is checked where it may change
 
 
 def harmless_errors(errors: Any, weights: Array | None, n: int, d: int) -> RowErrors | None:
@@ -120,7 +122,8 @@ def filled(X: Any) -> Any:
     return np.ma.filled(X if X.dtype.kind == "f" else X.astype(np.float64), np.nan)
 
 
-def _check_table(X: Any, n_features: int | None, gaps: bool = False, name: str = "GMM") -> Rows:
+def check_table(X: Any, n_features: int | None, gaps: bool = False, name: str = "GMM") -> Rows:
+    """X as an array (n,d) of numbers, which may be any."""
     if hasattr(X, "tocsr") or type(X).__module__.startswith("scipy.sparse"):
         raise TypeError("X is sparse; cgmm needs dense rows: use X.toarray()")
     if X is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from cgmm import protocol
-from cgmm.rows.checks import check_observed, check_part, harmless_errors
+from cgmm.rows.checks import check_observed, check_part, check_table, harmful, harmless_errors
 from cgmm.rows.part import Part
 from cgmm.rows.row_errors import among, check_errors, of_rows
 from cgmm.validation import check_array
@@ -43,19 +43,22 @@ def joined(X: Any, y: Any, sample_weight: Any, errors: Any, gaps: bool, n_thread
     of both."""
     names = protocol.feature_names(X)
     part, _ = check_part(Part(X, sample_weight), None, n_threads, gaps)
-    X, weights = part.rows, part.weights
+    weights, n, p = part.weights, *part.rows.shape
     y = np.asarray(check_array("y", y))
     flat = y.ndim == 1
     y = y[:, None] if flat else y
     if y.ndim != 2 or not y.shape[1]:
         raise ValueError(f"y must be (rows,) or (rows, targets), not of shape {y.shape}")
-    if len(y) != len(X):
-        raise ValueError(f"X and y must have as many rows, but have {len(X)} and {len(y)}")
+    if len(y) != n:
+        raise ValueError(f"X and y must have as many rows, but have {n} and {len(y)}")
     try:
-        y, _ = check_observed(y, None, n_threads, gaps, weights=weights)
+        targets, _ = check_observed(y, None, n_threads, gaps, weights=weights)
     except ValueError as error:
         raise ValueError(str(error).replace("Input X", "Input y").replace("X[", "y[")) from None
-    rows, p = np.column_stack([X, y]), X.shape[1]
+    rows = np.column_stack([part.rows, targets])
+    if weights is not None:  # what replaces a row does so as a whole
+        lost = [harmful(check_table(given, None, gaps), weights, gaps) for given in (X, y)]
+        rows[np.concatenate(lost)] = rows[np.flatnonzero(weights)[0]]
     return Joined(Part(rows, weights, errors=_errors_of(errors, rows, weights, p, gaps)), p, names, flat)
 
 
