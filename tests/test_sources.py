@@ -11,8 +11,7 @@ import cgmm
 from cgmm import GMM, BayesianGMM, select
 from cgmm.errors import BlockError
 from cgmm.rows import sources, streams
-from cgmm.rows.part import Part
-from cgmm.rows.reading import read_ahead, recut
+from gaps import cut
 from problems import clusters
 from reference import FAMILIES
 
@@ -28,13 +27,6 @@ class Again:
 
     def __iter__(self):
         return iter(self.list)
-
-
-def cut(X, size, weights=None):
-    """Blocks of `size` rows."""
-    for start in range(0, len(X), size):
-        part = slice(start, start + size)
-        yield X[part] if weights is None else (X[part], weights[part])
 
 
 def rows(dtype=np.float64, n=N, d=3, k=5):
@@ -472,35 +464,3 @@ def test_a_missing_file_is_named(tmp_path):
     for name in ("none.npy", "none.csv"):
         with pytest.raises(OSError, match=re.escape(name)):
             GMM(2).fit(tmp_path / name)
-
-
-# Reading ahead
-
-
-def test_the_reader_ends_with_the_pass():
-    """Whether the pass ends, fails or is left."""
-    import threading
-
-    def threads():
-        return [thread for thread in threading.enumerate() if thread.name == "cgmm reads ahead"]
-
-    parts = (Part(np.full((2, 1), float(i))) for i in range(100))
-    assert [part.rows[0, 0] for part in read_ahead(parts)] == list(range(100))
-    left = read_ahead(Part(np.zeros((2, 1))) for _ in range(100))
-    next(left)
-    left.close()
-    assert threads() == []
-    with pytest.raises(ZeroDivisionError):
-        list(read_ahead(Part(np.full((1, 1), 1 / i)) for i in (2, 1, 0)))
-    assert threads() == []
-
-
-@pytest.mark.parametrize("size", [1, 7, 64, 100])
-@pytest.mark.parametrize("to", [1, 8, 64])
-def test_a_cut_anew_keeps_rows_and_companions(size, to):
-    X, w = rows(n=200), np.arange(200.0)
-    blocks = (Part(some, weights, weights.astype(np.intp)) for some, weights in cut(X, size, w))
-    found = [part.copied() for part in recut(blocks, to)]
-    assert [len(part.rows) for part in found[:-1]] == [to] * (len(found) - 1)
-    for at, expected in enumerate((X, w, w)):
-        assert_array_equal(np.concatenate([part[at] for part in found]), expected)

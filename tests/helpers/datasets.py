@@ -7,6 +7,7 @@
 NumPy's legacy generator has a frozen stream, so that a seed and an order of calls fix the data everywhere.
 """
 
+import io
 import json
 from pathlib import Path
 
@@ -106,3 +107,8 @@ def lecture15_fit2d(seed):
     X = np.concatenate([random.multivariate_normal(means[c], covariances[c], size=np.sum(z == c)) for c in range(3)])
     start = X[random.choice(800, 3, replace=False)]
     return X, (np.full(3, 1 / 3), start, np.array([np.cov(X.T)] * 3))
+
+
+def numbers(printed, skiprows=0):
+    """What a command has printed as CSV."""
+    return np.loadtxt(io.StringIO(printed), delimiter=",", skiprows=skiprows)

@@ -15,6 +15,7 @@ def marginal(k, **arguments):
 
 
 def cut(X, size, w=None):
+    """Blocks of `size` rows."""
     for start in range(0, len(X), size):
         part = slice(start, start + size)
         yield X[part] if w is None else (X[part], w[part])

@@ -85,3 +85,20 @@ def assert_same_fit(a, b, rtol, names=FITTED):
 def same_model(found, expected):
     for name in ("weights_", "means_", "covariances_", "precisions_cholesky_", "lower_bounds_"):
         assert_array_equal(getattr(found, name), getattr(expected, name))
+
+
+def batches(rows, sizes):
+    """The rows, cut into these sizes over and over."""
+    found, start = [], 0
+    while start < len(rows):
+        found.append(rows[start : start + sizes[len(found) % len(sizes)]])
+        start += len(found[-1])
+    return found
+
+
+def learnt(model, rows, *sizes, passes=1):
+    """The model, which has learnt of the rows in batches of these sizes."""
+    for _ in range(passes):
+        for batch in batches(rows, sizes):
+            model.partial_fit(batch)
+    return model
