@@ -57,7 +57,7 @@ def joined(X: Any, y: Any, sample_weight: Any, errors: Any, gaps: bool, n_thread
         raise ValueError(str(error).replace("Input X", "Input y").replace("X[", "y[")) from None
     rows = np.column_stack([part.rows, targets])
     if weights is not None and not weights.all():  # what replaces a row does so as a whole
-        lost = [harmful(check_table(given, None, gaps), weights, gaps) for given in (X, y)]
+        lost = harmful(check_table(X, None, gaps), weights, gaps), harmful(y, weights, gaps)
         rows[np.concatenate(lost)] = rows[np.flatnonzero(weights)[0]]
     return Joined(Part(rows, weights, errors=_errors_of(errors, rows, weights, p, gaps)), p, names, flat)
 
