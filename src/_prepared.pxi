@@ -253,6 +253,25 @@ cdef class _Pass:
         to.marginal = cgmm_mixture(CGMM_TRIANGULAR, CGMM_GUIDE, k, address(images), address(factor),
                                    work.mixture.log_norm, NULL)
         to.margin = 1.0 if work.output == LABELS else kernels.negligible
+        self.set_reach(guide.reach)
+
+    cdef set_reach(self, reach):
+        """reach as cgmm.rows.pruning.Guide has it: None, if distances of the means are not known."""
+        cdef Screened *to = &self.work.screened
+        cdef const double[::1] width
+        k, padded = self.work.k, (self.work.k + CGMM_BOXES - 1) // CGMM_BOXES * CGMM_BOXES
+        to.reach = cgmm_reach(NULL, NULL, NULL)
+        if reach is None:
+            return
+        if reach.apart.shape != (k, k):
+            raise ValueError(f"the guide does not fit {k} components")
+        apart, each = np.zeros((k, padded)), np.zeros((2, padded))
+        apart[:, :k], each[0, :k], each[1] = reach.apart, reach.sharpness, -1e30
+        each[1, :k] = self.density.log_norm
+        single = self.work.kernels.itemsize == sizeof(float)
+        apart, each, width = _aligned(apart, single), _aligned(each, single), np.ascontiguousarray(reach.width)
+        self.arrays += [apart, each, width]
+        to.reach = cgmm_reach(address(apart), address(each), &width[0])
 
     cdef set_boxes(self, boxes, order):
         """Prepare a BOXED pass; boxes as cgmm.rows.boxes.Boxes, order as order_of_rows, or None."""

@@ -111,8 +111,8 @@ cdef void screened_block(const Work *work, Py_ssize_t start, Py_ssize_t count, c
     kernels.pack(work.X, work.row_stride, work.column_stride, index, count, work.d, work.centre, panel)
     white = whitened(work, count, memory)
     kernels.project(panel, count, work.d, at.guide, memory + at.images)
-    active = kernels.screen(white, count, &work.mixture, memory + at.images, &at.marginal, at.boxes, at.margin, guess,
-                            memory + at.floor, memory + work.dense.z, memory + at.found, memory + work.scratch.logd,
+    active = kernels.screen(white, count, &work.mixture, memory + at.images, &at.marginal, at.boxes, &at.reach, at.margin,
+                            guess, memory + at.floor, memory + work.dense.z, memory + at.found, memory + work.scratch.logd,
                             components, present, &looked)
     rows = Rows(start, count, index, active, components, present)
     sums[SUM_OF_WORK] += work_done(work, &rows, looked)

@@ -26,6 +26,11 @@ cdef extern from "simd/kernels.h" nogil:
         const void *log_norm
         const void *log_scale
 
+    ctypedef struct cgmm_reach:
+        const void *apart
+        const void *sharpness
+        const double *width
+
     ctypedef struct cgmm_regression:
         Py_ssize_t d
         Py_ssize_t p
@@ -68,8 +73,8 @@ cdef extern from "simd/kernels.h" nogil:
         Py_ssize_t (*keep)(Py_ssize_t, double, double, void *, Py_ssize_t *) noexcept nogil
         void (*project)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
         Py_ssize_t (*screen)(const void *, Py_ssize_t, const cgmm_mixture *, const void *, const cgmm_mixture *,
-                             const void *, double, const Py_ssize_t *, void *, void *, void *, void *, Py_ssize_t *,
-                             unsigned char *, Py_ssize_t *) noexcept nogil
+                             const void *, const cgmm_reach *, double, const Py_ssize_t *, void *, void *, void *,
+                             void *, Py_ssize_t *, unsigned char *, Py_ssize_t *) noexcept nogil
         double (*softmax)(Py_ssize_t, Py_ssize_t, const void *, void *, void *, void *) noexcept nogil
         void (*rescale)(Py_ssize_t, Py_ssize_t, const void *, const void *, void *) noexcept nogil
         double (*shares)(Py_ssize_t, Py_ssize_t, double, void *) noexcept nogil

@@ -98,6 +98,7 @@ cdef struct Screened:
     cgmm_mixture nearest    # the images of the means, to guess by
     cgmm_mixture marginal   # the images of the components, to leave them out by
     const void *boxes       # the same in boxes, see screen
+    cgmm_reach reach        # by which they are left out first
     Py_ssize_t images       # panel of CGMM_GUIDE features
     Py_ssize_t floor        # REAL (block,)
     Py_ssize_t found        # REAL (k,block)

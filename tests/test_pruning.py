@@ -144,6 +144,47 @@ def test_work_is_left_out(target, family):
     assert share < pruning.WORTH
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("family", PRUNABLE)
+def test_no_row_is_nearer_than_its_reach(family, scale):
+    """Of features in any units: |P_c (x − μ_c)| ≥ apart_gc − sharpness_c width_g |P_g (x − μ_g)|."""
+    rng = np.random.default_rng(0)
+    d, k = 20, 65
+    units = scale ** np.linspace(-1, 1, d) if family != "spherical" else np.full(d, scale)
+    parameters = mixture(family, 10 * rng.normal(size=(k, d)), rng)
+    full = parameters.family.expand(parameters.covariances, k, d) * units * units[:, np.newaxis]
+    covariances = parameters.family.compact(full)
+    parameters = GMM.from_parameters(parameters.weights, parameters.means * units, covariances, family)._parameters
+    reach = pruning.guide_of(parameters, np.dtype(float)).reach
+    precisions = parameters.family.expand(parameters.precisions, k, d)
+    for far in (0.1, 1.0, 100.0):
+        X = parameters.means[rng.integers(k, size=500)] + far * units * rng.normal(size=(500, d))
+        away = X[:, np.newaxis] - parameters.means
+        norms = np.sqrt(np.einsum("nci,cij,ncj->nc", away, precisions, away))
+        bounds = reach.apart - np.multiply.outer(norms * reach.width, reach.sharpness)  # of row n, guess g, component c
+        assert (bounds <= norms[:, np.newaxis] * (1 + 1e-12)).all()
+        assert (bounds > 0).any() == (far < 100)
+    apart = parameters.means[:, np.newaxis] - parameters.means
+    assert_allclose(reach.apart**2, np.einsum("gci,cij,gcj->gc", apart, precisions, apart), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("k", [100, 300])
+@pytest.mark.parametrize("family", PRUNABLE)
+def test_distances_of_means_leave_out_what_is_negligible(target, family, k):
+    """Where many rows are of one guess, and where few are: the sums are the dense ones, for less work."""
+    rng = np.random.default_rng(3)
+    X, centres = rows_of("separated", 12000, 16, k, rng)
+    parameters = mixture(family, centres, rng)
+    guide = pruning.guide_of(parameters, X.dtype)
+    arguments = X, parameters.density, parameters.family.moment, None, 2
+    (dense, _), (pruned, share), (_, more) = (
+        _kernels.expectation(*arguments, *guides) for guides in ((), (guide,), (guide._replace(reach=None),))
+    )
+    for ours, theirs in zip(pruned[:4], dense[:4], strict=True):
+        assert_allclose(ours, theirs, rtol=1e-11, atol=1e-11 * np.abs(theirs).max())
+    assert share < more
+
+
 def fit(X, parameters, n_threads=2, prune=True, max_iter=12):
     rules = Rules(reg_covar=1e-6, n_threads=n_threads)
     settings = Settings(rules, tol=0.0, max_iter=max_iter, prune=prune)
@@ -227,7 +268,7 @@ def test_inference_decides_by_itself(monkeypatch):
     rng = np.random.default_rng(5)
     guides = []
     evaluate = _kernels.evaluate
-    monkeypatch.setattr(_kernels, "evaluate", lambda *a: (guides.append(a[4]), evaluate(*a))[1])
+    monkeypatch.setattr(_kernels, "evaluate", lambda *a: (guides.extend(a[4:5]), evaluate(*a))[1])
     for kind in "separated", "overlapping":
         X, centres = rows_of(kind, 9000, 32, 40, rng)
         p = mixture("full", centres, rng)

@@ -33,6 +33,9 @@ WORTH_ALONE = 0.6
 # Components that there are at least where rows come in blocks, whose passes order them again and again, or are
 # evaluated once, which an order costs more than a twentieth of.
 LEAST_UNORDERED = 512
+# Components between which, and features up to which, distances between means leave components out: fewer components
+# are soon looked at, distances are square in their number, and bounds are cubic in the number of features. Measured.
+LEAST_IN_REACH, MOST_IN_REACH, MOST_REACHING_FEATURES = 64, 1024, 48
 LEAST_COMPONENTS = 4  # Components that a mixture has at least if its passes may be pruned.
 # A probe asks of one row in PROBE_SHARE whether pruning would pay: it costs little beside a pass. It asks of no fewer
 # than PROBE_LEAST, for the answer to be sure, and of no more than PROBE_MOST.
@@ -152,6 +155,19 @@ def guide_by_itself(
     return Pruning().guide(parameters, n, dtype, sample, None, neighbours=neighbours)[0]
 
 
+class Reach(NamedTuple):
+    """How near to other components the rows of one may be, by the triangle inequality, where all features are measured
+    in their deviations within components: |P_c (x − μ_c)| ≥ apart_gc − sharpness_c width_g |P_g (x − μ_g)|.
+
+    apart : (k,k), no more than |P_c (μ_g − μ_c)|, of g in its rows
+    sharpness, width : (k,), no less than |P_c v| / |v|, and than |v| / |P_g v|, of any v
+    """
+
+    apart: Array
+    sharpness: Array
+    width: Array
+
+
 class Guide(NamedTuple):
     """A projection to m dimensions in which components are told apart, and their images in it.
 
@@ -160,6 +176,7 @@ class Guide(NamedTuple):
 
     directions: Array
     roots: Array
+    reach: Reach | None
 
 
 AnyGuide: TypeAlias = Guide | Boxes  # What tells a pass which components cannot matter: of many features, or of few.
@@ -178,7 +195,38 @@ def guide_of(parameters: Parameters, dtype: RowType) -> Guide:
     diagonal = np.einsum("cmm->cm", covariances)
     slack = 1e-10 * diagonal.max(axis=1) + (8 * np.finfo(dtype).eps * np.abs(images).max()) ** 2
     diagonal += slack[:, np.newaxis]
-    return Guide(directions, _kernels.roots(covariances)[0])
+    return Guide(directions, _kernels.roots(covariances)[0], _reach_of(parameters))
+
+
+def _reach_of(parameters: Parameters) -> Reach | None:
+    """None where it would not pay."""
+    family, k, d = parameters.family, parameters.k, parameters.d
+    if not LEAST_IN_REACH <= k <= MOST_IN_REACH or d > MOST_REACHING_FEATURES:
+        return None
+    density = parameters.density
+    joint = _kernels.evaluate(parameters.means, density, "log_densities")[:, :k]
+    slack = 1e-12 * (np.abs(density.log_norm) + np.abs(joint))
+    apart = np.sqrt(np.maximum(2 * (density.log_norm - joint) - slack, 0))
+    scale = _deviations(parameters)
+    units = scale[:, None] * scale
+    sharpness = _most(family.expand(parameters.precisions, k, d) * units)
+    return Reach(apart, sharpness, _most(family.expand(parameters.covariances, k, d) / units))
+
+
+def _most(matrices: Array) -> Array:
+    """No less than the square root of the largest eigenvalue of each positive definite matrix, (k,d,d) → (k,): that of
+    the trace of its sixteenth power."""
+    trace = np.einsum("cjj->c", matrices)
+    power = matrices / trace[:, None, None]
+    for _ in range(3):
+        power = power @ power
+    largest = trace * np.einsum("cij,cij->c", power, power) ** (1 / 16)
+    return np.where(largest > 0, np.sqrt(largest) * (1 + 1e-9), np.inf)
+
+
+def _deviations(parameters: Parameters) -> Array:
+    """(d,): of each feature within components."""
+    return np.sqrt(np.einsum("c,cj->j", parameters.weights, parameters.variances))
 
 
 def principal_directions(parameters: Parameters) -> Array:
@@ -189,8 +237,7 @@ def principal_directions(parameters: Parameters) -> Array:
     whose threads would go on spinning beside those of the pass.
     """
     weights, means = parameters.weights, parameters.means
-    variances = parameters.variances
-    scale = 1.0 / np.sqrt(np.einsum("c,cj->j", weights, variances))
+    scale = 1.0 / _deviations(parameters)
     offsets = (means - np.einsum("c,cj->j", weights, means)) * scale * np.sqrt(weights)[:, None]
     basis = np.eye(DIMENSIONS, parameters.d)
     for _ in range(STEPS):

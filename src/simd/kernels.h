@@ -42,6 +42,14 @@ typedef struct cgmm_mixture {
     const void *log_scale; /* REAL (k,d), masked only: log P_cjj − ½ log 2π */
 } cgmm_mixture;
 
+/* How near the rows of one guess g are to any component c, by the triangle inequality: |P_c (x − μ_c)| is no less than
+ * |P_c (μ_g − μ_c)| − sharpness_c width_g |P_g (x − μ_g)|. */
+typedef struct cgmm_reach {
+    const void *apart;     /* REAL [k][padded k]: for each g, |P_c (μ_g − μ_c)| of each c; NULL if it is not known */
+    const void *sharpness; /* REAL [2][padded k]: no less than |P_c v| / |v| for any v; and log_norm, −huge past the last */
+    const double *width;   /* [k]: no less than |v| / |P_g v| for any v */
+} cgmm_reach;
+
 /* What each component expects of m features of a row: μ_c + B_c (x − ν_c), x the first p of the d features of a panel. */
 typedef struct cgmm_regression {
     ptrdiff_t d, p, m, k;
@@ -157,13 +165,13 @@ typedef struct cgmm_kernels {
      * its density cannot come within e^−margin of another's for any row; see docs/pruning.md.
      * IN panel, mixture; images as project gives them, and marginal: the triangular mixture of the components'
      * images, of CGMM_GUIDE features, with the log_norm of mixture; boxes: REAL
-     * [k / CGMM_BOXES, rounded up][CGMM_GUIDE_VALUES][CGMM_BOXES], the same as tops takes it, the last repeated; guess (rows,): a likely component of each row,
-     * rows of one guess together. OUT active (count of k): the components that matter to any vector, ascending; logd
+     * [k / CGMM_BOXES, rounded up][CGMM_GUIDE_VALUES][CGMM_BOXES], the same as tops takes it, the last repeated; reach,
+     * k padded to CGMM_BOXES; guess (rows,): a likely component of each row, rows of one guess together. OUT active (count of k): the components that matter to any vector, ascending; logd
      * (panel, count features): −huge where left out; present [count][vectors]: 1 where not, which has room for k of
      * them; work += multiply-adds for a row of a vector. SCRATCH floor (block), z (group's panel), found (k × block). Returns count. */
     ptrdiff_t (*screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const void *images,
-                        const cgmm_mixture *marginal, const void *boxes, double margin, const ptrdiff_t *guess, void *floor, void *z,
-                        void *found, void *logd, ptrdiff_t *active, unsigned char *present, ptrdiff_t *work);
+                        const cgmm_mixture *marginal, const void *boxes, const cgmm_reach *reach, double margin,
+                        const ptrdiff_t *guess, void *floor, void *z, void *found, void *logd, ptrdiff_t *active, unsigned char *present, ptrdiff_t *work);
 
     /* Log-sum-exp of each row. IN/OUT logd → exp(logd − max). IN row_weights REAL, 0 past the last row.
      * OUT lse REAL: the row's log-likelihood; scale REAL: 1 / Σ_c exp(logd − max).

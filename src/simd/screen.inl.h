@@ -64,6 +64,8 @@ static inline __attribute__((always_inline)) int NAME(norms)(const cgmm_mixture 
     return 1;
 }
 
+static const REAL NAME(rounding) = DOUBLE ? (REAL)DBL_EPSILON : (REAL)FLT_EPSILON;
+
 /* What screen reads and has found so far. */
 typedef struct {
     const cgmm_mixture *mixture;
@@ -122,26 +124,64 @@ static inline __attribute__((always_inline)) ptrdiff_t NAME(leave)(const NAME(fi
     return kept;
 }
 
-/* present ← near_by for each component that may reach the floor anywhere in the box around the images of the rows of one
- * guess, first … last − 1, and the vectors that hold them. */
-static void NAME(bring_near)(NAME(findings) *f, const REAL *images, const REAL *boxes, ptrdiff_t first, ptrdiff_t last) {
+/* No less than |P_g (x − μ_g)| of any of the rows first … last − 1, whose guess is g: BIG where that is not known. */
+static REAL NAME(radius)(const NAME(findings) *f, ptrdiff_t g, ptrdiff_t first, ptrdiff_t last) {
+    const REAL log_norm = ((const REAL *)f->mixture->log_norm)[g], *found = f->found + g * f->vectors * W;
+    REAL least = log_norm;
+    for (ptrdiff_t u = first / W; u <= (last - 1) / W; u++)
+        if (!f->present[g * f->vectors + u]) return BIG;
+    for (ptrdiff_t i = first; i < last; i++) least = found[i] < least ? found[i] : least;
+    const REAL size = (log_norm < 0 ? -log_norm : log_norm) + (least < 0 ? -least : least);
+    return SQRT(2 * (log_norm - least + 8 * NAME(rounding) * size));
+}
+
+/* The bits of those of CGMM_BOXES components that may reach `least` within `radius`, in the units of sharpness, of a mean
+ * from which they are `apart`. */
+static unsigned NAME(reaching_from)(const REAL *apart, const REAL *sharpness, const REAL *log_norm, REAL radius,
+                                    REAL least) {
+    unsigned found = 0;
+    for (ptrdiff_t at = 0; at < CGMM_BOXES; at += W) {
+        const V away = LOAD(apart + at), near = LOAD(sharpness + at) * radius;
+        const V gap = VMAX(away - near - 8 * NAME(rounding) * (away + near), ZERO);
+        found |= VBITS(LOAD(log_norm + at) - (REAL)0.5 * VMIN(gap * gap, ZERO + BIG) - least) << at;
+    }
+    return found;
+}
+
+/* present ← near_by for each component that may reach the floor of any of the rows of one guess, first … last − 1, and
+ * the vectors that hold them: as far as the distances of the means tell, and, if boxed, the box around their images. */
+static void NAME(bring_near)(NAME(findings) *f, const REAL *images, const REAL *boxes, const cgmm_reach *reach,
+                             ptrdiff_t guess, ptrdiff_t first, ptrdiff_t last, const int boxed) {
     const ptrdiff_t k = f->mixture->k, begin = first / W, end = (last - 1) / W + 1;
-    REAL low[CGMM_GUIDE], high[CGMM_GUIDE], tops[CGMM_BOXES] __attribute__((aligned(64))), least = BIG;
-    NAME(box)(images, first, last, CGMM_GUIDE, low, high);
-    NAME(halve)(CGMM_GUIDE, low, high);
+    const ptrdiff_t padded = (k + CGMM_BOXES - 1) / CGMM_BOXES * CGMM_BOXES;
+    const REAL *apart = reach->apart ? (const REAL *)reach->apart + guess * padded : NULL, *sharpness = reach->sharpness;
+    REAL low[CGMM_GUIDE], high[CGMM_GUIDE], tops[CGMM_BOXES] __attribute__((aligned(64))), least = BIG, radius = BIG;
+    if (boxed) {
+        NAME(box)(images, first, last, CGMM_GUIDE, low, high);
+        NAME(halve)(CGMM_GUIDE, low, high);
+    }
     for (ptrdiff_t i = first; i < last; i++) least = f->floor[i] < least ? f->floor[i] : least;
-    for (ptrdiff_t start = 0; start < k; start += CGMM_BOXES, boxes += CGMM_GUIDE_VALUES * CGMM_BOXES) {
-        unsigned found = NAME(tops_of)(boxes, CGMM_GUIDE, 1, 0, low, high, least, tops, NULL);
-        for (ptrdiff_t c = start; found && c < k; c++, found >>= 1)
+    if (apart) {
+        radius = NAME(radius)(f, guess, first, last) * (REAL)reach->width[guess];
+        *f->work += 8 * padded / W;
+    }
+    for (ptrdiff_t start = 0; start < k; start += CGMM_BOXES) {
+        unsigned found = k - start < CGMM_BOXES ? (1u << (k - start)) - 1 : (1u << CGMM_BOXES) - 1;
+        if (apart)
+            found &= NAME(reaching_from)(apart + start, sharpness + start, sharpness + padded + start, radius, least);
+        if (boxed && __builtin_popcount(found) >= CGMM_BOXES / 4) { /* it costs as much as a look for one by its image */
+            found &= NAME(tops_of)(boxes + start * CGMM_GUIDE_VALUES, CGMM_GUIDE, 1, 0, low, high, least, tops, NULL);
+            *f->work += 2 * cgmm_factor_size(CGMM_GUIDE) * CGMM_BOXES / W;
+        }
+        for (ptrdiff_t c = start; found; c++, found >>= 1)
             for (ptrdiff_t u = begin; u < end && found & 1; u++) f->present[c * f->vectors + u] |= NAME(near_by);
     }
-    *f->work += 2 * cgmm_factor_size(CGMM_GUIDE) * (k + CGMM_BOXES - 1) / W;
 }
 
 static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const void *images,
-                              const cgmm_mixture *marginal, const void *boxes, double margin, const ptrdiff_t *guess,
-                              void *floor_, void *z, void *found_, void *logd, ptrdiff_t *active,
-                              unsigned char *present, ptrdiff_t *work) {
+                              const cgmm_mixture *marginal, const void *boxes, const cgmm_reach *reach, double margin,
+                              const ptrdiff_t *guess, void *floor_, void *z, void *found_, void *logd,
+                              ptrdiff_t *active, unsigned char *present, ptrdiff_t *work) {
     const ptrdiff_t k = mixture->k, vectors = GROUPS(rows) * NV;
     REAL *floor = floor_, *found = found_;
     ptrdiff_t list[CGMM_BLOCK_ROWS / LANES_IN_VECTOR], count = 0, runs = 0;
@@ -155,18 +195,19 @@ static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixt
         NAME(try_all)(&f, c, list, (i - 1) / W + 1 - first);
         runs++;
     }
-    if (runs * 8 > rows) /* a look for each of so few rows costs as much as their images */
+    const int boxed = runs * 8 <= rows; /* a box for each of so few rows costs as much as their images */
+    if (!boxed && !reach->apart)
         for (ptrdiff_t q = 0; q < k * vectors; q++) present[q] |= NAME(near_by);
-    for (ptrdiff_t i = 0, first = 0; i < rows && runs * 8 <= rows; first = i) {
+    for (ptrdiff_t i = 0, first = 0; i < rows && (boxed || reach->apart); first = i) {
         while (i < rows && guess[i] == guess[first]) i++;
-        NAME(bring_near)(&f, images, boxes, first, i);
+        NAME(bring_near)(&f, images, boxes, reach, guess[first], first, i, boxed);
     }
     for (ptrdiff_t c = 0; c < k; c++) {
         unsigned char *there = present + c * vectors;
         ptrdiff_t near = 0, kept = 0, t = 0;
-        if (!memchr(there, NAME(near_by), (size_t)vectors) && !memchr(there, NAME(known), (size_t)vectors) &&
-            !memchr(there, NAME(known) | NAME(near_by), (size_t)vectors))
-            continue;
+        unsigned char any = 0;
+        for (ptrdiff_t u = 0; u < vectors; u++) any |= there[u];
+        if (!any) continue;
         for (ptrdiff_t u = 0; u < vectors; u++) {
             list[near] = u;
             near += there[u] == NAME(near_by);
