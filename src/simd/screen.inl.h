@@ -129,7 +129,7 @@ static REAL NAME(radius)(const NAME(findings) *f, ptrdiff_t g, ptrdiff_t first, 
     const REAL log_norm = ((const REAL *)f->mixture->log_norm)[g], *found = f->found + g * f->vectors * W;
     REAL least = log_norm;
     for (ptrdiff_t u = first / W; u <= (last - 1) / W; u++)
-        if (!f->present[g * f->vectors + u]) return BIG;
+        if (!(f->present[g * f->vectors + u] & NAME(known))) return BIG;
     for (ptrdiff_t i = first; i < last; i++) least = found[i] < least ? found[i] : least;
     const REAL size = (log_norm < 0 ? -log_norm : log_norm) + (least < 0 ? -least : least);
     return SQRT(2 * (log_norm - least + 8 * NAME(rounding) * size));
