@@ -205,12 +205,13 @@ def _reach_of(parameters: Parameters) -> Reach | None:
         return None
     density = parameters.density
     joint = _kernels.evaluate(parameters.means, density, "log_densities")[:, :k]
-    slack = 1e-12 * (np.abs(density.log_norm) + np.abs(joint))
-    apart = np.sqrt(np.maximum(2 * (density.log_norm - joint) - slack, 0))
     scale = _deviations(parameters)
     units = scale[:, None] * scale
-    sharpness = _most(family.expand(parameters.precisions, k, d) * units)
-    return Reach(apart, sharpness, _most(family.expand(parameters.covariances, k, d) / units))
+    with np.errstate(all="ignore"):  # what is no number leaves nothing out
+        slack = 1e-12 * (np.abs(density.log_norm) + np.abs(joint))
+        apart = np.sqrt(np.maximum(2 * (density.log_norm - joint) - slack, 0))
+        sharpness = _most(family.expand(parameters.precisions, k, d) * units)
+        return Reach(apart, sharpness, _most(family.expand(parameters.covariances, k, d) / units))
 
 
 def _most(matrices: Array) -> Array:
