@@ -206,10 +206,13 @@ def _reach_of(parameters: Parameters) -> Reach | None:
     density = parameters.density
     joint = _kernels.evaluate(parameters.means, density, "log_densities")[:, :k]
     scale = _deviations(parameters)
-    units = scale[:, None] * scale
     with np.errstate(all="ignore"):  # what is no number leaves nothing out
         slack = 1e-12 * (np.abs(density.log_norm) + np.abs(joint))
         apart = np.sqrt(np.maximum(2 * (density.log_norm - joint) - slack, 0))
+        if density.form != "triangular":
+            deviations = np.sqrt(parameters.variances) / scale
+            return Reach(apart, (1 + 1e-9) / deviations.min(axis=1), (1 + 1e-9) * deviations.max(axis=1))
+        units = scale[:, None] * scale
         sharpness = _most(family.expand(parameters.precisions, k, d) * units)
         return Reach(apart, sharpness, _most(family.expand(parameters.covariances, k, d) / units))
 
