@@ -236,20 +236,20 @@ cdef class _Pass:
         if roots.shape[0] != k or roots.shape[1] != CGMM_GUIDE or roots.shape[2] != CGMM_GUIDE:
             raise ValueError(f"the guide does not fit {k} components")
         packed = np.ascontiguousarray(np.transpose(directions, (0, 2, 1)), dtype=dtype)
-        images = np.einsum("cj,mj->cm", self.density.means - self.density.centre, guide.directions).astype(dtype)
+        exact = np.einsum("cj,mj->cm", self.density.means - self.density.centre, guide.directions)
+        images, nearest = exact.astype(dtype), exact.astype(np.float32)
         factor = np.empty(k * cgmm_factor_size(CGMM_GUIDE), dtype=dtype)
         kernels.pack_factor(k, CGMM_GUIDE, &roots[0, 0, 0], address(factor))
-        self.arrays = [packed, images, factor, np.ones(k, dtype=dtype), np.zeros(k, dtype=dtype)]
+        self.arrays = [packed, images, factor, nearest]
         rows, columns = np.tril_indices(CGMM_GUIDE)
         values = np.concatenate([images, np.zeros((k, CGMM_GUIDE)), self.density.log_norm[:, np.newaxis],
                                  guide.roots[:, rows, columns]], axis=1)
         boxes = (k + CGMM_BOXES - 1) // CGMM_BOXES
         values = values[np.minimum(np.arange(boxes * CGMM_BOXES), k - 1)].reshape(boxes, CGMM_BOXES, -1)
         self.arrays.append(_aligned(values.transpose(0, 2, 1), work.kernels.itemsize == sizeof(float)))
-        to.boxes = address(self.arrays[5])
+        to.boxes = address(self.arrays[4])
         to.guide = address(packed)
-        to.nearest = cgmm_mixture(CGMM_ISOTROPIC, CGMM_GUIDE, k, address(images), address(self.arrays[3]),
-                                  address(self.arrays[4]), NULL)
+        to.nearest = <const float *> address(nearest)
         to.marginal = cgmm_mixture(CGMM_TRIANGULAR, CGMM_GUIDE, k, address(images), address(factor),
                                    work.mixture.log_norm, NULL)
         to.margin = 1.0 if work.output == LABELS else kernels.negligible

@@ -12,7 +12,7 @@ cdef enum:
     # cheaper because they share more loads. A component costs GUESS_WORK, for it may be the guess.
     GATHER_WORK = 40
     ISOTROPIC_GATHER_WORK = 70
-    GUESS_WORK = 30
+    GUESS_WORK = 16
 
 
 cdef void lay_out_screened(Work *work) noexcept nogil:
@@ -85,8 +85,7 @@ cdef void order_chunk(const Work *work, Py_ssize_t start, Py_ssize_t rows, char 
         count = min(work.block, rows - i)
         pack_rows(work, start + i, count, memory)
         kernels.project(memory + work.scratch.panel, count, work.d, at.guide, memory + at.images)
-        kernels.densities(memory + at.images, count, &at.nearest, NULL, memory + work.scratch.logd)
-        kernels.argmax(count, work.k, memory + work.scratch.logd, memory + work.dense.lse, unordered + i)
+        kernels.guess(memory + at.images, count, work.k, at.nearest, unordered + i)
         i += count
     sort_by_label(unordered, rows, work.k, start, ends, <Py_ssize_t *> (memory + at.index))
     i = 0
@@ -111,9 +110,9 @@ cdef void screened_block(const Work *work, Py_ssize_t start, Py_ssize_t count, c
     kernels.pack(work.X, work.row_stride, work.column_stride, index, count, work.d, work.centre, panel)
     white = whitened(work, count, memory)
     kernels.project(panel, count, work.d, at.guide, memory + at.images)
-    active = kernels.screen(white, count, &work.mixture, memory + at.images, &at.marginal, at.boxes, &at.reach, at.margin,
-                            guess, memory + at.floor, memory + work.dense.z, memory + at.found, memory + work.scratch.logd,
-                            components, present, &looked)
+    active = kernels.screen(white, count, &work.mixture, memory + at.images, &at.marginal, at.boxes, &at.reach,
+                            at.margin, guess, memory + at.floor, memory + work.dense.z, memory + at.found,
+                            memory + work.scratch.logd, components, present, &looked)
     rows = Rows(start, count, index, active, components, present)
     sums[SUM_OF_WORK] += work_done(work, &rows, looked)
     use_densities(work, &rows, memory, sums)

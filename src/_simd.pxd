@@ -72,6 +72,7 @@ cdef extern from "simd/kernels.h" nogil:
                              void *) noexcept nogil
         Py_ssize_t (*keep)(Py_ssize_t, double, double, void *, Py_ssize_t *) noexcept nogil
         void (*project)(const void *, Py_ssize_t, Py_ssize_t, const void *, void *) noexcept nogil
+        void (*guess)(const void *, Py_ssize_t, Py_ssize_t, const float *, Py_ssize_t *) noexcept nogil
         Py_ssize_t (*screen)(const void *, Py_ssize_t, const cgmm_mixture *, const void *, const cgmm_mixture *,
                              const void *, const cgmm_reach *, double, const Py_ssize_t *, void *, void *, void *,
                              void *, Py_ssize_t *, unsigned char *, Py_ssize_t *) noexcept nogil

@@ -95,7 +95,7 @@ cdef struct Screened:
     # What a SCREENED pass is given, as cgmm.rows.pruning.Guide, and its scratch beside that of Dense.
     double margin           # of screen
     const void *guide       # REAL, see project
-    cgmm_mixture nearest    # the images of the means, to guess by
+    const float *nearest    # (k,CGMM_GUIDE): the images of the means, to guess by
     cgmm_mixture marginal   # the images of the components, to leave them out by
     const void *boxes       # the same in boxes, see screen
     cgmm_reach reach        # by which they are left out first

@@ -161,17 +161,23 @@ typedef struct cgmm_kernels {
     /* OUT images (panel, CGMM_GUIDE features) ← guide x. IN panel; guide REAL [CGMM_GUIDE/4][d][4]. */
     void (*project)(const void *panel, ptrdiff_t rows, ptrdiff_t d, const void *guide, void *images);
 
+    /* OUT label (rows,): of each row the component whose image is nearest to its own, in float of either type: a guess.
+     * IN images as project gives them; means float (k,CGMM_GUIDE). */
+    void (*guess)(const void *images, ptrdiff_t rows, ptrdiff_t k, const float *means, ptrdiff_t *label);
+
     /* The log-densities of the components that matter to a block: a component is left out of a vector when
      * its density cannot come within e^−margin of another's for any row; see docs/pruning.md.
      * IN panel, mixture; images as project gives them, and marginal: the triangular mixture of the components'
      * images, of CGMM_GUIDE features, with the log_norm of mixture; boxes: REAL
      * [k / CGMM_BOXES, rounded up][CGMM_GUIDE_VALUES][CGMM_BOXES], the same as tops takes it, the last repeated; reach,
-     * k padded to CGMM_BOXES; guess (rows,): a likely component of each row, rows of one guess together. OUT active (count of k): the components that matter to any vector, ascending; logd
-     * (panel, count features): −huge where left out; present [count][vectors]: 1 where not, which has room for k of
-     * them; work += multiply-adds for a row of a vector. SCRATCH floor (block), z (group's panel), found (k × block). Returns count. */
+     * k padded to CGMM_BOXES; guess (rows,): a likely component of each row, rows of one guess together. OUT active
+     * (count of k): the components that matter to any vector, ascending; logd (panel, count features): −huge where left
+     * out; present [count][vectors]: 1 where not, which has room for k of them; work += multiply-adds for a row of a
+     * vector. SCRATCH floor (block), z (group's panel), found (k × block). Returns count. */
     ptrdiff_t (*screen)(const void *panel, ptrdiff_t rows, const cgmm_mixture *mixture, const void *images,
                         const cgmm_mixture *marginal, const void *boxes, const cgmm_reach *reach, double margin,
-                        const ptrdiff_t *guess, void *floor, void *z, void *found, void *logd, ptrdiff_t *active, unsigned char *present, ptrdiff_t *work);
+                        const ptrdiff_t *guess, void *floor, void *z, void *found, void *logd, ptrdiff_t *active,
+                        unsigned char *present, ptrdiff_t *work);
 
     /* Log-sum-exp of each row. IN/OUT logd → exp(logd − max). IN row_weights REAL, 0 past the last row.
      * OUT lse REAL: the row's log-likelihood; scale REAL: 1 / Σ_c exp(logd − max).

@@ -77,6 +77,7 @@ static const cgmm_kernels NAME(table) = {
     .densities_of = NAME(densities_of),
     .keep = NAME(keep),
     .project = NAME(project),
+    .guess = NAME(guess),
     .screen = NAME(screen),
     .softmax = NAME(softmax),
     .rescale = NAME(rescale),

@@ -12,6 +12,43 @@ static void NAME(project)(const void *panel_, ptrdiff_t rows, ptrdiff_t d, const
     }
 }
 
+typedef float NAME(floats) __attribute__((vector_size(VECTOR_BYTES), may_alias));
+typedef int32_t NAME(numbers) __attribute__((vector_size(VECTOR_BYTES), may_alias));
+
+static void NAME(guess)(const void *images, ptrdiff_t rows, ptrdiff_t k, const float *means, ptrdiff_t *label) {
+    enum { LANES = VECTOR_BYTES / sizeof(float), SIDE_BY_SIDE = VECTOR_BYTES == 64 ? 2 : 1 }; /* within the registers */
+    for (ptrdiff_t g = 0; g < GROUPS(rows); g++) {
+        const REAL *image = (const REAL *)images + g * CGMM_GUIDE * G;
+        const ptrdiff_t filled = rows - g * G < G ? rows - g * G : G;
+        float x[CGMM_GUIDE * G] __attribute__((aligned(64)));
+        int32_t best[G] __attribute__((aligned(64)));
+        for (ptrdiff_t i = 0; i < CGMM_GUIDE * G; i++) x[i] = (float)image[i];
+        for (ptrdiff_t start = 0; start < G; start += SIDE_BY_SIDE * LANES) {
+            NAME(floats) at[CGMM_GUIDE][SIDE_BY_SIDE], least[SIDE_BY_SIDE];
+            NAME(numbers) nearest[SIDE_BY_SIDE];
+            for (int j = 0; j < CGMM_GUIDE; j++)
+                for (int v = 0; v < SIDE_BY_SIDE; v++)
+                    at[j][v] = *(const NAME(floats) *)(x + j * G + start + v * LANES);
+            for (int v = 0; v < SIDE_BY_SIDE; v++) nearest[v] = (NAME(numbers)){0}, least[v] = (NAME(floats)){0} + FLT_MAX;
+            for (int32_t c = 0; c < (int32_t)k; c++) {
+                for (int v = 0; v < SIDE_BY_SIDE; v++) {
+                    NAME(floats) square = (NAME(floats)){0};
+#pragma GCC unroll 8
+                    for (int j = 0; j < CGMM_GUIDE; j++) {
+                        const NAME(floats) away = at[j][v] - means[c * CGMM_GUIDE + j];
+                        square += away * away;
+                    }
+                    const NAME(numbers) nearer = square < least[v];
+                    nearest[v] = (nearer & c) | (~nearer & nearest[v]);
+                    least[v] = (NAME(floats))((nearer & (NAME(numbers))square) | (~nearer & (NAME(numbers))least[v]));
+                }
+            }
+            for (int v = 0; v < SIDE_BY_SIDE; v++) *(NAME(numbers) *)(best + start + v * LANES) = nearest[v];
+        }
+        for (ptrdiff_t l = 0; l < filled; l++) label[g * G + l] = best[l];
+    }
+}
+
 /* Whether any lane of log_norm − ½ norm reaches the floor. */
 static inline int NAME(reaches)(REAL log_norm, V norm, V floor) {
     return VANY(log_norm - (REAL)0.5 * VMIN(norm, ZERO + BIG) - floor);
