@@ -301,6 +301,7 @@ class Runs:
     ended: Array
     passes: Labels
     seconds: Array
+    last: Array
     held: list[list[tuple[int, int]]]
     def __init__(
         self,

@@ -100,13 +100,10 @@ class Ends(Lazy[Fit]):
 
     def __init__(self, wanted: Wanted, runs: _kernels.Runs) -> None:
         self._wanted, self._runs = wanted, runs
-        left = np.flatnonzero(runs.ended < 0).tolist()
+        left = [at for at, ended in enumerate(runs.ended.tolist()) if ended < 0]
         self._fits: dict[int, Fit] = {at: run(wanted.data, _left(wanted, runs, at), wanted.settings) for at in left}
-        self._bounds = [runs.bounds(at) for at in range(len(self))]
-        made = [at for at in range(len(self)) if at not in self._fits]
-        wanted.data.count_passes(int(runs.passes[made].sum()))
-        self.roots = runs.now[3]
-        self.lower_bounds = np.array([bounds[-1] if len(bounds) else -np.inf for bounds in self._bounds])
+        wanted.data.count_passes(int(runs.passes.sum() - runs.passes[left].sum() if left else runs.passes.sum()))
+        self.roots, self.lower_bounds = runs.now[3], runs.last
         for at, fit in self._fits.items():
             self.roots[at], self.lower_bounds[at] = fit.parameters.point.root, fit.lower_bound
         self.doubtful = [*left, *(at for at, held in enumerate(runs.held) if held and at not in self._fits)]
@@ -116,7 +113,7 @@ class Ends(Lazy[Fit]):
 
     def _made(self, at: int) -> Fit:
         if at not in self._fits:
-            self._fits[at] = _fit(self._wanted, self._runs, at, self._bounds[at])
+            self._fits[at] = _fit(self._wanted, self._runs, at)
         return self._fits[at]
 
 
@@ -206,7 +203,7 @@ def _fits(wanted: Wanted, runs: _kernels.Runs | None) -> Sequence[Fit]:
     """The fits of runs, of which those that are ordinary have been made."""
     begun, (data, starts, settings, watch) = perf_counter(), wanted
     made = None if runs is None else Ends(wanted, runs)
-    fits = made or [run(data, _first(start), settings) for start in starts]
+    fits = [run(data, _first(start), settings) for start in starts] if made is None else made
     if watch is not None:
         watch.seconds += perf_counter() - begun + (0.0 if runs is None else float(runs.seconds.sum()))
     return fits
@@ -269,9 +266,9 @@ def _values(starts: Sequence[Start], n: int) -> list[Array] | Labels | None:
     return [np.array(array) for array in zip(*(stage.parameters.values for stage in stages), strict=True)]
 
 
-def _fit(wanted: Wanted, runs: _kernels.Runs, at: int, bounds: Array) -> Fit:
+def _fit(wanted: Wanted, runs: _kernels.Runs, at: int) -> Fit:
     """What has become of a run that has ended."""
-    starts, held = wanted.starts, runs.held[at]
+    starts, held, bounds = wanted.starts, runs.held[at], runs.bounds(at)
     repairs: tuple[Repair, ...] = ()
     if not isinstance(starts, Outlines) and isinstance(start := starts[at], Stage):
         repairs = start.repairs
