@@ -268,7 +268,7 @@ cdef Py_ssize_t lloyd_from(Clusters *of, Py_ssize_t most, double tol, char *tops
     cdef Py_ssize_t moves = 0
     cdef double threshold = tol * mean_variance(of) if tol > 0 else 0.0, squares, share
     cdef LeavingOut leaving = LeavingOut(of.k >= LEAST_CENTRES, 1, 0, 0.0)
-    cdef bint settled = False
+    cdef bint settled = False, guessed = of.k >= LEAST_GUESSED and of.work.d <= MOST_GUESSED_FEATURES
     of.inertia.count = of.shares.count = 0
     middle_of(of.k, of.work.d, of.centres, of.values, of.middle)
     while True:
@@ -277,9 +277,12 @@ cdef Py_ssize_t lloyd_from(Clusters *of, Py_ssize_t most, double tol, char *tops
         of.work.k_means.without_inertia = not of.watched
         of.work.k_means.labels_only = not of.watched and (moves == most or settled)
         share = 1.0
-        if leaving.worth > 0:
+        if guessed or leaving.worth > 0:
             with gil:
-                share = find_nearest(&of.work, &of.kept, tops, leaving.worth, of.n_threads)
+                if guessed:
+                    guess_nearest(&of.work, &of.kept, of.sums, of.n_threads)
+                share = find_nearest(&of.work, &of.kept, tops, WORTH, of.n_threads)
+        guessed = False
         add_up(of)
         decide(&leaving, share)
         if of.watched:

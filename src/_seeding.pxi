@@ -34,7 +34,8 @@ cdef struct Nearby:
     double *inner_limits     # [boxes][CGMM_BOXES]: no distance in a block is larger
     double *outer_limits     # [sets][CGMM_BOXES]
     double *sums             # (chunks,): of w · closest, in the order of the rows
-    bint *stale              # (chunks,): whether a distance has changed since
+    double *parts            # (parts,): the same of each block of a CLOSER pass
+    bint *stale              # (parts,): whether a distance has changed since
     double slack             # limits are larger by this factor than what rounding might bring about
 
 
@@ -190,6 +191,7 @@ cdef double *carve_aligned(Free *free, Py_ssize_t count) noexcept nogil:
 cdef Py_ssize_t carve_nearby(Nearby *to, const Clusters *of, double *memory) noexcept nogil:
     """OUT what `to` points to in a memory, and its sizes. Returns how many doubles that has."""
     cdef Py_ssize_t n = of.work.n, d = of.work.d, chunks = (n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS, places
+    cdef Py_ssize_t parts = (n + of.work.block - 1) // of.work.block
     cdef Free free = Free(memory, 0)
     to.blocks = (n + CGMM_NEARBY - 1) // CGMM_NEARBY
     to.boxes = (to.blocks + CGMM_BOXES - 1) // CGMM_BOXES
@@ -206,7 +208,7 @@ cdef Py_ssize_t carve_nearby(Nearby *to, const Clusters *of, double *memory) noe
     to.touched = <Py_ssize_t *> carve_aligned(&free, of.trials * to.blocks)
     to.counts = <Py_ssize_t *> carve_aligned(&free, of.trials)
     to.gains, to.sums = carve_aligned(&free, of.trials), carve_aligned(&free, chunks)
-    to.stale = <bint *> carve_aligned(&free, chunks)
+    to.parts, to.stale = carve_aligned(&free, parts), <bint *> carve_aligned(&free, parts)
     return free.taken
 
 
@@ -368,7 +370,7 @@ cdef void take_nearby(Nearby *to, Clusters *of, Py_ssize_t best) noexcept nogil:
             if found[place] != to.closest[place]:
                 i = to.index[place]
                 to.closest[place] = of.closest[i] = found[place]
-                to.stale[i // CGMM_CHUNK_ROWS] = True
+                to.stale[i // of.work.block] = True
         limit_block(to, block)
     for q in range(to.counts[best]):
         box = to.touched[best * to.blocks + q] // CGMM_BOXES
@@ -378,24 +380,24 @@ cdef void take_nearby(Nearby *to, Clusters *of, Py_ssize_t best) noexcept nogil:
 
 
 cdef void sum_again(Nearby *to, const Clusters *of) noexcept nogil:
-    """OUT to.sums: those of the chunks in which a distance has changed, as a CLOSER pass adds them up."""
+    """OUT to.sums: those of the chunks in which a distance has changed, as a CLOSER pass adds them up. IN/OUT
+    to.parts."""
     cdef const Work *work = &of.work
-    cdef Py_ssize_t chunk, i, stop
     cdef const double *weights
-    for chunk in range((work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS):
-        if not to.stale[chunk]:
-            continue
-        to.stale[chunk] = False
-        to.sums[chunk] = 0.0
-        i, stop = chunk * CGMM_CHUNK_ROWS, min(work.n, (chunk + 1) * CGMM_CHUNK_ROWS)
-        weights = work.row_weights
-        if weights != NULL:
-            weights += i
-        while i < stop:
-            to.sums[chunk] += work.kernels.row_sum(min(work.block, stop - i), of.closest + i, weights)
-            i += work.block
-            if weights != NULL:
-                weights += work.block
+    cdef Py_ssize_t n = work.n, block = work.block, chunk, part, start, stop, i
+    cdef bint changed
+    for chunk in range((n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS):
+        start, stop = chunk * CGMM_CHUNK_ROWS // block, (min(n, (chunk + 1) * CGMM_CHUNK_ROWS) + block - 1) // block
+        changed = False
+        for part in range(start, stop):
+            if to.stale[part]:
+                i, changed, to.stale[part] = part * block, True, False
+                weights = work.row_weights
+                if weights != NULL:
+                    weights += i
+                to.parts[part] = work.kernels.row_sum(min(block, n - i), of.closest + i, weights)
+        if changed:
+            to.sums[chunk] = sum_of(to.parts + start, stop - start)
 
 
 cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *uniforms) except -1 nogil:
@@ -405,7 +407,7 @@ cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *uniforms) ex
     A candidate can only be the closest of rows in blocks whose box is no farther than their limit (by the triangle
     inequality in every feature). Gains that are alike to rounding are compared as a pass would.
     """
-    cdef Py_ssize_t chunks = (of.work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS, d = of.work.d, chunk, best, q
+    cdef Py_ssize_t chunks = (of.work.n + CGMM_CHUNK_ROWS - 1) // CGMM_CHUNK_ROWS, d = of.work.d, part, best, q
     cdef Nearby to
     cdef Py_ssize_t size = carve_nearby(&to, of, NULL) * <Py_ssize_t> sizeof(double)
     cdef char *memory = <char *> cgmm_allocate(size)
@@ -415,8 +417,9 @@ cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *uniforms) ex
     carve_nearby(&to, of, <double *> memory)
     order_nearby(&to, of)
     place_rows(&to, of)
-    for chunk in range(chunks):
-        to.sums[chunk], to.stale[chunk] = of.chunk_sums[chunk], False
+    for part in range((of.work.n + of.work.block - 1) // of.work.block):
+        to.stale[part] = True
+    sum_again(&to, of)
     try:
         while True:
             draw(of, of.closest, to.sums, of.trials, uniforms)

@@ -240,18 +240,34 @@ def test_leaving_far_centers_out_changes_no_bit(n, d, k, spread, kind, dtype, we
             assert_array_equal(a, b)
 
 
-def test_far_centers_are_left_out():
-    """Where they are many, nearly all are; the labels are those of all distances."""
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("k", [600, 900])
+def test_far_centers_are_left_out(k, dtype):
+    """Where they are many, nearly all are, of more in the first pass, too; the labels are those of all distances."""
     rng = np.random.default_rng(3)
-    centers = 10 * rng.normal(size=(600, 3))
-    rows = centers[rng.integers(600, size=20000)] + rng.normal(size=(20000, 3))
-    found, labels, inertia, shares = _kernels.lloyd(rows, rows[:600].copy(), 300, 1e-4, None, 2)
-    assert len(shares) == len(inertia) > 4 and shares[0] == 1 and max(shares[1:]) < 0.3
+    centers = 10 * rng.normal(size=(k, 3))
+    rows = (centers[rng.integers(k, size=20000)] + rng.normal(size=(20000, 3))).astype(dtype)[::-1]
+    found, labels, inertia, shares = _kernels.lloyd(rows, rows[:k].astype(float), 300, 1e-4, None, 2)
+    assert len(shares) == len(inertia) > 4 and max(shares[1:]) < 0.3
+    assert shares[0] < 0.3 if k == 900 else shares[0] == 1
     dense = np.empty(len(rows), dtype=np.intp)
     _, _, last, share = _kernels.assign(rows, distances_to(found), None, dense)
     assert_array_equal(labels, dense)
-    assert_allclose(last, inertia[-1], rtol=1e-12)
+    assert_allclose(last, inertia[-1], rtol=1e-12 if dtype is np.float64 else 1e-6)
     assert share == 1
+
+
+@pytest.mark.parametrize("rows", [800, 5000])
+def test_the_first_labels_are_those_of_all_distances(rows):
+    """Of rows of which many are equal, so that leaves are empty, with no move."""
+    rng = np.random.default_rng(5)
+    X = np.round(rng.normal(size=(rows, 2)), 1)
+    centers = X[rng.choice(rows, 800, replace=False)]
+    dense = np.empty(rows, dtype=np.intp)
+    _, _, inertia, _ = _kernels.assign(X, distances_to(centers), None, dense)
+    _, labels, history, _ = _kernels.lloyd(X, centers, 0, 0.0)
+    assert_array_equal(labels, dense)
+    assert_allclose(history, [inertia], rtol=1e-12, atol=1e-20)
 
 
 def test_a_pass_over_all_centers_where_none_can_be_left_out():
