@@ -237,7 +237,8 @@ cdef class _Pass:
             raise ValueError(f"the guide does not fit {k} components")
         packed = np.ascontiguousarray(np.transpose(directions, (0, 2, 1)), dtype=dtype)
         exact = np.einsum("cj,mj->cm", self.density.means - self.density.centre, guide.directions)
-        images, nearest = exact.astype(dtype), exact.astype(np.float32)
+        with np.errstate(over="ignore"):    # infinite in float32: the guess is another component, and any will do
+            images, nearest = exact.astype(dtype), exact.astype(np.float32)
         factor = np.empty(k * cgmm_factor_size(CGMM_GUIDE), dtype=dtype)
         kernels.pack_factor(k, CGMM_GUIDE, &roots[0, 0, 0], address(factor))
         self.arrays = [packed, images, factor, nearest]

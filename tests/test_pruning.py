@@ -185,6 +185,22 @@ def test_distances_of_means_leave_out_what_is_negligible(target, family, k):
     assert share < more
 
 
+@pytest.mark.filterwarnings("error")
+def test_images_beyond_single_precision():
+    """Guesses are found in it: where it has no such numbers, the densities are still those of a dense pass."""
+    rng, k, d, n = np.random.default_rng(0), 40, 16, 9000
+    means = rng.normal(size=(k, d))
+    X = means[rng.integers(k, size=n)] + 1e-30 * rng.normal(size=(n, d))
+    model = GMM.from_parameters(np.full(k, 1 / k), means, np.tile(1e-80 * np.eye(d), (k, 1, 1)), "full")
+    parameters = model._parameters
+    guide = pruning.guide_of(parameters, X.dtype)
+    dense, pruned = (
+        _kernels.evaluate(X, parameters.density, "log_likelihood", 2, *guides) for guides in ((), (guide,))
+    )
+    assert_allclose(pruned, dense, rtol=1e-12)
+    assert_allclose(model.score_samples(X), dense, rtol=1e-12)
+
+
 def fit(X, parameters, n_threads=2, prune=True, max_iter=12):
     rules = Rules(reg_covar=1e-6, n_threads=n_threads)
     settings = Settings(rules, tol=0.0, max_iter=max_iter, prune=prune)
