@@ -242,14 +242,19 @@ static ptrdiff_t NAME(screen)(const void *panel, ptrdiff_t rows, const cgmm_mixt
     for (ptrdiff_t c = 0; c < k; c++) {
         unsigned char *there = present + c * vectors;
         ptrdiff_t near = 0, kept = 0, t = 0;
-        unsigned char any = 0;
-        for (ptrdiff_t u = 0; u < vectors; u++) any |= there[u];
-        if (!any) continue;
-        for (ptrdiff_t u = 0; u < vectors; u++) {
-            list[near] = u;
-            near += there[u] == NAME(near_by);
-            there[u] &= NAME(known);
+        int any = 0;
+        for (ptrdiff_t g = 0; g < vectors; g += NV) { /* most components matter to few groups, or to none */
+            uint32_t some = 0;
+            memcpy(&some, there + g, NV);
+            if (!some) continue;
+            any = 1;
+            for (ptrdiff_t u = g; u < g + NV; u++) {
+                list[near] = u;
+                near += there[u] == NAME(near_by);
+                there[u] &= NAME(known);
+            }
         }
+        if (!any) continue;
         for (; t + NV <= near; t += NV) kept = NAME(leave)(&f, marginal, images, c, list, t, NV, kept);
         for (; t < near; t++) kept = NAME(leave)(&f, marginal, images, c, list, t, 1, kept);
         NAME(try_all)(&f, c, list, kept);
