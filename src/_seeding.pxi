@@ -401,8 +401,8 @@ cdef void sum_again(Nearby *to, const Clusters *of) noexcept nogil:
 
 
 cdef int seed_nearby(Clusters *of, Py_ssize_t chosen, const double *uniforms) except -1 nogil:
-    """OUT the seeds from the chosen-th on, as `seed` finds them by passes: the same, to the bit. IN of.closest, and
-    of.chunk_sums, its sums over chunks; the remaining uniforms. SCRATCH as seed.
+    """OUT the seeds from the chosen-th on, as `seed` finds them by passes: the same, to the bit. IN of.closest;
+    the remaining uniforms. SCRATCH as seed.
 
     A candidate can only be the closest of rows in blocks whose box is no farther than their limit (by the triangle
     inequality in every feature). Gains that are alike to rounding are compared as a pass would.

@@ -257,17 +257,22 @@ def test_far_centers_are_left_out(k, dtype):
     assert share == 1
 
 
-@pytest.mark.parametrize("rows", [800, 5000])
-def test_the_first_labels_are_those_of_all_distances(rows):
-    """Of rows of which many are equal, so that leaves are empty, with no move."""
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("rows", "pays"), [(800, False), (5000, True), (5001, True)])
+def test_the_first_labels_are_those_of_all_distances(rows, pays, dtype, weighted):
+    """To the bit, with no move, of rows of which many are equal, so that leaves are empty, and in Fortran order."""
     rng = np.random.default_rng(5)
-    X = np.round(rng.normal(size=(rows, 2)), 1)
-    centers = X[rng.choice(rows, 800, replace=False)]
+    X = np.asfortranarray(np.round(rng.normal(size=(rows, 2)), 1).astype(dtype))
+    centers = X[rng.choice(rows, 800, replace=False)].astype(float)
+    w = rng.integers(0, 3, rows).astype(float) if weighted else None
     dense = np.empty(rows, dtype=np.intp)
-    _, _, inertia, _ = _kernels.assign(X, distances_to(centers), None, dense)
-    _, labels, history, _ = _kernels.lloyd(X, centers, 0, 0.0)
-    assert_array_equal(labels, dense)
-    assert_allclose(history, [inertia], rtol=1e-12, atol=1e-20)
+    _, _, inertia, _ = _kernels.assign(X, distances_to(centers), w, dense)
+    for n_threads in (1, 2):
+        _, labels, history, shares = _kernels.lloyd(X, centers, 0, 0.0, w, n_threads)
+        assert (shares[0] < 0.5) == pays
+        assert_array_equal(labels, dense)
+        assert history.tolist() == [inertia]
 
 
 def test_a_pass_over_all_centers_where_none_can_be_left_out():

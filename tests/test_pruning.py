@@ -81,7 +81,7 @@ def test_pruned_is_dense(target, kind, family, n, d, k):
     kind=st.sampled_from(KINDS),
     n=st.integers(800, 3000),
     d=st.integers(8, 40),
-    k=st.integers(1, 60),
+    k=st.integers(1, 130),
     spread=st.floats(0.01, 3.0),
     magnitude=st.integers(0, 8),
     tight=st.integers(0, 6),
@@ -120,11 +120,12 @@ def moment_unit(moment, size):
     return {"full": np.outer(size, size), "diag": size**2, "radial": (size**2).sum()}[moment]
 
 
+@pytest.mark.parametrize("k", [8, 70])
 @pytest.mark.parametrize("family", PRUNABLE)
-def test_float32(target, family):
+def test_float32(target, family, k):
     """In float32 what is left out is below e⁻³⁰, a ten-thousandth of the type's ε."""
     rng = np.random.default_rng(0)
-    X, centres = rows_of("separated", 3000, 16, 8, rng)
+    X, centres = rows_of("separated", 3000, 16, k, rng)
     parameters = mixture(family, centres, rng)
     guide = pruning.guide_of(parameters, X.dtype)
     arguments = X.astype(np.float32), parameters.density, parameters.family.moment, None, 1
@@ -201,6 +202,15 @@ def test_images_beyond_single_precision():
     assert_allclose(model.score_samples(X), dense, rtol=1e-12)
 
 
+def test_distances_of_means_are_found_where_they_cost_little():
+    """Not for few rows of many features, where they take longer than what they spare."""
+    rng = np.random.default_rng(0)
+    _, centres = rows_of("separated", 1000, 48, 64, rng)
+    parameters = mixture("full", centres, rng)
+    few, many = (pruning.guide_of(parameters, np.dtype(float), n) for n in (20_000, 200_000))
+    assert few.reach is None and many.reach is not None
+
+
 def fit(X, parameters, n_threads=2, prune=True, max_iter=12):
     rules = Rules(reg_covar=1e-6, n_threads=n_threads)
     settings = Settings(rules, tol=0.0, max_iter=max_iter, prune=prune)
@@ -209,9 +219,9 @@ def fit(X, parameters, n_threads=2, prune=True, max_iter=12):
 
 @pytest.fixture(scope="module", params=PRUNABLE)
 def run(request):
-    """Data on which pruning pays, and a start."""
+    """Data on which pruning pays, the distances of means among it, and a start."""
     rng = np.random.default_rng(2)
-    X, _ = rows_of("separated", 12000, 64, 96, rng)
+    X, _ = rows_of("separated", 16000, 24, 96, rng)
     family = FAMILIES[request.param]
     rules = Rules(reg_covar=1e-6, n_threads=2)
     start, _ = starts.start(data_of(X), 96, Point(family), starts.METHODS["kmeans"], rng, rules)
@@ -266,11 +276,12 @@ def test_the_environment_forbids_it(run, monkeypatch):
     assert_array_equal(fit(*run, max_iter=3).lower_bounds, fit(*run, prune=False, max_iter=3).lower_bounds)
 
 
+@pytest.mark.parametrize(("d", "k"), [(64, 40), (24, 70)])
 @pytest.mark.parametrize("family", reference.FAMILIES)
-def test_inference_prunes_too(target, family):
+def test_inference_prunes_too(target, family, d, k):
     """predict, predict_proba and score_samples of separated rows, in their order, are the dense ones."""
     rng = np.random.default_rng(4)
-    X, centres = rows_of("separated", 9000, 64, 40, rng)
+    X, centres = rows_of("separated", 9000, d, k, rng)
     parameters = mixture(family, centres, rng)
     density = parameters.density
     guide = pruning.guide_of(parameters, X.dtype)

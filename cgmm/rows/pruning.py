@@ -36,6 +36,8 @@ LEAST_UNORDERED = 512
 # Components between which, and features up to which, distances between means leave components out: fewer components
 # are soon looked at, distances are square in their number, and bounds are cubic in the number of features. Measured.
 LEAST_IN_REACH, MOST_IN_REACH, MOST_REACHING_FEATURES = 64, 1024, 48
+# Multiply-adds for a row and a component that they may cost: of fewer rows, they take longer than what they spare.
+REACHING_WORK = 8
 LEAST_COMPONENTS = 4  # Components that a mixture has at least if its passes may be pruned.
 # A probe asks of one row in PROBE_SHARE whether pruning would pay: it costs little beside a pass. It asks of no fewer
 # than PROBE_LEAST, for the answer to be sure, and of no more than PROBE_MOST.
@@ -87,7 +89,7 @@ class Pruning(NamedTuple):
             return None, now
         if not now.pays and _kernels.least_share(parameters.density, moment, boxed) > WORTH:
             return None, now
-        guide = boxes_of(parameters, dtype) if boxed else guide_of(parameters, dtype)
+        guide = boxes_of(parameters, dtype) if boxed else guide_of(parameters, dtype, n)
         if not now.pays:
             now = now._replace(pays=_pays(parameters, n, moment, guide, sample, neighbours))
         return (guide if now.pays else None), now
@@ -157,7 +159,8 @@ def guide_by_itself(
 
 class Reach(NamedTuple):
     """How near to other components the rows of one may be, by the triangle inequality, where all features are measured
-    in their deviations within components: |P_c (x − μ_c)| ≥ apart_gc − sharpness_c width_g |P_g (x − μ_g)|.
+    in their deviations within components, or, if all share P, by that: |P_c (x − μ_c)| ≥ apart_gc − sharpness_c width_g
+    |P_g (x − μ_g)|.
 
     apart : (k,k), no more than |P_c (μ_g − μ_c)|, of g in its rows
     sharpness, width : (k,), no less than |P_c v| / |v|, and than |v| / |P_g v|, of any v
@@ -182,8 +185,8 @@ class Guide(NamedTuple):
 AnyGuide: TypeAlias = Guide | Boxes  # What tells a pass which components cannot matter: of many features, or of few.
 
 
-def guide_of(parameters: Parameters, dtype: RowType) -> Guide:
-    """The Guide of a mixture for rows of that type.
+def guide_of(parameters: Parameters, dtype: RowType, n: float = np.inf) -> Guide:
+    """The Guide of a mixture for n rows of that type.
 
     Its covariances are larger than the images' by the square of what rounding may do to an image: by rounding,
     distances in it exceed the true ones by little. One whose root cannot be taken has zero for it, and is never
@@ -195,20 +198,23 @@ def guide_of(parameters: Parameters, dtype: RowType) -> Guide:
     diagonal = np.einsum("cmm->cm", covariances)
     slack = 1e-10 * diagonal.max(axis=1) + (8 * np.finfo(dtype).eps * np.abs(images).max()) ** 2
     diagonal += slack[:, np.newaxis]
-    return Guide(directions, _kernels.roots(covariances)[0], _reach_of(parameters))
+    return Guide(directions, _kernels.roots(covariances)[0], _reach_of(parameters, n))
 
 
-def _reach_of(parameters: Parameters) -> Reach | None:
-    """None where it would not pay."""
-    family, k, d = parameters.family, parameters.k, parameters.d
+def _reach_of(parameters: Parameters, n: float) -> Reach | None:
+    """None where it would not pay over n rows."""
+    family, k, d, density = parameters.family, parameters.k, parameters.d, parameters.density
     if not LEAST_IN_REACH <= k <= MOST_IN_REACH or d > MOST_REACHING_FEATURES:
         return None
-    density = parameters.density
+    if (k * d * (d + 1) // 2 + 6 * d**3 if density.form == "triangular" else 2 * k * d) > REACHING_WORK * n:
+        return None
     joint = _kernels.evaluate(parameters.means, density, "log_densities")[:, :k]
     scale = _deviations(parameters)
     with np.errstate(all="ignore"):  # what is no number leaves nothing out
         slack = 1e-12 * (np.abs(density.log_norm) + np.abs(joint))
         apart = np.sqrt(np.maximum(2 * (density.log_norm - joint) - slack, 0))
+        if density.whitener is not None:  # P is that of all components: lengths are measured by it
+            return Reach(apart, np.ones(k), np.ones(k))
         if density.form != "triangular":
             deviations = np.sqrt(parameters.variances) / scale
             return Reach(apart, (1 + 1e-9) / deviations.min(axis=1), (1 + 1e-9) * deviations.max(axis=1))
@@ -218,8 +224,8 @@ def _reach_of(parameters: Parameters) -> Reach | None:
 
 
 def _most(matrices: Array) -> Array:
-    """No less than the square root of the largest eigenvalue of each positive definite matrix, (k,d,d) → (k,): that of
-    the trace of its sixteenth power."""
+    """No less than the square root of the largest eigenvalue λ of each positive definite matrix A, (k,d,d) → (k,): by
+    λ ≤ (tr A¹⁶)^(1/16). So few features keep the products from the threads of a BLAS."""
     trace = np.einsum("cjj->c", matrices)
     power = matrices / trace[:, None, None]
     for _ in range(3):

@@ -43,7 +43,7 @@ typedef struct cgmm_mixture {
 } cgmm_mixture;
 
 /* How near the rows of one guess g are to any component c, by the triangle inequality: |P_c (x − μ_c)| is no less than
- * |P_c (μ_g − μ_c)| − sharpness_c width_g |P_g (x − μ_g)|. */
+ * |P_c (μ_g − μ_c)| − sharpness_c width_g |P_g (x − μ_g)|, in any unit of length, see cgmm.rows.pruning.Reach. */
 typedef struct cgmm_reach {
     const void *apart;     /* REAL [k][padded k]: for each g, |P_c (μ_g − μ_c)| of each c; NULL if it is not known */
     const void *sharpness; /* REAL [2][padded k]: no less than |P_c v| / |v| for any v; and log_norm, −huge past the last */
