@@ -301,7 +301,6 @@ class Runs:
     ended: Array
     passes: Labels
     seconds: Array
-    last: Array
     held: list[list[tuple[int, int]]]
     def __init__(
         self,
@@ -324,6 +323,7 @@ class Runs:
         accelerated: bool = False,
     ) -> None: ...
     def bounds(self, run: int) -> Array: ...
+    def last_bounds(self) -> Array: ...
 
 def advance_all(groups: list[Runs], n_threads: int = 1) -> None: ...
 

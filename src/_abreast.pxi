@@ -22,7 +22,6 @@ cdef struct Group:
     double *change          # (m,)
     int *ended              # (m,): what go_on says; −3: the start is not ordinary
     History *bounds         # (m,)
-    double *last            # (m,): the last of each, −∞ where there is none
     Py_ssize_t *passes      # (m,)
     double *seconds         # (m,)
     PyObject **held         # (m,): lists, see go_on
@@ -114,8 +113,6 @@ cdef int make_run(Worker *worker, const Group *group, Py_ssize_t run, int n_thre
         copy_mixture(&em.before, &before, k, d, size)
         memcpy(group.n_k + run * k, em.found.n_k, k * sizeof(double))
     group.change[run], group.passes[run] = em.change, em.passes
-    if em.bounds.count:
-        group.last[run] = em.bounds.values[em.bounds.count - 1]
     group.bounds[run], em.bounds = em.bounds, History(NULL, 0, 0)
     group.seconds[run] = omp_get_wtime() - start
     return 0
@@ -159,14 +156,14 @@ cdef class Runs:
     where there was none);  n_k (m,k);  change (m,);  ended (m,): 1 where a run has converged, 0 where it has made the
     most iterations, −2 where one is not ordinary, −3 where the start is not;  held : a list for each run, of pairs of
     an iteration, from 0, and a component whose covariance was held in it;  passes (m,) that each made;  seconds (m,)
-    that each took;  last (m,), the log-likelihood of the last iteration of each, −∞ where there was none.
+    that each took.
     """
     cdef Group group
     cdef object X, row_weights, floor, lifting, estimating
     cdef const Py_ssize_t[:, ::1] labels
     cdef const Py_ssize_t[::1] known
     cdef readonly tuple now, before
-    cdef readonly object n_k, change, ended, passes, seconds, last
+    cdef readonly object n_k, change, ended, passes, seconds
     cdef readonly list held
 
     def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, known, starts, double tol,
@@ -206,7 +203,7 @@ cdef class Runs:
         self.before = tuple(np.empty(array.shape) for array in self.now)
         self.n_k, self.change, self.ended = np.empty((m, k)), np.empty(m), np.zeros(m, dtype=np.intc)
         self.seconds, self.held = np.zeros(m), [[] for _ in range(m)]
-        self.passes, self.last = np.zeros(m, dtype=np.intp), np.full(m, -np.inf)
+        self.passes = np.zeros(m, dtype=np.intp)
         # No memory of Python's, which may be gone when __dealloc__ looks into it: the garbage collector ends it first.
         group.bounds = <History *> calloc(max(1, m), sizeof(History) + sizeof(PyObject *))
         if group.bounds == NULL:
@@ -214,7 +211,6 @@ cdef class Runs:
         group.now, group.before = parameters_in(self.now), parameters_in(self.before)
         group.n_k, group.change = <double *> address(self.n_k), <double *> address(self.change)
         group.ended, group.seconds = <int *> address(self.ended), <double *> address(self.seconds)
-        group.last = <double *> address(self.last)
         group.held, group.passes = <PyObject **> (group.bounds + m), <Py_ssize_t *> address(self.passes)
         for run in range(m):
             group.held[run] = <PyObject *> self.held[run]    # self.held keeps them
@@ -231,6 +227,16 @@ cdef class Runs:
     def bounds(self, Py_ssize_t run):
         """The log-likelihoods of a run's iterations."""
         return array_of(&self.group.bounds[run])
+
+    def last_bounds(self):
+        """(m,) the log-likelihood of the last iteration of each run, −∞ where there was none."""
+        cdef double[::1] last = np.full(self.group.m, -np.inf)
+        cdef const History *bounds = self.group.bounds
+        cdef Py_ssize_t run
+        for run in range(self.group.m):
+            if bounds[run].count:
+                last[run] = bounds[run].values[bounds[run].count - 1]
+        return np.asarray(last)
 
 
 def advance_all(list groups, int n_threads=1):

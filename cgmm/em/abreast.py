@@ -102,8 +102,8 @@ class Ends(Lazy[Fit]):
         self._wanted, self._runs = wanted, runs
         left = [at for at, ended in enumerate(runs.ended.tolist()) if ended < 0]
         self._fits: dict[int, Fit] = {at: run(wanted.data, _left(wanted, runs, at), wanted.settings) for at in left}
-        wanted.data.count_passes(int(runs.passes.sum() - runs.passes[left].sum() if left else runs.passes.sum()))
-        self.roots, self.lower_bounds = runs.now[3], runs.last
+        wanted.data.count_passes(int(np.delete(runs.passes, left).sum()))
+        self.roots, self.lower_bounds = runs.now[3], runs.last_bounds()
         for at, fit in self._fits.items():
             self.roots[at], self.lower_bounds[at] = fit.parameters.point.root, fit.lower_bound
         self.doubtful = [*left, *(at for at, held in enumerate(runs.held) if held and at not in self._fits)]
