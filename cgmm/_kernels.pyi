@@ -302,6 +302,10 @@ class Runs:
     passes: Labels
     seconds: Array
     held: list[list[tuple[int, int]]]
+    @property
+    def round(self) -> int: ...
+    @property
+    def alive(self) -> Labels: ...
     def __init__(
         self,
         X: Rows,
@@ -316,7 +320,8 @@ class Runs:
         tol: float,
         noise: float,
         distance: bool,
-        most: int,
+        rounds: Sequence[tuple[int, int]],
+        doubt: float = 0.0,
         moved: float = 0.0,
         empty: float = 0.0,
         estimating: Callable[[Array, Array, Array, tuple[Array, ...]], _Estimate] | None = None,
@@ -326,6 +331,21 @@ class Runs:
     def last_bounds(self) -> Array: ...
 
 def advance_all(groups: list[Runs], n_threads: int = 1) -> None: ...
+def least_left_each(roots: Array, matrices: bool) -> Array: ...
+def split_each(
+    family: CovarianceType,
+    weights: Array,
+    means: Array,
+    covariances: Array,
+    components: Labels,
+    low: Array,
+    high: Array,
+    steps: Array | None = None,
+) -> tuple[Array, Array, Array]: ...
+def merge_each(
+    family: CovarianceType, weights: Array, means: Array, covariances: Array, a: Labels, b: Labels
+) -> tuple[Array, Array, Array]: ...
+def closeness(means: Array, spread: Array) -> Array: ...
 
 class _Task(Protocol):  # cgmm.em.problems.Task
     @property

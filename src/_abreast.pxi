@@ -1,7 +1,13 @@
 # Runs of EM abreast, nogil: each begins at parameters of its own, or at labels of the rows, and threads take a run
 # each. Part of _kernels.pyx.
 #
-# A run is what class Iterations makes of the same start, bit for bit: both are go_on.
+# A run is what class Iterations makes of the same start, bit for bit: both are go_on. In a race the best of them begin
+# again where they are, round after round, until one is left.
+
+
+cdef struct Round:
+    Py_ssize_t most         # iterations of a run
+    Py_ssize_t left         # how many runs go on after it
 
 
 cdef struct Group:
@@ -12,7 +18,11 @@ cdef struct Group:
     bint accelerated
     Py_ssize_t m, k, d, size
     Limits limits
-    Going going
+    Going going             # `most` of the round
+    Py_ssize_t round, last
+    const Round *rounds     # (last + 1,)
+    Py_ssize_t *alive       # (m,): the runs of the round, the first ones
+    double doubt            # see class Runs
     const Py_ssize_t *labels    # (m,n): where the runs begin, or NULL
     double moved, empty     # of such starts: see Floor, and start_at_labels
     bint sketched           # the covariances of `now` are to be held, and have no roots: see start_at_sketch
@@ -31,6 +41,7 @@ cdef struct Worker:
     # What a thread works with: EM of the group that it has met last.
     Em em
     const Group *group
+    int n_threads
     Kept rows               # memory for starts by labels
     Partition partition
 
@@ -39,12 +50,12 @@ cdef int join_group(Worker *worker, const Group *group, int n_threads) except -1
     """Prepare for runs of a group."""
     cdef Em *em = &worker.em
     cdef Kept kept = em.kept
-    if worker.group == group:
+    if worker.group == group and worker.n_threads == n_threads:
         return 0
     em.kept = Kept(NULL, 0)
     close_em(em)
     memset(em, 0, sizeof(Em))
-    em.kept, worker.group = kept, group
+    em.kept, worker.group, worker.n_threads = kept, group, n_threads
     open_em(em, group.family, group.sharing, group.k, group.d, group.accelerated, n_threads)
     em.work.kernels, em.work.n, em.work.X = group.rows.kernels, group.rows.n, group.rows.X
     em.work.row_stride, em.work.column_stride = group.rows.row_stride, group.rows.column_stride
@@ -72,13 +83,13 @@ cdef int make_partition(Worker *worker, const Group *group) except -1 nogil:
 
 
 cdef int begin(Worker *worker, const Group *group, Py_ssize_t run) except -1 nogil:
-    """OUT em.now: where a run begins. 0 where that is not ordinary."""
+    """OUT em.now: where a run begins, or goes on. 0 where that is not ordinary."""
     cdef Em *em = &worker.em
     cdef Parameters own = at_run(&group.now, run, group.k, group.d, group.size)
     cdef bint fine = True
-    if group.sketched:
+    if group.sketched and not group.round:
         fine = start_at_sketch(em, &own)
-    elif group.labels == NULL:
+    elif group.labels == NULL or group.round:
         copy_mixture(&own, &em.now, group.k, group.d, group.size)
     else:
         make_partition(worker, group)
@@ -98,7 +109,7 @@ cdef Parameters at_run(const Parameters *all, Py_ssize_t run, Py_ssize_t k, Py_s
 
 
 cdef int make_run(Worker *worker, const Group *group, Py_ssize_t run, int n_threads) except -1 nogil:
-    """One run of a group, to its end."""
+    """One run of a group, to the end of the round."""
     cdef Em *em = &worker.em
     cdef Py_ssize_t k = group.k, d = group.d, size = group.size
     cdef Parameters now = at_run(&group.now, run, k, d, size), before = at_run(&group.before, run, k, d, size)
@@ -112,9 +123,11 @@ cdef int make_run(Worker *worker, const Group *group, Py_ssize_t run, int n_thre
     if em.bounds.count:
         copy_mixture(&em.before, &before, k, d, size)
         memcpy(group.n_k + run * k, em.found.n_k, k * sizeof(double))
-    group.change[run], group.passes[run] = em.change, em.passes
+    group.change[run] = em.change
+    group.passes[run] += em.passes
+    free(group.bounds[run].values)
     group.bounds[run], em.bounds = em.bounds, History(NULL, 0, 0)
-    group.seconds[run] = omp_get_wtime() - start
+    group.seconds[run] += omp_get_wtime() - start
     return 0
 
 
@@ -128,6 +141,46 @@ cdef void try_run(Worker *worker, const Group *group, Py_ssize_t run, int n_thre
             make_run(worker, group, run, n_threads)
     except BaseException as failure:
         (<list> failures).append(failure)
+
+
+cdef double last_bound(const History *bounds) noexcept nogil:
+    """The log-likelihood of the last iteration, −∞ where there was none."""
+    return bounds.values[bounds.count - 1] if bounds.count else -INFINITY
+
+
+cdef Py_ssize_t count_alive(const Group *group) noexcept nogil:
+    """How many runs there are in its round."""
+    return group.rounds[group.round - 1].left if group.round else group.m
+
+
+cdef bint go_into_next(Group *group, list held):
+    """Keep the most likely runs of a round, the best first, for the next. False if there is none, or others than
+    likelihoods are to be compared: one was left to Python, held a covariance, or may lean on what is added."""
+    cdef Py_ssize_t count = count_alive(group), q, r, run
+    cdef bint matrices = group.family == VVV or group.family == EEE
+    cdef double bound
+    if group.round == group.last:
+        return False
+    for q in range(count):
+        run = group.alive[q]
+        if group.ended[run] < 0 or held[run] or not least_left(
+                group.size, group.d, matrices, group.now.root + run * group.size) > group.doubt:
+            return False
+    for q in range(1, count):
+        run, r = group.alive[q], q
+        bound = last_bound(&group.bounds[run])
+        while r > 0 and last_bound(&group.bounds[group.alive[r - 1]]) < bound:
+            group.alive[r] = group.alive[r - 1]
+            r -= 1
+        group.alive[r] = run
+    group.round += 1
+    group.going.most = group.rounds[group.round].most
+    return True
+
+
+cdef bint is_over(const Group *group, Py_ssize_t run) noexcept nogil:
+    """Whether a run does not go on in its round: it has converged before, and is not the only one that is left."""
+    return group.round > 0 and group.ended[run] == 1 and count_alive(group) > 1
 
 
 cdef tuple shapes_of(Family family, Py_ssize_t k, Py_ssize_t d):
@@ -150,13 +203,17 @@ cdef class Runs:
     starts : weights (m,k), means (m,k,d), covariances and roots (m,…); or no roots: then covariances are held first,
     and share what the family's do; or labels (m,n), all of 0 … k − 1, of which an M-step makes them, with moments that
     are exact to `moved`, see struct Floor, and no component of less weight than `empty`
-    tol, noise, distance, most : as of advance
+    tol, noise, distance : as of advance
+    rounds : (q,2) of each round the iterations of a run at most, and how many runs, the most likely, begin again where
+    they are in the next; one round, if the runs are all that is wanted
+    doubt : a race ends after a round in which a variance, given the others, is not above this; or a covariance was
+    held, or a run was not ordinary
 
     After advance_all: now, before : such stacks of the parameters at the end, and before the last iteration (undefined
     where there was none);  n_k (m,k);  change (m,);  ended (m,): 1 where a run has converged, 0 where it has made the
     most iterations, −2 where one is not ordinary, −3 where the start is not;  held : a list for each run, of pairs of
     an iteration, from 0, and a component whose covariance was held in it;  passes (m,) that each made;  seconds (m,)
-    that each took.
+    that each took;  round : the last, of 0 … q − 1;  alive : the runs of that round.
     """
     cdef Group group
     cdef object X, row_weights, floor, lifting, estimating
@@ -165,10 +222,11 @@ cdef class Runs:
     cdef readonly tuple now, before
     cdef readonly object n_k, change, ended, passes, seconds
     cdef readonly list held
+    cdef object rounds, runs
 
     def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, known, starts, double tol,
-                  double noise, bint distance, Py_ssize_t most, double moved=0.0, double empty=0.0, estimating=None,
-                  bint accelerated=False):
+                  double noise, bint distance, rounds, double doubt=0.0, double moved=0.0, double empty=0.0,
+                  estimating=None, bint accelerated=False):
         cdef Group *group = &self.group
         cdef Work *work = &group.rows
         cdef bint labelled = isinstance(starts, np.ndarray)
@@ -214,7 +272,13 @@ cdef class Runs:
         group.held, group.passes = <PyObject **> (group.bounds + m), <Py_ssize_t *> address(self.passes)
         for run in range(m):
             group.held[run] = <PyObject *> self.held[run]    # self.held keeps them
-        group.going = Going(Until(tol, noise, distance), most, <PyObject *> self.lifting,
+        self.rounds, self.runs = np.array(rounds, dtype=np.intp, order="C"), np.arange(m, dtype=np.intp)
+        group.rounds, group.last = <const Round *> address(self.rounds), len(rounds) - 1
+        group.alive, group.doubt = <Py_ssize_t *> address(self.runs), doubt
+        for run in range(group.last + 1):
+            if not 1 <= group.rounds[run].left <= (group.rounds[run - 1].left if run else max(m, 1)):
+                raise ValueError(f"rounds must be pairs of iterations and of runs left, no more than before: {rounds}")
+        group.going = Going(Until(tol, noise, distance), group.rounds[0].most, <PyObject *> self.lifting,
                             <PyObject *> self.estimating, NULL)
 
     def __dealloc__(self):
@@ -224,51 +288,69 @@ cdef class Runs:
                 free(self.group.bounds[run].values)
             free(self.group.bounds)
 
+    @property
+    def round(self):
+        return self.group.round
+
+    @property
+    def alive(self):
+        return self.runs[:count_alive(&self.group)]
+
     def bounds(self, Py_ssize_t run):
         """The log-likelihoods of a run's iterations."""
         return array_of(&self.group.bounds[run])
 
     def last_bounds(self):
         """(m,) the log-likelihood of the last iteration of each run, −∞ where there was none."""
-        cdef double[::1] last = np.full(self.group.m, -np.inf)
-        cdef const History *bounds = self.group.bounds
+        cdef double[::1] last = np.empty(self.group.m)
         cdef Py_ssize_t run
         for run in range(self.group.m):
-            if bounds[run].count:
-                last[run] = bounds[run].values[bounds[run].count - 1]
+            last[run] = last_bound(&self.group.bounds[run])
         return np.asarray(last)
 
 
+cdef Py_ssize_t list_jobs(list groups, const Group **each, Py_ssize_t *which):
+    """OUT each, which: the runs that these Runs have in their round. Returns how many there are."""
+    cdef Py_ssize_t count = 0, q
+    cdef Runs runs
+    for runs in groups:
+        for q in range(count_alive(&runs.group)):
+            if not is_over(&runs.group, runs.group.alive[q]):
+                each[count], which[count] = &runs.group, runs.group.alive[q]
+                count += 1
+    return count
+
+
 def advance_all(list groups, int n_threads=1):
-    """Make the runs of all these Runs, once: threads take a run each, or work at a single one together."""
-    cdef Py_ssize_t count = 0, job = 0, at, run
+    """Make the runs of all these Runs, once, and their races: threads take a run each, or work at a single one
+    together."""
+    cdef Py_ssize_t most = 0, count, at
     cdef int threads, own, thread
     cdef Runs runs
     failures = []
     cdef PyObject *failed = <PyObject *> failures
     for runs in groups:
-        count += runs.group.m
+        most += runs.group.m
         runs.group.going.failures = failed
-    jobs, places = np.empty(max(1, count), dtype=np.uintp), np.empty(max(1, count), dtype=np.intp)
+    jobs, places = np.empty(max(1, most), dtype=np.uintp), np.empty(max(1, most), dtype=np.intp)
     cdef const Group **each = <const Group **> address(jobs)
     cdef Py_ssize_t *which = <Py_ssize_t *> address(places)
-    for runs in groups:
-        for run in range(runs.group.m):
-            each[job], which[job] = &runs.group, run
-            job += 1
-    threads, own = <int> max(1, min(<Py_ssize_t> n_threads, count)), n_threads if count == 1 else 1
-    workers = np.zeros(threads * sizeof(Worker), dtype=np.uint8)
+    workers = np.zeros(max(1, min(<Py_ssize_t> n_threads, most)) * sizeof(Worker), dtype=np.uint8)
     cdef Worker *worker = <Worker *> address(workers)
     try:
-        with nogil:
-            if threads == 1:  # outside of a parallel region, because OpenMP (GCC) starts new threads for each one in it
-                for at in range(count):
-                    try_run(worker, each[at], which[at], own, failed)
-            else:
-                for at in prange(count, schedule="dynamic", num_threads=threads):
-                    try_run(worker + omp_get_thread_num(), each[at], which[at], own, failed)
+        while groups and not failures:
+            count = list_jobs(groups, each, which)
+            threads, own = <int> max(1, min(<Py_ssize_t> n_threads, count)), n_threads if count == 1 else 1
+            with nogil:
+                if threads == 1:  # not in a parallel region, because OpenMP (GCC) starts new threads for each one in it
+                    for at in range(count):
+                        try_run(worker, each[at], which[at], own, failed)
+                else:
+                    for at in prange(count, schedule="dynamic", num_threads=threads):
+                        try_run(worker + omp_get_thread_num(), each[at], which[at], own, failed)
+            groups = [runs for runs in groups if go_into_next(&runs.group, runs.held)]
     finally:
-        for thread in range(threads):
+        for thread in range(len(workers) // <int> sizeof(Worker)):
             close_em(&worker[thread].em)
             cgmm_release(worker[thread].rows.memory)
     if failures:

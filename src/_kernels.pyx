@@ -214,6 +214,7 @@ include "_solver.pxi"
 include "_checks.pxi"
 include "_problems.pxi"
 include "_abreast.pxi"
+include "_outlines.pxi"
 
 PART = MOST_CHUNK    # rows: no chunk crosses its multiples
 

@@ -5,52 +5,28 @@ import sys
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose, assert_array_equal
+from numpy.testing import assert_allclose
 
 import degenerate
 import reference
 from cgmm import GMM, _kernels, select
 from cgmm.em import abreast, loop, ordinary
 from cgmm.em.abreast import Division, Outlines, Wanted, Watch, answered, clocked, in_turn, run_all, together
-from cgmm.em.settings import Settings
 from cgmm.em.stage import Stage
 from cgmm.fit import starts
 from cgmm.fit.split_merge import closeness, split_and_merge
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
-from cgmm.mixture.rules import Rules
 from cgmm.mixture.sketches import Sketches
 from cgmm.mixture.target import Point
-from cgmm.rows.floor import least_variances
 from problems import assert_same_bits, clusters, data_of
+from runs import assert_same_fits, settings_of, stages_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning", "ignore::cgmm.DegenerateWarning")
 families = pytest.mark.parametrize("family", reference.FAMILIES)
 types = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
+ONE = [(1, 1)]
 SHAPES = [(3, 1, 1), (7, 2, 1), (33, 3, 2), (500, 5, 7), (300, 9, 40), (1025, 2, 3)]
-
-
-def settings_of(data, n_threads=1, reg_covar=1e-6, **more):
-    rules = Rules(reg_covar=reg_covar, least=least_variances(data), n_threads=n_threads)
-    return Settings(rules, **{"tol": 1e-6, "max_iter": 40, **more})
-
-
-def stages_of(data, k, family, settings, count=5):
-    """First stages of as many random starts."""
-    rng, target = np.random.default_rng(0), Point(FAMILIES[family])
-    methods = [starts.METHODS["random_from_data"], starts.METHODS["kmeans"]]
-    made = [starts.start(data, k, target, methods[at % 2], rng, settings.rules) for at in range(count)]
-    return [Stage.first(*one) for one in made]
-
-
-def assert_same_fits(some, others):
-    for one, other in zip(some, others, strict=True):
-        for own, its in zip(one.parameters.values, other.parameters.values, strict=True):
-            assert_array_equal(own, its)
-        assert_array_equal(one.lower_bounds, other.lower_bounds)
-        assert_array_equal(one.n_k, other.n_k)
-        told = [(fit.converged, fit.repairs, fit.singular, fit.starved, fit.exponent) for fit in (one, other)]
-        assert told[0] == told[1]
 
 
 @families
@@ -218,14 +194,16 @@ def test_starts_that_do_not_fit_are_refused():
     values = stages_of(data, 2, "full", settings, 1)[0].parameters.values
     with pytest.raises(ValueError, match="starts of shape"):
         _kernels.Runs(
-            part.rows, 2, "full", "full", None, limits, None, None, [v[None, :1] for v in values], 0, 0, False, 1
+            part.rows, 2, "full", "full", None, limits, None, None, [v[None, :1] for v in values], 0, 0, False, ONE
         )
     labels = np.zeros((2, 50), dtype=np.intp)
     for bad in (labels[:, :49].copy(), labels - 1, labels + 2):
         with pytest.raises(ValueError, match=r"labels must be \(2, 50\), all of 0 … 1"):
-            _kernels.Runs(part.rows, 2, "full", "full", None, limits, None, None, bad, 0, 0, False, 1)
+            _kernels.Runs(part.rows, 2, "full", "full", None, limits, None, None, bad, 0, 0, False, [(1, 2)])
     with pytest.raises(ValueError, match="M-step of full covariances does not take diag moments"):
-        _kernels.Runs(part.rows, 2, "diag", "full", None, limits, None, None, [v[None] for v in values], 0, 0, False, 1)
+        _kernels.Runs(
+            part.rows, 2, "diag", "full", None, limits, None, None, [v[None] for v in values], 0, 0, False, ONE
+        )
 
 
 def test_askings_go_together_or_in_turn():

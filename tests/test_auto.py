@@ -14,9 +14,8 @@ from cgmm.fit.pool import SAME, Pool
 from cgmm.fit.split_merge import closeness
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
-from cgmm.rows.part import Part
 from datasets import FAMILY_OF_MODEL, MCLUST, table
-from problems import assert_same_bits, clusters, start_of
+from problems import assert_same_bits, clusters, data_of, start_of
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::cgmm.ConvergenceWarning"),
@@ -85,7 +84,7 @@ def test_moves_make_mixtures(move, family, dtype):
     X[:5], weights[:5] = 1e6, 0
     fits = [Parameters.build(FAMILIES[family], *start_of(clusters(300, 3, 4, seed), 4, family)) for seed in (0, 1, 2)]
     before = [fit.means.copy() for fit in fits]
-    ground = Ground(Part(X, weights), np.full(3, 1e-12))
+    ground = Ground(data_of(X, weights).completed(), np.full(3, 1e-12))
     for count in (1, 3) if move != "cross of two fits" else (2, 3):
         sketches = MOVES[move](Good(fits[:count], ground), 30, np.random.default_rng(count))
         assert sketches.m == 30
@@ -106,7 +105,7 @@ def test_each_move_makes_as_many_starts_as_any_other(count):
     fits = [
         Parameters.build(FAMILIES["full"], *start_of(clusters(300, 3, 4, seed), 4, "full")) for seed in range(count)
     ]
-    ground = Ground(Part(clusters(300, 3, 4)), np.full(3, 1e-12))
+    ground = Ground(data_of(clusters(300, 3, 4)).completed(), np.full(3, 1e-12))
     kinds, sketches = made(Good(fits, ground), 14, np.random.default_rng(3))
     assert len(kinds) == sketches.m == 14
     numbers = [kinds.count(kind) for kind in MOVES if count > 1 or kind != "cross of two fits"]
@@ -128,7 +127,7 @@ def test_closeness(family):
 def test_a_cross_has_components_of_both(family):
     X = clusters(300, 2, 5)
     fits = [Parameters.build(FAMILIES[family], *start_of(clusters(300, 2, 5, seed), 5, family)) for seed in (0, 1)]
-    both, ground = 0, Ground(Part(X), np.full(2, 1e-12))
+    both, ground = 0, Ground(data_of(X).completed(), np.full(2, 1e-12))
     for means in MOVES["cross of two fits"](Good(fits, ground), 40, np.random.default_rng(0)).means:
         own = [(means[:, None] == fit.means).all(axis=2).any(axis=1) for fit in fits]
         assert (own[0] | own[1]).all()

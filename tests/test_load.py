@@ -55,9 +55,11 @@ SOLUTIONS = Solutions.empty(1, FAMILIES["full"], K, D)
 
 
 def runs():
-    """Two iterations from two starts."""
+    """An iteration from two starts, and two more from the better."""
     starts = [np.repeat(array[np.newaxis], 2, axis=0) for array in PARAMETERS]
-    return _kernels.Runs(ROWS, K, "full", "full", None, LIMITS, matrices.lift, None, starts, 0.0, 0.0, False, 2)
+    return _kernels.Runs(
+        ROWS, K, "full", "full", None, LIMITS, matrices.lift, None, starts, 0.0, 0.0, False, [(1, 2), (2, 1)]
+    )
 
 
 PASSES = {
@@ -97,6 +99,10 @@ OTHERS = {
     "advance_all",  # of Runs
     "column_sums",  # and deviations of these
     "condition_numbers",
+    "closeness",
+    "split_each",
+    "merge_each",
+    "least_left_each",
     "coordinates",  # of mixtures, and jumps from there
     "at_coordinates",
     "curved",

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.statistics import EMPTY
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from cgmm.em.settings import Settings
     from cgmm.mixture.families import Family
@@ -92,39 +92,97 @@ class Outlines(Lazy[Stage]):
 
 
 class Ends(Lazy[Fit]):
-    """The fits of runs that a compiled call has made, each when it is asked for.
-
-    lower_bounds : (m,) the last of each;  roots : (m, …) P at the end
-    doubtful : the numbers of those that hold a covariance, or were left to Python
-    """
+    """The fits of runs that a compiled call has made, each when it is asked for: of a race, those of its last round."""
 
     def __init__(self, wanted: Wanted, runs: _kernels.Runs) -> None:
-        self._wanted, self._runs = wanted, runs
-        left = [at for at, ended in enumerate(runs.ended.tolist()) if ended < 0]
-        self._fits: dict[int, Fit] = {at: run(wanted.data, _left(wanted, runs, at), wanted.settings) for at in left}
-        wanted.data.count_passes(int(np.delete(runs.passes, left).sum()))
-        self.roots, self.lower_bounds = runs.now[3], runs.last_bounds()
-        for at, fit in self._fits.items():
-            self.roots[at], self.lower_bounds[at] = fit.parameters.point.root, fit.lower_bound
-        self.doubtful = [*left, *(at for at, held in enumerate(runs.held) if held and at not in self._fits)]
+        self._wanted, self._runs, self.numbers = wanted, runs, runs.alive.tolist()
+        ended, passes = runs.ended.tolist(), runs.passes.tolist()
+        self._left = [at for at in self.numbers if ended[at] < 0]
+        settings = wanted.settings_of(runs.round)
+        self._fits: dict[int, Fit] = {at: run(wanted.data, _left(wanted, runs, at), settings) for at in self._left}
+        wanted.data.count_passes(sum(passes) - sum(passes[at] for at in self._left))
+
+    @property
+    def lower_bounds(self) -> Array:
+        """The last of each, (m,)."""
+        return self._with(self._runs.last_bounds(), lambda fit: fit.lower_bound)
+
+    @property
+    def roots(self) -> Array:
+        """P at the end, (m, …)."""
+        return self._with(self._runs.now[3], lambda fit: fit.parameters.point.root)
+
+    @property
+    def doubtful(self) -> list[int]:
+        """Those that hold a covariance, or were left to Python."""
+        held = self._runs.held
+        return [place for place, at in enumerate(self.numbers) if held[at] or at in self._left]
+
+    def _with(self, of_all: Array, value: Callable[[Fit], Any]) -> Array:
+        """Of the runs what an array has of all, and what is so of those that were left to Python."""
+        found = of_all[self.numbers]
+        for at in self._left:
+            found[self.numbers.index(at)] = value(self._fits[at])
+        return found
 
     def __len__(self) -> int:
-        return len(self._runs.ended)
+        return len(self.numbers)
 
-    def _made(self, at: int) -> Fit:
+    def _made(self, place: int) -> Fit:
+        at = self.numbers[place]
         if at not in self._fits:
             self._fits[at] = _fit(self._wanted, self._runs, at)
         return self._fits[at]
 
 
+class Round(NamedTuple):
+    """Of a race: the iterations of each run, at most, and how many of the runs, the best, go on after it."""
+
+    iterations: int
+    left: int
+
+
+@dataclass
+class Race:
+    """Which of some runs is to go on: after each round the best of them begin again where they are, if they have not
+    converged, until one is left, which goes on in any case.
+
+    rounds : after the last one is left
+    best_first : the numbers of fits, from the best on
+    doubt : of fits in which no variance, given the others, is as low as this, the best is the most likely
+    again : where a run from a fit begins
+    winner : the number of the start that has won; once it has
+    """
+
+    rounds: Sequence[Round]
+    best_first: Callable[[Sequence[Fit]], list[int]]
+    doubt: float
+    again: Callable[[Fit], Stage]
+    winner: int = -1
+
+
 class Wanted(NamedTuple):
     """Runs of EM that somebody waits for: of which rows, from which first stages, or all from divisions of which a
-    compiled call makes them, and how; and who counts the seconds that they take, if anybody does."""
+    compiled call makes them, and how; who counts the seconds that they take, if anybody does; and the race of which
+    only the winner's fit is wanted."""
 
     data: Data
     starts: Sequence[Start]
     settings: Settings
     watch: Watch | None = None
+    race: Race | None = None
+
+    @property
+    def rounds(self) -> list[tuple[int, int]]:
+        """Of each round the iterations, and how many go on."""
+        most = self.settings.max_iter
+        if self.race is None:
+            return [(most, len(self.starts))]
+        return [(min(iterations, most), left) for iterations, left in self.race.rounds]
+
+    def settings_of(self, at: int) -> Settings:
+        """Those of a round."""
+        return self.settings if self.race is None else self.settings._replace(max_iter=self.rounds[at][0])
 
 
 # What asks for runs, and goes on when it is sent the fits of each that it has asked for, until it has found something.
@@ -201,12 +259,44 @@ def run_all(wanted: Sequence[Wanted]) -> list[Sequence[Fit]]:
 
 def _fits(wanted: Wanted, runs: _kernels.Runs | None) -> Sequence[Fit]:
     """The fits of runs, of which those that are ordinary have been made."""
-    begun, (data, starts, settings, watch) = perf_counter(), wanted
-    made = None if runs is None else Ends(wanted, runs)
-    fits = [run(data, _first(start), settings) for start in starts] if made is None else made
+    begun, (data, starts, settings, watch, race) = perf_counter(), wanted
+    fits: Sequence[Fit]
+    if race is not None:
+        fits = [_won(wanted, race, runs)]
+    elif runs is not None:
+        fits = Ends(wanted, runs)
+    else:
+        fits = [run(data, _first(start), settings) for start in starts]
     if watch is not None:
         watch.seconds += perf_counter() - begun + (0.0 if runs is None else float(runs.seconds.sum()))
     return fits
+
+
+def _won(wanted: Wanted, race: Race, runs: _kernels.Runs | None) -> Fit:
+    """The fit that wins a race, from where a compiled call has come to.
+
+    Where a later round began is not known: a race of which Python is to make runs in such a one is made again.
+    """
+    rounds, at, fits = wanted.rounds, 0, None
+    numbers = list(range(len(wanted.starts)))
+    if runs is not None and (not runs.round or runs.ended[runs.alive].min() >= 0):
+        at, fits, numbers = runs.round, Ends(wanted, runs), runs.alive.tolist()
+    fits = _short(wanted, wanted.starts, 0) if fits is None else fits
+    while True:
+        order = race.best_first(fits)[: rounds[at][1]] if len(fits) > 1 else [0]
+        numbers, fits = [numbers[one] for one in order], [fits[one] for one in order]
+        at += 1
+        if at == len(rounds):
+            race.winner = numbers[0]
+            return fits[0]
+        on = [len(fits) == 1 or not fit.converged for fit in fits]
+        more = iter(_short(wanted, [race.again(fit) for fit, goes in zip(fits, on, strict=True) if goes], at))
+        fits = [next(more) if goes else fit for fit, goes in zip(fits, on, strict=True)]
+
+
+def _short(wanted: Wanted, starts: Sequence[Start], at: int) -> Sequence[Fit]:
+    """The fits of runs of a round of a race."""
+    return run_all([Wanted(wanted.data, starts, wanted.settings_of(at))])[0]
 
 
 def _first(start: Start) -> Stage:
@@ -215,7 +305,7 @@ def _first(start: Start) -> Stage:
 
 def _compiled(wanted: Wanted) -> _kernels.Runs | None:
     """The runs, to be made by a compiled call; None where they are not for one."""
-    data, starts, settings, _ = wanted
+    data, starts, settings, _, race = wanted
     if not starts or not settings.max_iter or data.d > MOST_FEATURES:
         return None
     family, k = _model_of(starts)
@@ -231,7 +321,8 @@ def _compiled(wanted: Wanted) -> _kernels.Runs | None:
         tol=settings.tol,
         noise=settings.noise,
         distance=settings.stop == "distance",
-        most=settings.max_iter,
+        rounds=wanted.rounds,
+        doubt=0.0 if race is None else race.doubt,
         moved=rounding_of_means(data.d, wanted.settings.rules.eps)[0],
         empty=EMPTY,
         **ordinary.arguments_of(data, part, family, settings),

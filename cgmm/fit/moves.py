@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cgmm.mixture.parameters import Parameters
-    from cgmm.rows.part import Part
-    from cgmm.types import Array, Labels, Mask, Rows
+    from cgmm.rows.place import InMemory
+    from cgmm.types import Array, Labels, Mask
 
 # Rows that begin a component are at least this many more than features: with fewer, their covariance has no inverse.
 MORE_THAN_FEATURES = 2
@@ -33,9 +33,8 @@ class Ground:
     count : rows of positive weight
     """
 
-    def __init__(self, part: Part, least: Array) -> None:
-        self.part, self.least = part, least
-        self.bounds: tuple[Rows, Rows] = part.rows.min(axis=0), part.rows.max(axis=0)
+    def __init__(self, rows: InMemory, least: Array) -> None:
+        self.part, self.least, self.bounds = (part := rows.part), least, rows.edges
         self._sums = None if part.weights is None else np.cumsum(part.weights, dtype=np.float64)
         self.count = len(part.rows) if part.weights is None else int(np.count_nonzero(part.weights > 0))
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from cgmm.config import threads
-from cgmm.em.abreast import Division, Ends, Outlines, Wanted
+from cgmm.em.abreast import Division, Ends, Outlines, Race, Round, Wanted
 from cgmm.em.loop import run
 from cgmm.em.stage import Stage
 from cgmm.fit import starts
@@ -61,9 +61,9 @@ FRESH_EACH = 3
 # Where starts work on a sample, and a run on all rows costs more than they do, one is carried on if it is among the
 # best of the starts so far, 1 / CARRIED of them.
 CARRIED = 2
-# Of the splits, or mergers, of another fit the NEAR most promising are tried, with TRIED iterations each.
+# Of the splits, or mergers, of another fit the NEAR most promising are tried, in a race of these rounds.
 NEAR = 6
-TRIED = 5
+TRIED = (Round(5, 1),)
 # A fit leans on reg_covar if that is more than this share of a variance: without it there might be no maximum there.
 # But not if the variance is the rows' own: of a component of OWN_ROWS for each feature and one more, and, without
 # reg_covar, no less than this share of it. Equal rows have no such variance, and needles have not so many rows.
@@ -90,6 +90,21 @@ def each_leans(family: Family, roots: Array, masses: Array, d: int, reg_covar: A
     for i in np.flatnonzero(found):
         found[i] = leans(family, roots[i], masses[i], d, float(reg_covar[i]))
     return found
+
+
+def halving(count: int, max_iter: int) -> list[Round]:
+    """A race by successive halving (Jamieson and Talwalkar 2016): each round takes twice the iterations, for a part of
+    the runs that are left, as long as there are some of max_iter."""
+    iterations, left = min(SHORT, max_iter), max_iter - SHORT
+    rounds = [Round(iterations, max(1, count // KEPT))]
+    while rounds[-1].left > 1:
+        iterations = min(2 * iterations, left)
+        left -= iterations
+        if iterations <= 0:
+            rounds[-1] = Round(rounds[-1].iterations, 1)
+        else:
+            rounds.append(Round(iterations, max(1, rounds[-1].left // KEPT)))
+    return rounds
 
 
 class Restart(NamedTuple):
@@ -177,6 +192,7 @@ class Search:
         self.restarts: list[Restart] = []
         self.best: Fit  # of those that were carried
         self.winner, self.stopped = 0, False
+        self._rank: Rank | None = None  # of the best, once it is asked for
         self._pool = Pool(max(settings.rows * SAME, settings.tol))
         self._last_noise = problem.noise
         self._untaken: list[tuple[Fit, bool]] = []  # fits that the pool has not looked at, and whether they are fresh
@@ -201,7 +217,7 @@ class Search:
     def ground(self) -> Ground:
         """Where starts are made of fits."""
         if self._ground is None:
-            self._ground = Ground(self.sample().completed().part, self.settings.rules.floor(self.problem.data.d))
+            self._ground = Ground(self.sample().completed(), self.settings.rules.floor(self.problem.data.d))
         return self._ground
 
     def begin(
@@ -287,7 +303,7 @@ class Search:
         """A start that has been run to its end; it is kept if it is the best."""
         self.stopped = fit.stopped
         if not self.restarts or self._betters(fit):
-            self.best, self.winner = fit, len(self.restarts)
+            self.best, self.winner, self._rank = fit, len(self.restarts), None
             self._last_noise = fit.parameters.noise
         self._untaken.append((fit, fresh))
         history = fit.lower_bounds
@@ -335,9 +351,10 @@ class Search:
 
         One that is degenerate gives way to any that is not: its likelihood is the floor's choice, not the rows'.
         """
+        self._rank = self._rank or self.rank(self.best)
         if self.sound:
-            return self.rank(fit) > self.rank(self.best)
-        (*kind, likelihood), (*best, highest) = self.rank(fit), self.rank(self.best)
+            return self.rank(fit) > self._rank
+        (*kind, likelihood), (*best, highest) = self.rank(fit), self._rank
         return (kind[0] and not best[0]) or (kind >= best and likelihood > highest)
 
     def leans(self, fit: Fit) -> bool:
@@ -401,14 +418,25 @@ class Search:
 
     def _start(self, brood: Brood, fresh: bool) -> Asking[None]:
         """The best of a brood, carried on if it is promising."""
-        kind, short = yield from self._race(brood)
-        if self._promising(self.rank(short)):
-            repairs = [repair._replace(iteration=0) for repair in short.repairs if repair.row is None]
-            yield from self.carry(kind, self.stage(short.parameters, repairs), fresh)
+        yield from self._carry_best(brood, halving(len(brood.starts), self.settings.max_iter), fresh)
+
+    def _carry_best(
+        self, brood: Brood, rounds: Sequence[Round], fresh: bool = False, sure: bool = False
+    ) -> Asking[None]:
+        """The winner of a race, run to its end; or given up if it is not sure, and not promising."""
+        if self.sample() is self.problem.data and not self.watched:
+            self.reporter.begin(len(self.restarts))
+            at, fit = yield from self._race(brood.starts, [*rounds, Round(self.settings.max_iter, 1)])
+            self.reporter.end(fit)
+            self.enter(brood.kinds[at], fit, fresh)
+            return
+        at, short = yield from self._race(brood.starts, rounds)
+        if sure or self._promising(self.rank(short)):
+            yield from self.carry(brood.kinds[at], self._again(short), fresh)
             return
         self.restarts.append(
             Restart(
-                kind=kind,
+                kind=brood.kinds[at],
                 log_likelihood=short.lower_bound,
                 n_iter=0,
                 converged=short.converged,
@@ -423,21 +451,16 @@ class Search:
         better = sum(other > rank for other in self._raced)
         return self.sample().n == self.problem.data.n or better < -(-len(self._raced) // CARRIED)
 
-    def _race(self, brood: Brood) -> Asking[tuple[str, Fit]]:
-        """The best of a brood by successive halving (Jamieson and Talwalkar 2016): each round takes twice the
-        iterations, for a part of those that are left."""
-        fits = yield from self._short(brood.starts, SHORT)
-        order, kept = self._best_first(fits), max(1, len(fits) // KEPT)
-        tried = [(brood.kinds[at], fits[at]) for at in order[:kept]]
-        iterations, left = SHORT, self.settings.max_iter - SHORT
-        while len(tried) > 1:
-            iterations = min(2 * iterations, max(left, 0))
-            left -= iterations
-            if iterations:
-                tried = yield from self._on(tried, iterations)
-            order = self._best_first([fit for _, fit in tried])
-            tried = [tried[at] for at in order[: max(1, len(tried) // KEPT)]]
-        return tried[0]
+    def _race(self, starts: Sequence[Start], rounds: Sequence[Round]) -> Asking[tuple[int, Fit]]:
+        """The number of the start that wins a race on the sample, and its fit."""
+        race = Race(rounds, self._best_first, self.settings.rules.reg_covar / LEANING, self._again)
+        fit = (yield [Wanted(self.sample(), starts, self.settings, self.watch, race)])[0][0]
+        return race.winner, fit
+
+    def _again(self, fit: Fit) -> Stage:
+        """Where a run begins that goes on from a fit."""
+        repairs = [repair._replace(iteration=0) for repair in fit.repairs if repair.row is None]
+        return self.stage(fit.parameters, repairs)
 
     def _best_first(self, fits: Sequence[Fit]) -> list[int]:
         """The numbers of fits in the order of their ranks."""
@@ -455,16 +478,6 @@ class Search:
             free |= [not one and not self.leans(fits[at]) for at, one in enumerate(free.tolist())]
         return list(zip(sound.tolist(), free.tolist(), fits.lower_bounds.tolist(), strict=True))
 
-    def _on(self, tried: Sequence[tuple[str, Fit]], iterations: int) -> Asking[list[tuple[str, Fit]]]:
-        """The same, those that have not converged after so many iterations more."""
-        going = [
-            self.stage(fit.parameters, [repair for repair in fit.repairs if repair.row is None])
-            for _, fit in tried
-            if not fit.converged
-        ]
-        fits = iter((yield from self._short(going, iterations)))
-        return [(kind, fit if fit.converged else next(fits)) for kind, fit in tried]
-
     def _short(self, starts: Sequence[Start], iterations: int) -> Asking[Sequence[Fit]]:
         """Runs on the sample of so many iterations."""
         settings = self.settings._replace(max_iter=min(iterations, self.settings.max_iter))
@@ -472,23 +485,21 @@ class Search:
 
     def split_of(self, fewer: Parameters) -> Asking[None]:
         """One more start: the best of the splits of a mixture of one component fewer."""
-        best = yield from self._best_split(fewer)
-        yield from self.carry(f"split of {fewer.k} components", self.stage(best.parameters))
+        kind = f"split of {fewer.k} components"
+        yield from self._carry_best(self._splits(kind, fewer), TRIED, sure=True)
 
     def merger_of(self, more: Parameters | None = None) -> Asking[None]:
         """One more start: the best of the mergers of a mixture of one component more; by default, of a
         split of the best fit."""
         if more is None:
-            more = (yield from self._best_split(self.best.parameters)).parameters
+            more = (yield from self._race(self._splits("", self.best.parameters).starts, TRIED))[1].parameters
         pairs = np.argsort(-closeness(more, self.ground.least), kind="stable")[: min(NEAR, more.k * (more.k - 1) // 2)]
-        best = yield from self._best(mergers(more, pairs))
-        yield from self.carry(f"merger of {more.k} components", self.stage(best.parameters))
+        starts = self._outlined(mergers(more, pairs))
+        brood = Brood([f"merger of {more.k} components"] * len(starts), starts)
+        yield from self._carry_best(brood, TRIED, sure=True)
 
-    def _best_split(self, parameters: Parameters) -> Asking[Fit]:
+    def _splits(self, kind: str, parameters: Parameters) -> Brood:
+        """Those of the heaviest components."""
         heavy = np.argsort(-parameters.weights, kind="stable")[:NEAR]
-        return (yield from self._best(splits(parameters, heavy, self.ground.bounds)))
-
-    def _best(self, sketches: Sketches) -> Asking[Fit]:
-        """The best of these starts, after a few iterations."""
-        fits = yield from self._short(self._outlined(sketches), TRIED)
-        return fits[self._best_first(fits)[0]]
+        starts = self._outlined(splits(parameters, heavy, self.ground.bounds))
+        return Brood([kind] * len(starts), starts)

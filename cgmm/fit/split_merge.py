@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.mixture import matrices
 from cgmm.mixture.sketches import Sketches
-from cgmm.mixture.statistics import EMPTY
 
 if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
-    from cgmm.types import Array, Labels, Rows
+    from cgmm.types import Array, Labels
 
-BLOCK = 1 << 16  # Differences of means that are in memory at once.
 LEAST_SHARE = 1e-3  # What is added to weights by which a component is drawn: one without rows is split as well.
 
 
-def split_and_merge(of: Sketches, sums: Array, bounds: tuple[Rows, Rows], rng: np.random.Generator) -> Sketches:
+def split_and_merge(of: Sketches, sums: Array, bounds: tuple[Array, Array], rng: np.random.Generator) -> Sketches:
     """Of each mixture two components merged into one, and a third split along its longest axis (Ueda, Nakano,
     Ghahramani and Hinton, SMEM algorithm for mixture models, 2000), near pairs drawn the more often.
 
@@ -28,9 +27,7 @@ def split_and_merge(of: Sketches, sums: Array, bounds: tuple[Rows, Rows], rng: n
     """
     a, b = np.divmod(drawn(sums, rng), of.k)
     if of.k == 2:
-        lighter = of.weights.argmin(axis=1)
-        nothing = np.empty((of.m, 0)), np.empty((of.m, 0, of.means.shape[2])), of.matrices(lighter)
-        return split(of.without(lighter[:, np.newaxis], *nothing), np.zeros(of.m, dtype=np.intp), bounds)
+        return split(of.only(of.weights.argmax(axis=1)), np.zeros(of.m, dtype=np.intp), bounds)
     merged = merge(of, a, b)
     return split(merged, drawn(np.cumsum(merged.weights[:, :-1] + LEAST_SHARE, axis=1), rng), bounds)
 
@@ -43,32 +40,25 @@ def drawn(sums: Array, rng: np.random.Generator) -> Labels:
 
 def merge(of: Sketches, a: Labels, b: Labels) -> Sketches:
     """The mixtures with components a and b (m,) as one, the last, of their mean and covariance."""
-    each = np.arange(of.m)
-    weights = of.weights[each, a] + of.weights[each, b]
-    share = of.weights[each, a] / np.maximum(weights, EMPTY)
-    ours, theirs = of.means[each, a], of.means[each, b]
-    gap, own = ours - theirs, share[:, np.newaxis, np.newaxis]
-    joined = own * of.matrices(a) + (1 - own) * of.matrices(b)
-    joined += own * (1 - own) * (gap[:, :, np.newaxis] * gap[:, np.newaxis])
-    means = share[:, np.newaxis] * ours + (1 - share[:, np.newaxis]) * theirs
-    return of.without(np.column_stack([a, b]), weights[:, np.newaxis], means[:, np.newaxis], joined)
+    return Sketches(of.family, *_kernels.merge_each(of.family.name, *of[1:], a, b))
 
 
-def split(of: Sketches, components: Labels, bounds: tuple[Rows, Rows]) -> Sketches:
+def split(of: Sketches, components: Labels, bounds: tuple[Array, Array]) -> Sketches:
     """The mixtures with one component (m,) of each as two, the last, along its longest axis.
 
     bounds : (d,) and (d,), between which means stay: those of the rows
     """
-    each = np.arange(of.m)
-    mean, whole = of.means[each, components], of.matrices(components)
-    values, axes = matrices.eigh_each(whole)
-    step = np.sqrt(np.maximum(values[:, -1:], 0.0) / 2) * axes[:, :, -1]
-    halves = np.clip(np.stack([mean - step, mean + step], axis=1), *bounds)
-    weights = np.repeat(of.weights[each, components][:, np.newaxis] / 2, 2, axis=1)
-    return of.without(components[:, np.newaxis], weights, halves, whole - step[:, :, np.newaxis] * step[:, np.newaxis])
+    steps = None if of.means.shape[2] <= matrices.UNTHREADED else _steps(of, components)
+    return Sketches(of.family, *_kernels.split_each(of.family.name, *of[1:], components, *bounds, steps))
 
 
-def splits(fit: Parameters, components: Labels, bounds: tuple[Rows, Rows]) -> Sketches:
+def _steps(of: Sketches, components: Labels) -> Array:
+    """From the mean of one component (m,) of each mixture to that of a half of it, (m,d)."""
+    values, axes = matrices.eigh_each(of.matrices(components))
+    return np.sqrt(np.maximum(values[:, -1:], 0.0) / 2) * axes[:, :, -1]
+
+
+def splits(fit: Parameters, components: Labels, bounds: tuple[Array, Array]) -> Sketches:
     """One mixture with each of some components split."""
     return split(Sketches.of([fit]).taken(np.zeros(len(components), dtype=np.intp)), components, bounds)
 
@@ -80,9 +70,5 @@ def mergers(fit: Parameters, pairs: Labels) -> Sketches:
 
 def closeness(parameters: Parameters, least: Array) -> Array:
     """How close each pair of components is (k·k,), in units of the spread within; zero for all but a < b."""
-    k, d = parameters.means.shape
-    spread = np.sqrt(np.einsum("c,cj->j", parameters.weights, parameters.variances))
-    scaled = parameters.means / np.maximum(spread, np.sqrt(least))
-    some = max(1, BLOCK // (k * d))
-    blocks = (scaled[at : at + some, None] - scaled for at in range(0, k, some))
-    return np.triu(np.concatenate([1.0 / (1e-3 + (block**2).sum(axis=2)) for block in blocks]), 1).ravel()
+    spread = np.sqrt(np.maximum(parameters.weights @ parameters.variances, least))
+    return _kernels.closeness(parameters.means, spread)

@@ -73,22 +73,12 @@ class Sketches(NamedTuple):
             return self.covariances
         return self.family.expand(self.covariances[np.arange(self.m), components], self.m, self.means.shape[2])
 
-    def without(self, components: Labels, weights: Array, means: Array, matrices: Array) -> Sketches:
-        """Each mixture but for some components (m,q), and with others, the last: their weights (m,p), means (m,p,d),
-        and the family's covariances that are nearest to matrices (m,d,d), one for those of a mixture. A shared
-        covariance stays."""
-        m, k, family = self.m, self.k, self.family
-        stay = np.ones((m, k), dtype=bool)
-        stay[np.arange(m)[:, np.newaxis], components] = False
-        left = k - components.shape[1]
-        own = self.weights[stay].reshape(m, left), self.means[stay].reshape(m, left, self.means.shape[2])
-        found = np.concatenate([own[0], weights], axis=1), np.concatenate([own[1], means], axis=1)
-        if not family.per_component:
-            own = self.covariances
-            return Sketches(
-                family, *found, own[:, np.zeros(left + weights.shape[1], np.intp)] if self._stacked else own
-            )
-        shape = self.covariances.shape[2:]
-        more = np.repeat(family.compact(matrices)[:, np.newaxis], weights.shape[1], axis=1)
-        covariances = np.concatenate([self.covariances[stay].reshape(m, left, *shape), more], axis=1)
-        return Sketches(family, *found, covariances)
+    def only(self, components: Labels) -> Sketches:
+        """One component (m,) of each, as a mixture of its own."""
+        each = np.arange(self.m)
+        covariances = self.covariances[each, components][:, np.newaxis] if self._stacked else self.covariances
+        return self._replace(
+            weights=self.weights[each, components][:, np.newaxis],
+            means=self.means[each, components][:, np.newaxis],
+            covariances=covariances,
+        )

@@ -19,6 +19,7 @@ from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.errors import BlockError
 from cgmm.mixture.statistics import SufficientStatistics
+from cgmm.once import once
 from cgmm.rows import sampling
 from cgmm.rows.boxes import Boxes, in_space, together
 from cgmm.rows.checks import by_exponent, not_vanishing
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.density import Density
     from cgmm.rows.part import Part
     from cgmm.rows.pruning import AnyGuide
-    from cgmm.types import Labels, Moment, Order, Rows, RowType
+    from cgmm.types import Array, Labels, Moment, Order, Rows, RowType
 
 T = TypeVar("T")  # What adds up.
 
@@ -204,6 +205,12 @@ class InMemory(Local):
         """About so many rows, of which each few lie together."""
         order = self.order(n_threads)
         return self.part.rows[:count] if order is None else together(self.part.rows, order, count)
+
+    @once
+    def edges(self) -> tuple[Array, Array]:
+        """The least and the largest value of each feature, (d,) and (d,)."""
+        rows = self.part.rows
+        return rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64)
 
     def parts(self) -> Iterator[Part]:
         self.passes.begun += 1

@@ -76,10 +76,6 @@ class Matrices(Family):
     def root_diagonal(self, root: Array, k: int, d: int) -> Array:
         return self.stacked(root).diagonal(axis1=1, axis2=2)
 
-    def least_left_each(self, roots: Array) -> Array:
-        precisions = np.einsum("...ij,...ij->...j", roots, roots)
-        return 1 / precisions.max(axis=tuple(range(1, precisions.ndim)))
-
     def log_root(self, root: Array) -> Array:
         return matrices.log_diagonal(self.stacked(root))
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.config import threads
 from cgmm.mixture import matrices
 
@@ -232,9 +233,9 @@ class Family(ABC):
         """The least variance of a feature in a component, given all others."""
         return float(self.least_left_each(root[np.newaxis])[0])
 
-    @abstractmethod
     def least_left_each(self, roots: Array) -> Array:
         """The same of each of m mixtures (m,)."""
+        return _kernels.least_left_each(roots, self.correlated)
 
     @abstractmethod
     def condition_numbers(self, covariances: Array, root: Array) -> Array:

@@ -55,9 +55,6 @@ class Variances(Family):
         own = covariances - reg_covar
         return np.where(own > ROUNDING * reg_covar, own, 0.0)
 
-    def least_left_each(self, roots: Array) -> Array:
-        return 1 / np.square(roots).max(axis=tuple(range(1, roots.ndim)))
-
     def log_root(self, root: Array) -> Array:
         return np.log(root)
 
