@@ -25,6 +25,7 @@ from cgmm.validation import check_choice, check_counts, check_seed, check_verbos
 
 if TYPE_CHECKING:
     from cgmm.em.abreast import Asking
+    from cgmm.fit.request import Request
     from cgmm.fit.restarts import Search
     from cgmm.fit.starts import Method
     from cgmm.mixture.families import Family
@@ -227,26 +228,30 @@ def selected(
     _check_labels(prepared.data, sizes)
     check_enough_rows(prepared.data.n, prepared.data.counted, sizes[0], "n_components", prepared.data.d)
     plan = _planned(sizes, families, prepared, asked.prior)
+    # Each number of components asks for the same otherwise: of a family, what is asked for is checked once.
+    requests = {
+        family: request_of(GMM(own[0], covariance_type=family, **arguments)) for family, own in plan.sizes.items()
+    }
     shared, table = _Shared(), []
     least, winner = (2, np.inf), -1
-    best: GMM | None = None
     steps: Array | None = None
     won: Search | None = None
     with report.Progress(check_verbose(verbose), sum(map(len, plan.sizes.values()))) as progress:
         paths = [
-            _searches([GMM(k, covariance_type=family, **arguments) for k in own], prepared, shared, progress)
+            _searches(family, [requests[family]._replace(k=k) for k in own], prepared, shared, progress)
             for family, own in plan.sizes.items()
         ]
         for some in [paths] if _are_small(prepared) else [[path] for path in paths]:
-            for model, search, seconds in chain.from_iterable(answered(together(some))):
+            for family, search, seconds in chain.from_iterable(answered(together(some))):
                 steps = _steps(search) if steps is None else steps
                 fit = search.best
                 leans, rounded = search.leans(fit), _rounded(fit.parameters, steps, prepared.names)
-                table.append(_candidate(model, search, seconds, prepared, leans, rounded))
+                table.append(_candidate(family, search, seconds, prepared, leans, rounded))
                 rank = bool(fit.degenerate) + (leans or bool(rounded)), getattr(table[-1], criterion)
-                if best is None or rank < least:
-                    least, winner, best, won = rank, len(table) - 1, model, search
-    assert best is not None and won is not None  # a plan has at least one candidate
+                if won is None or rank < least:
+                    least, winner, won = rank, len(table) - 1, search
+    assert won is not None  # a plan has at least one candidate
+    best = GMM(won.problem.k, covariance_type=table[winner].covariance_type, **arguments)
     best._with(State.of(won, prepared.names))
     report.warn(won.best, won.settings, prepared.names, on_degenerate="warn")
     notes = _set_aside(table, winner, criterion) or _at_the_edge(table, winner, prepared.data.counted)
@@ -317,14 +322,18 @@ def _of_one_feature(families: list[CovarianceType]) -> list[CovarianceType]:
 
 
 def _searches(
-    models: list[GMM], prepared: fitting.Prepared, shared: _Shared, progress: report.Progress
-) -> Asking[list[tuple[GMM, Search, float]]]:
-    """The searches of one family's models, of ever more components, with the seconds of each."""
-    watches = [Watch() for _ in models]
+    family: CovarianceType,
+    requests: list[Request],
+    prepared: fitting.Prepared,
+    shared: _Shared,
+    progress: report.Progress,
+) -> Asking[list[tuple[CovarianceType, Search, float]]]:
+    """The searches for what is asked for of a family, of ever more components, with the seconds of each."""
+    watches = [Watch() for _ in requests]
     many = together if _are_small(prepared) else in_turn
     searches = yield from many(
-        clocked(_search(model, prepared, shared, progress, watch), watch)
-        for model, watch in zip(models, watches, strict=True)
+        clocked(_search(family, asked, prepared, shared, progress, watch), watch)
+        for asked, watch in zip(requests, watches, strict=True)
     )
     for fewer, (search, watch) in zip(searches, list(zip(searches, watches, strict=True))[1:], strict=False):
         if search.problem.k == fewer.problem.k + 1 and not search.problem.data.labelled:
@@ -335,15 +344,19 @@ def _searches(
             own = more is not None and more.problem.k == search.problem.k + 1
             yield from clocked(search.merger_of(more.best.parameters if more and own else None), watch)
         more = search
-    return [(model, search, watch.seconds) for model, search, watch in zip(models, searches, watches, strict=True)]
+    return [(family, search, watch.seconds) for search, watch in zip(searches, watches, strict=True)]
 
 
 def _search(
-    model: GMM, prepared: fitting.Prepared, shared: _Shared, progress: report.Progress, watch: Watch
+    family: CovarianceType,
+    asked: Request,
+    prepared: fitting.Prepared,
+    shared: _Shared,
+    progress: report.Progress,
+    watch: Watch,
 ) -> Asking[Search]:
-    asked = request_of(model)
     found = yield from fitting.search(asked, prepared, asked.generator(), share=shared, sound=True, watch=watch)
-    progress.step(f"{model.covariance_type} {model.n_components}")
+    progress.step(f"{family} {asked.k}")
     return found
 
 
@@ -383,7 +396,7 @@ def _are_small(prepared: fitting.Prepared) -> bool:
 
 
 def _candidate(
-    model: GMM, search: Search, seconds: float, prepared: fitting.Prepared, leans: bool, rounded: str
+    family: CovarianceType, search: Search, seconds: float, prepared: fitting.Prepared, leans: bool, rounded: str
 ) -> Candidate:
     """leans, rounded : what is doubtful of the fit, see Search.leans and _rounded"""
     fit, settings = search.best, search.settings
@@ -391,8 +404,8 @@ def _candidate(
     told = tuple(text for text, _ in report.faults(fit, settings, prepared.names))
     told += (rounded,) * bool(rounded)
     return Candidate(
-        n_components=model.n_components,
-        covariance_type=model.covariance_type,
+        n_components=search.problem.k,
+        covariance_type=family,
         n_parameters=fit.parameters.n_parameters,
         **criteria._asdict(),
         seconds=seconds,
