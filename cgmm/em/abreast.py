@@ -147,7 +147,7 @@ class Race:
     """Which of some runs is to go on: after each round the best of them begin again where they are, if they have not
     converged, until one is left, which goes on in any case.
 
-    rounds : after the last one is left
+    rounds : after the last one is left; fewer may be left of fewer starts
     best_first : the numbers of fits, from the best on
     doubt : of fits in which no variance, given the others, is as low as this, the best is the most likely
     again : where a run from a fit begins
@@ -175,10 +175,10 @@ class Wanted(NamedTuple):
     @property
     def rounds(self) -> list[tuple[int, int]]:
         """Of each round the iterations, and how many go on."""
-        most = self.settings.max_iter
+        most, many = self.settings.max_iter, len(self.starts)
         if self.race is None:
-            return [(most, len(self.starts))]
-        return [(min(iterations, most), left) for iterations, left in self.race.rounds]
+            return [(most, many)]
+        return [(min(iterations, most), min(left, many)) for iterations, left in self.race.rounds]
 
     def settings_of(self, at: int) -> Settings:
         """Those of a round."""
