@@ -161,14 +161,27 @@ cdef void own_volumes(Joining *of, bint matrix, const double *shares, double *sc
             scatters[c * size + q] = bounded(of.volumes[c] * of.pooled[q])
 
 
+cdef void find_own_axes(Joining *of, Py_ssize_t first) noexcept nogil:
+    """OUT turns, variances of as many components as eigen_beside takes at once, from the first on. IN turns: their
+    covariances."""
+    cdef Py_ssize_t d = of.d, m = min(eigen_at_once(d), of.k - first), c
+    eigen_beside(m, d, of.turns + first * d * d, of.variances + first * d, of.beside + first * d)
+    for c in range(first, first + m):
+        known_variances(d, of.variances + c * d)
+
+
 cdef void join_shapes(Joining *of, const double *shares, double *covariances) noexcept nogil:
     """EEV and VEV: the variances along each component's own axes become of one shape. IN of.volumes, for VEV."""
     cdef Py_ssize_t k = of.k, d = of.d, size = d * d, c, j
+    cdef Py_ssize_t at_once = eigen_at_once(d), parts = (k + at_once - 1) // at_once
     cdef int threads = team(roots_at_once(k, d, of.n_threads), of.n_threads)
     memcpy(of.turns, covariances, k * size * sizeof(double))
-    for c in prange(k, schedule="static", num_threads=threads):
-        eigen(d, of.turns + c * size, of.variances + c * d, of.beside + c * d)
-        known_variances(d, of.variances + c * d)
+    if threads == 1:    # OpenMP's runtime is entered for one thread, too.
+        for c in range(parts):
+            find_own_axes(of, c * at_once)
+    else:
+        for c in prange(parts, schedule="static", num_threads=threads):
+            find_own_axes(of, c * at_once)
     if of.sharing == SHAPE:
         own_volumes(of, False, shares, of.variances)
     else:
