@@ -198,20 +198,16 @@ cdef void join_shapes(Joining *of, const double *shares, double *covariances) no
 cdef void join_axes(Joining *of, const double *shares, const double *last, double *covariances) noexcept nogil:
     """EVE and VVE: along axes that all share. IN last: covariances from whose axes the search starts."""
     cdef Search *search = &of.search
-    cdef Py_ssize_t k = of.k, d = of.d, size = d * d, c, q
-    cdef double unit = 0.0
-    for q in range(k * size):
-        unit = max(unit, fabs(covariances[q]))
-    for q in range(k * size):
-        search.scatters[q] = covariances[q] / unit
+    cdef Py_ssize_t k = of.k, d = of.d, c, j
     search.shares = shares
+    set_scatters(search, covariances)
     axes_common_to(k, d, last, search.at.axes, of.variances, search.work)
     find_axes(search)
     transpose(d, search.at.axes, search.work)
     for c in range(k):
-        for q in range(d):
-            of.variances[q] = bounded(search.at.best[c * d + q] * unit)
-        from_axes(d, of.variances, search.work, covariances + c * size)
+        for j in range(d):
+            of.variances[j] = variance_of(search, c, j)
+        from_axes(d, of.variances, search.work, covariances + c * d * d)
 
 
 cdef void join(Joining *of, const double *shares, const double *root, const double *last_root, const double *last,
