@@ -161,14 +161,27 @@ cdef void own_volumes(Joining *of, bint matrix, const double *shares, double *sc
             scatters[c * size + q] = bounded(of.volumes[c] * of.pooled[q])
 
 
+cdef void find_own_axes(Joining *of, Py_ssize_t first) noexcept nogil:
+    """OUT turns, variances of as many components as eigen_beside takes at once, from the first on. IN turns: their
+    covariances."""
+    cdef Py_ssize_t d = of.d, m = min(eigen_at_once(d), of.k - first), c
+    eigen_beside(m, d, of.turns + first * d * d, of.variances + first * d, of.beside + first * d)
+    for c in range(first, first + m):
+        known_variances(d, of.variances + c * d)
+
+
 cdef void join_shapes(Joining *of, const double *shares, double *covariances) noexcept nogil:
     """EEV and VEV: the variances along each component's own axes become of one shape. IN of.volumes, for VEV."""
     cdef Py_ssize_t k = of.k, d = of.d, size = d * d, c, j
+    cdef Py_ssize_t at_once = eigen_at_once(d), parts = (k + at_once - 1) // at_once
     cdef int threads = team(roots_at_once(k, d, of.n_threads), of.n_threads)
     memcpy(of.turns, covariances, k * size * sizeof(double))
-    for c in prange(k, schedule="static", num_threads=threads):
-        eigen(d, of.turns + c * size, of.variances + c * d, of.beside + c * d)
-        known_variances(d, of.variances + c * d)
+    if threads == 1:    # OpenMP's runtime is entered for one thread, too.
+        for c in range(parts):
+            find_own_axes(of, c * at_once)
+    else:
+        for c in prange(parts, schedule="static", num_threads=threads):
+            find_own_axes(of, c * at_once)
     if of.sharing == SHAPE:
         own_volumes(of, False, shares, of.variances)
     else:
@@ -185,20 +198,16 @@ cdef void join_shapes(Joining *of, const double *shares, double *covariances) no
 cdef void join_axes(Joining *of, const double *shares, const double *last, double *covariances) noexcept nogil:
     """EVE and VVE: along axes that all share. IN last: covariances from whose axes the search starts."""
     cdef Search *search = &of.search
-    cdef Py_ssize_t k = of.k, d = of.d, size = d * d, c, q
-    cdef double unit = 0.0
-    for q in range(k * size):
-        unit = max(unit, fabs(covariances[q]))
-    for q in range(k * size):
-        search.scatters[q] = covariances[q] / unit
+    cdef Py_ssize_t k = of.k, d = of.d, c, j
     search.shares = shares
+    set_scatters(search, covariances)
     axes_common_to(k, d, last, search.at.axes, of.variances, search.work)
     find_axes(search)
     transpose(d, search.at.axes, search.work)
     for c in range(k):
-        for q in range(d):
-            of.variances[q] = bounded(search.at.best[c * d + q] * unit)
-        from_axes(d, of.variances, search.work, covariances + c * size)
+        for j in range(d):
+            of.variances[j] = variance_of(search, c, j)
+        from_axes(d, of.variances, search.work, covariances + c * d * d)
 
 
 cdef void join(Joining *of, const double *shares, const double *root, const double *last_root, const double *last,

@@ -47,8 +47,10 @@ def test_eigenvectors(kind, d):
         assert_allclose(rows.T * (values / unit) @ rows, S / unit, atol=8 * d * d * EPS)
 
 
-def test_each_of_many():
-    matrices = np.array([turned(np.arange(1.0, 6.0), seed) for seed in range(7)])
+@pytest.mark.parametrize("d", range(1, 8))
+def test_each_of_many(d):
+    """Those beside it change no bit of a matrix, however many steps they take."""
+    matrices = np.array([made(d, seed) for seed in range(3) for made in MATRICES.values()])
     values, rows = _kernels.eigenvectors(matrices)
     for S, own, axes in zip(matrices, values, rows, strict=True):
         alone = _kernels.eigenvectors(S[np.newaxis])
