@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 import report
 from cgmm import GMM
-from cgmm.fit.restarts import leans
+from cgmm.fit.leaning import leans
 from machine import facts
 
 ROOT = Path(__file__).parents[1]

@@ -302,6 +302,9 @@ class Runs:
     passes: Labels
     seconds: Array
     held: list[list[tuple[int, int]]]
+    earlier: list[list[tuple[int, int]]]
+    @property
+    def over(self) -> bool: ...
     @property
     def round(self) -> int: ...
     @property
@@ -321,7 +324,8 @@ class Runs:
         noise: float,
         distance: bool,
         rounds: Sequence[tuple[int, int]],
-        doubt: float = 0.0,
+        leaning: tuple[float, float, float] = ...,
+        unit: float = 1.0,
         moved: float = 0.0,
         empty: float = 0.0,
         estimating: Callable[[Array, Array, Array, tuple[Array, ...]], _Estimate] | None = None,
@@ -332,6 +336,15 @@ class Runs:
 
 def advance_all(groups: list[Runs], n_threads: int = 1) -> None: ...
 def least_left_each(roots: Array, matrices: bool) -> Array: ...
+def each_leans(
+    roots: Array,
+    masses: Array | None,
+    d: int,
+    matrices: bool,
+    own: bool,
+    added: Array,
+    leaning: tuple[float, float, float],
+) -> Mask: ...
 def split_each(
     family: CovarianceType,
     weights: Array,

@@ -13,10 +13,10 @@ from cgmm.bootstrapped import DRAWS, check_at_hand, check_level, prepared_of, re
 from cgmm.errors import InvalidParameterError
 from cgmm.fit import fitting
 from cgmm.fit.batches import VALUES
+from cgmm.fit.leaning import each_leans
 from cgmm.fit.many import Run, Task
 from cgmm.fit.replicates import Replicates, original_of
 from cgmm.fit.request import request_of
-from cgmm.fit.restarts import each_leans
 from cgmm.fit.split_merge import splits
 from cgmm.fit.state import State
 from cgmm.gmm import GMM

@@ -21,8 +21,11 @@ cdef struct Group:
     Going going             # `most` of the round
     Py_ssize_t round, last
     const Round *rounds     # (last + 1,)
-    Py_ssize_t *alive       # (m,): the runs of the round, the first ones
-    double doubt            # see class Runs
+    Py_ssize_t *alive       # (m,): the runs of the round, the first `count`
+    Py_ssize_t count
+    bint over               # whether all rounds have been run, and those that are left chosen
+    Leaning leaning         # which runs of a race stand below others
+    double unit             # of n_k, in the weight of rows
     const Py_ssize_t *labels    # (m,n): where the runs begin, or NULL
     double moved, empty     # of such starts: see Floor, and start_at_labels
     bint sketched           # the covariances of `now` are to be held, and have no roots: see start_at_sketch
@@ -148,39 +151,9 @@ cdef double last_bound(const History *bounds) noexcept nogil:
     return bounds.values[bounds.count - 1] if bounds.count else -INFINITY
 
 
-cdef Py_ssize_t count_alive(const Group *group) noexcept nogil:
-    """How many runs there are in its round."""
-    return group.rounds[group.round - 1].left if group.round else group.m
-
-
-cdef bint go_into_next(Group *group, list held):
-    """Keep the most likely runs of a round, the best first, for the next. False if there is none, or others than
-    likelihoods are to be compared: one was left to Python, held a covariance, or may lean on what is added."""
-    cdef Py_ssize_t count = count_alive(group), q, r, run
-    cdef bint matrices = group.family == VVV or group.family == EEE
-    cdef double bound
-    if group.round == group.last:
-        return False
-    for q in range(count):
-        run = group.alive[q]
-        if group.ended[run] < 0 or held[run] or not least_left(
-                group.size, group.d, matrices, group.now.root + run * group.size) > group.doubt:
-            return False
-    for q in range(1, count):
-        run, r = group.alive[q], q
-        bound = last_bound(&group.bounds[run])
-        while r > 0 and last_bound(&group.bounds[group.alive[r - 1]]) < bound:
-            group.alive[r] = group.alive[r - 1]
-            r -= 1
-        group.alive[r] = run
-    group.round += 1
-    group.going.most = group.rounds[group.round].most
-    return True
-
-
-cdef bint is_over(const Group *group, Py_ssize_t run) noexcept nogil:
+cdef bint is_settled(const Group *group, Py_ssize_t run) noexcept nogil:
     """Whether a run does not go on in its round: it has converged before, and is not the only one that is left."""
-    return group.round > 0 and group.ended[run] == 1 and count_alive(group) > 1
+    return group.round > 0 and group.ended[run] == 1 and group.count > 1
 
 
 cdef tuple shapes_of(Family family, Py_ssize_t k, Py_ssize_t d):
@@ -206,14 +179,15 @@ cdef class Runs:
     tol, noise, distance : as of advance
     rounds : (q,2) of each round the iterations of a run at most, and how many runs, the most likely, begin again where
     they are in the next; one round, if the runs are all that is wanted
-    doubt : a race ends after a round in which a variance, given the others, is not above this; or a covariance was
-    held, or a run was not ordinary
+    leaning, unit : see struct Leaning, and of n_k, in the weight of rows: which runs of a race stand below others. It
+    ends after a round in which a run was not ordinary.
 
     After advance_all: now, before : such stacks of the parameters at the end, and before the last iteration (undefined
     where there was none);  n_k (m,k);  change (m,);  ended (m,): 1 where a run has converged, 0 where it has made the
     most iterations, −2 where one is not ordinary, −3 where the start is not;  held : a list for each run, of pairs of
-    an iteration, from 0, and a component whose covariance was held in it;  passes (m,) that each made;  seconds (m,)
-    that each took;  round : the last, of 0 … q − 1;  alive : the runs of that round.
+    an iteration, from 0, and a component whose covariance was held in it, and `earlier` those of rounds before;  passes (m,) that each made;  seconds (m,)
+    that each took;  round : the last, of 0 … q − 1, that was run;  alive :
+    the runs that are left;  over : whether the rounds have been run, and those that are left chosen.
     """
     cdef Group group
     cdef object X, row_weights, floor, lifting, estimating
@@ -221,11 +195,11 @@ cdef class Runs:
     cdef const Py_ssize_t[::1] known
     cdef readonly tuple now, before
     cdef readonly object n_k, change, ended, passes, seconds
-    cdef readonly list held
-    cdef object rounds, runs
+    cdef readonly list held, earlier
+    cdef object rounds, runs, ranks
 
     def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, known, starts, double tol,
-                  double noise, bint distance, rounds, double doubt=0.0, double moved=0.0, double empty=0.0,
+                  double noise, bint distance, rounds, leaning=(INFINITY, 0.0, 0.0), double unit=1.0, double moved=0.0, double empty=0.0,
                   estimating=None, bint accelerated=False):
         cdef Group *group = &self.group
         cdef Work *work = &group.rows
@@ -260,7 +234,8 @@ cdef class Runs:
                 raise ValueError(f"{m} starts of shape {shape} each are not {array.shape}")
         self.before = tuple(np.empty(array.shape) for array in self.now)
         self.n_k, self.change, self.ended = np.empty((m, k)), np.empty(m), np.zeros(m, dtype=np.intc)
-        self.seconds, self.held = np.zeros(m), [[] for _ in range(m)]
+        self.seconds, self.ranks = np.zeros(m), np.empty(m, dtype=np.intc)
+        self.held, self.earlier = [[] for _ in range(m)], [[] for _ in range(m)]
         self.passes = np.zeros(m, dtype=np.intp)
         # No memory of Python's, which may be gone when __dealloc__ looks into it: the garbage collector ends it first.
         group.bounds = <History *> calloc(max(1, m), sizeof(History) + sizeof(PyObject *))
@@ -274,7 +249,8 @@ cdef class Runs:
             group.held[run] = <PyObject *> self.held[run]    # self.held keeps them
         self.rounds, self.runs = np.array(rounds, dtype=np.intp, order="C"), np.arange(m, dtype=np.intp)
         group.rounds, group.last = <const Round *> address(self.rounds), len(rounds) - 1
-        group.alive, group.doubt = <Py_ssize_t *> address(self.runs), doubt
+        group.alive, group.count = <Py_ssize_t *> address(self.runs), m
+        group.leaning, group.unit = leaning_of(leaning), unit
         for run in range(group.last + 1):
             if not 1 <= group.rounds[run].left <= (group.rounds[run - 1].left if run else max(m, 1)):
                 raise ValueError(f"rounds must be pairs of iterations and of runs left, no more than before: {rounds}")
@@ -293,8 +269,12 @@ cdef class Runs:
         return self.group.round
 
     @property
+    def over(self):
+        return self.group.over
+
+    @property
     def alive(self):
-        return self.runs[:count_alive(&self.group)]
+        return self.runs[:self.group.count]
 
     def bounds(self, Py_ssize_t run):
         """The log-likelihoods of a run's iterations."""
@@ -309,13 +289,74 @@ cdef class Runs:
         return np.asarray(last)
 
 
+cdef bint is_held_at_end(const Group *group, Py_ssize_t run, list held):
+    """Whether a run ends with a covariance that is held."""
+    cdef list own = held[run]
+    return len(own) > 0 and own[len(own) - 1][0] == group.bounds[run].count - 1
+
+
+cdef int rank_of(const Group *group, Py_ssize_t run, list held) except -1:
+    """The kind of a run that has ended, as cgmm.fit.restarts.Search ranks them: the higher the better, whatever the
+    likelihood."""
+    cdef bint matrices = group.family == VVV or group.family == EEE
+    cdef bint own = group.family != EEE and group.sharing != COVARIANCE
+    cdef double *masses = group.n_k + run * group.k
+    cdef Leaning by = group.leaning
+    by.rows /= group.unit
+    return 2 * (not is_held_at_end(group, run, held)) + (not leans_on(
+        group.size, group.k, group.d, matrices, own, group.now.root + run * group.size, masses,
+        group.limits.floor.added, &by))
+
+
+cdef bint is_better(const Group *group, const int *ranks, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    """Whether run a is better than run b."""
+    cdef double ours = last_bound(&group.bounds[a]), theirs = last_bound(&group.bounds[b])
+    return ranks[a] > ranks[b] or (ranks[a] == ranks[b] and ours > theirs)
+
+
+cdef void choose(Group *group, list held, int *ranks):
+    """Bring the runs of a round into order, the best first. SCRATCH ranks (m,)."""
+    cdef Py_ssize_t q, r, run
+    for q in range(group.count):
+        ranks[group.alive[q]] = rank_of(group, group.alive[q], held)
+    for q in range(1, group.count):
+        run, r = group.alive[q], q
+        while r > 0 and is_better(group, ranks, run, group.alive[r - 1]):
+            group.alive[r] = group.alive[r - 1]
+            r -= 1
+        group.alive[r] = run
+
+
+cdef bint go_into_next(Runs runs) except -1:
+    """Keep the best runs of a round for the next. False if there is none, or a run was left to Python."""
+    cdef Group *group = &runs.group
+    cdef Py_ssize_t q, run
+    for q in range(group.count):
+        if group.ended[group.alive[q]] < 0:
+            return False
+    if group.count > group.rounds[group.round].left:
+        choose(group, runs.held, <int *> address(runs.ranks))
+        group.count = group.rounds[group.round].left
+    group.over = group.round == group.last
+    if group.over:
+        return False
+    group.round += 1
+    group.going.most = group.rounds[group.round].most
+    for q in range(group.count):
+        run = group.alive[q]
+        if not is_settled(group, run):
+            runs.earlier[run] += runs.held[run]
+            (<list> runs.held[run]).clear()
+    return True
+
+
 cdef Py_ssize_t list_jobs(list groups, const Group **each, Py_ssize_t *which):
     """OUT each, which: the runs that these Runs have in their round. Returns how many there are."""
     cdef Py_ssize_t count = 0, q
     cdef Runs runs
     for runs in groups:
-        for q in range(count_alive(&runs.group)):
-            if not is_over(&runs.group, runs.group.alive[q]):
+        for q in range(runs.group.count):
+            if not is_settled(&runs.group, runs.group.alive[q]):
                 each[count], which[count] = &runs.group, runs.group.alive[q]
                 count += 1
     return count
@@ -348,7 +389,7 @@ def advance_all(list groups, int n_threads=1):
                 else:
                     for at in prange(count, schedule="dynamic", num_threads=threads):
                         try_run(worker + omp_get_thread_num(), each[at], which[at], own, failed)
-            groups = [runs for runs in groups if go_into_next(&runs.group, runs.held)]
+            groups = [runs for runs in groups if go_into_next(runs)]
     finally:
         for thread in range(len(workers) // <int> sizeof(Worker)):
             close_em(&worker[thread].em)

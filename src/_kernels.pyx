@@ -215,6 +215,7 @@ include "_seeding.pxi"
 include "_solver.pxi"
 include "_checks.pxi"
 include "_problems.pxi"
+include "_leaning.pxi"
 include "_abreast.pxi"
 include "_outlines.pxi"
 

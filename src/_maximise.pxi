@@ -176,24 +176,6 @@ cdef double reach_of(Py_ssize_t k, Py_ssize_t d, const double *weights, const do
     return most
 
 
-cdef double least_left(Py_ssize_t size, Py_ssize_t d, bint matrices, const double *root) noexcept nogil:
-    """The least variance of a feature in a component, given all others. IN root (size,): P of each, (d,d) if they are
-    matrices."""
-    cdef double most = 0.0, precision
-    cdef Py_ssize_t c, i, j
-    if not matrices:
-        for c in range(size):
-            most = max(most, root[c] * root[c])
-        return 1.0 / most
-    for c in range(size // (d * d)):
-        for j in range(d):
-            precision = 0.0
-            for i in range(j, d):
-                precision += root[(c * d + i) * d + j] * root[(c * d + i) * d + j]
-            most = max(most, precision)
-    return 1.0 / most
-
-
 cdef void normalise(const double *log_det, const double *weights, Py_ssize_t k, Py_ssize_t d,
                     double *log_norm) noexcept nogil:
     """OUT log_norm (k,): log π_c + log |P_c| − d/2 log 2π. IN log_det (k,): log |P_c|; weights (k,)."""
@@ -298,19 +280,6 @@ def central_moments(moment, const double[::1] mass, const double[::1] counts, fi
     centralise(kind, k, d, &mass[0], &counts[0], &given, <double *> address(offsets), <double *> address(means),
                <double *> address(covariances))
     return offsets, means, covariances
-
-
-def least_left_each(roots, bint matrices):
-    """The least variance of a feature in a component, given all others, of m mixtures (m,), P of each: (m, …), and
-    triangular (m, …, d, d) if they are matrices."""
-    array = np.ascontiguousarray(roots, dtype=np.float64)
-    cdef Py_ssize_t m = len(array), size = array.size // max(m, 1), d = array.shape[array.ndim - 1], i
-    found = np.empty(m)
-    cdef double[::1] out = found
-    cdef const double *root = <const double *> address(array)
-    for i in range(m):
-        out[i] = least_left(size, d, matrices, root + i * size)
-    return found
 
 
 cdef Diagonals diagonals_in(const double[:, :] array) noexcept:

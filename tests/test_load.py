@@ -102,6 +102,7 @@ OTHERS = {
     "closeness",
     "split_each",
     "merge_each",
+    "each_leans",
     "least_left_each",
     "coordinates",  # of mixtures, and jumps from there
     "at_coordinates",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -92,38 +93,14 @@ class Outlines(Lazy[Stage]):
 
 
 class Ends(Lazy[Fit]):
-    """The fits of runs that a compiled call has made, each when it is asked for: of a race, those of its last round."""
+    """The fits of runs that a compiled call has made, each when it is asked for: of a race, those that are left."""
 
     def __init__(self, wanted: Wanted, runs: _kernels.Runs) -> None:
         self._wanted, self._runs, self.numbers = wanted, runs, runs.alive.tolist()
-        ended, passes = runs.ended.tolist(), runs.passes.tolist()
-        self._left = [at for at in self.numbers if ended[at] < 0]
-        settings = wanted.settings_of(runs.round)
-        self._fits: dict[int, Fit] = {at: run(wanted.data, _left(wanted, runs, at), settings) for at in self._left}
-        wanted.data.count_passes(sum(passes) - sum(passes[at] for at in self._left))
-
-    @property
-    def lower_bounds(self) -> Array:
-        """The last of each, (m,)."""
-        return self._with(self._runs.last_bounds(), lambda fit: fit.lower_bound)
-
-    @property
-    def roots(self) -> Array:
-        """P at the end, (m, …)."""
-        return self._with(self._runs.now[3], lambda fit: fit.parameters.point.root)
-
-    @property
-    def doubtful(self) -> list[int]:
-        """Those that hold a covariance, or were left to Python."""
-        held = self._runs.held
-        return [place for place, at in enumerate(self.numbers) if held[at] or at in self._left]
-
-    def _with(self, of_all: Array, value: Callable[[Fit], Any]) -> Array:
-        """Of the runs what an array has of all, and what is so of those that were left to Python."""
-        found = of_all[self.numbers]
-        for at in self._left:
-            found[self.numbers.index(at)] = value(self._fits[at])
-        return found
+        ended, passes, settings = runs.ended.tolist(), runs.passes.tolist(), wanted.settings_of(runs.round)
+        left = [at for at in self.numbers if ended[at] < 0]
+        self._fits: dict[int, Fit] = {at: run(wanted.data, _left(wanted, runs, at), settings) for at in left}
+        wanted.data.count_passes(sum(passes) - sum(passes[at] for at in left))
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -142,21 +119,31 @@ class Round(NamedTuple):
     left: int
 
 
+class Leaning(NamedTuple):
+    """Which fits lean on what is added to their variances: those of which that is more than a share of a variance; but
+    not if at least `own_share` of it is the rows' own, and these weigh no less than `rows`."""
+
+    share: float
+    own_share: float
+    rows: float
+
+
 @dataclass
 class Race:
     """Which of some runs is to go on: after each round the best of them begin again where they are, if they have not
     converged, until one is left, which goes on in any case.
 
     rounds : after the last one is left; fewer may be left of fewer starts
-    best_first : the numbers of fits, from the best on
-    doubt : of fits in which no variance, given the others, is as low as this, the best is the most likely
+    best_first : the numbers of fits, from the best on: those that do not end with a covariance that is held, before
+    others, and of these those that do not lean on reg_covar; and then the most likely
+    leaning : which do, see cgmm.fit.leaning
     again : where a run from a fit begins
     winner : the number of the start that has won; once it has
     """
 
     rounds: Sequence[Round]
     best_first: Callable[[Sequence[Fit]], list[int]]
-    doubt: float
+    leaning: Leaning
     again: Callable[[Fit], Stage]
     winner: int = -1
 
@@ -273,17 +260,15 @@ def _fits(wanted: Wanted, runs: _kernels.Runs | None) -> Sequence[Fit]:
 
 
 def _won(wanted: Wanted, race: Race, runs: _kernels.Runs | None) -> Fit:
-    """The fit that wins a race, from where a compiled call has come to.
-
-    Where a later round began is not known: a race of which Python is to make runs in such a one is made again.
-    """
-    rounds, at, fits = wanted.rounds, 0, None
-    numbers = list(range(len(wanted.starts)))
-    if runs is not None and (not runs.round or runs.ended[runs.alive].min() >= 0):
-        at, fits, numbers = runs.round, Ends(wanted, runs), runs.alive.tolist()
-    fits = _short(wanted, wanted.starts, 0) if fits is None else fits
+    """The fit that wins a race; where a run is left to Python, from the first round on: where a later one began is not
+    known."""
+    rounds, at, numbers = wanted.rounds, 0, list(range(len(wanted.starts)))
+    if runs is not None and runs.over:
+        race.winner = int(runs.alive[0])
+        return Ends(wanted, runs)[0]
+    fits = _short(wanted, wanted.starts, at) if runs is None or runs.round else Ends(wanted, runs)
     while True:
-        order = race.best_first(fits)[: rounds[at][1]] if len(fits) > 1 else [0]
+        order = race.best_first(fits)[: rounds[at][1]]
         numbers, fits = [numbers[one] for one in order], [fits[one] for one in order]
         at += 1
         if at == len(rounds):
@@ -314,6 +299,7 @@ def _compiled(wanted: Wanted) -> _kernels.Runs | None:
     if part is None or values is None:
         return None
     settings = settings.for_rows(data.dtype == np.float64)
+    ranking: dict[str, Any] = {} if race is None else {"leaning": race.leaning, "unit": math.ldexp(1.0, data.exponent)}
     return _kernels.Runs(
         part.rows,
         k,
@@ -322,9 +308,9 @@ def _compiled(wanted: Wanted) -> _kernels.Runs | None:
         noise=settings.noise,
         distance=settings.stop == "distance",
         rounds=wanted.rounds,
-        doubt=0.0 if race is None else race.doubt,
         moved=rounding_of_means(data.d, wanted.settings.rules.eps)[0],
         empty=EMPTY,
+        **ranking,
         **ordinary.arguments_of(data, part, family, settings),
     )
 
@@ -361,7 +347,9 @@ def _fit(wanted: Wanted, runs: _kernels.Runs, at: int) -> Fit:
     """What has become of a run that has ended."""
     starts, held, bounds = wanted.starts, runs.held[at], runs.bounds(at)
     repairs: tuple[Repair, ...] = ()
-    if not isinstance(starts, Outlines) and isinstance(start := starts[at], Stage):
+    if runs.earlier[at]:
+        repairs = ordinary.with_held((), [(-1, c) for _, c in runs.earlier[at]], 0)
+    elif not isinstance(starts, Outlines) and isinstance(start := starts[at], Stage):
         repairs = start.repairs
     return Fit(
         parameters=Parameters(_model_of(starts)[0], *(array[at] for array in runs.now)),

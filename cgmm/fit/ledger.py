@@ -9,7 +9,8 @@ import numpy as np
 from cgmm.em import ordinary
 from cgmm.em.stage import Fit
 from cgmm.em.stepwise import Memory
-from cgmm.fit.restarts import Restart, each_leans, leans
+from cgmm.fit.leaning import each_leans, leans
+from cgmm.fit.restarts import Restart
 from cgmm.fit.state import State
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.rules import Rules

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 
 from cgmm.config import threads
-from cgmm.em.abreast import Division, Ends, Outlines, Race, Round, Wanted
+from cgmm.em.abreast import Division, Outlines, Race, Round, Wanted
 from cgmm.em.loop import run
 from cgmm.em.stage import Stage
 from cgmm.fit import starts
-from cgmm.fit.doubts import OWN_ROWS
+from cgmm.fit.leaning import leaning, leans
 from cgmm.fit.moves import Good, Ground, made
 from cgmm.fit.pool import SAME, Pool
 from cgmm.fit.split_merge import closeness, mergers, splits
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from cgmm.em.stage import Fit
     from cgmm.fit.report import Reporter
     from cgmm.fit.starts import Method
-    from cgmm.mixture.families import Family
     from cgmm.mixture.noise import Noise
     from cgmm.mixture.parameters import Parameters
     from cgmm.mixture.rules import Repair
@@ -61,37 +60,11 @@ FRESH_EACH = 3
 # Where starts work on a sample, and a run on all rows costs more than they do, one is carried on if it is among the
 # best of the starts so far, 1 / CARRIED of them.
 CARRIED = 2
-# Of the splits, or mergers, of another fit the NEAR most promising are tried, in a race of these rounds. In 15 problems,
-# fourteen families and k to 9, one start and such neighbours left 31% of the candidates of cgmm.select short of the
-# best optimum known, and two starts with six neighbours, five iterations each, 33%, in 1.3 times the time.
+# Of the splits, or mergers, of another fit the NEAR most promising are tried, in a race of these rounds. In 15
+# problems, fourteen families and k to 9, one start and such neighbours left 31% of the candidates of cgmm.select short
+# of the best optimum known, and two starts with six neighbours of five iterations each 33%, in 1.3 times the time.
 NEAR = 9
 TRIED = (Round(3, 3), Round(7, 1))
-# A fit leans on reg_covar if that is more than this share of a variance: without it there might be no maximum there.
-# But not if the variance is the rows' own: of a component of OWN_ROWS for each feature and one more, and, without
-# reg_covar, no less than this share of it. Equal rows have no such variance, and needles have not so many rows.
-LEANING, OWN_SHARE = 0.25, 0.01
-
-
-def leans(family: Family, root: Array, masses: Array | None, d: int, reg_covar: float) -> bool:
-    """Whether a mixture whose components have rows of so much weight (k,), or None: unknown, leans on reg_covar."""
-    if not reg_covar > LEANING * family.least_left(root):
-        return False
-    if masses is None or masses.sum() < OWN_ROWS * (d + 1):
-        return True
-    each = [(root[c : c + 1], n) for c, n in enumerate(masses)] if family.per_component else [(root, masses.sum())]
-    return any(
-        reg_covar > LEANING * least and (least - reg_covar < OWN_SHARE * reg_covar or rows < OWN_ROWS * (d + 1))
-        for least, rows in ((family.least_left(part), rows) for part, rows in each)
-    )
-
-
-def each_leans(family: Family, roots: Array, masses: Array, d: int, reg_covar: Array | float) -> Mask:
-    """The same of m mixtures of as many components, (m,): roots (m,…), masses (m,k), reg_covar (m,) or of all."""
-    reg_covar = np.broadcast_to(reg_covar, len(roots))
-    found = reg_covar > LEANING * family.least_left_each(roots)
-    for i in np.flatnonzero(found):
-        found[i] = leans(family, roots[i], masses[i], d, float(reg_covar[i]))
-    return found
 
 
 def halving(count: int, max_iter: int) -> list[Round]:
@@ -455,7 +428,7 @@ class Search:
 
     def _race(self, starts: Sequence[Start], rounds: Sequence[Round]) -> Asking[tuple[int, Fit]]:
         """The number of the start that wins a race on the sample, and its fit."""
-        race = Race(rounds, self._best_first, self.settings.rules.reg_covar / LEANING, self._again)
+        race = Race(rounds, self._best_first, leaning(self.problem.data.d), self._again)
         fit = (yield [Wanted(self.sample(), starts, self.settings, self.watch, race)])[0][0]
         return race.winner, fit
 
@@ -466,19 +439,8 @@ class Search:
 
     def _best_first(self, fits: Sequence[Fit]) -> list[int]:
         """The numbers of fits in the order of their ranks."""
-        ranks = self._ranks(fits)
+        ranks = [self.rank(fit) for fit in fits]
         return sorted(range(len(ranks)), key=ranks.__getitem__, reverse=True)
-
-    def _ranks(self, fits: Sequence[Fit]) -> list[Rank]:
-        """Of each fit."""
-        if not isinstance(fits, Ends):
-            return [self.rank(fit) for fit in fits]
-        added, sound = self.settings.rules.reg_covar, np.ones(len(fits), dtype=bool)
-        sound[fits.doubtful] = [not fits[at].degenerate for at in fits.doubtful]
-        free = ~(added > LEANING * self.problem.target.family.least_left_each(fits.roots))
-        if self.sample().n >= OWN_ROWS * (self.problem.data.d + 1):
-            free |= [not one and not self.leans(fits[at]) for at, one in enumerate(free.tolist())]
-        return list(zip(sound.tolist(), free.tolist(), fits.lower_bounds.tolist(), strict=True))
 
     def _short(self, starts: Sequence[Start], iterations: int) -> Asking[Sequence[Fit]]:
         """Runs on the sample of so many iterations."""

@@ -42,6 +42,8 @@ class Sums:
 
     def times_power_of_two(self, exponent: int) -> Sums:
         """The same sums, 2^exponent as large."""
+        if not exponent:
+            return self
         with np.errstate(over="ignore"):
             values = np.ldexp([self.log_likelihood, self.number, self.log_certainty], exponent).tolist()
         log_likelihood, number, log_certainty = values

@@ -103,6 +103,9 @@ class Evaluation:
 
     def parts(self) -> Iterator[Evaluation]:
         """Of so few rows at a time that the values of all components fit into memory."""
+        if self.data.n <= ROWS_AT_A_TIME:
+            yield self
+            return
         for start in range(0, self.data.n, ROWS_AT_A_TIME):
             yield replace(self, data=self.data.cut(slice(start, start + ROWS_AT_A_TIME)))
 
