@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from cgmm.mixture.parameters import Parameters
     from cgmm.types import Array, ArrayLike, CovarianceType, Mask, Missing, Seed
 
-UNBOUNDED = (np.array(-np.inf), np.array(np.inf))  # Means of a start may be anywhere.
 MOST_ITERATIONS = 1000  # Of a fit: one component too many converges slowly.
 # An accelerated fit leaves so much of the log-likelihood of all rows to gain, by an estimate that plateaus deceive:
 # where it is 0.005, statistics of 300 replicates of Old Faithful miss 1.1 in the mean, and 0.01 or less with this one.
@@ -275,7 +274,8 @@ class Method(NamedTuple):
         for seed in self.seeds[1:]:
             best.take(self._by_k_means(k, parts, seed))
         if smaller is not None:
-            sketches = splits(smaller, np.arange(smaller.k), UNBOUNDED)
+            edge = np.full(smaller.d, np.inf)  # means of a start may be anywhere
+            sketches = splits(smaller, np.arange(smaller.k), (-edge, edge))
             for c in range(smaller.k):
                 best.take(self.fits_from(sketches.held(c, self.prepared.least), parts))
         return best

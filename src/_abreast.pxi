@@ -177,17 +177,17 @@ cdef class Runs:
     and share what the family's do; or labels (m,n), all of 0 … k − 1, of which an M-step makes them, with moments that
     are exact to `moved`, see struct Floor, and no component of less weight than `empty`
     tol, noise, distance : as of advance
-    rounds : (q,2) of each round the iterations of a run at most, and how many runs, the most likely, begin again where
-    they are in the next; one round, if the runs are all that is wanted
-    leaning, unit : see struct Leaning, and of n_k, in the weight of rows: which runs of a race stand below others. It
-    ends after a round in which a run was not ordinary.
+    rounds : (q,2) of each round the iterations of a run at most, and how many runs, the best, begin again where they
+    are in the next; one round, if the runs are all that is wanted
+    leaning, unit : see struct Leaning, and of n_k, in the weight of rows: which runs of a race stand below others
 
     After advance_all: now, before : such stacks of the parameters at the end, and before the last iteration (undefined
     where there was none);  n_k (m,k);  change (m,);  ended (m,): 1 where a run has converged, 0 where it has made the
     most iterations, −2 where one is not ordinary, −3 where the start is not;  held : a list for each run, of pairs of
-    an iteration, from 0, and a component whose covariance was held in it, and `earlier` those of rounds before;  passes (m,) that each made;  seconds (m,)
-    that each took;  round : the last, of 0 … q − 1, that was run;  alive :
-    the runs that are left;  over : whether the rounds have been run, and those that are left chosen.
+    an iteration, from 0, and a component whose covariance was held in it, and `earlier` those of rounds before;
+    passes (m,) that each made;  seconds (m,) that each took;  round : the last that was run, of 0 … q − 1, which is
+    that in which a run was not ordinary, if any was;  alive : the runs that are left, the best first;  over : whether
+    all rounds were run, and those that are left chosen.
     """
     cdef Group group
     cdef object X, row_weights, floor, lifting, estimating
@@ -199,8 +199,8 @@ cdef class Runs:
     cdef object rounds, runs, ranks
 
     def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, known, starts, double tol,
-                  double noise, bint distance, rounds, leaning=(INFINITY, 0.0, 0.0), double unit=1.0, double moved=0.0, double empty=0.0,
-                  estimating=None, bint accelerated=False):
+                  double noise, bint distance, rounds, leaning=(INFINITY, 0.0, 0.0), double unit=1.0,
+                  double moved=0.0, double empty=0.0, estimating=None, bint accelerated=False):
         cdef Group *group = &self.group
         cdef Work *work = &group.rows
         cdef bint labelled = isinstance(starts, np.ndarray)

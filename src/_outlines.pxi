@@ -2,18 +2,18 @@
 # and to share what they are to. Part of _kernels.pyx.
 
 
-cdef struct Sketched:
-    # m mixtures of k components and d features.
+cdef struct Outline:
+    # A mixture of k components and d features; or the first of m.
     Family family
     bint shared            # whether all components have one covariance, which stays
     Py_ssize_t m, k, d
-    double *weights        # (m,k)
-    double *means          # (m,k,d)
-    double *covariances    # (m, …) of the family's shape
+    double *weights        # (k,)
+    double *means          # (k,d)
+    double *covariances    # of the family's shape
 
 
-cdef int point_to(Sketched *of, family, arrays) except -1:
-    """OUT of: what arrays of weights, means and covariances hold, which their caller keeps."""
+cdef int point_to(Outline *of, family, arrays) except -1:
+    """OUT of: what arrays (m, …) of weights, means and covariances hold, which their caller keeps."""
     weights, means, covariances = arrays
     of.family, of.shared = FAMILIES[family], FAMILIES[family] == EEE or SHARED[family] == COVARIANCE
     of.m, of.k, of.d = means.shape
@@ -24,19 +24,28 @@ cdef int point_to(Sketched *of, family, arrays) except -1:
     return 0
 
 
-cdef tuple room_for(const Sketched *like, Py_ssize_t k):
-    """Arrays for as many mixtures of k components."""
+cdef Outline outline_at(const Outline *of, Py_ssize_t i) noexcept nogil:
+    """The i-th; the first, if there is one."""
+    cdef Outline own = of[0]
+    if of.m > 1:
+        own.weights += i * of.k
+        own.means += i * of.k * of.d
+        own.covariances += i * covariances_size(of.family, of.k, of.d)
+    return own
+
+
+cdef tuple room_for(const Outline *like, Py_ssize_t m, Py_ssize_t k):
+    """Arrays for m mixtures of k components."""
     cdef tuple shapes = shapes_of(like.family, k, like.d)
-    return tuple([np.empty((like.m, *shape)) for shape in shapes[:3]])
+    return tuple([np.empty((m, *shape)) for shape in shapes[:3]])
 
 
-cdef double *covariance_at(const Sketched *of, Py_ssize_t i, Py_ssize_t c) noexcept nogil:
-    """That of a component of the i-th mixture."""
-    cdef Py_ssize_t one = covariances_size(of.family, 1, of.d)
-    return of.covariances + (i * one if of.family == EEE else (i * of.k + c) * one)
+cdef double *covariance_of(const Outline *of, Py_ssize_t c) noexcept nogil:
+    """That of a component."""
+    return of.covariances + (0 if of.family == EEE else c * covariances_size(of.family, 1, of.d))
 
 
-cdef void expand(const Sketched *of, const double *covariance, double *matrix) noexcept nogil:
+cdef void expand(const Outline *of, const double *covariance, double *matrix) noexcept nogil:
     """OUT matrix (d,d): a component's covariance."""
     cdef Py_ssize_t d = of.d, j
     if of.family == VVV or of.family == EEE:
@@ -47,7 +56,7 @@ cdef void expand(const Sketched *of, const double *covariance, double *matrix) n
         matrix[j * (d + 1)] = covariance[j if of.family == VVI else 0]
 
 
-cdef void compact(const Sketched *of, const double *matrix, double *covariance) noexcept nogil:
+cdef void compact(const Outline *of, const double *matrix, double *covariance) noexcept nogil:
     """OUT covariance: of the family's, that which is nearest to a matrix (d,d)."""
     cdef Py_ssize_t d = of.d, j
     if of.family == VVV:
@@ -61,42 +70,40 @@ cdef void compact(const Sketched *of, const double *matrix, double *covariance) 
             covariance[0] += matrix[j * (d + 1)] / d
 
 
-cdef void put(const Sketched *to, Py_ssize_t i, Py_ssize_t c, double weight, const double *mean,
-              const double *matrix) noexcept nogil:
-    """OUT component c of the i-th mixture: its mean (d,), and its covariance, which is nearest to a matrix (d,d)."""
-    to.weights[i * to.k + c] = weight
-    memcpy(to.means + (i * to.k + c) * to.d, mean, to.d * sizeof(double))
+cdef void put(const Outline *to, Py_ssize_t c, double weight, const double *mean, const double *matrix) noexcept nogil:
+    """OUT component c: its mean (d,), and the covariance that is nearest to a matrix (d,d)."""
+    to.weights[c] = weight
+    memcpy(to.means + c * to.d, mean, to.d * sizeof(double))
     if not to.shared:
-        compact(to, matrix, covariance_at(to, i, c))
+        compact(to, matrix, covariance_of(to, c))
 
 
-cdef void put_others(const Sketched *of, const Sketched *to, Py_ssize_t i, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
-    """OUT to: of the i-th mixture all components but a and b, the first ones; and the covariance that all share."""
+cdef void put_others(const Outline *of, const Outline *to, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+    """OUT to: all components but a and b, the first ones; and the covariance that all share."""
     cdef Py_ssize_t d = of.d, c, at = 0, size = covariances_size(of.family, 1, d) * sizeof(double)
     for c in range(of.k):
         if c != a and c != b:
-            to.weights[i * to.k + at] = of.weights[i * of.k + c]
-            memcpy(to.means + (i * to.k + at) * d, of.means + (i * of.k + c) * d, d * sizeof(double))
-            memcpy(covariance_at(to, i, at), covariance_at(of, i, c), size)
+            to.weights[at] = of.weights[c]
+            memcpy(to.means + at * d, of.means + c * d, d * sizeof(double))
+            memcpy(covariance_of(to, at), covariance_of(of, c), size)
             at += 1
     if of.shared:
         for c in range(to.k):
-            memcpy(covariance_at(to, i, c), covariance_at(of, i, 0), size)
+            memcpy(covariance_of(to, c), of.covariances, size)
 
 
-cdef void split_one(const Sketched *of, const Sketched *to, Py_ssize_t i, Py_ssize_t c, const double *low,
-                    const double *high, double *step, bint known, double *scratch) noexcept nogil:
-    """OUT to: the i-th mixture with component c as two, the last. IN/OUT step (d,): known, or found. SCRATCH
+cdef void split_one(const Outline *of, const Outline *to, Py_ssize_t c, const double *low, const double *high,
+                    double *step, bint known, double *scratch) noexcept nogil:
+    """OUT to: the mixture with component c as two, the last. IN/OUT step (d,): known, or found. SCRATCH
     (2, d (d + 1))."""
     cdef Py_ssize_t d = of.d, j, q
-    cdef double weight = of.weights[i * of.k + c] / 2.0, side
-    cdef const double *middle = of.means + (i * of.k + c) * d
+    cdef double side
     cdef double *matrix = scratch
     cdef double *mean = matrix + d * d
     cdef double *axes = mean + d
     cdef double *values = axes + d * d
-    put_others(of, to, i, c, c)
-    expand(of, covariance_at(of, i, c), matrix)
+    put_others(of, to, c, c)
+    expand(of, covariance_of(of, c), matrix)
     if not known:
         memcpy(axes, matrix, d * d * sizeof(double))
         eigen(d, axes, values, mean)
@@ -108,83 +115,90 @@ cdef void split_one(const Sketched *of, const Sketched *to, Py_ssize_t i, Py_ssi
     for q in range(2):
         side = 1.0 if q else -1.0
         for j in range(d):
-            mean[j] = min(max(middle[j] + side * step[j], low[j]), high[j])
-        put(to, i, of.k - 1 + q, weight, mean, matrix)
+            mean[j] = min(max(of.means[c * d + j] + side * step[j], low[j]), high[j])
+        put(to, of.k - 1 + q, of.weights[c] / 2.0, mean, matrix)
 
 
-cdef void merge_two(const Sketched *of, const Sketched *to, Py_ssize_t i, Py_ssize_t a, Py_ssize_t b,
-                    double *scratch) noexcept nogil:
-    """OUT to: the i-th mixture with components a and b as one, the last. SCRATCH (2, d (d + 1))."""
+cdef void merge_two(const Outline *of, const Outline *to, Py_ssize_t a, Py_ssize_t b, double *scratch) noexcept nogil:
+    """OUT to: the mixture with components a and b as one, the last. SCRATCH (2, d (d + 1))."""
     cdef Py_ssize_t d = of.d, j, q
-    cdef double weight = of.weights[i * of.k + a] + of.weights[i * of.k + b]
-    cdef double share = of.weights[i * of.k + a] / max(weight, DBL_MIN), rest = 1.0 - share
-    cdef const double *ours = of.means + (i * of.k + a) * d
-    cdef const double *theirs = of.means + (i * of.k + b) * d
+    cdef double weight = of.weights[a] + of.weights[b], share = of.weights[a] / max(weight, DBL_MIN), rest = 1.0 - share
+    cdef const double *ours = of.means + a * d
+    cdef const double *theirs = of.means + b * d
     cdef double *matrix = scratch
     cdef double *mean = matrix + d * d
     cdef double *other = mean + d
-    put_others(of, to, i, a, b)
-    expand(of, covariance_at(of, i, a), matrix)
-    expand(of, covariance_at(of, i, b), other)
+    put_others(of, to, a, b)
+    expand(of, covariance_of(of, a), matrix)
+    expand(of, covariance_of(of, b), other)
     for j in range(d):
         mean[j] = share * ours[j] + rest * theirs[j]
         for q in range(d):
             matrix[j * d + q] = share * matrix[j * d + q] + rest * other[j * d + q] \
                 + share * rest * (ours[j] - theirs[j]) * (ours[q] - theirs[q])
-    put(to, i, of.k - 2, weight, mean, matrix)
+    put(to, of.k - 2, weight, mean, matrix)
 
 
-cdef int check_components(const Py_ssize_t[::1] components, const Sketched *of) except -1:
-    """ValueError unless there is a component of each mixture."""
-    if components.shape[0] != of.m or not all_below(&components[0], of.m, of.k):
+cdef int check_components(const Py_ssize_t[::1] components, const Outline *of) except -1:
+    """ValueError unless there is a component of each mixture, or they are all of one."""
+    cdef Py_ssize_t m = components.shape[0]
+    if (of.m != 1 and m != of.m) or (m and not all_below(&components[0], m, of.k)):
         raise ValueError(f"a component, of 0 … {of.k - 1}, is needed for each of {of.m} mixtures")
     return 0
 
 
 def split_each(family, weights, means, covariances, const Py_ssize_t[::1] components, const double[::1] low,
                const double[::1] high, const double[:, ::1] steps=None):
-    """Mixtures with one component (m,) of each as two, the last: see cgmm.fit.split_merge.split. weights (m,k), means
-    (m,k,d), covariances (m, …); low, high (d,): between which means stay.
+    """Mixtures with one component (m,) of each as two, the last: see cgmm.fit.split_merge.split.
 
+    weights (m,k), means (m,k,d), covariances (m, …) : of the mixtures, or of one, whose components are split
+    low, high : (d,) between which means stay
     steps : (m,d) from the mean to that of a half, or None: found here, which takes long with hundreds of features
     """
-    cdef Sketched of, to
-    cdef Py_ssize_t i
+    cdef Outline of, to, own, found
+    cdef Py_ssize_t i, m = components.shape[0]
+    cdef bint known = steps is not None
     given = [np.ascontiguousarray(array, dtype=np.float64) for array in (weights, means, covariances)]
     point_to(&of, family, given)
     check_components(components, &of)
-    if not low.shape[0] == high.shape[0] == of.d or (steps is not None and steps.shape[1] != of.d):
+    if not low.shape[0] == high.shape[0] == of.d or (known and not (steps.shape[0] == m and steps.shape[1] == of.d)):
         raise ValueError(f"low, high and steps must be of {of.d} features")
-    found = room_for(&of, of.k + 1)
-    point_to(&to, family, found)
-    cdef bint known = steps is not None
+    arrays = room_for(&of, m, of.k + 1)
+    point_to(&to, family, arrays)
     memory = np.empty(2 * of.d * (of.d + 1) + of.d)
     cdef double *free_doubles = <double *> address(memory)
     cdef double *step = free_doubles + 2 * of.d * (of.d + 1)
     with nogil:
-        for i in range(of.m):
+        for i in range(m):
             if known:
                 memcpy(step, &steps[i, 0], of.d * sizeof(double))
-            split_one(&of, &to, i, components[i], &low[0], &high[0], step, known, free_doubles)
-    return found
+            own, found = outline_at(&of, i), outline_at(&to, i)
+            split_one(&own, &found, components[i], &low[0], &high[0], step, known, free_doubles)
+    return arrays
 
 
 def merge_each(family, weights, means, covariances, const Py_ssize_t[::1] a, const Py_ssize_t[::1] b):
-    """Mixtures with components a and b (m,) of each, which differ, as one, the last: see cgmm.fit.split_merge.merge."""
-    cdef Sketched of, to
-    cdef Py_ssize_t i
+    """Mixtures, or one, with components a and b (m,), which differ, as one: see cgmm.fit.split_merge.merge."""
+    cdef Outline of, to, own, found
+    cdef Py_ssize_t i, m = a.shape[0]
+    cdef bint differ = b.shape[0] == m
     given = [np.ascontiguousarray(array, dtype=np.float64) for array in (weights, means, covariances)]
     point_to(&of, family, given)
     check_components(a, &of)
     check_components(b, &of)
-    found = room_for(&of, of.k - 1)
-    point_to(&to, family, found)
+    for i in range(m):
+        differ = differ and a[i] != b[i]
+    if not differ:
+        raise ValueError("two components of each mixture are merged")
+    arrays = room_for(&of, m, of.k - 1)
+    point_to(&to, family, arrays)
     memory = np.empty(2 * of.d * (of.d + 1))
     cdef double *free_doubles = <double *> address(memory)
     with nogil:
-        for i in range(of.m):
-            merge_two(&of, &to, i, a[i], b[i], free_doubles)
-    return found
+        for i in range(m):
+            own, found = outline_at(&of, i), outline_at(&to, i)
+            merge_two(&own, &found, a[i], b[i], free_doubles)
+    return arrays
 
 
 def closeness(const double[:, ::1] means, const double[::1] spread):

@@ -7,6 +7,8 @@ from numpy.testing import assert_allclose
 from cgmm import _kernels
 from cgmm.fit.split_merge import closeness, merge, mergers, split, splits
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.families.correlated import Full
+from cgmm.mixture.families.independent import Diag, Spherical
 from cgmm.mixture.parameters import Parameters
 from cgmm.mixture.sketches import Sketches
 
@@ -111,13 +113,51 @@ def test_closeness_is_of_each_pair_once():
             assert_allclose(found[a, b], 1 / (1e-3 + away) if a < b else 0.0, rtol=1e-13)
 
 
+class Shared(Spherical):
+    """A family that kernels do not know: one variance for all."""
+
+    name, per_component = "shared", False
+
+    def shape(self, k, d):
+        return (1,)
+
+    def expand(self, covariances, k, d):
+        return super().expand(np.repeat(covariances, k), k, d)
+
+
+@pytest.mark.parametrize("family", [type("Own", (Full,), {"name": "own"})(), type("Own", (Diag,), {"name": "own"})()])
+def test_a_family_of_a_users_own_is_as_the_one_it_is_made_of(family):
+    known = sketches_of("full" if family.correlated else "diag", 3)
+    own, bounds = known._replace(family=family), (np.full(3, -9.0), np.full(3, 9.0))
+    assert not family.compiled
+    a, b = np.array([0, 1, 2, 3, 0, 1]), np.array([1, 0, 3, 0, 3, 2])
+    for found, like in ((split(own, a, bounds), split(known, a, bounds)), (merge(own, a, b), merge(known, a, b))):
+        assert found.family is family
+        for some, others in zip(found[1:], like[1:], strict=True):
+            assert_allclose(some, others, rtol=1e-12)
+
+
+def test_a_covariance_that_all_share_stays():
+    rng = np.random.default_rng(0)
+    of = Sketches(Shared(), rng.dirichlet(np.ones(K), size=M), rng.normal(size=(M, K, 2)), rng.uniform(1, 2, (M, 1)))
+    zeros, edge = np.zeros(M, dtype=np.intp), np.full(2, 9.0)
+    for found, k in ((split(of, zeros, (-edge, edge)), K + 1), (merge(of, zeros, zeros + 1), K - 1)):
+        assert found.means.shape == (M, k, 2) and (found.covariances == of.covariances).all()
+    one = Sketches(Shared(), of.weights[:1], of.means[:1], of.covariances[:1])
+    assert (split(one, np.arange(K), (-edge, edge)).covariances == of.covariances[0]).all()
+
+
 def test_splits_and_mergers_are_of_one_mixture():
     sketches = sketches_of("VVE", 3, 1)
     parameters = Parameters(FAMILIES["VVE"], *(array[0] for array in sketches[1:]), sketches.covariances[0])
     some = splits(parameters, np.array([2, 0]), (np.full(3, -9.0), np.full(3, 9.0)))
     assert some.means.shape == (2, K + 1, 3) and some.covariances.shape == (2, K + 1, 3, 3)
     pairs = np.array([0 * K + 1, 2 * K + 3, 1 * K + 3])
-    assert mergers(parameters, pairs).means.shape == (3, K - 1, 3)
+    merged = mergers(parameters, pairs)
+    assert merged.means.shape == (3, K - 1, 3)
+    each = merge(sketches.taken(np.zeros(3, dtype=np.intp)), *np.divmod(pairs, K))
+    for one, other in zip(merged[1:], each[1:], strict=True):
+        assert (one == other).all()
 
 
 def test_what_does_not_fit_is_refused():
@@ -129,6 +169,8 @@ def test_what_does_not_fit_is_refused():
         _kernels.split_each("full", weights, means, covariances, zeros + K, edge, edge)
     with pytest.raises(ValueError, match="needed for each"):
         _kernels.merge_each("full", weights, means, covariances, zeros, zeros[1:] + 1)
+    with pytest.raises(ValueError, match="two components of each mixture"):
+        _kernels.merge_each("full", weights, means, covariances, zeros, zeros)
     with pytest.raises(ValueError, match="of 2 features"):
         _kernels.split_each("full", weights, means, covariances, zeros, edge, edge[:1])
     with pytest.raises(ValueError, match="of 2 features"):

@@ -93,20 +93,19 @@ class Outlines(Lazy[Stage]):
 
 
 class Ends(Lazy[Fit]):
-    """The fits of runs that a compiled call has made, each when it is asked for: of a race, those that are left."""
+    """The fits of runs that a compiled call has made, each when it is asked for; of a race, of its first round."""
 
     def __init__(self, wanted: Wanted, runs: _kernels.Runs) -> None:
-        self._wanted, self._runs, self.numbers = wanted, runs, runs.alive.tolist()
-        ended, passes, settings = runs.ended.tolist(), runs.passes.tolist(), wanted.settings_of(runs.round)
-        left = [at for at in self.numbers if ended[at] < 0]
+        self._wanted, self._runs = wanted, runs
+        ended, passes, settings = runs.ended.tolist(), runs.passes.tolist(), wanted.settings_of(0)
+        left = [at for at, end in enumerate(ended) if end < 0]
         self._fits: dict[int, Fit] = {at: run(wanted.data, _left(wanted, runs, at), settings) for at in left}
         wanted.data.count_passes(sum(passes) - sum(passes[at] for at in left))
 
     def __len__(self) -> int:
-        return len(self.numbers)
+        return len(self._runs.ended)
 
-    def _made(self, place: int) -> Fit:
-        at = self.numbers[place]
+    def _made(self, at: int) -> Fit:
         if at not in self._fits:
             self._fits[at] = _fit(self._wanted, self._runs, at)
         return self._fits[at]
@@ -262,10 +261,11 @@ def _fits(wanted: Wanted, runs: _kernels.Runs | None) -> Sequence[Fit]:
 def _won(wanted: Wanted, race: Race, runs: _kernels.Runs | None) -> Fit:
     """The fit that wins a race; where a run is left to Python, from the first round on: where a later one began is not
     known."""
-    rounds, at, numbers = wanted.rounds, 0, list(range(len(wanted.starts)))
     if runs is not None and runs.over:
         race.winner = int(runs.alive[0])
-        return Ends(wanted, runs)[0]
+        wanted.data.count_passes(int(runs.passes.sum()))
+        return _fit(wanted, runs, race.winner)
+    rounds, at, numbers = wanted.rounds, 0, list(range(len(wanted.starts)))
     fits = _short(wanted, wanted.starts, at) if runs is None or runs.round else Ends(wanted, runs)
     while True:
         order = race.best_first(fits)[: rounds[at][1]]

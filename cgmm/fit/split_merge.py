@@ -39,15 +39,19 @@ def drawn(sums: Array, rng: np.random.Generator) -> Labels:
 
 
 def merge(of: Sketches, a: Labels, b: Labels) -> Sketches:
-    """The mixtures with components a and b (m,) as one, the last, of their mean and covariance."""
+    """The mixtures, or one, with components a and b (m,) as one, the last, of their mean and covariance."""
+    if not of.family.compiled:
+        return of.with_covariances_of(merge(of.freed, a, b))
     return Sketches(of.family, *_kernels.merge_each(of.family.name, *of[1:], a, b))
 
 
 def split(of: Sketches, components: Labels, bounds: tuple[Array, Array]) -> Sketches:
-    """The mixtures with one component (m,) of each as two, the last, along its longest axis.
+    """The mixtures, or one, with one component (m,) of each as two, the last, along its longest axis.
 
     bounds : (d,) and (d,), between which means stay: those of the rows
     """
+    if not of.family.compiled:
+        return of.with_covariances_of(split(of.freed, components, bounds))
     steps = None if of.means.shape[2] <= matrices.UNTHREADED else _steps(of, components)
     return Sketches(of.family, *_kernels.split_each(of.family.name, *of[1:], components, *bounds, steps))
 
@@ -60,12 +64,12 @@ def _steps(of: Sketches, components: Labels) -> Array:
 
 def splits(fit: Parameters, components: Labels, bounds: tuple[Array, Array]) -> Sketches:
     """One mixture with each of some components split."""
-    return split(Sketches.of([fit]).taken(np.zeros(len(components), dtype=np.intp)), components, bounds)
+    return split(Sketches.of([fit]), components, bounds)
 
 
 def mergers(fit: Parameters, pairs: Labels) -> Sketches:
     """One mixture with each of some pairs of components, a k + b, merged."""
-    return merge(Sketches.of([fit]).taken(np.zeros(len(pairs), dtype=np.intp)), *np.divmod(pairs, fit.k))
+    return merge(Sketches.of([fit]), *np.divmod(pairs, fit.k))
 
 
 def closeness(parameters: Parameters, least: Array) -> Array:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 
 if TYPE_CHECKING:
@@ -68,10 +69,26 @@ class Sketches(NamedTuple):
         return self.family.shape(1, d) != self.family.shape(2, d)
 
     def matrices(self, components: Labels) -> Array:
-        """The covariance (m,d,d) of one component (m,) of each."""
+        """The covariance (q,d,d) of a component (q,) of each mixture, or of the only one."""
+        which = np.arange(self.m) if self.m > 1 else np.zeros(len(components), dtype=np.intp)
         if not self._stacked:
-            return self.covariances
-        return self.family.expand(self.covariances[np.arange(self.m), components], self.m, self.means.shape[2])
+            return self.covariances[which]
+        return self.family.expand(self.covariances[which, components], len(which), self.means.shape[2])
+
+    @property
+    def freed(self) -> Sketches:
+        """The same mixtures, each component with a covariance matrix of its own."""
+        k, d = self.means.shape[1:]
+        matrices = np.array([self.family.expand(own, k, d) for own in self.covariances])
+        return self._replace(family=FAMILIES["full"], covariances=matrices)
+
+    def with_covariances_of(self, other: Sketches) -> Sketches:
+        """Other mixtures, with the family's covariances that are nearest to theirs; where all components of one share
+        one, with that of the mixture here."""
+        if self.family.per_component:
+            return other._replace(family=self.family, covariances=self.family.compact(other.covariances))
+        shared = self.covariances[:, np.zeros(other.k, dtype=np.intp)] if self._stacked else self.covariances
+        return other._replace(family=self.family, covariances=np.repeat(shared, other.m // self.m, axis=0))
 
     def only(self, components: Labels) -> Sketches:
         """One component (m,) of each, as a mixture of its own."""
