@@ -15,7 +15,7 @@ from threadpoolctl import threadpool_limits
 
 import report
 from cgmm import select
-from cgmm.fit.restarts import LEANING
+from cgmm.fit.leaning import LEANING
 from machine import facts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))

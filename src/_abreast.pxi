@@ -252,7 +252,8 @@ cdef class Runs:
         group.alive, group.count = <Py_ssize_t *> address(self.runs), m
         group.leaning, group.unit = leaning_of(leaning), unit
         for run in range(group.last + 1):
-            if not 1 <= group.rounds[run].left <= (group.rounds[run - 1].left if run else max(m, 1)):
+            if group.rounds[run].most < 1 or not (
+                    1 <= group.rounds[run].left <= (group.rounds[run - 1].left if run else max(m, 1))):
                 raise ValueError(f"rounds must be pairs of iterations and of runs left, no more than before: {rounds}")
         group.going = Going(Until(tol, noise, distance), group.rounds[0].most, <PyObject *> self.lifting,
                             <PyObject *> self.estimating, NULL)
@@ -334,7 +335,7 @@ cdef bint go_into_next(Runs runs) except -1:
     for q in range(group.count):
         if group.ended[group.alive[q]] < 0:
             return False
-    if group.count > group.rounds[group.round].left:
+    if group.count > 1 and group.rounds[group.last].left == 1:    # a race, whose runs are in order after each round
         choose(group, runs.held, <int *> address(runs.ranks))
         group.count = group.rounds[group.round].left
     group.over = group.round == group.last

@@ -395,7 +395,8 @@ cdef void remember_move(Search *search, double share) noexcept nogil:
 cdef void find_axes(Search *search) noexcept nogil:
     """OUT at: axes at which the objective is least. IN at.axes, from which the search starts: what it finds is no
     worse."""
-    cdef Py_ssize_t tried, next_newton = 0 if search.d <= MOST_NEWTON else MOST_TURNS
+    # A single component's axes are known, but for rounding.
+    cdef Py_ssize_t tried, next_newton = 0 if search.k > 1 and search.d <= MOST_NEWTON else MOST_TURNS
     cdef double slope, share = 0.0
     cdef bint convex = False
     search.remembered = 0

@@ -11,8 +11,8 @@ import degenerate
 import reference
 from cgmm import GMM, Prior, fit_many
 from cgmm.fit import batches, fitting
+from cgmm.fit.leaning import leans
 from cgmm.fit.report import faults
-from cgmm.fit.restarts import leans
 from many import UNWARNED, alone_as, assert_as_alone, assert_same_fit, problems_like, weights_like
 from problems import CHUNK, clusters
 

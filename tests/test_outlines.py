@@ -22,8 +22,8 @@ def sketches_of(family, d, m=M, k=K):
     for _ in range(m):
         A = rng.normal(size=(k, d, 2 * d))
         matrices = np.einsum("kij,klj->kil", A, A) / d
-        compact = own.compact(matrices if own.per_component or family == "tied" else matrices[:1].repeat(k, axis=0))
-        covariances = matrices[0] if family == "tied" else compact
+        compact = own.compact(matrices if own.per_component or own.name == "tied" else matrices[:1].repeat(k, axis=0))
+        covariances = matrices[0] if own.name == "tied" else compact
         weights = rng.dirichlet(np.ones(k))
         made.append(Parameters(own, weights, rng.normal(size=(k, d)), covariances, covariances))
     return Sketches.of(made)
@@ -43,12 +43,10 @@ def expected(sketches, i, removed, weights, means, matrix):
     if family.per_component:
         more = family.compact(np.repeat(matrix[np.newaxis], len(weights), axis=0))
         covariances = np.concatenate([sketches.covariances[i][stay], more])
+    elif family.name == "tied":
+        covariances = sketches.covariances[i]
     else:
-        covariances = (
-            sketches.covariances[i]
-            if family.shape(2, 2) == (2, 2) and sketches.covariances[i].ndim == 2 and family.name == "tied"
-            else family.compact(own[:1].repeat(k, axis=0))
-        )
+        covariances = family.compact(own[:1].repeat(k, axis=0))
     return (
         np.concatenate([sketches.weights[i][stay], weights]),
         np.concatenate([sketches.means[i][stay], means]),

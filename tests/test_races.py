@@ -13,6 +13,7 @@ from cgmm.em.stage import Stage
 from cgmm.fit.leaning import leaning, leans
 from cgmm.fit.restarts import SHORT, halving
 from cgmm.mixture.families import FAMILIES
+from cgmm.mixture.rules import EMPTIED, Repair
 from problems import clusters, data_of
 from runs import assert_same_fits, settings_of, stages_of
 
@@ -92,6 +93,35 @@ def test_so_it_is_of_degenerate_rows(name, reg_covar, family):
     assert own.winner == number
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
+@pytest.mark.parametrize("seed", range(40))
+def test_of_equals_the_one_that_was_better_before_wins(seed, dtype):
+    """Though no run is left behind after the first round."""
+    rounds = (Round(3, 3), Round(40, 1))
+    data = data_of(clusters(100, 2, 2, seed).astype(dtype))
+    settings = settings_of(data)
+    stages = stages_of(data, 2, "full", settings, count=3)
+    number, alone = by_hand(data, stages, settings, rounds)
+    own = race(rounds, d=2)
+    assert_same_fits(run_all([Wanted(data, stages, settings, race=own)])[0], [alone])
+    assert own.winner == number
+
+
+def test_repairs_of_the_start_are_told():
+    """Beside those of covariances that were held in some round."""
+    data = data_of(flat_and_round())
+    settings, told = settings_of(data, reg_covar=0.0), set()
+    for count in (1, 4):
+        for stage in stages_of(data, 5, "full", settings, count=6):
+            start = stage._replace(repairs=(Repair(0, 2, EMPTIED),))
+            number, alone = by_hand(data, [start] * count, settings, ROUNDS)
+            own = race(d=2, reg_covar=0.0)
+            assert_same_fits(run_all([Wanted(data, [start] * count, settings, race=own)])[0], [alone])
+            assert own.winner == number
+            told.add(len(alone.repairs))
+    assert len(told) > 1 and min(told) == 1
+
+
 def flat_and_round(n=60):
     """Rows of which ten are nearly equal: components there are held, or lean on reg_covar."""
     rng = np.random.default_rng(1)
@@ -153,7 +183,7 @@ def test_rounds_have_never_more_runs_than_before():
     settings = settings_of(data)
     part, values = data.at_hand(), stages_of(data, 2, "full", settings, 1)[0].parameters.values
     limits = ordinary.arguments_of(data, part, FAMILIES["full"], settings)["limits"]
-    for rounds in ([(1, 2)], [(1, 0)], [(1, 1), (1, 2)]):
+    for rounds in ([(1, 2)], [(1, 0)], [(0, 1)], [(1, 1), (1, 2)]):
         with pytest.raises(ValueError, match="rounds must be pairs of iterations and of runs left"):
             _kernels.Runs(
                 part.rows, 2, "full", "full", None, limits, None, None, [v[None] for v in values], 0, 0, False, rounds

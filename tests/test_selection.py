@@ -384,3 +384,13 @@ def test_bad_arguments(arguments, message):
 def test_bad_rows():
     with pytest.raises(ValueError, match="NaN"):
         select(np.full((5, 2), np.nan), [1])
+
+
+def test_where_labels_forbid_neighbours_there_are_two_starts():
+    X, labels = clusters(200, 2, 3), np.full(200, -1)
+    labels[:4] = 0
+    found = select(X, [2, 4], "full", labels=labels, random_state=0)
+    two = select(X, [2, 4], "full", labels=labels, n_init=2, random_state=0)
+    one = select(X, [2, 4], "full", labels=labels, n_init=1, random_state=0)
+    assert [row.bic for row in found.table] == [row.bic for row in two.table]
+    assert len(found.best.diagnostics_.restarts) == 2 and len(one.best.diagnostics_.restarts) == 1

@@ -132,7 +132,7 @@ class Race:
     """Which of some runs is to go on: after each round the best of them begin again where they are, if they have not
     converged, until one is left, which goes on in any case.
 
-    rounds : after the last one is left; fewer may be left of fewer starts
+    rounds : the last leaves one; where there are fewer starts than a round is to leave, it leaves them all
     best_first : the numbers of fits, from the best on: those that do not end with a covariance that is held, before
     others, and of these those that do not lean on reg_covar; and then the most likely
     leaning : which do, see cgmm.fit.leaning
@@ -259,8 +259,8 @@ def _fits(wanted: Wanted, runs: _kernels.Runs | None) -> Sequence[Fit]:
 
 
 def _won(wanted: Wanted, race: Race, runs: _kernels.Runs | None) -> Fit:
-    """The fit that wins a race; where a run is left to Python, from the first round on: where a later one began is not
-    known."""
+    """The fit that wins a race. If a compiled call has left a run to Python, the race is made again, each round by a
+    call of its own: where a later round began is not known."""
     if runs is not None and runs.over:
         race.winner = int(runs.alive[0])
         wanted.data.count_passes(int(runs.passes.sum()))
@@ -347,10 +347,10 @@ def _fit(wanted: Wanted, runs: _kernels.Runs, at: int) -> Fit:
     """What has become of a run that has ended."""
     starts, held, bounds = wanted.starts, runs.held[at], runs.bounds(at)
     repairs: tuple[Repair, ...] = ()
-    if runs.earlier[at]:
-        repairs = ordinary.with_held((), [(-1, c) for _, c in runs.earlier[at]], 0)
-    elif not isinstance(starts, Outlines) and isinstance(start := starts[at], Stage):
+    if not isinstance(starts, Outlines) and isinstance(start := starts[at], Stage):
         repairs = start.repairs
+    if earlier := runs.earlier[at]:
+        repairs = ordinary.with_held(repairs, [(-1, c) for _, c in earlier], 0)
     return Fit(
         parameters=Parameters(_model_of(starts)[0], *(array[at] for array in runs.now)),
         lower_bounds=bounds,
