@@ -25,7 +25,6 @@ cdef struct Group:
     Py_ssize_t count
     bint over               # whether all rounds have been run, and those that are left chosen
     Leaning leaning         # which runs of a race stand below others
-    double unit             # of n_k, in the weight of rows
     const Py_ssize_t *labels    # (m,n): where the runs begin, or NULL
     double moved, empty     # of such starts: see Floor, and start_at_labels
     bint sketched           # the covariances of `now` are to be held, and have no roots: see start_at_sketch
@@ -179,7 +178,7 @@ cdef class Runs:
     tol, noise, distance : as of advance
     rounds : (q,2) of each round the iterations of a run at most, and how many runs, the best, begin again where they
     are in the next; one round, if the runs are all that is wanted
-    leaning, unit : see struct Leaning, and of n_k, in the weight of rows: which runs of a race stand below others
+    leaning : see struct Leaning: which runs of a race stand below others
 
     After advance_all: now, before : such stacks of the parameters at the end, and before the last iteration (undefined
     where there was none);  n_k (m,k);  change (m,);  ended (m,): 1 where a run has converged, 0 where it has made the
@@ -199,8 +198,8 @@ cdef class Runs:
     cdef object rounds, runs, ranks
 
     def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, known, starts, double tol,
-                  double noise, bint distance, rounds, leaning=(INFINITY, 0.0, 0.0), double unit=1.0,
-                  double moved=0.0, double empty=0.0, estimating=None, bint accelerated=False):
+                  double noise, bint distance, rounds, leaning=(INFINITY, 0.0, 0.0), double moved=0.0,
+                  double empty=0.0, estimating=None, bint accelerated=False):
         cdef Group *group = &self.group
         cdef Work *work = &group.rows
         cdef bint labelled = isinstance(starts, np.ndarray)
@@ -250,7 +249,7 @@ cdef class Runs:
         self.rounds, self.runs = np.array(rounds, dtype=np.intp, order="C"), np.arange(m, dtype=np.intp)
         group.rounds, group.last = <const Round *> address(self.rounds), len(rounds) - 1
         group.alive, group.count = <Py_ssize_t *> address(self.runs), m
-        group.leaning, group.unit = leaning_of(leaning), unit
+        group.leaning = leaning_of(leaning)
         for run in range(group.last + 1):
             if group.rounds[run].most < 1 or not (
                     1 <= group.rounds[run].left <= (group.rounds[run - 1].left if run else max(m, 1))):
@@ -281,14 +280,6 @@ cdef class Runs:
         """The log-likelihoods of a run's iterations."""
         return array_of(&self.group.bounds[run])
 
-    def last_bounds(self):
-        """(m,) the log-likelihood of the last iteration of each run, −∞ where there was none."""
-        cdef double[::1] last = np.empty(self.group.m)
-        cdef Py_ssize_t run
-        for run in range(self.group.m):
-            last[run] = last_bound(&self.group.bounds[run])
-        return np.asarray(last)
-
 
 cdef bint is_held_at_end(const Group *group, Py_ssize_t run, list held):
     """Whether a run ends with a covariance that is held."""
@@ -302,11 +293,9 @@ cdef int rank_of(const Group *group, Py_ssize_t run, list held) except -1:
     cdef bint matrices = group.family == VVV or group.family == EEE
     cdef bint own = group.family != EEE and group.sharing != COVARIANCE
     cdef double *masses = group.n_k + run * group.k
-    cdef Leaning by = group.leaning
-    by.rows /= group.unit
     return 2 * (not is_held_at_end(group, run, held)) + (not leans_on(
         group.size, group.k, group.d, matrices, own, group.now.root + run * group.size, masses,
-        group.limits.floor.added, &by))
+        group.limits.floor.added, &group.leaning))
 
 
 cdef bint is_better(const Group *group, const int *ranks, Py_ssize_t a, Py_ssize_t b) noexcept nogil:

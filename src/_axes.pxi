@@ -195,12 +195,7 @@ cdef inline void turn_small(Py_ssize_t d, const double *axes, const double *scat
     cdef double half[MOST_SMALL * MOST_SMALL]
     cdef double x
     cdef Py_ssize_t i, j, q
-    for i in range(d):
-        for j in range(d):
-            x = 0.0
-            for q in range(d):
-                x += scatter[i * d + q] * axes[q * d + j]
-            half[i * d + j] = x
+    multiply_small(d, scatter, axes, half)
     for i in range(d):
         for j in range(i + 1):
             x = 0.0

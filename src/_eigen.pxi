@@ -213,14 +213,15 @@ cdef void multiply(Py_ssize_t d, const double *A, const double *B, double *produ
         multiply_small(3, A, B, product)
     elif d == 4:
         multiply_small(4, A, B, product)
-    for i in range(d if d > MOST_SMALL or d == 1 else 0):
-        row = product + i * d
-        for j in range(d):
-            row[j] = 0.0
-        for q in range(d):
-            a = A[i * d + q]
+    else:
+        for i in range(d):
+            row = product + i * d
             for j in range(d):
-                row[j] += a * B[q * d + j]
+                row[j] = 0.0
+            for q in range(d):
+                a = A[i * d + q]
+                for j in range(d):
+                    row[j] += a * B[q * d + j]
 
 
 cdef void transpose(Py_ssize_t d, const double *A, double *turned) noexcept nogil:
@@ -254,14 +255,13 @@ cdef void from_axes(Py_ssize_t d, const double *values, const double *rows, doub
         from_axes_small(3, values, rows, matrix)
     elif d == 4:
         from_axes_small(4, values, rows, matrix)
-    if d <= MOST_SMALL and d > 1:
-        return
-    memset(matrix, 0, d * d * sizeof(double))
-    for r in range(d):
+    else:
+        memset(matrix, 0, d * d * sizeof(double))
+        for r in range(d):
+            for i in range(d):
+                a = values[r] * rows[r * d + i]
+                for j in range(i + 1):
+                    matrix[i * d + j] += a * rows[r * d + j]
         for i in range(d):
-            a = values[r] * rows[r * d + i]
-            for j in range(i + 1):
-                matrix[i * d + j] += a * rows[r * d + j]
-    for i in range(d):
-        for j in range(i):
-            matrix[j * d + i] = matrix[i * d + j]
+            for j in range(i):
+                matrix[j * d + i] = matrix[i * d + j]

@@ -73,10 +73,12 @@ def each_leans(roots, masses, Py_ssize_t d, bint matrices, bint own, const doubl
     cdef const double *own_masses = NULL
     cdef Leaning by = leaning_of(leaning)
     found = np.empty(m, dtype=bool)
+    if weights is not None:
+        own_masses = <const double *> address(weights)
     for i in range(m):
-        if weights is not None:
-            own_masses = <const double *> address(weights) + i * k
         found[i] = leans_on(size, k, d, matrices, own, root + i * size, own_masses, added[i], &by)
+        if own_masses != NULL:
+            own_masses += k
     return found
 
 

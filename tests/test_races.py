@@ -61,6 +61,16 @@ def by_hand(data, stages, settings, rounds):
     return numbers[0], fits[0]
 
 
+def assert_as_by_hand(data, stages, settings, rounds=ROUNDS):
+    """That the same start wins with the same fit; what it is."""
+    d, reg_covar = data.d, settings.rules.reg_covar
+    number, alone = by_hand(data, stages, settings, rounds)
+    own = race(rounds, d, reg_covar)
+    assert_same_fits(run_all([Wanted(data, stages, settings, race=own)])[0], [alone])
+    assert own.winner == number
+    return alone
+
+
 @ALL
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
 @pytest.mark.parametrize("weighted", [False, True])
@@ -68,14 +78,9 @@ def by_hand(data, stages, settings, rounds):
 def test_the_winner_is_that_of_rounds_one_by_one(accelerate, weighted, dtype, family):
     w = np.random.default_rng(0).integers(1, 4, size=200) * 0.5 if weighted else None
     data = data_of(clusters(200, 3, 5).astype(dtype), w)
-    settings = settings_of(data, accelerate=accelerate, max_iter=200)
-    stages = stages_of(data, 4, family, settings, count=7)
-    number, alone = by_hand(data, stages, settings, ROUNDS)
     for n_threads in (1, 2, 5):
-        own = race()
-        wanted = Wanted(data, stages, settings_of(data, n_threads, accelerate=accelerate, max_iter=200), race=own)
-        assert_same_fits(run_all([wanted])[0], [alone])
-        assert own.winner == number
+        settings = settings_of(data, n_threads, accelerate=accelerate, max_iter=200)
+        assert_as_by_hand(data, stages_of(data, 4, family, settings, count=7), settings)
 
 
 @pytest.mark.parametrize("family", reference.FAMILIES)
@@ -85,26 +90,17 @@ def test_so_it_is_of_degenerate_rows(name, reg_covar, family):
     """Covariances are held, components starve, likelihoods fall: Python goes on, or begins again."""
     case = degenerate.case(name)
     data = data_of(np.array(case.X, dtype=float))
-    settings = settings_of(data, reg_covar=reg_covar)
-    stages = stages_of(data, case.n_components, family, settings)
-    number, alone = by_hand(data, stages, settings, ROUNDS)
-    own = race(d=data.d, reg_covar=reg_covar)
-    assert_same_fits(run_all([Wanted(data, stages, settings_of(data, 2, reg_covar), race=own)])[0], [alone])
-    assert own.winner == number
+    settings = settings_of(data, 2, reg_covar)
+    assert_as_by_hand(data, stages_of(data, case.n_components, family, settings), settings)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
 @pytest.mark.parametrize("seed", range(40))
 def test_of_equals_the_one_that_was_better_before_wins(seed, dtype):
     """Though no run is left behind after the first round."""
-    rounds = (Round(3, 3), Round(40, 1))
     data = data_of(clusters(100, 2, 2, seed).astype(dtype))
     settings = settings_of(data)
-    stages = stages_of(data, 2, "full", settings, count=3)
-    number, alone = by_hand(data, stages, settings, rounds)
-    own = race(rounds, d=2)
-    assert_same_fits(run_all([Wanted(data, stages, settings, race=own)])[0], [alone])
-    assert own.winner == number
+    assert_as_by_hand(data, stages_of(data, 2, "full", settings, count=3), settings, (Round(3, 3), Round(40, 1)))
 
 
 def test_repairs_of_the_start_are_told():
@@ -114,11 +110,7 @@ def test_repairs_of_the_start_are_told():
     for count in (1, 4):
         for stage in stages_of(data, 5, "full", settings, count=6):
             start = stage._replace(repairs=(Repair(0, 2, EMPTIED),))
-            number, alone = by_hand(data, [start] * count, settings, ROUNDS)
-            own = race(d=2, reg_covar=0.0)
-            assert_same_fits(run_all([Wanted(data, [start] * count, settings, race=own)])[0], [alone])
-            assert own.winner == number
-            told.add(len(alone.repairs))
+            told.add(len(assert_as_by_hand(data, [start] * count, settings).repairs))
     assert len(told) > 1 and min(told) == 1
 
 
@@ -144,11 +136,7 @@ def test_what_is_held_or_leans_stands_below(monkeypatch, family, reg_covar):
     monkeypatch.setattr(abreast, "_short", short)
     data = data_of(flat_and_round())
     settings = settings_of(data, reg_covar=reg_covar)
-    stages = stages_of(data, 5, family, settings, count=9)
-    number, alone = by_hand(data, stages, settings, ROUNDS)
-    own = race(d=2, reg_covar=reg_covar)
-    assert_same_fits(run_all([Wanted(data, stages, settings, race=own)])[0], [alone])
-    assert own.winner == number
+    assert_as_by_hand(data, stages_of(data, 5, family, settings, count=9), settings)
     if family != "spherical":
         assert not called
 
@@ -217,3 +205,11 @@ def test_a_fit_is_the_same_whoever_makes_its_rounds(monkeypatch, family):
     ).fit(X)
     assert [one.kind for one in found.diagnostics_.restarts] == [one.kind for one in seen.diagnostics_.restarts]
     assert_array_equal(found.means_, seen.means_)
+
+
+def test_a_weight_may_be_as_large_as_numbers_are():
+    """Weights are then in units of 2^1024, which is no number."""
+    X, weights = clusters(200, 2, 4), np.full(200, 1e290)
+    weights[0] = 1.6e308
+    model = GMM(4, n_init=5, random_state=0).fit(X, sample_weight=weights)
+    assert np.isfinite(model.score(X)) and len(model.diagnostics_.restarts) == 5

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -125,6 +124,13 @@ class Leaning(NamedTuple):
     share: float
     own_share: float
     rows: float
+
+    def in_units(self, exponent: int) -> Leaning:
+        """The same of weights that are 2^−exponent times what they are."""
+        if not exponent:
+            return self
+        with np.errstate(over="ignore"):
+            return self._replace(rows=float(np.ldexp(self.rows, -exponent)))
 
 
 @dataclass
@@ -299,7 +305,7 @@ def _compiled(wanted: Wanted) -> _kernels.Runs | None:
     if part is None or values is None:
         return None
     settings = settings.for_rows(data.dtype == np.float64)
-    ranking: dict[str, Any] = {} if race is None else {"leaning": race.leaning, "unit": math.ldexp(1.0, data.exponent)}
+    ranking: dict[str, Any] = {} if race is None else {"leaning": race.leaning.in_units(data.exponent)}
     return _kernels.Runs(
         part.rows,
         k,

@@ -248,8 +248,8 @@ class Search:
         if rows is not None or self.problem.noise is None:
             return first
         other = self.begin(method, given, cleaned=False)
-        ranks = [self.rank(fit) for fit in (yield from self._short([first, other], SHORT))]
-        return other if ranks[1] > ranks[0] else first
+        at, _ = yield from self._race([first, other], [Round(SHORT, 1)])
+        return (first, other)[at]
 
     @once
     def _inner(self) -> Mask | None:
@@ -441,11 +441,6 @@ class Search:
         """The numbers of fits in the order of their ranks."""
         ranks = [self.rank(fit) for fit in fits]
         return sorted(range(len(ranks)), key=ranks.__getitem__, reverse=True)
-
-    def _short(self, starts: Sequence[Start], iterations: int) -> Asking[Sequence[Fit]]:
-        """Runs on the sample of so many iterations."""
-        settings = self.settings._replace(max_iter=min(iterations, self.settings.max_iter))
-        return (yield [Wanted(self.sample(), starts, settings, self.watch)])[0] if starts else []
 
     def split_of(self, fewer: Parameters) -> Asking[None]:
         """One more start: the best of the splits of a mixture of one component fewer."""

@@ -279,8 +279,7 @@ def _unlikely(
 
 
 def _extent_of_piece(piece: InMemory, first_row: int) -> Extent:
-    rows = piece.part.rows
-    return Extent(rows.min(axis=0).astype(np.float64), rows.max(axis=0).astype(np.float64))
+    return Extent(*piece.edges)
 
 
 def _moments_of_piece(density: Density, piece: InMemory, first_row: int) -> SufficientStatistics:
