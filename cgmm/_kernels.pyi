@@ -294,13 +294,17 @@ class _Estimate(Protocol):  # cgmm.mixture.families.Estimate
     def held(self) -> list[int]: ...
 
 class Runs:
-    now: _Mixture
-    before: _Mixture
-    n_k: Array
-    change: Array
-    ended: Array
-    passes: Labels
-    seconds: Array
+    def now(self, run: int) -> _Mixture: ...
+    def before(self, run: int) -> _Mixture: ...
+    def masses(self, run: int) -> Array: ...
+    @property
+    def change(self) -> Array: ...
+    @property
+    def ended(self) -> Array: ...
+    @property
+    def passes(self) -> Labels: ...
+    @property
+    def seconds(self) -> Array: ...
     held: list[list[tuple[int, int]]]
     earlier: list[list[tuple[int, int]]]
     @property
@@ -332,7 +336,23 @@ class Runs:
     ) -> None: ...
     def bounds(self, run: int) -> Array: ...
 
-def advance_all(groups: list[Runs], n_threads: int = 1) -> None: ...
+class Path:
+    done: list[Runs]
+    def __init__(
+        self,
+        rows: Runs,
+        mixtures: Sequence[Sequence[Array]],
+        ranks: Sequence[int],
+        bounds: Sequence[float],
+        steps: Sequence[tuple[int, bool, int]],
+        near: int,
+        least: Array,
+        low: Array,
+        high: Array,
+        rounds: Sequence[tuple[int, int]],
+    ) -> None: ...
+
+def advance_all(groups: Sequence[Runs | Path], n_threads: int = 1) -> None: ...
 def least_left_each(roots: Array, matrices: bool) -> Array: ...
 def each_leans(
     roots: Array,
@@ -356,7 +376,7 @@ def split_each(
 def merge_each(
     family: CovarianceType, weights: Array, means: Array, covariances: Array, a: Labels, b: Labels
 ) -> tuple[Array, Array, Array]: ...
-def closeness(means: Array, spread: Array) -> Array: ...
+def closeness(family: CovarianceType, weights: Array, means: Array, covariances: Array, least: Array) -> Array: ...
 
 class _Task(Protocol):  # cgmm.em.problems.Task
     @property

@@ -12,6 +12,7 @@ from cgmm.candidates import Candidate, Selection
 from cgmm.em.abreast import Watch, answered, clocked, in_turn, together
 from cgmm.errors import InvalidParameterError, SelectionWarning, counted, warn
 from cgmm.fit import fitting, report
+from cgmm.fit.neighbours import try_neighbours
 from cgmm.fit.request import request_of
 from cgmm.fit.state import State
 from cgmm.gmm import GMM
@@ -250,7 +251,7 @@ def selected(
             for family, search, seconds in chain.from_iterable(answered(together(some))):
                 steps = _steps(search) if steps is None else steps
                 fit = search.best
-                leans, rounded = search.leans(fit), _rounded(fit.parameters, steps, prepared.names)
+                leans, rounded = not search.rank_of_best[1], _rounded(fit.parameters, steps, prepared.names)
                 table.append(_candidate(family, search, seconds, prepared, leans, rounded))
                 rank = bool(fit.degenerate) + (leans or bool(rounded)), getattr(table[-1], criterion)
                 if won is None or rank < least:
@@ -340,15 +341,7 @@ def _searches(
         clocked(_search(family, asked, prepared, shared, progress, watch), watch)
         for asked, watch in zip(requests, watches, strict=True)
     )
-    for fewer, (search, watch) in zip(searches, list(zip(searches, watches, strict=True))[1:], strict=False):
-        if search.problem.k == fewer.problem.k + 1 and not search.problem.data.labelled:
-            yield from clocked(search.split_of(fewer.best.parameters), watch)
-    more: Search | None = None
-    for search, watch in zip(reversed(searches), reversed(watches), strict=True):
-        if search.problem.k > 1 and not search.problem.data.labelled:  # whose components have their numbers
-            own = more is not None and more.problem.k == search.problem.k + 1
-            yield from clocked(search.merger_of(more.best.parameters if more and own else None), watch)
-        more = search
+    yield from try_neighbours(searches, watches)
     return [(family, search, watch.seconds) for search, watch in zip(searches, watches, strict=True)]
 
 
@@ -382,11 +375,13 @@ def _steps(search: Search) -> Array:
 def _rounded(parameters: Parameters, steps: Array, names: Names | None) -> str:
     """Whether a component varies less than values do that are rounded to these steps, in a sentence; else empty."""
     k, d = parameters.means.shape
-    variances = parameters.family.variances(parameters.covariances, k, d)
-    narrow = np.argwhere((parameters.weights[:, np.newaxis] > 0) & (variances < steps**2 / ROUNDED))
-    if not len(narrow):
+    narrow = parameters.family.variances(parameters.covariances, k, d) < steps**2 / ROUNDED
+    if not narrow.any():
         return ""
-    c, j = narrow[0].tolist()
+    narrow &= parameters.weights[:, np.newaxis] > 0
+    if not narrow.any():
+        return ""
+    c, j = np.argwhere(narrow)[0].tolist()
     name = f"feature {j}" if names is None else f"feature {str(names[j])!r}"
     return (
         f"Component {c} is narrower in {name} than the step of its values, {steps[j]:.3g}: its likelihood is that of "

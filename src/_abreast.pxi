@@ -36,6 +36,7 @@ cdef struct Group:
     History *bounds         # (m,)
     Py_ssize_t *passes      # (m,)
     double *seconds         # (m,)
+    int *ranks              # (m,): of the runs of a round that has ended, see rank_of
     PyObject **held         # (m,): lists, see go_on
 
 
@@ -161,10 +162,15 @@ cdef tuple shapes_of(Family family, Py_ssize_t k, Py_ssize_t d):
     return (k,), (k, d), own, own
 
 
-cdef Parameters parameters_in(arrays) except *:
-    """Where stacks of weights, means, covariances and roots are."""
-    return Parameters(<double *> address(arrays[0]), <double *> address(arrays[1]), <double *> address(arrays[2]),
-                      <double *> address(arrays[3]))
+cdef Parameters parameters_at(double *free_doubles, Py_ssize_t m, Py_ssize_t k, Py_ssize_t d,
+                              Py_ssize_t size) noexcept nogil:
+    """Where the parameters of m runs are, one array after the other."""
+    cdef double *means = free_doubles + m * k
+    cdef double *covariances = means + m * k * d
+    return Parameters(free_doubles, means, covariances, covariances + m * size)
+
+
+cdef class Path    # _path.pxi
 
 
 cdef class Runs:
@@ -173,96 +179,200 @@ cdef class Runs:
 
     X, k, moment, family, row_weights, limits, lifting, known, estimating : as of Iterations
     starts : weights (m,k), means (m,k,d), covariances and roots (m,…); or no roots: then covariances are held first,
-    and share what the family's do; or labels (m,n), all of 0 … k − 1, of which an M-step makes them, with moments that
-    are exact to `moved`, see struct Floor, and no component of less weight than `empty`
+    and share what the family's do, and weights are in proportion to these; or labels (m,n), all of 0 … k − 1, of which
+    an M-step makes them, with moments that are exact to `moved`, see struct Floor, and no component of less weight than
+    `empty`
     tol, noise, distance : as of advance
     rounds : (q,2) of each round the iterations of a run at most, and how many runs, the best, begin again where they
     are in the next; one round, if the runs are all that is wanted
     leaning : see struct Leaning: which runs of a race stand below others
 
-    After advance_all: now, before : such stacks of the parameters at the end, and before the last iteration (undefined
-    where there was none);  n_k (m,k);  change (m,);  ended (m,): 1 where a run has converged, 0 where it has made the
-    most iterations, −2 where one is not ordinary, −3 where the start is not;  held : a list for each run, of pairs of
-    an iteration, from 0, and a component whose covariance was held in it, and `earlier` those of rounds before;
-    passes (m,) that each made;  seconds (m,) that each took;  round : the last that was run, of 0 … q − 1, which is
-    that in which a run was not ordinary, if any was;  alive : the runs that are left, the best first;  over : whether
-    all rounds were run, and those that are left chosen.
+    After advance_all, of each run: now, before, masses, bounds;  change (m,);  ended (m,): 1 where a run has converged,
+    0 where it has made the most iterations, −2 where one is not ordinary, −3 where the start is not;  held : a list for
+    each run, of pairs of an iteration, from 0, and a component whose covariance was held in it, and `earlier` those of
+    rounds before;  passes (m,) that each made;  seconds (m,) that each took;  round : the last that was run, of
+    0 … q − 1, which is that in which a run was not ordinary, if any was;  alive : the runs that are left, the best
+    first;  over : whether all rounds were run, and those that are left chosen.
     """
     cdef Group group
-    cdef object X, row_weights, floor, lifting, estimating
-    cdef const Py_ssize_t[:, ::1] labels
-    cdef const Py_ssize_t[::1] known
-    cdef readonly tuple now, before
-    cdef readonly object n_k, change, ended, passes, seconds
+    cdef tuple keeps        # what the group points into
+    cdef object memory, rounds
     cdef readonly list held, earlier
-    cdef object rounds, runs, ranks
+    cdef Path path          # whose next runs begin where these end, or None
 
-    def __cinit__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, known, starts, double tol,
-                  double noise, bint distance, rounds, leaning=(INFINITY, 0.0, 0.0), double moved=0.0,
-                  double empty=0.0, estimating=None, bint accelerated=False):
+    def __init__(self, X, Py_ssize_t k, moment, family, row_weights, limits, lifting, known, starts, double tol,
+                 double noise, bint distance, rounds, leaning=(INFINITY, 0.0, 0.0), double moved=0.0,
+                 double empty=0.0, estimating=None, bint accelerated=False):
         cdef Group *group = &self.group
         cdef Work *work = &group.rows
         cdef bint labelled = isinstance(starts, np.ndarray)
-        cdef Py_ssize_t m = len(starts if labelled else starts[0]), run
-        self.X, self.row_weights, self.lifting, self.floor = X, row_weights, lifting, limits[0]
-        self.estimating = estimating
+        cdef Py_ssize_t m = len(starts if labelled else starts[0])
+        cdef const Py_ssize_t[:, ::1] labels
+        cdef const Py_ssize_t[::1] own
         bind(work, X)
-        work.row_weights = start_of(checked_weights(row_weights, work.n))    # self.row_weights keeps them
+        work.row_weights = start_of(checked_weights(row_weights, work.n))
         if known is not None:
-            self.known = checked_labels(known, work.n, k)
-            work.known = &self.known[0]
+            known = np.ascontiguousarray(known, dtype=np.intp)
+            own = checked_labels(known, work.n, k)
+            work.known = &own[0]
         group.family, group.sharing = FAMILIES[family], SHARED[family]
         group.accelerated = accelerated
-        group.m, group.k, group.d = m, k, work.d
+        group.k, group.d = k, work.d
         group.size = covariances_size(group.family, k, work.d)
         check_moment(moment, family, group.family)
-        group.limits = limits_of(limits, self.floor)
+        group.limits = limits_of(limits, limits[0])
         group.moved, group.empty = moved, empty
         if labelled:
-            self.labels = starts
-            if self.labels.shape[1] != work.n or not all_below(&self.labels[0, 0], m * work.n, k):
+            labels = starts
+            if labels.shape[1] != work.n or not all_below(&labels[0, 0], m * work.n, k):
                 raise ValueError(f"labels must be ({m}, {work.n}), all of 0 … {k - 1}")
-            group.labels = &self.labels[0, 0]
-        shapes = shapes_of(group.family, k, work.d)
+            group.labels = &labels[0, 0]
+        self.keeps = X, row_weights, known, starts if labelled else None, limits[0], lifting, estimating
         given = [] if labelled else starts
         group.sketched = len(given) == 3
-        self.now = tuple(np.array(array, dtype=float, order="C") for array in given)
-        self.now += tuple(np.empty((m, *shape)) for shape in shapes[len(given):])
-        for array, shape in zip(self.now, shapes):
-            if array.shape != (m, *shape):
-                raise ValueError(f"{m} starts of shape {shape} each are not {array.shape}")
-        self.before = tuple(np.empty(array.shape) for array in self.now)
-        self.n_k, self.change, self.ended = np.empty((m, k)), np.empty(m), np.zeros(m, dtype=np.intc)
-        self.seconds, self.ranks = np.zeros(m), np.empty(m, dtype=np.intc)
-        self.held, self.earlier = [[] for _ in range(m)], [[] for _ in range(m)]
-        self.passes = np.zeros(m, dtype=np.intp)
+        group.leaning = leaning_of(leaning)
+        group.going = Going(Until(tol, noise, distance), 0, <PyObject *> lifting, <PyObject *> estimating, NULL)
+        self.lay_out(m)
+        self.begin_at(given)
+        self.go_by(rounds)
+
+    cdef int begin_at(self, given) except -1:
+        """The runs begin at stacks of weights, means, covariances and, if they are known, roots."""
+        cdef Group *group = &self.group
+        cdef double **own = [group.now.weights, group.now.means, group.now.covariances, group.now.root]
+        cdef Py_ssize_t q
+        for q, (array, shape) in enumerate(zip(given, shapes_of(group.family, group.k, group.d))):
+            if array.shape != (group.m, *shape):
+                raise ValueError(f"{group.m} starts of shape {shape} each are not {array.shape}")
+            array = np.ascontiguousarray(array, dtype=np.float64)
+            memcpy(own[q], address(array), array.nbytes)
+        return 0
+
+    cdef int lay_out(self, Py_ssize_t m) except -1:
+        """Memory for so many runs of the group."""
+        cdef Group *group = &self.group
+        cdef Py_ssize_t k = group.k, d = group.d, mixture = k + k * d + 2 * group.size, run
+        cdef Py_ssize_t doubles = m * (2 * mixture + k + 2)
+        cdef double *free_doubles
+        self.let_go()
+        group.m = group.count = m
+        group.round, group.over = 0, False
+        self.memory = np.zeros(max(1, (doubles + 2 * m) * 8 + 2 * m * <Py_ssize_t> sizeof(int)), dtype=np.uint8)
+        free_doubles = <double *> address(self.memory)
+        group.now = parameters_at(free_doubles, m, k, d, group.size)
+        group.before = parameters_at(free_doubles + m * mixture, m, k, d, group.size)
+        group.n_k = free_doubles + 2 * m * mixture
+        group.change = group.n_k + m * k
+        group.seconds = group.change + m
+        group.passes = <Py_ssize_t *> (free_doubles + doubles)
+        group.alive = group.passes + m
+        group.ended = <int *> (group.alive + m)
+        group.ranks = group.ended + m
         # No memory of Python's, which may be gone when __dealloc__ looks into it: the garbage collector ends it first.
         group.bounds = <History *> calloc(max(1, m), sizeof(History) + sizeof(PyObject *))
         if group.bounds == NULL:
             raise MemoryError("no memory for the iterations of runs")
-        group.now, group.before = parameters_in(self.now), parameters_in(self.before)
-        group.n_k, group.change = <double *> address(self.n_k), <double *> address(self.change)
-        group.ended, group.seconds = <int *> address(self.ended), <double *> address(self.seconds)
-        group.held, group.passes = <PyObject **> (group.bounds + m), <Py_ssize_t *> address(self.passes)
+        group.held = <PyObject **> (group.bounds + m)
+        self.held, self.earlier = [[] for _ in range(m)], [[] for _ in range(m)]
         for run in range(m):
+            group.alive[run] = run
             group.held[run] = <PyObject *> self.held[run]    # self.held keeps them
-        self.rounds, self.runs = np.array(rounds, dtype=np.intp, order="C"), np.arange(m, dtype=np.intp)
-        group.rounds, group.last = <const Round *> address(self.rounds), len(rounds) - 1
-        group.alive, group.count = <Py_ssize_t *> address(self.runs), m
-        group.leaning = leaning_of(leaning)
-        for run in range(group.last + 1):
-            if group.rounds[run].most < 1 or not (
-                    1 <= group.rounds[run].left <= (group.rounds[run - 1].left if run else max(m, 1))):
-                raise ValueError(f"rounds must be pairs of iterations and of runs left, no more than before: {rounds}")
-        group.going = Going(Until(tol, noise, distance), group.rounds[0].most, <PyObject *> self.lifting,
-                            <PyObject *> self.estimating, NULL)
+        return 0
 
-    def __dealloc__(self):
+    cdef int go_by(self, rounds) except -1:
+        """The rounds of the race."""
+        cdef Group *group = &self.group
+        cdef Py_ssize_t q
+        self.rounds = np.array(rounds, dtype=np.intp, order="C")
+        group.rounds, group.last = <const Round *> address(self.rounds), len(rounds) - 1
+        for q in range(group.last + 1):
+            if group.rounds[q].most < 1 or not (
+                    1 <= group.rounds[q].left <= (group.rounds[q - 1].left if q else max(group.m, 1))):
+                raise ValueError(f"rounds must be pairs of iterations and of runs left, no more than before: {rounds}")
+        group.going.most = group.rounds[0].most
+        return 0
+
+    cdef Runs others(self, Py_ssize_t m, Py_ssize_t k):
+        """Other runs on the same rows, of k components, whose m starts are to be sketches."""
+        cdef Runs own = Runs.__new__(Runs)
+        own.group, own.keeps = self.group, self.keeps
+        own.group.bounds, own.group.labels, own.group.sketched = NULL, NULL, True
+        own.group.k, own.group.size = k, covariances_size(own.group.family, k, own.group.d)
+        own.lay_out(m)
+        return own
+
+    cdef void let_go(self) noexcept:
         cdef Py_ssize_t run
         if self.group.bounds != NULL:
             for run in range(self.group.m):
                 free(self.group.bounds[run].values)
             free(self.group.bounds)
+        self.group.bounds = NULL
+
+    def __dealloc__(self):
+        self.let_go()
+
+    # What has become of the runs
+
+    cdef object seen(self, const void *start, tuple shape, dtype=np.float64):
+        """A part of the memory as an array."""
+        return np.ndarray(shape, dtype, self.memory, <const char *> start - <const char *> address(self.memory))
+
+    cdef tuple mixture(self, Parameters own):
+        """A copy of a run's parameters."""
+        cdef Group *group = &self.group
+        cdef tuple found = tuple([np.empty(shape) for shape in shapes_of(group.family, group.k, group.d)])
+        cdef Parameters copied = Parameters(<double *> address(found[0]), <double *> address(found[1]),
+                                            <double *> address(found[2]), <double *> address(found[3]))
+        copy_mixture(&own, &copied, group.k, group.d, group.size)
+        return found
+
+    cdef int check_run(self, Py_ssize_t run) except -1:
+        if not 0 <= run < self.group.m:
+            raise IndexError(f"run {run} of {self.group.m}")
+        return 0
+
+    def now(self, Py_ssize_t run):
+        """The weights, means, covariances and root at a run's end."""
+        self.check_run(run)
+        return self.mixture(at_run(&self.group.now, run, self.group.k, self.group.d, self.group.size))
+
+    def before(self, Py_ssize_t run):
+        """The same before its last iteration; undefined where there was none."""
+        self.check_run(run)
+        return self.mixture(at_run(&self.group.before, run, self.group.k, self.group.d, self.group.size))
+
+    def masses(self, Py_ssize_t run):
+        """Σ_i w_i r_ic (k,) of a run's last iteration."""
+        self.check_run(run)
+        found = np.empty(self.group.k)
+        memcpy(address(found), self.group.n_k + run * self.group.k, self.group.k * sizeof(double))
+        return found
+
+    def bounds(self, Py_ssize_t run):
+        """The log-likelihoods of a run's iterations."""
+        self.check_run(run)
+        return array_of(&self.group.bounds[run])
+
+    @property
+    def change(self):
+        return self.seen(self.group.change, (self.group.m,))
+
+    @property
+    def seconds(self):
+        return self.seen(self.group.seconds, (self.group.m,))
+
+    @property
+    def passes(self):
+        return self.seen(self.group.passes, (self.group.m,), np.intp)
+
+    @property
+    def ended(self):
+        return self.seen(self.group.ended, (self.group.m,), np.intc)
+
+    @property
+    def alive(self):
+        return self.seen(self.group.alive, (self.group.count,), np.intp)
 
     @property
     def round(self):
@@ -271,14 +381,6 @@ cdef class Runs:
     @property
     def over(self):
         return self.group.over
-
-    @property
-    def alive(self):
-        return self.runs[:self.group.count]
-
-    def bounds(self, Py_ssize_t run):
-        """The log-likelihoods of a run's iterations."""
-        return array_of(&self.group.bounds[run])
 
 
 cdef bint is_held_at_end(const Group *group, Py_ssize_t run, list held):
@@ -298,20 +400,20 @@ cdef int rank_of(const Group *group, Py_ssize_t run, list held) except -1:
         group.limits.floor.added, &group.leaning))
 
 
-cdef bint is_better(const Group *group, const int *ranks, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
+cdef bint is_better(const Group *group, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     """Whether run a is better than run b."""
     cdef double ours = last_bound(&group.bounds[a]), theirs = last_bound(&group.bounds[b])
-    return ranks[a] > ranks[b] or (ranks[a] == ranks[b] and ours > theirs)
+    return group.ranks[a] > group.ranks[b] or (group.ranks[a] == group.ranks[b] and ours > theirs)
 
 
-cdef void choose(Group *group, list held, int *ranks):
-    """Bring the runs of a round into order, the best first. SCRATCH ranks (m,)."""
+cdef void choose(Group *group, list held):
+    """Bring the runs of a round into order, the best first."""
     cdef Py_ssize_t q, r, run
     for q in range(group.count):
-        ranks[group.alive[q]] = rank_of(group, group.alive[q], held)
+        group.ranks[group.alive[q]] = rank_of(group, group.alive[q], held)
     for q in range(1, group.count):
         run, r = group.alive[q], q
-        while r > 0 and is_better(group, ranks, run, group.alive[r - 1]):
+        while r > 0 and is_better(group, run, group.alive[r - 1]):
             group.alive[r] = group.alive[r - 1]
             r -= 1
         group.alive[r] = run
@@ -325,7 +427,7 @@ cdef bint go_into_next(Runs runs) except -1:
         if group.ended[group.alive[q]] < 0:
             return False
     if group.count > 1 and group.rounds[group.last].left == 1:    # a race, whose runs are in order after each round
-        choose(group, runs.held, <int *> address(runs.ranks))
+        choose(group, runs.held)
         group.count = group.rounds[group.round].left
     group.over = group.round == group.last
     if group.over:
@@ -352,25 +454,42 @@ cdef Py_ssize_t list_jobs(list groups, const Group **each, Py_ssize_t *which):
     return count
 
 
+cdef list go_further(list groups):
+    """What is to be run next: rounds of these races, and the races that follow on paths."""
+    cdef Runs runs, more
+    cdef list found = []
+    for runs in groups:
+        if go_into_next(runs):
+            found.append(runs)
+        elif runs.path is not None:
+            more = runs.path.after(runs)
+            if more is not None:
+                found.append(more)
+    return found
+
+
 def advance_all(list groups, int n_threads=1):
-    """Make the runs of all these Runs, once, and their races: threads take a run each, or work at a single one
-    together."""
+    """Make the runs of all these Runs, once, and their races, or those of a Path: threads take a run each, or work at a
+    single one together."""
     cdef Py_ssize_t most = 0, count, at
     cdef int threads, own, thread
     cdef Runs runs
+    cdef list begun = [(<Path> one).begin() if isinstance(one, Path) else one for one in groups]
+    cdef list alive = [runs for runs in begun if runs is not None]
     failures = []
     cdef PyObject *failed = <PyObject *> failures
-    for runs in groups:
-        most += runs.group.m
-        runs.group.going.failures = failed
+    for one in groups:
+        most += (<Path> one).near if isinstance(one, Path) else (<Runs?> one).group.m
     jobs, places = np.empty(max(1, most), dtype=np.uintp), np.empty(max(1, most), dtype=np.intp)
     cdef const Group **each = <const Group **> address(jobs)
     cdef Py_ssize_t *which = <Py_ssize_t *> address(places)
     workers = np.zeros(max(1, min(<Py_ssize_t> n_threads, most)) * sizeof(Worker), dtype=np.uint8)
     cdef Worker *worker = <Worker *> address(workers)
     try:
-        while groups and not failures:
-            count = list_jobs(groups, each, which)
+        while alive and not failures:
+            for runs in alive:
+                runs.group.going.failures = failed
+            count = list_jobs(alive, each, which)
             threads, own = <int> max(1, min(<Py_ssize_t> n_threads, count)), n_threads if count == 1 else 1
             with nogil:
                 if threads == 1:  # not in a parallel region, because OpenMP (GCC) starts new threads for each one in it
@@ -379,7 +498,7 @@ def advance_all(list groups, int n_threads=1):
                 else:
                     for at in prange(count, schedule="dynamic", num_threads=threads):
                         try_run(worker + omp_get_thread_num(), each[at], which[at], own, failed)
-            groups = [runs for runs in groups if go_into_next(runs)]
+            alive = go_further(alive)
     finally:
         for thread in range(len(workers) // <int> sizeof(Worker)):
             close_em(&worker[thread].em)

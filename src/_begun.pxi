@@ -33,9 +33,9 @@ cdef bint start_at_labels(Em *em, const Work *rows, Partition *of, const Py_ssiz
 
 
 cdef bint start_at_sketch(Em *em, const Parameters *sketch) noexcept nogil:
-    """OUT em.now: the mixture of those weights, means and covariances, which are held and share what they are to. False
-    where that is not ordinary: a matrix has to be held by Python."""
-    cdef double added = em.limits.floor.added
+    """OUT em.now: the mixture of those means and covariances, which are held and share what they are to, and of weights
+    in proportion to those. False where that is not ordinary: a matrix has to be held by Python."""
+    cdef double added = em.limits.floor.added, whole = total_of(sketch.weights, em.k)
     cdef bint fine
     cdef Py_ssize_t c
     memcpy(em.after.means, sketch.means, em.k * em.d * sizeof(double))
@@ -46,6 +46,7 @@ cdef bint start_at_sketch(Em *em, const Parameters *sketch) noexcept nogil:
     em.limits.floor.added = 0.0
     fine = set_root(em, NULL) or all_known(em)
     em.limits.floor.added = added
-    memcpy(em.after.weights, sketch.weights, em.k * sizeof(double))
+    for c in range(em.k):
+        em.after.weights[c] = sketch.weights[c] / whole
     move_on(em)
     return fine

@@ -218,6 +218,7 @@ include "_problems.pxi"
 include "_leaning.pxi"
 include "_abreast.pxi"
 include "_outlines.pxi"
+include "_path.pxi"
 
 PART = MOST_CHUNK    # rows: no chunk crosses its multiples
 

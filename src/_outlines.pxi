@@ -201,20 +201,44 @@ def merge_each(family, weights, means, covariances, const Py_ssize_t[::1] a, con
     return arrays
 
 
-def closeness(const double[:, ::1] means, const double[::1] spread):
-    """1 / (0.001 + |(μ_a − μ_b) / spread|²) for a < b, of components with means (k,d); zero for the others, (k·k,)."""
-    cdef Py_ssize_t k = means.shape[0], d = means.shape[1], a, b, j
+cdef double variance_in(const Outline *of, Py_ssize_t c, Py_ssize_t j) noexcept nogil:
+    """That of a feature in a component."""
+    cdef const double *own = covariance_of(of, c)
+    return own[j * (of.d + 1)] if of.family == VVV or of.family == EEE else own[j] if of.family == VVI else own[0]
+
+
+cdef void find_closeness(const Outline *of, const double *least, double *spread, double *found) noexcept nogil:
+    """OUT found (k,k): see closeness. SCRATCH spread (d,)."""
+    cdef Py_ssize_t k = of.k, d = of.d, a, b, c, j
     cdef double away, total
-    found = np.zeros(k * k)
-    cdef double[::1] out = found
-    if spread.shape[0] != d:
-        raise ValueError(f"spread must be of {d} features")
+    for j in range(d):
+        total = 0.0
+        for c in range(k):
+            total += of.weights[c] * variance_in(of, c, j)
+        spread[j] = sqrt(max(total, least[j]))
+    for a in range(k):
+        for b in range(k):
+            total = 1e-3
+            for j in range(d):
+                away = (of.means[a * d + j] - of.means[b * d + j]) / spread[j]
+                total += away * away
+            found[a * k + b] = 1.0 / total if a < b else 0.0
+
+
+def closeness(family, weights, means, covariances, const double[::1] least):
+    """1 / (0.001 + |(μ_a − μ_b) / s|²) for a < b, of components of a mixture, s_j² being the mean of their variances,
+    but not below least (d,); zero for the others, (k·k,).
+
+    weights (1,k), means (1,k,d), covariances (1,…) : the mixture
+    """
+    cdef Outline of
+    given = [np.ascontiguousarray(array, dtype=np.float64) for array in (weights, means, covariances)]
+    point_to(&of, family, given)
+    if of.m != 1 or least.shape[0] != of.d:
+        raise ValueError(f"one mixture, and variances of {of.d} features, are needed")
+    found, spread = np.empty(of.k * of.k), np.empty(of.d)
+    cdef double *out = <double *> address(found)
+    cdef double *scratch = <double *> address(spread)
     with nogil:
-        for a in range(k):
-            for b in range(a + 1, k):
-                total = 1e-3
-                for j in range(d):
-                    away = (means[a, j] - means[b, j]) / spread[j]
-                    total += away * away
-                out[a * k + b] = 1.0 / total
+        find_closeness(&of, &least[0], scratch, out)
     return found

@@ -62,6 +62,16 @@ def runs():
     )
 
 
+def path():
+    """The best of the splits of a mixture, after an iteration."""
+    none = [np.empty((0, *shape)) for shape in ((1,), (1, D), (1, D, D))]
+    rows = _kernels.Runs(ROWS, 1, "full", "full", None, LIMITS, matrices.lift, None, none, 0.0, 0.0, False, [(1, 1)])
+    edge = np.ones(D)
+    return _kernels.Path(
+        rows, [PARAMETERS[:3]], [3], [0.0], [(0, False, -1)], 2, edge, -9 * edge, 9 * edge, [(1, 1), (1, 1)]
+    )
+
+
 PASSES = {
     "populate": lambda: _kernels.populate(ROWS),
     "column_means": lambda: _kernels.column_means(ROWS),
@@ -77,6 +87,7 @@ PASSES = {
     "truth": lambda: _kernels.truth(ROWS, MEASURED, np.ones(ROWS.shape), False),
     "eigenvectors": lambda: _kernels.eigenvectors(MATRICES.copy()),
     "Runs": lambda: _kernels.advance_all([runs()]),
+    "Path": lambda: _kernels.advance_all([path()]),
     "order_in_space": lambda: _kernels.order_in_space(ROWS, 16),
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
     "Iterations": lambda: ITERATIONS.advance(*PARAMETERS, -np.inf, np.inf, np.empty(0), 0.0, 0.0, False, 2),
@@ -96,7 +107,7 @@ PASSES = {
 }
 OTHERS = {
     "Expectation",  # of which expectation is one part
-    "advance_all",  # of Runs
+    "advance_all",  # of Runs, or of Paths
     "column_sums",  # and deviations of these
     "condition_numbers",
     "closeness",

@@ -172,4 +172,6 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="of 2 features"):
         _kernels.split_each("full", weights, means, covariances, zeros, edge, edge[:1])
     with pytest.raises(ValueError, match="of 2 features"):
-        _kernels.closeness(means[0], np.ones(3))
+        _kernels.closeness("full", weights[:1], means[:1], covariances[:1], np.ones(3))
+    with pytest.raises(ValueError, match="one mixture"):
+        _kernels.closeness("full", weights, means, covariances, np.ones(2))

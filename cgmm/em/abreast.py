@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from cgmm.mixture.rules import Repair
     from cgmm.mixture.sketches import Sketches
     from cgmm.rows.data import Data
+    from cgmm.rows.part import Part
     from cgmm.types import Array, Labels
 
 Found = TypeVar("Found")
@@ -106,7 +107,7 @@ class Ends(Lazy[Fit]):
 
     def _made(self, at: int) -> Fit:
         if at not in self._fits:
-            self._fits[at] = _fit(self._wanted, self._runs, at)
+            self._fits[at] = _end(self._wanted, self._runs, at)
         return self._fits[at]
 
 
@@ -153,6 +154,20 @@ class Race:
     winner: int = -1
 
 
+class Errand(Protocol):
+    """What somebody waits for: runs of EM on some rows."""
+
+    @property
+    def data(self) -> Data: ...
+    @property
+    def settings(self) -> Settings: ...
+    def compiled(self) -> Any:
+        """What compiled code is to make of it, of _kernels.advance_all; None where it is not for that."""
+
+    def fits(self, compiled: Any, /) -> Sequence[Fit]:
+        """What is wanted, once that is made."""
+
+
 class Wanted(NamedTuple):
     """Runs of EM that somebody waits for: of which rows, from which first stages, or all from divisions of which a
     compiled call makes them, and how; who counts the seconds that they take, if anybody does; and the race of which
@@ -176,9 +191,35 @@ class Wanted(NamedTuple):
         """Those of a round."""
         return self.settings if self.race is None else self.settings._replace(max_iter=self.rounds[at][0])
 
+    def compiled(self) -> _kernels.Runs | None:
+        """The runs, to be made by a compiled call; None where they are not for one."""
+        data, starts, settings, _, race = self
+        if not starts or not settings.max_iter:
+            return None
+        family, k = _model_of(starts)
+        part = part_of(data, k, _is_compiled(starts), settings)
+        values = None if part is None else _values(starts, data.n)
+        if part is None or values is None:
+            return None
+        return runs_of(data, part, family, k, values, settings, self.rounds, None if race is None else race.leaning)
+
+    def fits(self, runs: _kernels.Runs | None) -> Sequence[Fit]:
+        """The fits of runs, of which those that are ordinary have been made."""
+        begun = perf_counter()
+        found: Sequence[Fit]
+        if self.race is not None:
+            found = [_won(self, self.race, runs)]
+        elif runs is not None:
+            found = Ends(self, runs)
+        else:
+            found = [run(self.data, _first(start), self.settings) for start in self.starts]
+        if self.watch is not None:
+            self.watch.seconds += perf_counter() - begun + (0.0 if runs is None else float(runs.seconds.sum()))
+        return found
+
 
 # What asks for runs, and goes on when it is sent the fits of each that it has asked for, until it has found something.
-Asking: TypeAlias = Generator[Sequence[Wanted], list[Sequence[Fit]], Found]
+Asking: TypeAlias = Generator[Sequence[Errand], list[Sequence[Fit]], Found]
 
 
 def answered(asking: Asking[Found]) -> Found:
@@ -204,7 +245,7 @@ def together(askings: Iterable[Asking[Found]]) -> Asking[list[Found]]:
     alive = dict(enumerate(askings))
     answers: dict[int, list[Sequence[Fit]]] = {}
     while alive:
-        wants: dict[int, Sequence[Wanted]] = {}
+        wants: dict[int, Sequence[Errand]] = {}
         for at, asking in list(alive.items()):
             try:
                 wants[at] = next(asking) if at not in answers else asking.send(answers[at])
@@ -240,28 +281,13 @@ def clocked(asking: Asking[Found], watch: Watch) -> Asking[Found]:
         answer = yield wanted
 
 
-def run_all(wanted: Sequence[Wanted]) -> list[Sequence[Fit]]:
+def run_all(wanted: Sequence[Errand]) -> list[Sequence[Fit]]:
     """EM from each stage of each: bit for bit the fits that cgmm.em.loop.run makes of them one by one."""
-    compiled = [_compiled(one) for one in wanted]
+    compiled = [one.compiled() for one in wanted]
     groups = [group for group in compiled if group is not None]
     if groups:
         _kernels.advance_all(groups, max(one.data.threads(one.settings.n_threads) for one in wanted))
-    return [_fits(one, group) for one, group in zip(wanted, compiled, strict=True)]
-
-
-def _fits(wanted: Wanted, runs: _kernels.Runs | None) -> Sequence[Fit]:
-    """The fits of runs, of which those that are ordinary have been made."""
-    begun, (data, starts, settings, watch, race) = perf_counter(), wanted
-    fits: Sequence[Fit]
-    if race is not None:
-        fits = [_won(wanted, race, runs)]
-    elif runs is not None:
-        fits = Ends(wanted, runs)
-    else:
-        fits = [run(data, _first(start), settings) for start in starts]
-    if watch is not None:
-        watch.seconds += perf_counter() - begun + (0.0 if runs is None else float(runs.seconds.sum()))
-    return fits
+    return [one.fits(group) for one, group in zip(wanted, compiled, strict=True)]
 
 
 def _won(wanted: Wanted, race: Race, runs: _kernels.Runs | None) -> Fit:
@@ -270,7 +296,7 @@ def _won(wanted: Wanted, race: Race, runs: _kernels.Runs | None) -> Fit:
     if runs is not None and runs.over:
         race.winner = int(runs.alive[0])
         wanted.data.count_passes(int(runs.passes.sum()))
-        return _fit(wanted, runs, race.winner)
+        return _end(wanted, runs, race.winner)
     rounds, at, numbers = wanted.rounds, 0, list(range(len(wanted.starts)))
     fits = _short(wanted, wanted.starts, at) if runs is None or runs.round else Ends(wanted, runs)
     while True:
@@ -294,27 +320,33 @@ def _first(start: Start) -> Stage:
     return start.stage() if isinstance(start, Division) else start
 
 
-def _compiled(wanted: Wanted) -> _kernels.Runs | None:
-    """The runs, to be made by a compiled call; None where they are not for one."""
-    data, starts, settings, _, race = wanted
-    if not starts or not settings.max_iter or data.d > MOST_FEATURES:
-        return None
-    family, k = _model_of(starts)
-    part = ordinary.part_of(data, k, _is_compiled(starts), settings)
-    values = None if part is None else _values(starts, data.n)
-    if part is None or values is None:
-        return None
-    settings = settings.for_rows(data.dtype == np.float64)
-    ranking: dict[str, Any] = {} if race is None else {"leaning": race.leaning.in_units(data.exponent)}
+def part_of(data: Data, k: int, compiled: bool, settings: Settings) -> Part | None:
+    """The rows, if a compiled call makes runs of k components."""
+    return None if data.d > MOST_FEATURES else ordinary.part_of(data, k, compiled, settings)
+
+
+def runs_of(
+    data: Data,
+    part: Part,
+    family: Family,
+    k: int,
+    starts: list[Array] | Labels,
+    settings: Settings,
+    rounds: Sequence[tuple[int, int]],
+    leaning: Leaning | None,
+) -> _kernels.Runs:
+    """Runs that are to be made by a compiled call."""
+    ranking: dict[str, Any] = {} if leaning is None else {"leaning": leaning.in_units(data.exponent)}
+    moved, settings = rounding_of_means(data.d, settings.rules.eps)[0], settings.for_rows(data.dtype == np.float64)
     return _kernels.Runs(
         part.rows,
         k,
-        starts=values,
+        starts=starts,
         tol=settings.tol,
         noise=settings.noise,
         distance=settings.stop == "distance",
-        rounds=wanted.rounds,
-        moved=rounding_of_means(data.d, wanted.settings.rules.eps)[0],
+        rounds=rounds,
+        moved=moved,
         empty=EMPTY,
         **ranking,
         **ordinary.arguments_of(data, part, family, settings),
@@ -339,7 +371,7 @@ def _values(starts: Sequence[Start], n: int) -> list[Array] | Labels | None:
     """Where runs of n rows begin, in one array of labels or arrays of parameters; None where one is none from its
     beginning, or divides other rows."""
     if isinstance(starts, Outlines):
-        return list(starts.sketches.unit[1:])
+        return list(starts.sketches[1:])
     labels = [start.labels for start in starts if isinstance(start, Division)]
     if labels:
         return np.array(labels, dtype=np.intp) if [len(one) for one in labels] == [n] * len(starts) else None
@@ -349,22 +381,28 @@ def _values(starts: Sequence[Start], n: int) -> list[Array] | Labels | None:
     return [np.array(array) for array in zip(*(stage.parameters.values for stage in stages), strict=True)]
 
 
-def _fit(wanted: Wanted, runs: _kernels.Runs, at: int) -> Fit:
+def _end(wanted: Wanted, runs: _kernels.Runs, at: int) -> Fit:
     """What has become of a run that has ended."""
-    starts, held, bounds = wanted.starts, runs.held[at], runs.bounds(at)
+    starts = wanted.starts
     repairs: tuple[Repair, ...] = ()
     if not isinstance(starts, Outlines) and isinstance(start := starts[at], Stage):
         repairs = start.repairs
+    return fit_of(wanted.data, _model_of(starts)[0], runs, at, repairs)
+
+
+def fit_of(data: Data, family: Family, runs: _kernels.Runs, at: int, repairs: tuple[Repair, ...] = ()) -> Fit:
+    """The same of one whose start had such repairs."""
+    held, bounds = runs.held[at], runs.bounds(at)
     if earlier := runs.earlier[at]:
         repairs = ordinary.with_held(repairs, [(-1, c) for _, c in earlier], 0)
     return Fit(
-        parameters=Parameters(_model_of(starts)[0], *(array[at] for array in runs.now)),
+        parameters=Parameters(family, *runs.now(at)),
         lower_bounds=bounds,
         converged=bool(runs.ended[at]),
-        n_k=runs.n_k[at],
+        n_k=runs.masses(at),
         repairs=ordinary.with_held(repairs, held, 0) if held else repairs,
         singular=ordinary.held_at_the_end(held, len(bounds)),
-        exponent=wanted.data.exponent,
+        exponent=data.exponent,
     )
 
 
@@ -375,7 +413,7 @@ def _left(wanted: Wanted, runs: _kernels.Runs, at: int) -> Stage:
         return _first(start)
     data.count_passes(int(runs.passes[at]))
     family = _model_of(wanted.starts)[0]
-    now, before = (Parameters(family, *(array[at] for array in own)) for own in (runs.now, runs.before))
+    now, before = (Parameters(family, *own) for own in (runs.now(at), runs.before(at)))
     sketched = isinstance(wanted.starts, Outlines) or isinstance(start, Division)
     stage = Stage.first(now) if sketched else _first(start)
     return ordinary.after(
@@ -384,7 +422,7 @@ def _left(wanted: Wanted, runs: _kernels.Runs, at: int) -> Stage:
         change=float(runs.change[at]),
         before=before,
         parameters=now,
-        n_k=runs.n_k[at],
+        n_k=runs.masses(at),
         held=runs.held[at],
         exponent=data.exponent,
         converged=False,

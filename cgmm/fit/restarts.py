@@ -139,6 +139,16 @@ class Problem(NamedTuple):
     noise: Noise | None = None
 
 
+def split_of(k: int) -> str:
+    """The kind of a start that is a split of a mixture of k components."""
+    return f"split of {k} components"
+
+
+def merger_of(k: int) -> str:
+    """The kind of a start that is a merger of a mixture of k components."""
+    return f"merger of {k} components"
+
+
 class Search:
     """The starts of one fit, and the best of their fits.
 
@@ -248,7 +258,7 @@ class Search:
         if rows is not None or self.problem.noise is None:
             return first
         other = self.begin(method, given, cleaned=False)
-        at, _ = yield from self._race([first, other], [Round(SHORT, 1)])
+        at, _ = yield from self._race([first, other], [Round(SHORT, 1)], self.sample())
         return (first, other)[at]
 
     @once
@@ -321,15 +331,19 @@ class Search:
         variance; and these below those that do not."""
         return not fit.degenerate, not self.leans(fit), fit.lower_bound
 
+    @property
+    def rank_of_best(self) -> Rank:
+        self._rank = self._rank or self.rank(self.best)
+        return self._rank
+
     def _betters(self, fit: Fit) -> bool:
         """Whether a fit is to take the place of the best: it is more likely, and of no lower rank otherwise.
 
         One that is degenerate gives way to any that is not: its likelihood is the floor's choice, not the rows'.
         """
-        self._rank = self._rank or self.rank(self.best)
         if self.sound:
-            return self.rank(fit) > self._rank
-        (*kind, likelihood), (*best, highest) = self.rank(fit), self._rank
+            return self.rank(fit) > self.rank_of_best
+        (*kind, likelihood), (*best, highest) = self.rank(fit), self.rank_of_best
         return (kind[0] and not best[0]) or (kind >= best and likelihood > highest)
 
     def leans(self, fit: Fit) -> bool:
@@ -401,11 +415,12 @@ class Search:
         """The winner of a race, run to its end; or given up if it is not sure, and not promising."""
         if self.sample() is self.problem.data and not self.watched:
             self.reporter.begin(len(self.restarts))
-            at, fit = yield from self._race(brood.starts, [*rounds, Round(self.settings.max_iter, 1)])
+            to_its_end = [*rounds, Round(self.settings.max_iter, 1)]
+            at, fit = yield from self._race(brood.starts, to_its_end, self.problem.data)
             self.reporter.end(fit)
             self.enter(brood.kinds[at], fit, fresh)
             return
-        at, short = yield from self._race(brood.starts, rounds)
+        at, short = yield from self._race(brood.starts, rounds, self.sample())
         if sure or self._promising(self.rank(short)):
             yield from self.carry(brood.kinds[at], self._again(short), fresh)
             return
@@ -426,10 +441,10 @@ class Search:
         better = sum(other > rank for other in self._raced)
         return self.sample().n == self.problem.data.n or better < -(-len(self._raced) // CARRIED)
 
-    def _race(self, starts: Sequence[Start], rounds: Sequence[Round]) -> Asking[tuple[int, Fit]]:
-        """The number of the start that wins a race on the sample, and its fit."""
+    def _race(self, starts: Sequence[Start], rounds: Sequence[Round], data: Data) -> Asking[tuple[int, Fit]]:
+        """The number of the start that wins a race on those rows, and its fit."""
         race = Race(rounds, self._best_first, leaning(self.problem.data.d), self._again)
-        fit = (yield [Wanted(self.sample(), starts, self.settings, self.watch, race)])[0][0]
+        fit = (yield [Wanted(data, starts, self.settings, self.watch, race)])[0][0]
         return race.winner, fit
 
     def _again(self, fit: Fit) -> Stage:
@@ -442,23 +457,27 @@ class Search:
         ranks = [self.rank(fit) for fit in fits]
         return sorted(range(len(ranks)), key=ranks.__getitem__, reverse=True)
 
+    @property
+    def walks(self) -> bool:
+        """Whether a compiled call may make its starts from neighbours: see cgmm.em.walk."""
+        return self.sound and self._is_divided() and not self.watched and self.sample() is self.problem.data
+
     def split_of(self, fewer: Parameters) -> Asking[None]:
         """One more start: the best of the splits of a mixture of one component fewer."""
-        kind = f"split of {fewer.k} components"
-        yield from self._carry_best(self._splits(kind, fewer), TRIED, sure=True)
+        yield from self._carry_best(self._splits(fewer), TRIED, sure=True)
 
-    def merger_of(self, more: Parameters | None = None) -> Asking[None]:
-        """One more start: the best of the mergers of a mixture of one component more; by default, of a
-        split of the best fit."""
-        if more is None:
-            more = (yield from self._race(self._splits("", self.best.parameters).starts, TRIED))[1].parameters
+    def best_split(self) -> Asking[Parameters]:
+        """The best of the splits of the best fit, after a short run: a mixture of one component more."""
+        return (yield from self._race(self._splits(self.best.parameters).starts, TRIED, self.sample()))[1].parameters
+
+    def merger_of(self, more: Parameters) -> Asking[None]:
+        """One more start: the best of the mergers of a mixture of one component more."""
         pairs = np.argsort(-closeness(more, self.ground.least), kind="stable")[: min(NEAR, more.k * (more.k - 1) // 2)]
         starts = self._outlined(mergers(more, pairs))
-        brood = Brood([f"merger of {more.k} components"] * len(starts), starts)
-        yield from self._carry_best(brood, TRIED, sure=True)
+        yield from self._carry_best(Brood([merger_of(more.k)] * len(starts), starts), TRIED, sure=True)
 
-    def _splits(self, kind: str, parameters: Parameters) -> Brood:
+    def _splits(self, parameters: Parameters) -> Brood:
         """Those of the heaviest components."""
         heavy = np.argsort(-parameters.weights, kind="stable")[:NEAR]
         starts = self._outlined(splits(parameters, heavy, self.ground.bounds))
-        return Brood([kind] * len(starts), starts)
+        return Brood([split_of(parameters.k)] * len(starts), starts)

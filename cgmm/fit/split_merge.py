@@ -74,5 +74,6 @@ def mergers(fit: Parameters, pairs: Labels) -> Sketches:
 
 def closeness(parameters: Parameters, least: Array) -> Array:
     """How close each pair of components is (k·k,), in units of the spread within; zero for all but a < b."""
-    spread = np.sqrt(np.maximum(parameters.weights @ parameters.variances, least))
-    return _kernels.closeness(parameters.means, spread)
+    of = Sketches.of([parameters])
+    of = of if of.family.compiled else of.freed
+    return _kernels.closeness(of.family.name, *of[1:], least)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from cgmm import _kernels
 from cgmm.mixture.families import FAMILIES
 from cgmm.mixture.parameters import Parameters
 
@@ -46,18 +47,13 @@ class Sketches(NamedTuple):
     def k(self) -> int:
         return self.weights.shape[1]
 
-    @property
-    def unit(self) -> Sketches:
-        """The same, each mixture's weights summing to one."""
-        return self._replace(weights=self.weights / self.weights.sum(axis=1, keepdims=True))
-
     def taken(self, which: Labels) -> Sketches:
         """Those mixtures, in new arrays."""
         return Sketches(self.family, self.weights[which], self.means[which], self.covariances[which])
 
     def held(self, at: int, least: Array) -> Parameters:
         """One of the mixtures, none of whose variances is below least (d,)."""
-        weights = self.weights[at] / self.weights[at].sum()
+        weights = self.weights[at] / _kernels.total(self.weights[at])  # the bits that compiled starts have
         return Parameters.held(self.family, weights, self.means[at].copy(), self.covariances[at].copy(), least)
 
     # Components

@@ -1,0 +1,200 @@
+"""Splits and mergers along fits of ever more components: the same, to the bit, whether a compiled call makes the way or
+Python each race."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+import degenerate
+from cgmm import SelectionWarning, _kernels, select
+from cgmm.em.walk import Step, Walk
+from cgmm.fit.neighbours import steps_of
+from cgmm.fit.restarts import NEAR
+from cgmm.mixture.families import FAMILIES
+from problems import clusters, data_of
+from runs import settings_of
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+ALL = pytest.mark.parametrize("family", sorted(name for name, own in FAMILIES.items() if not own.one_feature))
+
+
+def test_steps_go_up_by_splits_and_down_by_mergers():
+    up = [Step(0, False, 1), Step(1, False, 2)]
+    assert steps_of([1, 2, 3]) == [*up, Step(2, False, -1), Step(-1, True, 2), Step(2, True, 1), Step(1, True, 0)]
+
+
+def test_steps_leave_gaps_between_numbers_of_components():
+    own = [Step(1, False, -1), Step(-1, True, 1)]
+    assert steps_of([1, 3]) == own
+    assert steps_of([3]) == [Step(0, False, -1), Step(-1, True, 0)]
+    assert steps_of([1]) == [] == steps_of([])
+
+
+class Made:
+    """Counts the steps that compiled calls make, and the calls that end before the last; or has them make none."""
+
+    def __init__(self, monkeypatch, none=False):
+        self.made = self.left = 0
+        original = Walk.fits
+
+        def fits(walk, path):
+            found = original(walk, None if none else path)
+            self.made, self.left = self.made + len(found), self.left + (len(found) < len(walk.steps))
+            return found
+
+        if none:
+            monkeypatch.setattr(Walk, "compiled", lambda walk: None)
+        monkeypatch.setattr(Walk, "fits", fits)
+
+
+def both(X, *arguments, **more):
+    """A selection on either way, and what Made counts of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        counted = Made(patch)
+        found = select(X, *arguments, random_state=0, **more)
+    with pytest.MonkeyPatch.context() as patch:
+        plain = Made(patch, none=True)
+        other = select(X, *arguments, random_state=0, **more)
+    assert not plain.made
+    return found, other, counted.made, counted.left
+
+
+def assert_same(found, other):
+    for own, its in zip(found.table, other.table, strict=True):
+        assert own._replace(seconds=0.0) == its._replace(seconds=0.0)
+    ours, theirs = found.best, other.best
+    for name in ("weights_", "means_", "covariances_", "precisions_cholesky_"):
+        assert_array_equal(getattr(ours, name), getattr(theirs, name))
+    assert len(ours.diagnostics_.restarts) == len(theirs.diagnostics_.restarts)
+    for one, its in zip(ours.diagnostics_.restarts, theirs.diagnostics_.restarts, strict=True):
+        assert_array_equal(one.lower_bounds, its.lower_bounds)
+        assert one._replace(lower_bounds=None) == its._replace(lower_bounds=None)
+
+
+@ALL
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f64", "f32"])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("accelerate", [False, True])
+def test_a_walk_ends_where_its_races_do(accelerate, weighted, dtype, family):
+    w = np.random.default_rng(0).integers(1, 4, size=150) * 0.5 if weighted else None
+    X = clusters(150, 3, 5).astype(dtype)
+    for n_threads, sizes in ((1, range(1, 7)), (3, [2, 3, 5])):
+        found, other, made, left = both(
+            X, sizes, family, sample_weight=w, accelerate=accelerate, n_threads=n_threads, max_iter=200
+        )
+        assert_same(found, other)
+        assert made > 2 * left
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_threads_take_a_walk_each_or_make_one_together(n_threads):
+    X = clusters(300, 3, 5)
+    found, other, made, left = both(X, range(1, 6), n_threads=n_threads)
+    assert_same(found, other)
+    assert made > 2 * left
+    alone = [select(X, range(1, 6), name, random_state=0, n_threads=n_threads).table for name in ("VVE", "full")]
+    for row in (row for table in alone for row in table):
+        (same,) = [one for one in found.table if one[:2] == row[:2]]
+        assert same._replace(seconds=0.0) == row._replace(seconds=0.0)
+
+
+@pytest.mark.parametrize("family", ["E", "V"])
+def test_so_it_is_of_one_feature(family):
+    found, other, made, _ = both(clusters(120, 1, 3), range(1, 6), family)
+    assert_same(found, other)
+    assert made
+
+
+@pytest.mark.parametrize("reg_covar", [1e-6, 0.0])
+@pytest.mark.parametrize("name", degenerate.names())
+def test_so_it_is_of_degenerate_rows(name, reg_covar):
+    """Covariances are held, components starve, likelihoods fall: Python makes that step, and compiled calls go on."""
+    X = np.array(degenerate.case(name).X, dtype=float)
+    sizes = range(1, min(5, len(X)) + 1)
+    found, other, _, _ = both(X, sizes, reg_covar=reg_covar, max_iter=50)
+    assert_same(found, other)
+
+
+@pytest.mark.parametrize("name", ["EEV", "VVE", "full", "diag"])
+def test_of_several_starts_and_of_more_components_than_are_tried(name):
+    found, other, made, left = both(clusters(400, 2, 12), range(10, 14), name, n_init=3)
+    assert_same(found, other)
+    assert made + left == 8
+    assert NEAR < 10
+
+
+def test_some_steps_are_left_to_python_and_those_after_them_are_not():
+    """Ten rows that are nearly equal: their component's covariance is held."""
+    rng = np.random.default_rng(1)
+    X = np.concatenate([rng.normal(size=(60, 2)), rng.normal(size=(10, 2)) * 1e-5 + 4.0])
+    found, other, made, left = both(X, range(1, 8), reg_covar=0.0)
+    assert_same(found, other)
+    assert made and left
+
+
+@pytest.mark.parametrize(
+    "X, more",
+    [
+        (clusters(100, 30, 2), {}),  # eigenvectors of so many features are NumPy's
+        (clusters(100, 2, 2), {"noise_component": "uniform"}),
+        (clusters(100, 2, 2), {"prior": "mclust"}),
+        (np.where(np.arange(200).reshape(100, 2) % 37 == 0, np.nan, clusters(100, 2, 2)), {"missing": "marginal"}),
+        (clusters(100, 2, 2), {"max_iter": 1}),
+    ],
+    ids=["features", "noise", "prior", "gaps", "one iteration"],
+)
+def test_what_no_compiled_call_makes_is_made_by_python(X, more):
+    found, other, _, _ = both(X, range(1, 4), ["full", "diag"], **more)
+    assert_same(found, other)
+
+
+def test_passes_and_seconds_are_counted():
+    X = clusters(200, 3, 3)
+    found, other, made, _ = both(X, range(1, 4), "full")
+    assert made == 6
+    assert found.best.diagnostics_.passes == other.best.diagnostics_.passes
+    assert all(row.seconds > 0 for row in found.table)
+
+
+def path_of(d=2, steps=((0, False, 1),), ks=(1, 2), edges=None):
+    from cgmm.em.abreast import Leaning, runs_of
+
+    data = data_of(clusters(50, d, 2))
+    family, settings = FAMILIES["full"], settings_of(data)
+    none = [np.empty((0, *shape)) for shape in ((1,), (1, d), (1, d, d))]
+    rows = runs_of(data, data.at_hand(), family, 1, none, settings, [(1, 1)], Leaning(0.25, 0.01, 1.0))
+    mixtures = [(np.full(k, 1 / k), np.zeros((k, d)), np.repeat(np.eye(d)[np.newaxis], k, axis=0)) for k in ks]
+    edge = np.ones(d if edges is None else edges)
+    return _kernels.Path(rows, mixtures, [3] * len(ks), [-9.0] * len(ks), steps, 9, edge, -edge, edge, [(2, 1), (9, 1)])
+
+
+def test_a_path_that_leads_nowhere_is_refused():
+    with pytest.raises(ValueError, match="least, low and high must be of 2 features"):
+        path_of(edges=3)
+    for step in ((-1, False, 1), (2, False, 1), (0, False, 2)):
+        with pytest.raises(ValueError, match="step 0 is of no fit, or for none"):
+            path_of(steps=[step])
+    for steps, ks in (([(0, False, 1)], (1, 3)), ([(0, True, 1)], (1, 1))):
+        with pytest.raises(ValueError, match="step 0 leads to"):
+            _kernels.advance_all([path_of(steps=steps, ks=ks)])
+    path = path_of(steps=[])
+    _kernels.advance_all([path])
+    assert path.done == []
+
+
+@pytest.mark.parametrize("families", ["full", None])
+def test_an_exception_in_a_walk_is_raised(monkeypatch, families):
+    from cgmm.mixture import matrices
+
+    def lift(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(matrices, "lift", lift)
+    X = np.concatenate([clusters(60, 2, 2), np.zeros((20, 2)), np.ones((20, 2))])
+    with pytest.raises(MemoryError, match="no room"):
+        select(X, range(1, 6), families, reg_covar=0.0, random_state=0, n_threads=2)
+
+
+def test_the_warning_of_the_edge_is_as_before():
+    with pytest.warns(SelectionWarning, match="is the largest tried"):
+        select(clusters(300, 2, 5), range(1, 3), "EII", random_state=0)
