@@ -88,6 +88,7 @@ PASSES = {
     "eigenvectors": lambda: _kernels.eigenvectors(MATRICES.copy()),
     "Runs": lambda: _kernels.advance_all([runs()]),
     "Path": lambda: _kernels.advance_all([path()]),
+    "sums_of_rows": lambda: _kernels.sums_of_rows(ROWS, MIXTURE.density),
     "order_in_space": lambda: _kernels.order_in_space(ROWS, 16),
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
     "Iterations": lambda: ITERATIONS.advance(*PARAMETERS, -np.inf, np.inf, np.empty(0), 0.0, 0.0, False, 2),
@@ -108,6 +109,7 @@ PASSES = {
 OTHERS = {
     "Expectation",  # of which expectation is one part
     "advance_all",  # of Runs, or of Paths
+    "total_of_logs",
     "column_sums",  # and deviations of these
     "condition_numbers",
     "closeness",

@@ -18,7 +18,7 @@ from cgmm.mixture.density import NEGLIGIBLE, distances_to, of_some, that_matter
 from cgmm.once import once
 from cgmm.rows import sampling
 from cgmm.rows.boxes import Boxes
-from cgmm.rows.pruning import Pruning, guide_by_itself
+from cgmm.rows.pruning import Pruning, guide_by_itself, may_be_pruned
 from cgmm.rows.unlikely import Unlikely, Worst
 
 if TYPE_CHECKING:
@@ -133,6 +133,11 @@ class Data(ABC):
     def evaluate(self, parameters: Parameters, what: Output, n_threads: int) -> Any:
         """A value for each row in memory: "log_likelihood" (n,), "responsibilities" (n,k), "labels" (n,)."""
 
+    def sums(self, parameters: Parameters, n_threads: int) -> tuple[float, float] | None:
+        """Σ_i w_i log p(x_i) and Σ_i w_i log max_c r_ic of rows in memory, of a mixture without noise; None where there
+        is no compiled call for both."""
+        return None
+
     def truth(self, parameters: Parameters, covariances: bool, n_threads: int) -> tuple[Array, Array | None]:
         """Means and covariances, if they are wanted, of the true values of rows in memory."""
         raise ValueError("denoise needs the error_covariances of the rows: without errors they are the true values")
@@ -240,6 +245,12 @@ class Complete(Data):
         guide = guide_by_itself(parameters, self.n, self.dtype, self.spread, neighbours)
         order = place.order(n_threads) if isinstance(guide, Boxes) else None
         return _kernels.evaluate(self.part.rows, parameters.density, what, n_threads, guide, order)
+
+    def sums(self, parameters: Parameters, n_threads: int) -> tuple[float, float] | None:
+        if may_be_pruned(self.n, self.d, parameters.k):
+            return None
+        part = self.part
+        return _kernels.sums_of_rows(part.rows, parameters.density, part.weights, n_threads)
 
     def moments(self) -> tuple[float, Array, Array]:
         return self._moments

@@ -134,14 +134,22 @@ class Evaluation:
     def sums(self, certainty: bool = False) -> Sums:
         """Sums over the rows; without `certainty`, log_certainty is zero. A row whose component is known counts for it
         alone."""
+        found = self._both() if certainty else None
+        log_likelihood, log_certainty = found or (self._sum(self._log_likelihoods()), 0.0)
         return Sums(
-            log_likelihood=self._sum(self._log_likelihoods()),
+            log_likelihood=log_likelihood,
             number=self._sum(np.ones(self.data.n)),
-            log_certainty=self._log_certainty() if certainty else 0.0,
+            log_certainty=self._log_certainty() if certainty and found is None else log_certainty,
             exponent=self.data.exponent,
             n=self.data.n,
             n_parameters=self.parameters.n_parameters,
         )
+
+    def _both(self) -> tuple[float, float] | None:
+        """log_likelihood and log_certainty in one compiled call, of few rows; None where it does not apply."""
+        if self.data.n > ROWS_AT_A_TIME or self.parameters.noise is not None or self.data.labelled:
+            return None
+        return self.data.sums(self.parameters, self.n_threads)
 
     def _sum(self, values: Array) -> float:
         """Σ_i w_i v_i; a row of weight zero may have no finite value."""
@@ -155,7 +163,7 @@ class Evaluation:
         return (found if np.array_equal(found.shift, means) else found.moved_to(means)).settled()
 
     def _log_certainty(self) -> float:
-        return sum(part._sum(np.log(part.certainty())) for part in self.parts())
+        return sum(_kernels.total_of_logs(part.certainty(), part.data.part.weights) for part in self.parts())
 
 
 class Evaluations:
