@@ -336,8 +336,9 @@ class Runs:
     ) -> None: ...
     def bounds(self, run: int) -> Array: ...
 
-class Path:
+class Walk:
     done: list[Runs]
+    left: Runs | None
     def __init__(
         self,
         rows: Runs,
@@ -352,7 +353,7 @@ class Path:
         rounds: Sequence[tuple[int, int]],
     ) -> None: ...
 
-def advance_all(groups: Sequence[Runs | Path], n_threads: int = 1) -> None: ...
+def advance_all(groups: Sequence[Runs | Walk], n_threads: int = 1) -> None: ...
 def least_left_each(roots: Array, matrices: bool) -> Array: ...
 def each_leans(
     roots: Array,

@@ -376,9 +376,8 @@ def _rounded(parameters: Parameters, steps: Array, names: Names | None) -> str:
     """Whether a component varies less than values do that are rounded to these steps, in a sentence; else empty."""
     k, d = parameters.means.shape
     narrow = parameters.family.variances(parameters.covariances, k, d) < steps**2 / ROUNDED
-    if not narrow.any():
-        return ""
-    narrow &= parameters.weights[:, np.newaxis] > 0
+    if narrow.any():  # few are
+        narrow &= parameters.weights[:, np.newaxis] > 0
     if not narrow.any():
         return ""
     c, j = np.argwhere(narrow)[0].tolist()

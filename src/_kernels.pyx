@@ -217,8 +217,10 @@ include "_checks.pxi"
 include "_problems.pxi"
 include "_leaning.pxi"
 include "_abreast.pxi"
+include "_runs.pxi"
+include "_races.pxi"
 include "_outlines.pxi"
-include "_path.pxi"
+include "_walk.pxi"
 
 PART = MOST_CHUNK    # rows: no chunk crosses its multiples
 
@@ -245,6 +247,41 @@ def evaluate(X, density, output, int n_threads=1, guide=None, order=None, errors
         work.work.out = &out[0]
     work.run(n_threads)
     return result
+
+
+def total_of_logs(const double[::1] values, const double[::1] row_weights=None):
+    """As total_of_rows, of Σ_i w_i log v_i."""
+    cdef Py_ssize_t i
+    logs = np.empty(values.shape[0])
+    cdef double[::1] own = logs
+    for i in range(values.shape[0]):
+        own[i] = log(values[i])
+    return total_of_rows(logs, row_weights)
+
+
+def sums_of_rows(X, density, const double[::1] row_weights=None, int n_threads=1):
+    """Σ_i w_i log p(x_i) and Σ_i w_i log max_c r_ic over the rows of X, of a dense pass without noise: bit for bit what
+    evaluate, total_of_rows and total_of_logs make of it. It takes n k doubles."""
+    cdef _Pass work = _Pass(X, density, None, None, "log_likelihood")
+    cdef Py_ssize_t n = work.work.n, k = work.work.k, i, c
+    cdef double[::1] values, most
+    cdef double largest
+    if not n:
+        return 0.0, 0.0
+    values, most = np.empty(n * k), np.empty(n)
+    work.work.out = &values[0]
+    work.run(n_threads)
+    log_likelihood = total_of_rows(values[:n], row_weights)
+    work.work.output = RESPONSIBILITIES
+    lay_out(&work.work, DENSE)
+    work.run(n_threads)
+    with nogil:
+        for i in range(n):
+            largest = values[i * k]
+            for c in range(1, k):
+                largest = max(largest, values[i * k + c])
+            most[i] = largest
+    return log_likelihood, total_of_logs(most, row_weights)
 
 
 def fma_rate(dtype, int n_threads=1, Py_ssize_t repeats=20_000_000):

@@ -61,41 +61,6 @@ def total_of_rows(const double[::1] values, const double[::1] row_weights=None):
     return sum_over_rows(&values[0], weights, n)
 
 
-def total_of_logs(const double[::1] values, const double[::1] row_weights=None):
-    """As total_of_rows, of Σ_i w_i log v_i."""
-    cdef Py_ssize_t i
-    logs = np.empty(values.shape[0])
-    cdef double[::1] own = logs
-    for i in range(values.shape[0]):
-        own[i] = log(values[i])
-    return total_of_rows(logs, row_weights)
-
-
-def sums_of_rows(X, density, const double[::1] row_weights=None, int n_threads=1):
-    """Σ_i w_i log p(x_i) and Σ_i w_i log max_c r_ic over the rows of X, of a dense pass without noise: bit for bit what
-    evaluate, total_of_rows and total_of_logs make of it."""
-    cdef _Pass work = _Pass(X, density, None, None, "log_likelihood")
-    cdef Py_ssize_t n = work.work.n, k = work.work.k, i, c
-    cdef double[::1] values, most
-    cdef double largest
-    if not n:
-        return 0.0, 0.0
-    values, most = np.empty(n * k), np.empty(n)
-    work.work.out = &values[0]
-    work.run(n_threads)
-    log_likelihood = total_of_rows(values[:n], row_weights)
-    work.work.output = RESPONSIBILITIES
-    lay_out(&work.work, DENSE)
-    work.run(n_threads)
-    with nogil:
-        for i in range(n):
-            largest = values[i * k]
-            for c in range(1, k):
-                largest = max(largest, values[i * k + c])
-            most[i] = largest
-    return log_likelihood, total_of_logs(most, row_weights)
-
-
 cdef int put_sums(Solver *solver, double *log_likelihood, double *total_weight) except -1 nogil:
     """OUT what cgmm.rows.evaluation.Evaluation.sums has of the rows."""
     cdef Em *em = &solver.em

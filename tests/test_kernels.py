@@ -221,3 +221,24 @@ def test_all_within_finds_each(shape, layout, dtype, target):
 def test_the_yardstick_counts_lanes(target):
     """As many rounds of float32 vectors are twice the operations; a dtype may be given by name."""
     assert _kernels.fma_rate("float32", 1, 100) == 2 * _kernels.fma_rate(np.float64, 1, 100) > 0
+
+
+@types
+@families
+@pytest.mark.parametrize("case", [(1, 1, 1, False), (150, 3, 5, True), (513, 9, 17, False), (1030, 4, 3, True)])
+def test_both_sums_are_those_of_the_values(case, family, dtype):
+    (n, d, k, weighted) = case
+    rng = np.random.default_rng(n)
+    p = mixture(family, d, k, rng)
+    X, w = rows_of(p, n, rng).astype(dtype), rng.integers(0, 3, size=n) * 0.5 if weighted else None
+    for n_threads in (1, 3):
+        log_likelihood, log_certainty = _kernels.sums_of_rows(X, p.density, w, n_threads)
+        assert log_likelihood == _kernels.total_of_rows(_kernels.evaluate(X, p.density, "log_likelihood"), w)
+        certainty = _kernels.evaluate(X, p.density, "responsibilities").max(axis=1)
+        assert log_certainty == _kernels.total_of_logs(certainty, w)
+        weights = np.ones(n) if w is None else w
+        joint = reference.log_joint(X.astype(float), p.weights, p.means, p.covariances, family)
+        log_p = reference.log_sum_exp(joint)
+        rtol, atol = (1e-9, 1e-9) if dtype == np.float64 else (1e-3, 1e-2)
+        assert_allclose(log_likelihood, weights @ log_p, rtol=rtol, atol=atol)
+        assert_allclose(log_certainty, weights @ (joint.max(axis=1) - log_p), rtol=rtol, atol=atol)

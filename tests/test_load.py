@@ -67,7 +67,7 @@ def path():
     none = [np.empty((0, *shape)) for shape in ((1,), (1, D), (1, D, D))]
     rows = _kernels.Runs(ROWS, 1, "full", "full", None, LIMITS, matrices.lift, None, none, 0.0, 0.0, False, [(1, 1)])
     edge = np.ones(D)
-    return _kernels.Path(
+    return _kernels.Walk(
         rows, [PARAMETERS[:3]], [3], [0.0], [(0, False, -1)], 2, edge, -9 * edge, 9 * edge, [(1, 1), (1, 1)]
     )
 
@@ -87,7 +87,7 @@ PASSES = {
     "truth": lambda: _kernels.truth(ROWS, MEASURED, np.ones(ROWS.shape), False),
     "eigenvectors": lambda: _kernels.eigenvectors(MATRICES.copy()),
     "Runs": lambda: _kernels.advance_all([runs()]),
-    "Path": lambda: _kernels.advance_all([path()]),
+    "Walk": lambda: _kernels.advance_all([path()]),
     "sums_of_rows": lambda: _kernels.sums_of_rows(ROWS, MIXTURE.density),
     "order_in_space": lambda: _kernels.order_in_space(ROWS, 16),
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),
@@ -108,7 +108,7 @@ PASSES = {
 }
 OTHERS = {
     "Expectation",  # of which expectation is one part
-    "advance_all",  # of Runs, or of Paths
+    "advance_all",  # of Runs, or of Walks
     "total_of_logs",
     "column_sums",  # and deviations of these
     "condition_numbers",

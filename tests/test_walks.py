@@ -6,10 +6,12 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import degenerate
-from cgmm import SelectionWarning, _kernels, select
+from cgmm import _kernels, select
+from cgmm.em.abreast import Leaning, runs_of
 from cgmm.em.walk import Step, Walk
 from cgmm.fit.neighbours import steps_of
 from cgmm.fit.restarts import NEAR
+from cgmm.mixture import matrices
 from cgmm.mixture.families import FAMILIES
 from problems import clusters, data_of
 from runs import settings_of
@@ -20,7 +22,7 @@ ALL = pytest.mark.parametrize("family", sorted(name for name, own in FAMILIES.it
 
 def test_steps_go_up_by_splits_and_down_by_mergers():
     up = [Step(0, False, 1), Step(1, False, 2)]
-    assert steps_of([1, 2, 3]) == [*up, Step(2, False, -1), Step(-1, True, 2), Step(2, True, 1), Step(1, True, 0)]
+    assert steps_of([1, 2, 3]) == [*up, Step(2, False, -1), Step(-1, True, 2), Step(2, True, 1)]
 
 
 def test_steps_leave_gaps_between_numbers_of_components():
@@ -28,6 +30,7 @@ def test_steps_leave_gaps_between_numbers_of_components():
     assert steps_of([1, 3]) == own
     assert steps_of([3]) == [Step(0, False, -1), Step(-1, True, 0)]
     assert steps_of([1]) == [] == steps_of([])
+    assert steps_of([1, 2])[-1] == Step(-1, True, 1)  # no merger to one component, of which all starts end alike
 
 
 class Made:
@@ -86,16 +89,15 @@ def test_a_walk_ends_where_its_races_do(accelerate, weighted, dtype, family):
         assert made > 2 * left
 
 
-@pytest.mark.parametrize("n_threads", [1, 2, 5])
-def test_threads_take_a_walk_each_or_make_one_together(n_threads):
+def test_any_number_of_threads_makes_the_same_walk():
     X = clusters(300, 3, 5)
-    found, other, made, left = both(X, range(1, 6), n_threads=n_threads)
-    assert_same(found, other)
-    assert made > 2 * left
-    alone = [select(X, range(1, 6), name, random_state=0, n_threads=n_threads).table for name in ("VVE", "full")]
-    for row in (row for table in alone for row in table):
-        (same,) = [one for one in found.table if one[:2] == row[:2]]
-        assert same._replace(seconds=0.0) == row._replace(seconds=0.0)
+    alone = select(X, range(1, 6), random_state=0, n_threads=1)
+    for n_threads in (2, 5):
+        found, other, made, left = both(X, range(1, 6), n_threads=n_threads)
+        assert_same(found, other)
+        for one, its in zip(found.table, alone.table, strict=True):
+            assert one._replace(seconds=0.0) == its._replace(seconds=0.0)
+        assert made > 2 * left
 
 
 @pytest.mark.parametrize("family", ["E", "V"])
@@ -139,62 +141,91 @@ def test_some_steps_are_left_to_python_and_those_after_them_are_not():
         (clusters(100, 2, 2), {"noise_component": "uniform"}),
         (clusters(100, 2, 2), {"prior": "mclust"}),
         (np.where(np.arange(200).reshape(100, 2) % 37 == 0, np.nan, clusters(100, 2, 2)), {"missing": "marginal"}),
-        (clusters(100, 2, 2), {"max_iter": 1}),
+        (clusters(100, 2, 2), {"sample_weight": np.arange(100) % 9}),  # starts look at a part of the rows
     ],
-    ids=["features", "noise", "prior", "gaps", "one iteration"],
+    ids=["features", "noise", "prior", "gaps", "weights of zero"],
 )
 def test_what_no_compiled_call_makes_is_made_by_python(X, more):
-    found, other, _, _ = both(X, range(1, 4), ["full", "diag"], **more)
+    found, other, made, _ = both(X, range(1, 4), ["full", "diag"], **more)
     assert_same(found, other)
+    assert not made
+
+
+def test_rounds_are_no_longer_than_runs():
+    found, other, made, _ = both(clusters(100, 2, 2), range(1, 4), ["full", "diag"], max_iter=1)
+    assert_same(found, other)
+    assert made
 
 
 def test_passes_and_seconds_are_counted():
     X = clusters(200, 3, 3)
     found, other, made, _ = both(X, range(1, 4), "full")
-    assert made == 6
+    assert made == 5
     assert found.best.diagnostics_.passes == other.best.diagnostics_.passes
     assert all(row.seconds > 0 for row in found.table)
 
 
-def path_of(d=2, steps=((0, False, 1),), ks=(1, 2), edges=None):
-    from cgmm.em.abreast import Leaning, runs_of
-
+def walk_of(d=2, steps=((0, False, 1),), ks=(1, 2), edges=None, near=9, rounds=((2, 1), (9, 1)), ranks=None):
     data = data_of(clusters(50, d, 2))
     family, settings = FAMILIES["full"], settings_of(data)
     none = [np.empty((0, *shape)) for shape in ((1,), (1, d), (1, d, d))]
     rows = runs_of(data, data.at_hand(), family, 1, none, settings, [(1, 1)], Leaning(0.25, 0.01, 1.0))
     mixtures = [(np.full(k, 1 / k), np.zeros((k, d)), np.repeat(np.eye(d)[np.newaxis], k, axis=0)) for k in ks]
     edge = np.ones(d if edges is None else edges)
-    return _kernels.Path(rows, mixtures, [3] * len(ks), [-9.0] * len(ks), steps, 9, edge, -edge, edge, [(2, 1), (9, 1)])
+    ranks = [3] * len(ks) if ranks is None else ranks
+    return _kernels.Walk(rows, mixtures, ranks, [-9.0] * len(ks), steps, near, edge, -edge, edge, rounds)
 
 
-def test_a_path_that_leads_nowhere_is_refused():
+def test_a_walk_that_leads_nowhere_is_refused():
     with pytest.raises(ValueError, match="least, low and high must be of 2 features"):
-        path_of(edges=3)
+        walk_of(edges=3)
     for step in ((-1, False, 1), (2, False, 1), (0, False, 2)):
         with pytest.raises(ValueError, match="step 0 is of no fit, or for none"):
-            path_of(steps=[step])
+            walk_of(steps=[step])
     for steps, ks in (([(0, False, 1)], (1, 3)), ([(0, True, 1)], (1, 1))):
         with pytest.raises(ValueError, match="step 0 leads to"):
-            _kernels.advance_all([path_of(steps=steps, ks=ks)])
-    path = path_of(steps=[])
-    _kernels.advance_all([path])
-    assert path.done == []
+            _kernels.advance_all([walk_of(steps=steps, ks=ks)])
+    for more in ({"near": 0}, {"rounds": [(1, 1)]}):
+        with pytest.raises(ValueError, match="a walk is of Runs that are known"):
+            walk_of(**more)
+    with pytest.raises(ValueError, match="zip"):
+        walk_of(ranks=[3])
+    walk = walk_of(steps=[])
+    _kernels.advance_all([walk])
+    assert walk.done == []
+    with pytest.raises(ValueError, match="each is made once"):
+        _kernels.advance_all([walk, walk])
+
+
+def test_a_walk_keeps_the_winner_of_each_step():
+    walk = walk_of(steps=[(0, False, 1), (1, False, -1), (-1, True, 1)], ks=(2, 3))
+    _kernels.advance_all([walk])
+    assert [runs.alive.tolist() for runs in walk.done] == [[0]] * 3 and walk.left is None
+    assert [len(runs.now(0)[0]) for runs in walk.done] == [3, 4, 3]
+    for runs in walk.done:
+        assert len(runs.ended) == 1 and runs.passes[0] > len(runs.bounds(0))
+        with pytest.raises(IndexError):
+            runs.now(1)
 
 
 @pytest.mark.parametrize("families", ["full", None])
-def test_an_exception_in_a_walk_is_raised(monkeypatch, families):
-    from cgmm.mixture import matrices
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_an_exception_in_a_walk_is_raised(monkeypatch, n_threads, families):
+    """A walk has begun, and then no matrix can be held."""
+    compiled, lift, begun = Walk.compiled, matrices.lift, []
 
-    def lift(*_):
-        raise MemoryError("no room")
+    def begin(walk):
+        begun.append(walk)
+        return compiled(walk)
 
-    monkeypatch.setattr(matrices, "lift", lift)
+    def fail(*arguments):
+        if begun:
+            raise MemoryError("no room")
+        return lift(*arguments)
+
+    monkeypatch.setattr(Walk, "compiled", begin)
+    monkeypatch.setattr(matrices, "lift", fail)
     X = np.concatenate([clusters(60, 2, 2), np.zeros((20, 2)), np.ones((20, 2))])
     with pytest.raises(MemoryError, match="no room"):
-        select(X, range(1, 6), families, reg_covar=0.0, random_state=0, n_threads=2)
-
-
-def test_the_warning_of_the_edge_is_as_before():
-    with pytest.warns(SelectionWarning, match="is the largest tried"):
-        select(clusters(300, 2, 5), range(1, 3), "EII", random_state=0)
+        select(X, range(1, 6), families, reg_covar=0.0, random_state=0, n_threads=n_threads)
+    assert begun

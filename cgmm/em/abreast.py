@@ -391,7 +391,7 @@ def _end(wanted: Wanted, runs: _kernels.Runs, at: int) -> Fit:
 
 
 def fit_of(data: Data, family: Family, runs: _kernels.Runs, at: int, repairs: tuple[Repair, ...] = ()) -> Fit:
-    """The same of one whose start had such repairs."""
+    """The fit of a run that has ended, whose start had such repairs."""
     held, bounds = runs.held[at], runs.bounds(at)
     if earlier := runs.earlier[at]:
         repairs = ordinary.with_held(repairs, [(-1, c) for _, c in earlier], 0)

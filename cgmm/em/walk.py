@@ -23,8 +23,12 @@ if TYPE_CHECKING:
 
 
 class Step(NamedTuple):
-    """A race: of which fit, by its number, or −1, of the winner of the step before; whether of its mergers, or of its
-    splits; and for which fit it is a start, or −1, for none."""
+    """A race of the splits or the mergers of a fit.
+
+    of : the number of that fit, −1 for the winner of the step before
+    merges : whether mergers are tried, and not splits
+    to : the number of the fit for which the winner is a start, −1 if it is none
+    """
 
     of: int
     merges: bool
@@ -42,14 +46,14 @@ class Stand(NamedTuple):
 
 @dataclass
 class Walk:
-    """Races of splits and mergers, one after the other, along fits of ever more components of one family: those that
-    Races make of the same steps. Wanted are the fits that win, of as many steps as a compiled call makes.
+    """Steps along fits of ever more components of one family, one after the other. Wanted are the fits that win the
+    first ones, of as many as a compiled call makes: the same that a Race of each step has.
 
     near : how many splits, of the heaviest components, or mergers, of the closest, are tried
-    rounds : as of a Race; one that is no start leaves out the last
+    rounds : as of a Race, the last to the end of a run, which a step that leads to no start leaves out
     least, bounds : variances are not below the first (d,) where closeness is measured, and means of splits stay between
     the others (d,) and (d,)
-    seconds : that each step took; once they are made
+    seconds : that each of these steps took, and what one that Python has to make has taken; once they are made
     """
 
     data: Data
@@ -64,7 +68,7 @@ class Walk:
     bounds: tuple[Array, Array]
     seconds: Sequence[float] = ()
 
-    def compiled(self) -> _kernels.Path | None:
+    def compiled(self) -> _kernels.Walk | None:
         """The races, to be made by a compiled call as long as they are ordinary; None where they are not for one."""
         data, family, settings = self.data, self.family, self.settings
         most = 1 + max(stand.fit.parameters.k for stand in self.stands)
@@ -72,7 +76,7 @@ class Walk:
         if part is None or not settings.max_iter or data.d > UNTHREADED:
             return None
         none = [np.empty((0, *shape)) for shape in ((1,), (1, data.d), family.shape(1, data.d))]
-        return _kernels.Path(
+        return _kernels.Walk(
             runs_of(data, part, family, 1, none, settings, [(1, 1)], self.leaning),
             [stand.fit.parameters.values[:3] for stand in self.stands],
             [2 * stand.free + stand.upright for stand in self.stands],
@@ -84,9 +88,11 @@ class Walk:
             [(min(iterations, settings.max_iter), left) for iterations, left in self.rounds],
         )
 
-    def fits(self, path: _kernels.Path | None) -> Sequence[Fit]:
+    def fits(self, walk: _kernels.Walk | None) -> Sequence[Fit]:
         """Those that have won, of the steps that were made."""
-        done = [] if path is None else path.done
+        if walk is None:
+            return []
+        done, left = walk.done, [] if walk.left is None else [walk.left]
         self.data.count_passes(sum(int(runs.passes.sum()) for runs in done))
-        self.seconds = [float(runs.seconds.sum()) for runs in done]
+        self.seconds = [float(runs.seconds.sum()) for runs in done + left]
         return [fit_of(self.data, self.family, runs, int(runs.alive[0])) for runs in done]

@@ -6,10 +6,10 @@ from itertools import pairwise
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from cgmm.em.abreast import Round, clocked
+from cgmm.em.abreast import clocked
 from cgmm.em.walk import Stand, Step, Walk
 from cgmm.fit.leaning import leaning
-from cgmm.fit.restarts import NEAR, TRIED, merger_of, split_of
+from cgmm.fit.restarts import NEAR, TRIED, merger_of, split_of, to_its_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,15 +20,18 @@ if TYPE_CHECKING:
 
 
 def steps_of(sizes: Sequence[int]) -> list[Step]:
-    """Splits from the smallest number of components up, and then mergers from the largest down.
+    """Splits from the smallest number of components up, and then mergers from the largest down: but to no single one,
+    for all its starts lead to the same fit.
 
     Where there is no fit of one component more, the mergers are those of the best split.
     """
     steps = [Step(at, False, at + 1) for at, (fewer, more) in enumerate(pairwise(sizes)) if more == fewer + 1]
     for at, k in reversed(list(enumerate(sizes))):
+        if k == 1:
+            continue
         if at + 1 < len(sizes) and sizes[at + 1] == k + 1:
             steps.append(Step(at + 1, True, at))
-        elif k > 1:
+        else:
             steps += [Step(at, False, -1), Step(-1, True, at)]
     return steps
 
@@ -53,7 +56,8 @@ def try_neighbours(searches: Sequence[Search], watches: Sequence[Watch]) -> Aski
 
 def _made(searches: Sequence[Search], step: Step, last: Parameters | None) -> Asking[Parameters | None]:
     """Make a step by itself; what has won it, if the next is to begin there."""
-    known = searches[step.of].best.parameters if last is None or step.of >= 0 else last
+    known = searches[step.of].best.parameters if step.of >= 0 else last
+    assert known is not None  # where it begins at the winner of the step before, there was one
     if step.to < 0:
         return (yield from searches[step.of].best_split())
     if step.merges:
@@ -78,16 +82,17 @@ def _walk(
         [Stand(search.best, *search.rank_of_best[:2]) for search in searches],
         steps,
         NEAR,
-        [*TRIED, Round(settings.max_iter, 1)],
+        to_its_end(TRIED, settings),
         leaning(data.d),
         first.ground.least,
         first.ground.bounds,
     )
     fits = (yield [walk])[0]
-    for (of, merges, to), fit, seconds in zip(steps, fits, walk.seconds, strict=False):
-        begun = perf_counter()
-        if to >= 0:
-            k = searches[to].problem.k
-            searches[to].enter(merger_of(k + 1) if merges else split_of(k - 1), fit)
-        watches[of if to < 0 else to].seconds += seconds + perf_counter() - begun
+    for step, fit in zip(steps, fits, strict=False):
+        if step.to >= 0:
+            begun, k = perf_counter(), searches[step.to].problem.k
+            searches[step.to].enter(merger_of(k + 1) if step.merges else split_of(k - 1), fit)
+            watches[step.to].seconds += perf_counter() - begun
+    for step, seconds in zip(steps, walk.seconds, strict=False):
+        watches[step.of if step.to < 0 else step.to].seconds += seconds
     return len(fits), fits[-1].parameters if fits else None

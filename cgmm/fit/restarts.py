@@ -82,6 +82,11 @@ def halving(count: int, max_iter: int) -> list[Round]:
     return rounds
 
 
+def to_its_end(rounds: Sequence[Round], settings: Settings) -> list[Round]:
+    """A race whose winner is run to its end."""
+    return [*rounds, Round(settings.max_iter, 1)]
+
+
 class Restart(NamedTuple):
     """What became of one start of a fit.
 

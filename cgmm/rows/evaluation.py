@@ -134,22 +134,21 @@ class Evaluation:
     def sums(self, certainty: bool = False) -> Sums:
         """Sums over the rows; without `certainty`, log_certainty is zero. A row whose component is known counts for it
         alone."""
-        found = self._both() if certainty else None
-        log_likelihood, log_certainty = found or (self._sum(self._log_likelihoods()), 0.0)
+        log_likelihood, log_certainty = self._both() if certainty else (self._sum(self._log_likelihoods()), 0.0)
         return Sums(
             log_likelihood=log_likelihood,
             number=self._sum(np.ones(self.data.n)),
-            log_certainty=self._log_certainty() if certainty and found is None else log_certainty,
+            log_certainty=log_certainty,
             exponent=self.data.exponent,
             n=self.data.n,
             n_parameters=self.parameters.n_parameters,
         )
 
-    def _both(self) -> tuple[float, float] | None:
-        """log_likelihood and log_certainty in one compiled call, of few rows; None where it does not apply."""
-        if self.data.n > ROWS_AT_A_TIME or self.parameters.noise is not None or self.data.labelled:
-            return None
-        return self.data.sums(self.parameters, self.n_threads)
+    def _both(self) -> tuple[float, float]:
+        """log_likelihood and log_certainty: of few rows in one compiled call, if there is one for them."""
+        few = self.data.n <= ROWS_AT_A_TIME and self.parameters.noise is None and self.data.part.labels is None
+        found = self.data.sums(self.parameters, self.n_threads) if few else None
+        return found or (self._sum(self._log_likelihoods()), self._log_certainty())
 
     def _sum(self, values: Array) -> float:
         """Σ_i w_i v_i; a row of weight zero may have no finite value."""

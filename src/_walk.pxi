@@ -1,4 +1,4 @@
-# Paths: races of runs of EM, one after the other, each of the splits or the mergers of a mixture that was found before,
+# Walks: races of runs of EM, one after the other, each of the splits or the mergers of a mixture that was found before,
 # and a start for another number of components. Part of _kernels.pyx.
 
 
@@ -10,9 +10,10 @@ cdef struct Standing:
 
 
 cdef struct Step:
-    # One race: of which fit, by its number, or −1, of the winner of the step before; whether of its mergers, or of its
-    # splits; and for which fit it is a start, or −1, for none.
-    Py_ssize_t of, merges, to
+    # One race, of the splits or the mergers of a fit.
+    Py_ssize_t of           # the number of that fit, −1 for the winner of the step before
+    Py_ssize_t merges       # whether mergers are tried, and not splits
+    Py_ssize_t to           # the number of the fit for which the winner is a start, −1 if it is none
 
 
 cdef void find_largest(const double *values, Py_ssize_t n, Py_ssize_t count, Py_ssize_t *found) noexcept nogil:
@@ -35,7 +36,7 @@ cdef Outline outline_of(const Group *group, Py_ssize_t k, const Parameters *of) 
                    of.means, of.covariances)
 
 
-cdef class Path:
+cdef class Walk:
     """Races along fits of ever more components of one family: those that Runs make one by one.
 
     rows : Runs on the same rows, with the same settings; there need be none
@@ -46,7 +47,8 @@ cdef class Path:
     between the others
     rounds : as of Runs, but for no number of runs; a race that is no start leaves out the last
 
-    After advance_all: done : the Runs of the steps that are over, in order: all, or until one was not ordinary.
+    After advance_all: done : the Runs of the steps that are over, each of the one that won, in order: all, or until one
+    was not ordinary, which is `left`.
     """
     cdef Runs rows
     cdef tuple given, rounds
@@ -58,12 +60,14 @@ cdef class Path:
     cdef Py_ssize_t count, near
     cdef Standing last
     cdef readonly list done
-    cdef Runs last_race     # which is kept: a thread knows a group by its address, where there must be no other
+    cdef readonly Runs left    # a race that is not over; it lives on, for a worker knows its group by the address
 
-    def __init__(self, Runs rows, mixtures, ranks, bounds, steps, Py_ssize_t near, const double[::1] least,
+    def __init__(self, Runs rows not None, mixtures, ranks, bounds, steps, Py_ssize_t near, const double[::1] least,
                  const double[::1] low, const double[::1] high, rounds):
         cdef Py_ssize_t d = rows.group.d, at, k
         cdef Parameters own
+        if rows.memory is None or near < 1 or len(rounds) < 2:
+            raise ValueError("a walk is of Runs that are known, and of one start or more, in two rounds or more")
         if not least.shape[0] == low.shape[0] == high.shape[0] == d:
             raise ValueError(f"least, low and high must be of {d} features")
         self.rows, self.near, self.rounds, self.done = rows, near, tuple(rounds), []
@@ -74,13 +78,13 @@ cdef class Path:
         self.fits = len(self.given)
         self.table = np.zeros(max(1, self.fits) * sizeof(Standing), dtype=np.uint8)
         self.standing = <Standing *> address(self.table)
-        for at, (weights, means, covariances) in enumerate(self.given):
+        for at, ((weights, means, covariances), rank, bound) in enumerate(zip(self.given, ranks, bounds, strict=True)):
             k = weights.size
             if means.size != k * d or covariances.size != covariances_size(rows.group.family, k, d):
                 raise ValueError(f"weights, means and covariances of fit {at} do not fit")
             own = Parameters(<double *> address(weights), <double *> address(means), <double *> address(covariances),
                              NULL)
-            self.standing[at] = Standing(outline_of(&rows.group, k, &own), ranks[at], bounds[at])
+            self.standing[at] = Standing(outline_of(&rows.group, k, &own), rank, bound)
         self.plan = np.array(steps, dtype=np.intp, order="C").reshape(-1, 3)
         self.steps, self.count = <const Step *> address(self.plan), len(self.plan)
         for at in range(self.count):
@@ -93,7 +97,8 @@ cdef class Path:
         cdef const Standing *of
         cdef Runs runs
         cdef Py_ssize_t k, m
-        if len(self.done) == self.count:
+        self.left = None
+        if len(self.done) >= self.count:
             return None
         of = self.standing + step.of if step.of >= 0 else &self.last
         k = of.mixture.k
@@ -103,7 +108,7 @@ cdef class Path:
             raise ValueError(f"step {len(self.done)} leads to {k} components, which is not what fit {step.to} has")
         runs = self.rows.others(m, k)
         self.sketch(step, &of.mixture, &runs.group)
-        self.last_race, runs.path = runs, self
+        self.left, runs.walk = runs, self
         rounds = self.rounds if step.to >= 0 else self.rounds[:len(self.rounds) - 1]
         runs.go_by([(most, min(left, m)) for most, left in rounds])
         return runs
@@ -136,14 +141,13 @@ cdef class Path:
         """The race that follows on one that has ended; None if there is none, or a run was left to Python."""
         cdef Group *group = &runs.group
         cdef const Step *step = self.steps + len(self.done)
-        cdef Py_ssize_t best = group.alive[0]
-        cdef Parameters own = at_run(&group.now, best, group.k, group.d, group.size)
         cdef Standing *stands
-        runs.path = None
+        runs.walk = None
         if not group.over:
             return None
-        self.last = Standing(outline_of(group, group.k, &own), rank_of(group, best, runs.held),
-                             last_bound(&group.bounds[best]))
+        runs.keep_only(group.alive[0])
+        self.last = Standing(outline_of(group, group.k, &group.now), rank_of(group, 0, runs.held),
+                             last_bound(&group.bounds[0]))
         self.done.append(runs)
         if step.to >= 0:
             stands = self.standing + step.to
