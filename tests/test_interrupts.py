@@ -338,6 +338,29 @@ print(iterations_after_the_signal(lambda: kmeans(X, 300, n_init=1000, tol=0, ran
 """
 
 
+INTERRUPTED_WALK = """
+from cgmm import select
+from cgmm.em.walk import Walk
+
+compiled, walks = Walk.compiled, []
+
+def begin(walk):
+    walks.append((len(walk.steps), compiled(walk)))
+    third.set()
+    return walks[-1][1]
+
+Walk.compiled = begin
+iterations_after_the_signal(lambda: select(X[:8000], range(1, 20), "full", random_state=0, n_threads=1))
+((steps, walk),) = walks
+print(steps - len(walk.done))
+"""
+
+
+def test_ctrl_c_stops_a_selection():
+    """Between two rounds of its races: most of them are not made."""
+    assert int(output(INTERRUPT + INTERRUPTED_WALK)) > 18
+
+
 @pytest.mark.parametrize("fitted", [True, False])
 @pytest.mark.parametrize("kernel", ["EM", "lloyd", "plus_plus"])
 def test_ctrl_c_stops_a_fit(kernel, fitted):
