@@ -263,7 +263,7 @@ class Search:
         if rows is not None or self.problem.noise is None:
             return first
         other = self.begin(method, given, cleaned=False)
-        at, _ = yield from self._race([first, other], [Round(SHORT, 1)], self.sample())
+        at, _ = yield from self._race([first, other], [Round(SHORT, 1)])
         return (first, other)[at]
 
     @once
@@ -420,12 +420,11 @@ class Search:
         """The winner of a race, run to its end; or given up if it is not sure, and not promising."""
         if self.sample() is self.problem.data and not self.watched:
             self.reporter.begin(len(self.restarts))
-            to_its_end = [*rounds, Round(self.settings.max_iter, 1)]
-            at, fit = yield from self._race(brood.starts, to_its_end, self.problem.data)
+            at, fit = yield from self._race(brood.starts, to_its_end(rounds, self.settings))
             self.reporter.end(fit)
             self.enter(brood.kinds[at], fit, fresh)
             return
-        at, short = yield from self._race(brood.starts, rounds, self.sample())
+        at, short = yield from self._race(brood.starts, rounds)
         if sure or self._promising(self.rank(short)):
             yield from self.carry(brood.kinds[at], self._again(short), fresh)
             return
@@ -446,10 +445,10 @@ class Search:
         better = sum(other > rank for other in self._raced)
         return self.sample().n == self.problem.data.n or better < -(-len(self._raced) // CARRIED)
 
-    def _race(self, starts: Sequence[Start], rounds: Sequence[Round], data: Data) -> Asking[tuple[int, Fit]]:
-        """The number of the start that wins a race on those rows, and its fit."""
+    def _race(self, starts: Sequence[Start], rounds: Sequence[Round]) -> Asking[tuple[int, Fit]]:
+        """The number of the start that wins a race on the sample, and its fit."""
         race = Race(rounds, self._best_first, leaning(self.problem.data.d), self._again)
-        fit = (yield [Wanted(data, starts, self.settings, self.watch, race)])[0][0]
+        fit = (yield [Wanted(self.sample(), starts, self.settings, self.watch, race)])[0][0]
         return race.winner, fit
 
     def _again(self, fit: Fit) -> Stage:
@@ -473,7 +472,7 @@ class Search:
 
     def best_split(self) -> Asking[Parameters]:
         """The best of the splits of the best fit, after a short run: a mixture of one component more."""
-        return (yield from self._race(self._splits(self.best.parameters).starts, TRIED, self.sample()))[1].parameters
+        return (yield from self._race(self._splits(self.best.parameters).starts, TRIED))[1].parameters
 
     def merger_of(self, more: Parameters) -> Asking[None]:
         """One more start: the best of the mergers of a mixture of one component more."""
