@@ -162,8 +162,9 @@ def test_counts_decide(monkeypatch):
     rng = np.random.default_rng(5)
     means = 30 * rng.standard_normal((1500, 3))
     X, far = rows_about(means, 20000, rng), mixture("full", means, rng)
-    for p in far, mixture("full", far.means / 100, np.random.default_rng(0)):
-        GMM.from_parameters(p.weights, p.means, p.covariances, "full").predict(X)
+    equal = np.repeat(far.covariances[:1], 1500, axis=0)
+    for means, covariances in (far.means, far.covariances), (far.means / 100, equal):
+        GMM.from_parameters(far.weights, means, covariances, "full").predict(X)
     assert isinstance(guides[0], Boxes) and guides[1] is None
 
 

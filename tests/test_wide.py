@@ -209,8 +209,9 @@ def test_accelerated_rows_near_a_plane(seed, family, in_features):
     assert found.converged_
     np.testing.assert_allclose(found.score(X), found.lower_bound_, rtol=1e-9)
     in_features()
-    expected = fit(X, 3, family, **arguments, init_params="random_from_data")
-    np.testing.assert_allclose(found.lower_bound_, expected.lower_bound_, atol=1e-3)  # after other jumps
+    before = found.lower_bound_
+    again = found.set_params(accelerate=False, warm_start=True).fit(X)  # other jumps may lead to another optimum
+    np.testing.assert_allclose(again.lower_bound_, before, atol=1e-3)
 
 
 @families
