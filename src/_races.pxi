@@ -18,10 +18,14 @@ cdef int rank_of(const Group *group, Py_ssize_t run, list held) except -1:
         group.limits.floor.added, &group.leaning))
 
 
+cdef bint stands_above(int rank, double bound, int other_rank, double other_bound) noexcept nogil:
+    """Whether a run of such a rank and last log-likelihood is better than another."""
+    return rank > other_rank or (rank == other_rank and bound > other_bound)
+
+
 cdef bint is_better(const Group *group, Py_ssize_t a, Py_ssize_t b) noexcept nogil:
     """Whether run a is better than run b."""
-    cdef double ours = last_bound(&group.bounds[a]), theirs = last_bound(&group.bounds[b])
-    return group.ranks[a] > group.ranks[b] or (group.ranks[a] == group.ranks[b] and ours > theirs)
+    return stands_above(group.ranks[a], last_bound(&group.bounds[a]), group.ranks[b], last_bound(&group.bounds[b]))
 
 
 cdef void choose(Group *group, list held):

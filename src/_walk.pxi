@@ -52,7 +52,7 @@ cdef class Walk:
     """
     cdef Runs rows
     cdef tuple given, rounds
-    cdef object plan, table, scratch
+    cdef object plan, table
     cdef const double[::1] least, low, high
     cdef Standing *standing
     cdef Py_ssize_t fits
@@ -151,6 +151,6 @@ cdef class Walk:
         self.done.append(runs)
         if step.to >= 0:
             stands = self.standing + step.to
-            if self.last.rank > stands.rank or (self.last.rank == stands.rank and self.last.bound > stands.bound):
+            if stands_above(self.last.rank, self.last.bound, stands.rank, stands.bound):
                 stands[0] = self.last
         return self.begin()

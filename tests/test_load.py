@@ -23,6 +23,7 @@ from cgmm.rows.measured import density_of
 from cgmm.rows.pruning import guide_of
 from problems import CHUNK, clusters, mixture, patterns_of
 from programs import output
+from runs import walk_of
 
 # The GIL. Arrays beside the rows are so small (500 elements) that NumPy does not release it on its own account.
 
@@ -62,16 +63,6 @@ def runs():
     )
 
 
-def path():
-    """The best of the splits of a mixture, after an iteration."""
-    none = [np.empty((0, *shape)) for shape in ((1,), (1, D), (1, D, D))]
-    rows = _kernels.Runs(ROWS, 1, "full", "full", None, LIMITS, matrices.lift, None, none, 0.0, 0.0, False, [(1, 1)])
-    edge = np.ones(D)
-    return _kernels.Walk(
-        rows, [PARAMETERS[:3]], [3], [0.0], [(0, False, -1)], 2, edge, -9 * edge, 9 * edge, [(1, 1), (1, 1)]
-    )
-
-
 PASSES = {
     "populate": lambda: _kernels.populate(ROWS),
     "column_means": lambda: _kernels.column_means(ROWS),
@@ -87,7 +78,7 @@ PASSES = {
     "truth": lambda: _kernels.truth(ROWS, MEASURED, np.ones(ROWS.shape), False),
     "eigenvectors": lambda: _kernels.eigenvectors(MATRICES.copy()),
     "Runs": lambda: _kernels.advance_all([runs()]),
-    "Walk": lambda: _kernels.advance_all([path()]),
+    "Walk": lambda: _kernels.advance_all([walk_of(n=5000)]),
     "sums_of_rows": lambda: _kernels.sums_of_rows(ROWS, MIXTURE.density),
     "order_in_space": lambda: _kernels.order_in_space(ROWS, 16),
     "share_of_work": lambda: _kernels.share_of_work(ROWS, MIXTURE.density, "full", GUIDE, len(ROWS)),

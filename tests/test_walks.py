@@ -7,14 +7,13 @@ from numpy.testing import assert_array_equal
 
 import degenerate
 from cgmm import _kernels, select
-from cgmm.em.abreast import Leaning, runs_of
 from cgmm.em.walk import Step, Walk
 from cgmm.fit.neighbours import steps_of
 from cgmm.fit.restarts import NEAR
 from cgmm.mixture import matrices
 from cgmm.mixture.families import FAMILIES
-from problems import clusters, data_of
-from runs import settings_of
+from problems import clusters
+from runs import walk_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 ALL = pytest.mark.parametrize("family", sorted(name for name, own in FAMILIES.items() if not own.one_feature))
@@ -163,17 +162,6 @@ def test_passes_and_seconds_are_counted():
     assert made == 5
     assert found.best.diagnostics_.passes == other.best.diagnostics_.passes
     assert all(row.seconds > 0 for row in found.table)
-
-
-def walk_of(d=2, steps=((0, False, 1),), ks=(1, 2), edges=None, near=9, rounds=((2, 1), (9, 1)), ranks=None):
-    data = data_of(clusters(50, d, 2))
-    family, settings = FAMILIES["full"], settings_of(data)
-    none = [np.empty((0, *shape)) for shape in ((1,), (1, d), (1, d, d))]
-    rows = runs_of(data, data.at_hand(), family, 1, none, settings, [(1, 1)], Leaning(0.25, 0.01, 1.0))
-    mixtures = [(np.full(k, 1 / k), np.zeros((k, d)), np.repeat(np.eye(d)[np.newaxis], k, axis=0)) for k in ks]
-    edge = np.ones(d if edges is None else edges)
-    ranks = [3] * len(ks) if ranks is None else ranks
-    return _kernels.Walk(rows, mixtures, ranks, [-9.0] * len(ks), steps, near, edge, -edge, edge, rounds)
 
 
 def test_a_walk_that_leads_nowhere_is_refused():

@@ -34,6 +34,11 @@ class Step(NamedTuple):
     merges: bool
     to: int
 
+    @property
+    def search(self) -> int:
+        """The number of the fit whose search makes it."""
+        return self.of if self.to < 0 else self.to
+
 
 class Stand(NamedTuple):
     """The best fit so far with a number of components; whether it holds no covariance, and whether it leans on nothing:

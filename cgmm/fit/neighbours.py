@@ -51,7 +51,7 @@ def try_neighbours(searches: Sequence[Search], watches: Sequence[Watch]) -> Aski
             at += done
         if at < len(steps):  # is for Python, or begins where one of Python's ended
             step, at = steps[at], at + 1
-            last = yield from clocked(_made(searches, step, last), watches[step.of if step.to < 0 else step.to])
+            last = yield from clocked(_made(searches, step, last), watches[step.search])
 
 
 def _made(searches: Sequence[Search], step: Step, last: Parameters | None) -> Asking[Parameters | None]:
@@ -73,7 +73,7 @@ def _walk(
     """Make the first steps, as many as need no Python: how many they are, and the mixture that has won the last."""
     first = searches[0]
     data, settings = first.problem.data, first.settings
-    if not steps or not all(search.walks for search in searches):
+    if not all(search.walks for search in searches):
         return 0, None
     walk = Walk(
         data,
@@ -94,5 +94,5 @@ def _walk(
             searches[step.to].enter(merger_of(k + 1) if step.merges else split_of(k - 1), fit)
             watches[step.to].seconds += perf_counter() - begun
     for step, seconds in zip(steps, walk.seconds, strict=False):
-        watches[step.of if step.to < 0 else step.to].seconds += seconds
+        watches[step.search].seconds += seconds
     return len(fits), fits[-1].parameters if fits else None
